@@ -280,9 +280,8 @@ assert torch.allclose(
 
 # %% [markdown]
 # In the left panel two framed cells are red: the plain loss pushes an image from the sentence of its own rank. That
-# does little harm. The two columns of rank 2 are copies of *one* vector, so only their sum moves anything, and it is a
-# pull. What differs is the list of partners: all $K$ texts once, where the plain loss lists a frequent one often and an
-# absent one not at all.
+# does little harm: the two columns of rank 2 are copies of *one* vector, and their sum is a pull. But in the plain loss
+# a frequent rank is a partner often, and an absent one never; the asymmetrical loss compares with all $K$ texts once.
 #
 # ## Cross-entropy is a pull and a push
 #
@@ -363,8 +362,8 @@ for scale in (1.0, 10.0, 100.0):
 # 1. **A weight.** The blind push weighs each text 1, even the image's own, where it works against the pull. A weight
 #    should be 0 there, grow with the gap, and not depend on the unit, years or decades. The simplest is the gap divided
 #    by the largest gap $M$ of the batch.
-# 2. **Distance, not its square.** As $d_{ik}^2=2-2\,z_i\cdot t_k$, squared pushes add up to one, away from the weighted
-#    mean of the texts. A push by $d$ has a direction for each text, and its size is the weight alone.
+# 2. **Distance, not its square.** Squared pushes add up to one, away from the weighted mean of the texts. A push by $d$
+#    has a direction for each text, and its size is the weight alone.
 # 3. **No scale.** $s/2$ multiplies pull and push alike; a weight $\lambda$ takes its place.
 #
 # $$
@@ -509,15 +508,14 @@ for power in (1, 2):
 
 # %% [markdown]
 # One rank alone divides 0 by 0; there the package pushes nothing. The order of the batch matters because image $i$
-# pushes text $y_j$, but image $j$ never pushes text $y_i$. `symmetric=True` mends that, and {doc}`14_other_losses`
-# measures both. A push by $d^2$ grows with the distance: without unit length it explodes, and on a sphere neighbours
-# end close together.
+# pushes text $y_j$, but image $j$ never pushes text $y_i$; `symmetric=True` mends that ({doc}`14_other_losses`). A push
+# by $d^2$ grows with the distance: without unit length it explodes, and on a sphere neighbours end close together.
 #
 # ### Does order emerge?
 #
 # If sentences push each other by their rank gaps, do they line up by themselves? Start five texts anywhere, put the
-# images on them, so that nothing pulls, and follow the force of the loss. *Order* is here the correlation of rank gap
-# and distance: 1 is perfect, 0 is chance.
+# images on them, so that nothing pulls, and follow the force. *Order* is here the correlation of rank gap and distance:
+# 1 is perfect, 0 is chance.
 
 # %% mystnb={"image": {"alt": "Above, three circles with the paths of five texts from an inner to an outer ring under the true, the blind and the shuffled weight. Below, histograms of their order at the end over many starts, on a circle and on a sphere."}, "figure": {"caption": "Free texts under three weights. Above: one start, the same for all three; time runs from the inner ring to the outer one. Below: order at the end of many starts. Outlines are texts on a circle, filled bars texts on a sphere.", "name": "fig-05-free"}} tags=["hide-input", "nbval-ignore-output"]
 orders, cycle = ("true", "blind", "shuffled"), cyclic_permutation(5)
@@ -621,10 +619,9 @@ for logits in sure_of[:, None]:
 #
 # ## Tightness makes a model too sure
 #
-# Of twenty experts one gave a leaf the grade 0, five 1, eight 2, five 3 and one 4. So take twenty images that are
-# exactly alike, with these grades. No model can tell them apart, so the honest answer is the shares of the grades. What
-# does tightness prefer? Take five texts that are equally far apart. As $d^2=2-2\,z\cdot t$, its mean is least where $z$
-# points to the mean of the images' texts:
+# Twenty images are exactly alike. Of twenty experts one said 0, five 1, eight 2, five 3 and one 4, so the honest answer
+# is these shares. What does tightness prefer? Take five texts that are equally far apart. As $d^2=2-2\,z\cdot t$, its
+# mean is least where $z$ points to the mean of the images' texts:
 
 # %%
 C = F.normalize(torch.eye(5) - 1 / 5, dim=1)  # equally far apart
@@ -1182,11 +1179,10 @@ for added in ADDED:
 # - The asymmetrical contrastive loss asks an image for one text among all ranks, and a text for all its images.
 # - Cross-entropy pushes an image from all texts, whatever their rank; the ordinal pairwise loss puts the rank gap into
 #   the push. In stage 1 it creates the order that it is given, but no spacing.
-# - RPS puts the order into the probabilities and is proper: its best answer is the honest one.
-# - Tightness is not proper, and makes a model too sure at a fixed scale. The recommended preset does without it in
-#   stage 2.
+# - RPS puts the order into the probabilities and is proper. Tightness is not, and makes a model too sure at a fixed
+#   scale; the recommended preset does without it in stage 2.
 #
-# The next chapter puts these losses into the two stages; {doc}`14_other_losses` has other losses that use the order.
+# {doc}`14_other_losses` has other losses that use the order.
 #
 # ## Sources
 #

@@ -377,14 +377,14 @@ for moment in (START, L2R, CE):
 # ordinal loss.
 #
 # The curve is well known, too. If only near ranks resemble each other, the data lie on a curve that turns through many
-# dimensions, and PCA draws it as a horseshoe. The second axis is mostly its bend, and not a second property of leaves.
+# dimensions, and PCA draws it as a horseshoe. The second axis is mostly its bend.
 #
 # ## Which tower is more ordered?
 #
 # The table has the two scores above and five more columns. *Silhouette* asks whether each rank forms a cluster of its
 # own. *ρ, means* is the first score, taken over the ten mean features in place of single images. *First axis* is the
 # correlation of the rank with the first axis of PCA, and *plane shows* is the share of the variance that its two axes
-# hold. The last two rows are controls: they show the scores of chance.
+# hold. The last two rows are controls, with the scores of chance.
 
 
 # %% tags=["hide-input", "nbval-ignore-output"]
@@ -481,7 +481,7 @@ figure
 #
 # ## Look at the images
 #
-# Before you interpret a curve, look at the images that lie on it, and above all at those in the wrong place.
+# Before you interpret a curve, look at the images on it, above all at those in the wrong place.
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "A curved cloud of points between two rows of leaf images with coloured frames, each tied by a line to its point. The upper row are typical leaves of eight ranks, the lower row leaves far from their rank."}, "figure": {"caption": "Fresh images after stage 2, in the PCA plane of the figure above. Above: for eight ranks the image nearest to the mean of its rank. Below: the eight images that lie farthest from the mean of their rank along the first axis. Numbers and frames give the true damage in percent.", "name": "fig-07-images"}}
 trained, curve = images[L2R], layouts["PCA", L2R]
@@ -531,7 +531,7 @@ clouds(panels, ranks, columns=4)
 # %% [markdown]
 # With three neighbours the curve falls into pieces. With more, most gaps close, though nothing in the features has
 # changed. Another seed bends the pieces differently. Random points get branches with few neighbours and an even disc
-# with many. All panels of the trained images share the order of the colours along the shape. Claim that, and no more.
+# with many. All panels of the trained images share the order of the colours. Claim that, and no more.
 #
 # **Sizes and gaps mean nothing.** Here are three groups of points that we made: B is about ten times as wide as A and
 # C, and C lies ten times as far from B as A does.
@@ -588,9 +588,8 @@ if PROFILE != "smoke":
 #
 # ## A look that has seen the labels
 #
-# Back to panel C of the first figure. Projections fitted to the labels (class means, discriminant analysis, UMAP with a
-# target) are useful: they find directions that PCA passes over. To use them as evidence, **fit on one half and look at
-# the other.**
+# Back to panel C. Projections fitted to the labels (class means, discriminant analysis, UMAP with a target) are useful:
+# they find directions that PCA passes over. To use them as evidence, **fit on one half and look at the other.**
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Eight panels of rank over place along the label axis, for random points, and for images at the start, after stage 2 and after cross-entropy; upper row the half the axis was fitted on, lower row the other half."}, "figure": {"caption": "The label axis of one half of the points (above), and the other half along the same axis (below).", "name": "fig-07-halves"}}
 half = np.zeros(len(labels), dtype=bool)
@@ -887,8 +886,6 @@ check_days({"gap score": 0.25, "other half": 0.9, "other days": 0.0})
 # - Score single images, not means of ranks, and put shuffled ranks and a rival beside every score.
 # - Read the order along a shape from UMAP, but no islands, gaps, widths or distances.
 # - Judge a projection that was fitted to labels on other images, which share no day or place with the first.
-#
-# Next: {doc}`08_training_runs` trains on any data set.
 #
 # ## Sources
 #

@@ -16,7 +16,7 @@
 # A result that nobody can reproduce is an anecdote. This page is both a chapter and a program: its parameters choose a
 # data set, a fold, the towers and a seed, and one command runs it. For each benchmark of the paper
 # {cite:p}`wang2023learning`, a file in `experiments/` holds the parameters. Every step also runs on generated leaves,
-# as on the page you see.
+# as here.
 #
 # **You need.** The two stages of L2RCLIP ({doc}`02_two_stages`), and enough shell to read a command and a loop.
 #
@@ -171,8 +171,7 @@ pd.Series({key: "unknown" if n is None else n for key, n in shared})
 # %% [markdown]
 # ## The run
 #
-# `Config` gets the parameters above, and any other setting from `SETTINGS`; the rest keeps its default. The table shows
-# what each stage trains.
+# `Config` gets the parameters above, and any other setting from `SETTINGS`. The table shows what each stage trains.
 
 # %% tags=["hide-input"]
 print(freezing_table(L2RCLIP.build(ranks, config, data.image_size)))
@@ -275,8 +274,8 @@ assert 0 <= run.metrics["test"]["mae"] <= max(ranks.values) - min(ranks.values)
 #
 # Give the same command again. A finished run is loaded; an interrupted one resumes after its last complete epoch. Both
 # end in the numbers of a run that was never stopped, bit for bit, because every random draw of an epoch comes from the
-# seed, the stage and the number of the epoch. A baseline that was cut short starts afresh. Here we ask a second time
-# for the run of this page:
+# seed, the stage and the number of the epoch. A baseline that was cut short starts afresh. Here we ask for the run of
+# this page again:
 
 # %% tags=["nbval-ignore-output"]
 again, _ = train(SEED)
@@ -287,8 +286,7 @@ print("the same numbers:", again.metrics == run.metrics)
 #
 # ## A batch and its summary
 #
-# One number is not a result. A shell loop makes a batch, and each file in `experiments/` has its own at the top, ready
-# to copy:
+# One number is not a result. A shell loop makes a batch, and each file in `experiments/` has its own at the top:
 #
 # ```bash
 # for fold in 0 1 2 3 4; do for seed in 0 1 2; do
@@ -413,7 +411,7 @@ for sign in SIGNS if provokes and PROFILE == "page" else ():
 #
 # ## From a shell, and on several GPUs
 #
-# The command line tool trains in the same way and draws nothing. There, the run of this page would be:
+# The command line tool does the same, without figures. There, the run of this page would be:
 
 # %% tags=["hide-input"]
 words = {"dataset": DATASET} | source | ({"root": ROOT} if ROOT else {})
@@ -802,7 +800,7 @@ check_spread(
 # may be noisy, or the towers may not see what the ranks are about.
 # :::
 #
-# :::{dropdown} The few-shot file has a fourteenth of the training images of the label-shift file. Is a run as much cheaper?
+# :::{dropdown} The few-shot file has a fourteenth of the label-shift file's training images. Is it that much cheaper?
 # No: each epoch also looks at the validation images, and those stay as many. In {eq}`eq-08-run` $v$ is added to $3n$,
 # so the smaller the training part, the more of the cost is validation.
 # :::
@@ -817,8 +815,6 @@ check_spread(
 #   GPU.
 # - Four signs tell whether each part of the method works; they are a reason to look, not a verdict.
 # - No number of the paper was reproduced here.
-#
-# Next: {doc}`09_does_it_help` looks at many runs at once.
 #
 # ## Sources
 #

@@ -128,7 +128,7 @@ print(*lines[:5], "...", sep="\n")
 # **How labels are read.** A label is the name of a rank, and `--ranks` lists the names, the lowest first: no program
 # can guess that *slight* is less than *heavy*. Where the names are numbers, they are *values*: `3`, `3.0` and `03` are
 # the same label, and never a position in a list. Without `--ranks` numbers are taken in their order. `--ranks 0:9` is
-# short for ten numbers, and `--unit weeks` says what they count.
+# short for ten numbers; `--unit weeks` names what they count.
 #
 # Whatever could be read in two ways is refused, with the option that decides. `--labels-are index` counts the ranks
 # from 0, and `--labels-are position` from 1. Here are seven tables: the labels, the options, and what happens.
@@ -180,11 +180,11 @@ for title, named in {
 print(*leaks, sep="\n")
 
 # %% [markdown]
-# If you do not know the groups, `near_duplicates` in `l2rclip_book.statistics` finds such pairs.
+# If you do not know the groups, `near_duplicates` in `l2rclip_book.statistics` finds such pairs by their thumbnails.
 #
 # **Splits.** If the table has no `split`, the program draws 70/15/15, by group and within every rank, from a seed. It
 # trains on the first part. The second, *validation*, is used for all choices. The third, *test*, is looked at once.
-# `--folds 5` with `--fold 1` to `--fold 5` draws five test parts that together hold every image.
+# `--folds 5` draws five test parts that together hold every image.
 #
 # ## Six commands
 #
@@ -247,9 +247,9 @@ deleted.unlink()
 shell(0, 8, 12, code=2)
 
 # %% [markdown]
-# First come the ranks in your order. Read them: no program can see that the order is wrong. Then come the counts per
-# rank and split, sizes and faults. The exit code is 2, because `fit` would refuse such a folder. Mend the files, or
-# remove their rows:
+# First come the ranks in your order. Read them: no program can see that the order is wrong. (The sentence beside them
+# is poor English; the next command has a better one.) Then come the counts per rank and split, sizes and faults. The
+# exit code is 2, because `fit` would refuse such a folder. Mend the files, or remove their rows:
 
 # %%
 table = pd.read_csv("photos/labels.csv")
@@ -262,10 +262,10 @@ shell(0, 0, 3)
 # %% [markdown]
 # ### 2. Fit
 #
-# `--image-side kernel` leaves the image network as it is and trains only what reads its features: a first look, even at
-# thousands of images ([Three speeds](three-speeds) has the others). `--epochs1` counts the passes of the text side,
-# which take most of the time with many ranks. `--cache` names a folder that keeps the features for the next commands.
-# All settings: {doc}`hyperparameters`.
+# `--image-side kernel` leaves the image network as it is and trains only what reads its features. [Three
+# speeds](three-speeds) has the other ways. A small `--image-size` is fast. `--epochs1` counts the passes of the text
+# side, which take most of the time with many ranks. `--cache` names a folder that keeps the features for the next
+# commands. All settings: {doc}`hyperparameters`.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 shell(1, 5, 14)
@@ -273,8 +273,8 @@ shell(1, 5, 14)
 # %% [markdown]
 # If it is stopped, give the same command again: it resumes after the last complete epoch.
 #
-# The line below the table gives the weights of the sentences and of the numbers of the ranks. Sentences with weight 0
-# decide nothing, and `--epochs1 0` is as good and faster.
+# The line *the head trusts* gives the weights of your sentences and of the numbers of the ranks. Sentences with weight
+# 0 decide nothing, and `--epochs1 0` is as good and faster.
 #
 # The table is about test images. *RPS* is the error of the probabilities, *MAE (median)* how many ranks the median
 # answer is off on average, *QWK* the agreement, *ECE* the distance between stated and true certainty. *After stage 1*
@@ -284,7 +284,7 @@ shell(1, 5, 14)
 # ### 3. Compare
 #
 # Is something simpler as good? `baselines` trains other methods with the same images, splits and budget, and keeps each
-# as a model of its own; `--help` lists them.
+# as a model of its own.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 shell(2)
@@ -292,7 +292,7 @@ shell(2)
 # %% [markdown]
 # Read the lower half. Each number is a baseline minus L2RCLIP on the same plants, and the brackets hold its 95 %
 # interval. An RPS or MAE above 0 and an accuracy below 0 are in favour of L2RCLIP. If the interval contains 0, as all
-# do here, the test images do not tell the two apart: take the simpler one, as in `predict --method ridge`.
+# do here, the test images do not tell the two apart: take the simpler one, which `predict --method ridge` uses.
 #
 # ### 4. Evaluate
 #
@@ -317,9 +317,8 @@ for line in Path("answers.csv").read_text("utf-8").splitlines()[:3]:
 # ### 6. Export
 #
 # `export` writes one ONNX file, from the pixels of an image to probabilities, which needs neither Python nor this
-# package ({doc}`browser` runs one in a web page). It compares the answers with PyTorch's before keeping the file. It
-# needs `pip install "l2rclip-lite[onnx]"`. To show the run to others, `l2rclip report runs/leaves` writes one HTML
-# page.
+# package ({doc}`browser` runs one in a web page). It needs `pip install "l2rclip-lite[onnx]"`. To show the run to
+# others, `l2rclip report runs/leaves` writes one HTML page.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 if all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime")):
@@ -328,7 +327,7 @@ if all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime")):
 # %% [markdown]
 # ## Reading one answer
 #
-# In Python the model is one call away. It takes paths, folders, Pillow images, arrays or tensors:
+# In Python, `predict` takes paths, folders, Pillow images, arrays or tensors:
 
 # %% tags=["nbval-ignore-output"]
 model = L2RCLIP.from_pretrained("runs/leaves")
@@ -388,7 +387,7 @@ figure
 # $c$. The interval of a new image holds all ranks with $d_k \le c$. Where the probabilities are often wrong, $c$ is
 # larger, until nine of ten are inside.
 #
-# Are nine of ten inside? The harvest can tell: none of its plants was there when $c$ was chosen.
+# Are nine of ten inside? None of the plants of the harvest was there when $c$ was chosen:
 
 # %% tags=["nbval-ignore-output"]
 inside = harvest["true"].between(harvest["low"], harvest["high"])
@@ -471,7 +470,7 @@ speeds_figure(speed_shares(table_of_studies))
 # %% [markdown]
 # Look at {numref}`fig-10-speeds` before you choose a loss or a wording: on most sets, tuning saves more than any of
 # these did in {doc}`09_does_it_help`. Stop tuning where the error is below the difference between two people, or if
-# `--keep best` keeps a head: your images are few, or the frozen network sees enough.
+# `--keep best` keeps a head.
 #
 # ## When the result is poor
 #
@@ -696,8 +695,8 @@ assert "neighbours" in check_ask(lambda p, price: max(p) < 0.6)
 # **4. A memory.** Predict, then run. A model has one rule: it answers with the grade of the training image whose
 # thumbnail is most similar. Below, the grades are dealt out by dice, one for each plant, so nothing can be learned.
 # Half of the photographs have a twin, a second photograph of the same plant, and seven of ten photographs are in
-# training. How often is this model right on test images, without and with the group column, as a mean over forty
-# splits? Write down two shares before you call `memory`; one in five would be chance.
+# training. How often is this model right on test images, without and with the group column, as a mean over twenty
+# splits? Write down two shares before you call `memory`. One in five is chance.
 
 # %% tags=["hide-input"]
 from l2rclip_book.statistics import thumbnail
@@ -786,7 +785,7 @@ assert check_memory({"without": 0.48, "with": 0.2}) == "right"
 #
 # ## Summary
 #
-# - A folder, a table, the ranks in their order and one sentence are enough. What could be read in two ways is refused.
+# - A folder, a table, the ranks in their order and one sentence are enough.
 # - Name the group. It keeps each plant, patient or street in one split, and the test honest.
 # - If a simpler method is level, take it.
 # - Give people the median, the interval, or both. The interval holds for images like those of validation.
