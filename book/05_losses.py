@@ -1123,7 +1123,9 @@ def check_camps(mine: dict[str, tuple[float, float, float]]) -> None:
         if max(map(abs, off)) < 0.1:
             continue
         if off[1] >= 0.1:
-            why = "no expert said rank 2, so a probability there costs loss"
+            why = (
+                "no expert said rank 2, so a probability there raises the loss"
+            )
         elif added == "tightness":
             why = "the mean text is nearer to rank 0; what does s = 20 do to that?"
         else:

@@ -824,7 +824,7 @@ def check_days(mine: dict[str, float]) -> None:
     low = {
         "gap score": "images of one day lie together, and their rank gap is 0",
         "other half": "the other half was taken on the same ten days",
-        "other days": "may an axis point the wrong way more often than not?",
+        "other days": "why should the axis point the wrong way, year after year?",
     }
     high = {
         "gap score": "any two days are equally far apart, near ranks or not",
