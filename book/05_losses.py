@@ -13,12 +13,11 @@
 # %% [markdown]
 # # Losses, built
 #
-# Five sentences lie at the corners of a pentagon, from *healthy* (rank 0) to *very badly damaged* (rank 4). The image of a
-# healthy leaf lies exactly on its own sentence. On its left is rank 1; on its right, just as near, is rank 4. Should the
-# image move? Cross-entropy, the loss that trains most classifiers, says no. A loss that knows the order says yes: to be
-# taken for rank 4 is the worse mistake. In this chapter you build the losses of L2RCLIP {cite:p}`wang2023learning`, each in
-# a few lines of PyTorch, compare them with the package, and break them, to see why each has its form. Halfway down, a
-# {doc}`playground <playground>` lets you drag the image yourself.
+# Five sentences lie at the corners of a pentagon, from *healthy* (rank 0) to *very badly damaged* (rank 4). The image
+# of a healthy leaf lies on its own sentence. On its left is rank 1; on its right, just as near, is rank 4. Should the
+# image move? Cross-entropy, the loss that trains most classifiers, says no. A loss that uses the order says yes: rank 4
+# would be the worse mistake. In this chapter you build the losses of L2RCLIP {cite:p}`wang2023learning` in a few lines
+# of PyTorch each, and break them, to see why each has its form.
 #
 # **You need.** Autograd, softmax and cross-entropy in PyTorch; ranks, and CLIP's unit vectors, from
 # {doc}`01_ordinal_classification`.
@@ -94,16 +93,16 @@ forces = {
 loss_figures.force_circles(forces, PENTAGON, PENTAGON[[0]], own=0)
 
 # %% [markdown]
-# A force is minus a gradient, and the figure splits it by text. Under cross-entropy two texts that are equally near push
-# equally hard, whatever their ranks. The *order-blind* pairwise loss does the same by design. With the true order in its
-# weights, rank 4 pushes four times as hard as rank 1, and the image moves left, towards its neighbour. With a *shuffled*
-# order it trusts the wrong neighbours.
+# A force is minus a gradient, and the figure splits it by text. Under cross-entropy two texts that are equally near
+# push equally hard, whatever their ranks. The *order-blind* pairwise loss does the same by design. With the true order
+# in its weights, rank 4 pushes four times as hard as rank 1, and the image moves left. With a *shuffled* order it moves
+# right.
 #
 # ## A small batch to check against
 #
-# Write $z_i$ for the feature of image $i$, $y_i$ for its rank, $t_k$ for the feature of the sentence of rank $k$, one of
-# $K$, and $r_k$ for the value of that rank. All features have unit length. Five texts and six images tell a right loss from
-# a wrong one:
+# Image $i$ has the feature $z_i$ and the rank $y_i$. There are $K$ ranks; rank $k$ has the value $r_k$, and its
+# sentence has the feature $t_k$. All features have unit length. Five texts and six images tell a right loss from a
+# wrong one:
 
 # %%
 torch.set_default_dtype(torch.float64)  # six digits that agree
@@ -141,9 +140,9 @@ assert net["pairwise, shuffled order"] < -0.01  # towards rank 4
 # %% [markdown]
 # ## Many images, one sentence: the contrastive loss
 #
-# CLIP's loss {cite:p}`radford2021learning` asks each image of a batch for its text and each text for its image; all other
-# partners are wrong, so that the batch itself supplies the wrong answers. It asks both ways, since a sentence near to
-# everything would please every image. With an image in row $i$ of $Z$ and its text in row $i$ of $T_Y$,
+# CLIP's loss {cite:p}`radford2021learning` asks each image of a batch for its text, and each text for its image; all
+# others count as wrong. It asks both ways, since a sentence near to everything would please every image. With an image
+# in row $i$ of $Z$ and its text in row $i$ of $T_Y$,
 #
 # $$
 # \begin{aligned}
@@ -173,9 +172,9 @@ among_all = F.cross_entropy(s * perfect @ T.T, only_two)
 print(f"among all five sentences {among_all:.3f}")
 
 # %% [markdown]
-# The three wrong answers are copies of the right one, so the loss stays that of a blind guess. Among all $K$ sentences it
-# can fall to 0. So L2RCLIP's loss is *asymmetrical*: image to text is a plain cross-entropy over ranks, and a text has many
-# images, $P(k)$, among which it shares its probability:
+# The wrong answers are copies of the right one, so the loss stays that of a blind guess. Among all $K$ sentences it can
+# fall to 0. So L2RCLIP's loss is *asymmetrical*. Image to text is a plain cross-entropy over ranks. A text has many
+# images, $P(k)$, and shares its probability among them:
 #
 # $$
 # \begin{aligned}
@@ -185,9 +184,9 @@ print(f"among all five sentences {among_all:.3f}")
 # \end{aligned}
 # $$ (eq-05-asym)
 #
-# The inner mean gives a rank one vote, however many images it has; the outer one runs over the ranks that the batch
-# holds. This half is the supervised contrastive loss of {cite:t}`khosla2020supervised`, from texts to images. For one
-# text it is one line. **Break it** with a rank that has no image:
+# The inner mean gives each rank one vote, however many images it has; the outer one runs over the ranks in the batch.
+# $L_{\text{t2i}}$ is the supervised contrastive loss of {cite:t}`khosla2020supervised`, from texts to images. **Break
+# it** with a rank that has no image:
 
 # %%
 log_p = (s * T @ Z.T).log_softmax(1)  # row k: which image fits text k?
@@ -195,8 +194,8 @@ print(f"text 2: {-log_p[2][y == 2].mean():.4f}")
 print(f"without an image: {-log_p[2][y == 9].mean():.4f}")
 
 # %% [markdown]
-# A mean of nothing spoils the whole loss, so such a text must not vote; in exercise 1 you write the mean over the others.
-# What do both losses want from every pair?
+# A mean over no images is not a number, and spoils the whole loss. So such a text is left out, as exercise 1 asks. What
+# do both losses want from every pair?
 
 # %% mystnb={"image": {"alt": "Three matrices of images by texts with a derivative in each cell, blue for pull and red for push; frames mark pairs of one rank. The plain loss has six text columns, the asymmetrical ones five."}, "figure": {"caption": "Derivative of each loss by the similarity of each pair, at s = 1: blue pulls together, red pushes apart. Frames mark pairs of one rank; two images have rank 2. The plain loss is doubled, so that it is the sum of its two directions.", "name": "fig-05-pairs"}} tags=["hide-input"]
 ranks, eye5, eye6 = torch.arange(5), torch.eye(5), torch.eye(6)
@@ -280,15 +279,14 @@ assert torch.allclose(
 )
 
 # %% [markdown]
-# In the left panel two framed cells are red: the plain loss pushes an image from the sentence of its own rank. That does
-# little harm: the two columns of rank 2 are copies of *one* vector, so only their sum moves anything, and the
-# sum is a pull. What changes is who counts: all $K$ ranks once, where in the plain loss a frequent rank counts often and
-# an absent one not at all.
+# In the left panel two framed cells are red: the plain loss pushes an image from the sentence of its own rank. That
+# does little harm: the two columns of rank 2 are copies of *one* vector, and their sum is a pull. But in the plain loss
+# a frequent rank is a partner often, and an absent one never; the asymmetrical loss compares with all $K$ texts once.
 #
 # ## Cross-entropy is a pull and a push
 #
-# Nothing yet knows an order. With $d_{ik}=\lVert z_i-t_k\rVert$, unit vectors have $z_i\cdot t_k = 1-\tfrac12 d_{ik}^2$.
-# Put that into the cross-entropy of the logits $s\,z_i\cdot t_k$, and the ones cancel:
+# No loss so far uses the order. With $d_{ik}=\lVert z_i-t_k\rVert$, unit vectors have
+# $z_i\cdot t_k = 1-\tfrac12 d_{ik}^2$. Put that into the cross-entropy of the logits, and the ones cancel:
 #
 # $$
 # \begin{aligned}
@@ -309,8 +307,8 @@ def pull_and_push(z, t, y, s):
 compare(pull_and_push(Z, T, y, s), F.cross_entropy(s * Z @ T.T, y))
 
 # %% [markdown]
-# The push asks how *near* a text is, not which rank it has. **Break it** with texts of unequal length, rank 4 five times
-# as long as rank 0:
+# The push depends on how *near* a text is, not on its rank. **Break it** with texts of unequal length, rank 4 five
+# times as long as rank 0:
 
 # %%
 uneven = T * (1 + r[:, None])
@@ -321,10 +319,10 @@ split, whole = (
 print(f"pull and push {split:.1f}, cross-entropy {whole:.1f}")
 
 # %% [markdown]
-# Now a long text wins by its length. So every feature here has unit length.
+# Now a long text wins by its length, and the split fails. So every feature here has unit length.
 #
-# The push entangles all texts. To take them apart, write its sum as $K$ times a mean. The logarithm is concave, so that of a
-# mean is at least the mean of the logarithms (Jensen), and those are just $-s\,d_{ik}^2/2$:
+# The push mixes all texts in one logarithm. To separate them, write its sum as $K$ times a mean. The logarithm of a
+# mean is at least the mean of the logarithms (Jensen's inequality), and those are just $-s\,d_{ik}^2/2$:
 #
 # $$
 # \begin{aligned}
@@ -333,8 +331,8 @@ print(f"pull and push {split:.1f}, cross-entropy {whole:.1f}")
 # \end{aligned}
 # $$ (eq-05-bound)
 #
-# The bracket is a pairwise loss already {cite:p}`boudiaf2020unifying`: be near your own text, be far from all texts, with
-# the same weight for each. **Break it** with a large scale:
+# The bracket is a pairwise loss already {cite:p}`boudiaf2020unifying`: near to your own text, far from all texts alike.
+# **Break it** with a large scale:
 
 # %%
 for scale in (1.0, 5.0, 20.0):
@@ -346,7 +344,7 @@ for scale in (1.0, 5.0, 20.0):
     print(f", of which the bound sees {bound:.2f}")
 
 # %% [markdown]
-# At a large scale the nearest wrong text decides, and a mean does not see it: the bracket can only be an addition.
+# At a large scale the nearest wrong text decides, and a mean hides it. So the bracket can only be an addition.
 
 # %% tags=["remove-cell"]
 for scale in (1.0, 10.0, 100.0):
@@ -359,14 +357,14 @@ for scale in (1.0, 10.0, 100.0):
 # %% [markdown]
 # ## Stage 2: the ordinal weight
 #
-# Three changes lead from that bracket to the loss of L2RCLIP. They are our reading of the authors' code.
+# Three changes lead to the loss of L2RCLIP. They are our reading of the authors' code.
 #
-# 1. **A weight.** The blind push has the weight 1 for each text, even the image's own, where it fights the pull. A weight
-#    should be 0 there, grow with the gap, and not depend on the unit, years or decades. The simplest is the gap divided by
-#    the largest gap $M$ of the batch.
-# 2. **Distance, not its square.** As $d_{ik}^2=2-2\,z_i\cdot t_k$, squared pushes add up to one, away from the weighted
-#    mean of the texts. A push by $d$ has a direction for each text, and its size is the weight alone.
-# 3. **No scale.** $s/2$ stands in front of pull and push alike; how much both count is left to a $\lambda$.
+# 1. **A weight.** The blind push weighs each text 1, even the image's own, where it works against the pull. A weight
+#    should be 0 there, grow with the gap, and not depend on the unit, years or decades. The simplest is the gap divided
+#    by the largest gap $M$ of the batch.
+# 2. **Distance, not its square.** Squared pushes add up to one, away from the weighted mean of the texts. A push by $d$
+#    has a direction for each text, and its size is the weight alone.
+# 3. **No scale.** $s/2$ multiplies pull and push alike; a weight $\lambda$ takes its place.
 #
 # $$
 # \begin{aligned}
@@ -392,11 +390,11 @@ compare(tightness(Z, T, y), losses.tightness(Z, T, y))
 compare(diversity(Z, T, y, r), losses.diversity(Z, T, y, r))
 
 # %% [markdown]
-# The loss may be negative; only its differences move anything. Of a push by distance, the share $\cos(\theta/2)$ turns an
-# image at the angle $\theta$, so the grey arrow of {numref}`fig-05-forces` is
-# $\tfrac15\big(\tfrac34\cos 36° + \tfrac14\cos 72°\big)$: the differences of the weights on both sides.
+# The loss may be negative; only its gradient matters. Of a push by distance, the share $\cos(\theta/2)$ turns an image
+# at the angle $\theta$. That gives the grey arrow of {numref}`fig-05-forces`,
+# $\tfrac15\big(\tfrac34\cos 36° + \tfrac14\cos 72°\big)$.
 #
-# **Break it** twice. Put an image exactly on its text, and take the root of the squared distance as it is:
+# **Break it** twice. First put an image exactly on its text, and take a plain root:
 
 # %%
 on_text = T[[0]].clone().requires_grad_()
@@ -411,7 +409,7 @@ for name, d in {
 
 # %% [markdown]
 # The slope of a root is infinite at 0, and 0 · ∞ is not a number: the weight 0 does not help. So the package clamps the
-# square. Now look at the weights of one image of rank 2, in three batches:
+# square. Now compare the weights of one image of rank 2 in three batches:
 
 # %%
 for others in ([], [1], [0]):
@@ -419,7 +417,7 @@ for others in ([], [1], [0]):
     print(f"beside {others}:", losses.rank_weights(batch, r)[0])
 
 # %% [markdown]
-# $M$ moves with the batch, and with it the push on the same image; `controls.normalise="global"` holds it.
+# $M$ depends on the batch, and so does the push on the same image; `controls.normalise="global"` holds it constant.
 
 # %% tags=["remove-cell"]
 corners, ends = on_circle(0, 60, 120), torch.tensor([0, 2])
@@ -433,23 +431,22 @@ assert abs(on_own + math.sqrt(3) / 4) < 1e-9
 # %% [markdown]
 # ### Try it
 #
-# In the book, a playground follows: drag the square image or a text, press *Slide to rest*, change the loss or the weights
-# ω. With the true order an image of rank 1 comes to rest a little *beyond* its own text, away from the bulk of the other
-# ranks.
+# In the book, a {doc}`playground <playground>` follows: drag the square image or a text, press *Slide to rest*, change
+# the loss or the weights ω. With the true order an image of rank 1 comes to rest a little *beyond* its own text.
 #
 # <div class="pg" id="playground-loss" role="region" aria-label="Playground of losses"></div>
 #
 # ## Stage 1, where the texts move
 #
-# In stage 1 the images stay and the texts learn. Start from {eq}`eq-05-stage2` once more, and let image $i$ meet the texts of
+# In stage 1 the images stay and the texts learn. Start from {eq}`eq-05-stage2`, and compare image $i$ with the texts of
 # the other images $j$ of its batch:
 #
-# 1. Image $i$ pushes text $y_j$ by $\omega_{ij}\lVert z_i-t_{y_j}\rVert$, as before. But untrained images know little of
-#    order, and neither do their pushes.
-# 2. So texts push each other, too, with the same weight. Such a push moves both of its ends, so half of it moves as much as
-#    a push by an image that stays.
+# 1. Image $i$ pushes text $y_j$ by $\omega_{ij}\lVert z_i-t_{y_j}\rVert$, as before. But untrained images show little
+#    order, so these pushes carry little of it.
+# 2. So texts push each other, too. Such a push moves both of its ends, so half of it moves as much as a push by an
+#    image that stays.
 # 3. The pull is halved: $\tfrac12 d^2$ has the slope $d$, as a push has the slope $\omega$.
-# 4. The least gap $m$ of the batch is subtracted, so that the closest pairs do not push at all. If two images share a rank,
+# 4. The least gap $m$ of the batch is subtracted, so that the closest pairs do not push. If two images share a rank,
 #    $m$ is 0.
 #
 # $$
@@ -478,8 +475,8 @@ package = losses.ordinal_pairwise_loss_stage1(Z, T[y], T[y], r[y])
 compare(stage1(Z, T, y, r), package)
 
 # %% [markdown]
-# **Break it.** Give it a batch of one rank, the same batch in another order, and a push by $d^2$, with and without the
-# unit length:
+# **Break it.** Give it a batch of one rank, the same batch in another order, and a push by $d^2$, with and without unit
+# length:
 
 # %%
 print(f"one rank {stage1(Z[[2, 5]], T, y[[2, 5]], r):.3f}")
@@ -510,15 +507,15 @@ for power in (1, 2):
     print(f" {neighbours:.2f} between ranks 0 and 1 on a sphere")
 
 # %% [markdown]
-# One rank alone divides 0 by 0; the package then pushes nothing. The order matters because image $i$ meets text $j$, but
-# image $j$ never meets text $i$; `symmetric=True` mends that, and {doc}`14_other_losses` measures both. A push by $d^2$
-# grows with the distance that it makes: without the unit length it explodes, and on a sphere neighbours end in one heap.
+# One rank alone divides 0 by 0; there the package pushes nothing. The order of the batch matters because image $i$
+# pushes text $y_j$, but image $j$ never pushes text $y_i$; `symmetric=True` mends that ({doc}`14_other_losses`). A push
+# by $d^2$ grows with the distance: without unit length it explodes, and on a sphere neighbours end close together.
 #
 # ### Does order emerge?
 #
-# If sentences push each other by the gaps of their ranks, they might line up by themselves. Start five texts anywhere, put
-# the images on them, so that nothing pulls, and follow the force of the loss, on a circle and on a sphere. Order is the
-# correlation of rank gap and distance: 1 is perfect, 0 is chance.
+# If sentences push each other by their rank gaps, do they line up by themselves? Start five texts anywhere, put the
+# images on them, so that nothing pulls, and follow the force. *Order* is here the correlation of rank gap and distance:
+# 1 is perfect, 0 is chance.
 
 # %% mystnb={"image": {"alt": "Above, three circles with the paths of five texts from an inner to an outer ring under the true, the blind and the shuffled weight. Below, histograms of their order at the end over many starts, on a circle and on a sphere."}, "figure": {"caption": "Free texts under three weights. Above: one start, the same for all three; time runs from the inner ring to the outer one. Below: order at the end of many starts. Outlines are texts on a circle, filled bars texts on a sphere.", "name": "fig-05-free"}} tags=["hide-input", "nbval-ignore-output"]
 orders, cycle = ("true", "blind", "shuffled"), cyclic_permutation(5)
@@ -570,17 +567,17 @@ if PROFILE != "smoke":
     assert (apart[0] - apart[1]).norm() > 1.5 * (best[0] - best[1]).norm()
 
 # %% [markdown]
-# - **Order emerges if there is room.** On the sphere every start ends in the same order. On the circle a text that starts on
-#   the wrong side cannot pass the others. Real features have hundreds of dimensions.
-# - **It is the order that the weight was given, right or wrong.** The blind weight spreads texts in any order, the shuffled
-#   one in its own wrong order.
-# - **The spacing is not that of the ranks.** In the best arrangement, neighbours huddle at both ends: with one image per
-#   rank $m$ is 1, and they have weight 0. Keeping them apart is left to the contrastive loss.
+# - **Order emerges if there is room.** On the sphere every start ends in the same order. On the circle a text that
+#   starts on the wrong side cannot pass the others. Real features have hundreds of dimensions.
+# - **It is the order of the weight, right or wrong.** The blind weight spreads texts in any order, the shuffled one in
+#   its own wrong order.
+# - **The spacing is not that of the ranks.** With one image per rank $m$ is 1, so neighbours have weight 0 and lie
+#   close together at both ends. Keeping them apart is left to the contrastive loss.
 #
 # ## A third loss: the ranked probability score
 #
 # The order can also enter through the probabilities $p_{ik}$, the softmax of the logits. Ask $K-1$ questions about an
-# image, "is the rank at most $k$?", answer with the cumulative probability $F_{ik}$, and square the errors
+# image, "is the rank at most $k$?". Answer each with the cumulative probability $F_{ik}$, and square the errors
 # {cite:p}`epstein1969scoring`:
 #
 # $$
@@ -604,8 +601,8 @@ logits = s * Z @ T.T
 compare(rps(logits, y), losses.ranked_probability_loss(logits, y))
 
 # %% [markdown]
-# An answer that is two ranks off is wrong in two questions, so the loss knows which mistake is worse. **Break it**: ask
-# for each rank by itself, "is it rank $k$?", and square those errors:
+# An answer that is two ranks off is wrong in two questions. **Break it**: ask for each rank by itself, "is it rank
+# $k$?":
 
 # %%
 sure_of = 50 * torch.eye(5)[[1, 4]]  # certain of rank 1, and of rank 4
@@ -614,15 +611,17 @@ for logits in sure_of[:, None]:
     print(f"cumulated {rps(logits, RANK0):.0f}, rank by rank {apart:.0f}")
 
 # %% [markdown]
-# For an image of rank 0, rank 4 is then no worse than rank 1. The score also rewards honesty. If "yes" is right with probability $q$, the mean score of one question is $q(1-F)^2+(1-q)F^2$, which is least at
-# $F=q$. A loss whose best answer is the honest one is called *proper* {cite:p}`gneiting2007strictly`. Cross-entropy is
-# proper, too. Is the pairwise loss?
+# Asked rank by rank, an image of rank 0 loses no more with rank 4 than with rank 1.
+#
+# The score also rewards honesty. If "yes" is right with probability $q$, the mean score of one question is
+# $q(1-F)^2+(1-q)F^2$, which is least at $F=q$. A loss whose best answer is the honest one is called *proper*
+# {cite:p}`gneiting2007strictly`. Cross-entropy is proper, too. Is the pairwise loss?
 #
 # ## Tightness makes a model too sure
 #
-# Take twenty images that look exactly alike. Of twenty experts one said 0, five 1, eight 2, five 3 and one 4. No model can
-# tell the images apart, so the honest answer is the shares of the grades. What does tightness prefer? Take five texts that
-# are equally far apart. As $d^2=2-2\,z\cdot t$, its mean is least where $z$ points to the mean of the images' texts:
+# Twenty images are exactly alike. Of twenty experts one said 0, five 1, eight 2, five 3 and one 4, so the honest answer
+# is these shares. What does tightness prefer? Take five texts that are equally far apart. As $d^2=2-2\,z\cdot t$, its
+# mean is least where $z$ points to the mean of the images' texts:
 
 # %%
 C = F.normalize(torch.eye(5) - 1 / 5, dim=1)  # equally far apart
@@ -631,10 +630,10 @@ z = F.normalize(C[grades].mean(0), dim=0)
 print(*(f"{p:.4f}" for p in (s * z @ C.T).softmax(0)))
 
 # %% [markdown]
-# That is all but certain of rank 2, which only eight of twenty experts chose: tightness knows nothing of the scale $s$,
-# which turns a distance into doubt. In training it does not act alone. Here is the whole loss of stage 2, with a weight for
-# each addition to cross-entropy, and a linear "image tower". An image is 8 numbers, of which only the first matters, and
-# the grades are noisy.
+# That is all but certain of rank 2, which only eight experts chose: the scale $s$, which turns distances into
+# probabilities, is no part of tightness. In training it does not act alone. Here is the whole loss of stage 2, with a
+# weight for each addition, and data to try it on: an image is 8 numbers, of which only the first matters, and the
+# grades are noisy.
 
 
 # %%
@@ -644,6 +643,17 @@ def stage2(z, y, tight, push, ranked):
     return loss - push * diversity(z, C, y, r) + ranked * rps(logits, y)
 
 
+def images(number):
+    x = torch.randn(number, 8)
+    grade = x[:, 0] + torch.randn(number) / 2
+    return x, torch.bucketize(grade, torch.tensor([-1, -0.3, 0.3, 1]))
+
+
+# %% [markdown]
+# The "image tower" is linear:
+
+
+# %%
 def train(x, y, weights, epochs):
     torch.manual_seed(SEED)  # the same start for every loss
     tower = torch.nn.Linear(8, 5)
@@ -655,14 +665,8 @@ def train(x, y, weights, epochs):
     return lambda x: s * F.normalize(tower(x), dim=1) @ C.T
 
 
-def images(number):
-    x = torch.randn(number, 8)
-    grade = x[:, 0] + torch.randn(number) / 2
-    return x, torch.bucketize(grade, torch.tensor([-1, -0.3, 0.3, 1]))
-
-
 # %% [markdown]
-# Each setting trains on 1,000 images, and is tested on 4,000 others; and it trains on the twenty that look alike.
+# Each setting trains once on 1,000 images, with 4,000 others to test on, and once on the twenty that look alike.
 
 # %% tags=["nbval-ignore-output"]
 settings = {  # weights of tightness, diversity and RPS
@@ -757,15 +761,14 @@ if PROFILE != "smoke":
     assert table["RPS with it"].idxmin() == "+ both (paper)"
 
 # %% [markdown]
-# - **The gap is the work of tightness.** Diversity alone hardly changes anything. The package weighs them apart, by
-#   `lambda_tight` and `lambda_push`.
-# - **A temperature repairs it, here.** Divide all logits by one number, and the loss with tightness even does best: only the
-#   scale of its answers was wrong, and $s$ is frozen. So `fit` always fits one temperature, on validation images
-#   ({doc}`10_your_own_images`).
+# - **Tightness makes the gap.** Diversity alone hardly changes anything in this one run.
+# - **A temperature repairs it, here.** Divide all logits by one number, and the loss with tightness even does best:
+#   only the scale of its answers was wrong, since $s$ is frozen. So `fit` always fits one temperature, on validation
+#   images ({doc}`10_your_own_images`).
 #
-# `preset="recommended"`, the default, puts RPS in place of the pairwise loss in stage 2. Stage 1 keeps its pairwise loss with
-# $\lambda_1=1$, because there the texts must find their places. The preset was chosen on validation images of BRACOL and
-# of generated leaves; {doc}`09_does_it_help` compares both presets on test images.
+# `preset="recommended"`, the default, puts RPS in place of the pairwise loss in stage 2. Stage 1 keeps its pairwise
+# loss with $\lambda_1=1$, because there the texts must find their places. The preset was chosen on validation images of
+# BRACOL and of generated leaves; {doc}`09_does_it_help` compares both presets on test images.
 #
 # ## Exercises
 #
@@ -966,8 +969,8 @@ def check_weights(mine: list[float]) -> None:
 
 
 # %% [markdown]
-# **1. Text to image.** Write $L_{\text{t2i}}$ of {eq}`eq-05-asym` for all texts at once, without a loop. A rank without an
-# image in the batch must be left out.
+# **1. Text to image.** Write $L_{\text{t2i}}$ of {eq}`eq-05-asym` for all texts at once, without a loop. Leave out each
+# rank that has no image in the batch.
 
 
 # %%
@@ -1000,8 +1003,8 @@ compare(
 )
 
 # %% [markdown]
-# **2. A squared push.** The bound of cross-entropy, {eq}`eq-05-bound`, has $d^2$ in its push; the released loss has $d$. Write
-# the pairwise loss of stage 2 with $\omega_{ik}\,d_{ik}^2$, and without a single square root.
+# **2. A squared push.** The bound of cross-entropy, {eq}`eq-05-bound`, has $d^2$ in its push; the released loss has
+# $d$. Write the pairwise loss of stage 2 with $\omega_{ik}\,d_{ik}^2$, without a single square root.
 
 
 # %%
@@ -1013,8 +1016,8 @@ check_squared(squared_push)
 
 # %% [markdown]
 # :::{dropdown} Solution
-# For unit vectors $d^2 = 2-2\,z\cdot t$, so a matrix product is enough. What changes is where a push is strong: along the
-# circle, $\cos(\theta/2)$ becomes $2\sin\theta$, so a text close by hardly pushes at all.
+# For unit vectors $d^2 = 2-2\,z\cdot t$, so a matrix product is enough. What changes is where a push is strong: along
+# the circle, $\cos(\theta/2)$ becomes $2\sin\theta$, so a text close by hardly pushes at all.
 # :::
 
 
@@ -1029,8 +1032,9 @@ def squared_push(z, t, y, r):
 check_squared(squared_push)
 
 # %% [markdown]
-# **3. Ranks that are not evenly spaced.** In RPS every step between ranks is one question. With the values 0, 1, 2 and 10
-# the last step should count eight times. Write RPS without a loop, with each question weighted by $r_{k+1}-r_k$.
+# **3. Ranks that are not evenly spaced.** In RPS every step between ranks is one question. With the values 0, 1, 2 and
+# 10 the last step should count eight times as much as the others. Write RPS without a loop, with each question weighted
+# by $r_{k+1}-r_k$.
 
 
 # %%
@@ -1057,9 +1061,9 @@ check_rps_by_value(rps_by_value)
 
 # %% [markdown]
 # **4. Design a weight.** Five texts lie in a fan, 30° apart, and an image of rank 1 lies on its own text. The weight of
-# {eq}`eq-05-stage2` drives it past the text, towards the lower ranks. Find five weights that leave it where it is: 0 for its
-# own text, and growing with the gap on the side of the higher ranks. A push by distance turns the image by weight times
-# $\cos(\theta/2)$.
+# {eq}`eq-05-stage2` drives it past the text, towards the lower ranks. Find five weights that leave it where it is: 0
+# for its own text, and growing with the gap on the side of the higher ranks. A push by distance turns the image by
+# weight times $\cos(\theta/2)$.
 
 # %%
 check_weights([0.25, 0.0, 0.25, 0.5, 0.75])
@@ -1081,20 +1085,108 @@ check_weights([rank0, 0.0, *higher])
 check_weights([0, 0, 1e-6, 2e-6, 3e-6])  # tiny weights are no way out
 
 # %% [markdown]
+# **5. Two camps.** Predict, then run. Twelve of twenty experts say *healthy*, rank 0. Eight say *very badly damaged*,
+# rank 4. Nobody says anything between. Train on these grades three times: plain, with RPS at the weight 100, and with
+# tightness at the weight 100. Before you run anything, write down the probabilities that the ranks 0, 2 and 4 will get,
+# to one tenth. Then train, and correct what you got wrong.
+
+# %%
+TWO_CAMPS = torch.tensor(12 * [0] + 8 * [4])
+ADDED = {  # weights of tightness, diversity and RPS
+    "plain": (0.0, 0.0, 0.0),
+    "RPS": (0.0, 0.0, 100.0),
+    "tightness": (100.0, 0.0, 0.0),
+}
+
+
+def trained_on(grades: Tensor, added: str) -> list[float]:
+    """Return the probabilities of the ranks 0, 2 and 4 after training."""
+    same = torch.ones(20, 8)
+    tower = train(same, grades, ADDED[added], 300)
+    return tower(same)[0].softmax(0)[::2].tolist()
+
+
+# %% tags=["hide-input"]
+def check_camps(mine: dict[str, tuple[float, float, float]]) -> None:
+    """Judge predictions of the ranks 0, 2 and 4 by training."""
+    if not isinstance(mine, dict) or set(mine) != set(ADDED):
+        print("not yet: one entry each for", ", ".join(ADDED))
+        return
+    for added, yours in mine.items():
+        if len(yours) != 3 or not 0.9 < sum(yours) < 1.1:
+            print(f"not yet: {added}: three probabilities, which sum to 1,")
+            print("since the ranks 1 and 3 get next to nothing")
+            return
+    for added in ADDED:
+        pairs = zip(mine[added], trained_on(TWO_CAMPS, added), strict=True)
+        off = [yours - share for yours, share in pairs]
+        if max(map(abs, off)) < 0.1:
+            continue
+        if off[1] >= 0.1:
+            why = (
+                "no expert said rank 2, so a probability there raises the loss"
+            )
+        elif added == "tightness":
+            why = "the mean text is nearer to rank 0; what does s = 20 do to that?"
+        else:
+            why = "the best answer of a proper loss is the share of each grade"
+        print(f"not yet: {added}: {why}")
+        return
+    print("right: you predicted all three")
+
+
+# %%
+predicted = {  # probabilities of the ranks 0, 2 and 4
+    "plain": (1.0, 0.0, 0.0),  # yours
+    "RPS": (0.0, 1.0, 0.0),
+    "tightness": (0.6, 0.0, 0.4),
+}
+check_camps(predicted)
+
+# %% [markdown]
+# :::{dropdown} Solution
+# RPS uses the order, but it is proper, so its best answer is the shares: 12 of 20 are 0.6. It does not meet in the
+# middle, which would be two ranks off for everybody. Tightness is least where the image points to the mean text. That
+# is a little nearer to rank 0, and at $s=20$ the softmax turns a little into near certainty. Try ten against ten: there
+# even tightness gives the shares, by symmetry.
+# :::
+
+# %% tags=["hide-cell"]
+check_camps(
+    {"plain": (0.6, 0, 0.4), "RPS": (0.6, 0, 0.4), "tightness": (1, 0, 0)}
+)
+for added in ADDED:
+    print(f"{added:10}", *(f"{p:.1f}" for p in trained_on(TWO_CAMPS, added)))
+
+# %% [markdown]
+# ## Three questions
+#
+# :::{dropdown} A batch has ten images of rank 2 and one of each other rank. Which half of the contrastive loss notices?
+# Image to text: its mean runs over images, so rank 2 has ten votes of fourteen. Text to image runs over ranks, so there
+# rank 2 has one vote of five.
+# :::
+#
+# :::{dropdown} You measure age in decades in place of years. What changes in the pairwise loss, and what in RPS?
+# Nothing in either. The weight is a gap divided by the largest gap, so the unit cancels, and RPS asks about places in
+# the order. Only RPS weighted by value, as in exercise 3, would be ten times smaller.
+# :::
+#
+# :::{dropdown} A colleague trains stage 1 and finds the sentences in the order of the ranks. Is that a discovery?
+# No: the weight was given that order, and with a shuffled one the sentences would follow the shuffled order. It would
+# be evidence if new images were graded better with the true order than with the shuffled one.
+# :::
+#
 # ## Summary
 #
 # - The asymmetrical contrastive loss asks an image for one text among all ranks, and a text for all its images.
-# - Cross-entropy pulls an image to its own text and pushes it from all texts by their distance, whatever their rank. The
-#   ordinal pairwise loss puts the rank gap into the push.
-# - In stage 1 the weight also acts between texts. It creates the order that it is given, right or wrong, but no spacing.
-# - RPS puts the order into the probabilities and is proper: its best answer is the honest one.
-# - Tightness is not proper. At a fixed scale it makes a model too sure; the recommended preset trains stage 2 with
-#   cross-entropy and RPS, and one temperature is fitted afterwards.
+# - Cross-entropy pushes an image from all texts, whatever their rank; the ordinal pairwise loss puts the rank gap into
+#   the push. In stage 1 it creates the order that it is given, but no spacing.
+# - RPS puts the order into the probabilities and is proper. Tightness is not, and makes a model too sure at a fixed
+#   scale; the recommended preset does without it in stage 2.
 #
-# The next chapter puts these losses into the two stages; {doc}`14_other_losses` has other losses that know the order.
+# {doc}`14_other_losses` has other losses that use the order.
 #
 # ## Sources
 #
-# The losses are those of {cite:t}`wang2023learning`; where the paper leaves something open, the authors' released code (MIT)
-# decides. The weight of stage 1 has an ancestor in {cite:t}`zhang2023improving`, and the plain contrastive loss is that of
-# {cite:t}`radford2021learning`. `tests/unit/test_losses.py` uses the vectors of this page, with values from the released code.
+# The losses are those of {cite:t}`wang2023learning`; where the paper leaves something open, the authors' released code
+# (MIT) decides. The weight of stage 1 has an ancestor in {cite:t}`zhang2023improving`.

@@ -14,10 +14,10 @@
 # # Ordinal embeddings: before, after, and beside cross-entropy
 #
 # You train a model on ordered labels, project its features to the plane, colour each point by its rank, and the colours
-# run from dark to light. It looks like success. Would it have looked the same without training? With a loss that knows
-# nothing of order? With no images at all? A projection is evidence only if it could have come out otherwise. This
-# chapter looks at L2RCLIP {cite:p}`wang2023learning` before training, after stage 1 and after stage 2. Beside it we put
-# a rival: the same tower, trained with plain cross-entropy on the same images for the same number of epochs.
+# run from dark to light. Would it have looked the same without training? With a loss that ignores the order? With no
+# images at all? A projection is evidence only if it could have come out otherwise. This chapter looks at L2RCLIP
+# {cite:p}`wang2023learning` before training, after stage 1 and after stage 2. Beside it stands a rival: the same tower,
+# trained with plain cross-entropy on the same images for the same number of epochs.
 #
 # **You need.** The two stages of L2RCLIP ({doc}`02_two_stages`), and the idea of principal components.
 #
@@ -124,7 +124,7 @@ clouds({key: Cloud(places, shuffled) for key, places in looks.items()}, ranks)
 
 # %% [markdown]
 # All three show **nothing**. The points are random directions, and the ranks were dealt out at random. A is PCA, B is
-# UMAP {cite:p}`mcinnes2018umap`. C was allowed to see the labels: its horizontal axis is the direction in which they
+# UMAP {cite:p}`mcinnes2018umap`; neither uses the labels. C does: its horizontal axis is the direction in which they
 # rise,
 #
 # $$
@@ -132,8 +132,7 @@ clouds({key: Cloud(places, shuffled) for key, places in looks.items()}, ranks)
 # $$ (eq-07-axis)
 #
 # Here $x_i$ is a point and $y_i$ its rank. In many dimensions there is always such a direction. For $n$ random points
-# in $d$ dimensions, the labels and the places along $w$ correlate at about $1/\sqrt{1 + n/d}$, although there is
-# nothing to find.
+# in $d$ dimensions, the labels and the places along $w$ correlate at about $1/\sqrt{1 + n/d}$.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 noise_rho = rho(noise @ along, shuffled)
@@ -148,7 +147,7 @@ print(
 assert noise_rho > 0.6
 
 # %% [markdown]
-# So there are four questions to ask about every coloured cloud of points.
+# So ask four questions of every coloured cloud of points.
 #
 # 1. Has the projection **seen the labels**?
 # 2. Do **distances** on the page mean distances between features?
@@ -159,8 +158,7 @@ assert noise_rho > 0.6
 #
 # The task is to read the damage of drawn leaves in ten ranks. We keep the features at four moments: at the start, after
 # stage 1, after stage 2, and, from the same start again, after training with cross-entropy. The preset `paper` has the
-# losses that the authors released, each with weight 1, so stage 2 adds the ordinal pairwise loss to cross-entropy over
-# the sentences. What the cell below does not name keeps the default of `Config`.
+# released losses, each with weight 1: stage 2 adds the ordinal pairwise loss to cross-entropy over the sentences.
 
 # %%
 settings = {
@@ -176,6 +174,11 @@ settings = {
 }
 data = load_dataset("leaves", ranks=10, size=SIZE, seed=SEED)
 model = L2RCLIP.build(data.ranks, Config(**settings | CHANGES))
+
+# %% [markdown]
+# `keep` notes the features of the fresh images, and one vector for each rank:
+
+# %%
 training = TrainingData.load(data, model)
 fresh = ResizedImages(unseen, model.towers.image_size)  # in neither stage
 images, per_rank = {}, {}
@@ -194,8 +197,8 @@ model.config = replace(model.config, batch_size=16)  # from here on
 
 # %% [markdown]
 # The rival is the baseline `cross-entropy` of the package: a linear layer, zero at the start, on the image features. It
-# has the epochs, batches and augmentation of stage 2, a learning rate that suits it, and its last epoch is kept in the
-# same way. Its ten weight vectors play the part of our ten sentences.
+# has the epochs, batches and augmentation of stage 2, and a learning rate that suits it; of both, the last epoch is
+# kept. Its ten weight vectors are drawn in place of our ten sentences.
 
 # %%
 rival = train_baseline("cross-entropy", model, training)
@@ -240,7 +243,7 @@ if (PROFILE, SEED, PRESET) == ("page", 0, "paper"):
 # $$ (eq-07-gap)
 #
 # Most pairs are far apart, so this score is about the large distances. A second one asks about the small ones: how many
-# ranks away are the fifteen nearest images, on average? Neither needs a projection.
+# ranks away are the fifteen nearest images, on average?
 
 
 # %%
@@ -273,9 +276,9 @@ assert np.isclose(gap_score(arc, np.arange(3)), 1)
 # %% [markdown]
 # ## PCA and UMAP, one way up
 #
-# PCA is the first look: it is linear, it repeats exactly, and it is blind to labels. Only the signs of its axes are
-# arbitrary: the same curve may arch up in one figure and down in the next. So we fix them: the first axis rises with
-# the rank, and on the second both ends of the scale lie above its middle. The labels choose two signs and nothing else.
+# PCA is the first look: it is linear, it repeats exactly, and it ignores labels. Only the signs of its axes are
+# arbitrary. So we fix them: the first axis rises with the rank, and on the second both ends of the scale lie above its
+# middle. The labels choose two signs and nothing else.
 
 
 # %%
@@ -300,11 +303,11 @@ assert np.allclose(np.abs(ours), np.abs(theirs), atol=1e-8)
 # UMAP is the second look. It lists the nearest neighbours of each point, and seeks a layout in which the same points
 # are neighbours. We rotate or mirror each layout to fit the PCA above it best (Procrustes); nothing is stretched.
 #
-# One more step before we look. Images and sentences never meet, however good the model: the features of two towers fill
-# two separate cones, and the distance between their means is called the *modality gap* {cite:p}`liang2022mind`. It is
-# the largest distance in a joint plot and says least about the task: it shifts the score of a sentence equally for all
-# images. So we take it out of the figure. The ten vectors of each panel are moved to the middle of the images and
-# stretched to their spread, but not turned: a diamond far from its images really points elsewhere.
+# Image features and sentence features never mix, however good the model: they fill two separate cones, and the distance
+# between their means is the {term}`modality gap` {cite:p}`liang2022mind`. It says little about the task, since it
+# shifts the score of a sentence equally for all images. So we remove it from the figure. The ten vectors of each panel
+# are moved to the middle of the images and stretched to their spread, but not turned: a diamond far from its images
+# really points elsewhere.
 
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Eight panels. Columns: start, after stage 1, after stage 2, cross-entropy. Upper row PCA, lower row UMAP. Image discs are mixed in the first two columns and follow the colours of the ranks along a curve in the last two."}, "figure": {"caption": "Fresh images (discs) and what stands for each rank (diamonds: sentences in the first three columns, weight vectors of the linear layer in the last). Above PCA, below UMAP with fifteen neighbours. The scores in the titles are those of the full features, not of the plane.", "name": "fig-07-moments"}}
@@ -330,10 +333,10 @@ for moment, x in images.items():
 clouds(above | below, ranks, columns=4)
 
 # %% [markdown]
-# From the first column to the second only the diamonds should move, since stage 1 trains the sentences; from the second to
-# the third only the discs. The panels show more: their axes follow the images, and each layout of UMAP is a new one. So
-# keep one map for all epochs: the two largest directions of the images of both models after training. `tools/motion_data.py`
-# repeats the training of this page and notes every epoch. In the book, move the slider.
+# From the first column to the second only the diamonds should move, since stage 1 trains the sentences; from the second
+# to the third only the discs. The panels show more, because their axes follow the images, and each layout of UMAP is a
+# new one. So keep one map for all epochs: the two largest directions of the images of both models after training. In
+# the book, move the slider. (`tools/motion_data.py` repeats the training of this page and keeps every epoch.)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows of four scatter plots on one map, L2RCLIP above, cross-entropy below: start, after stage 1, and stage 2 after its first and its last epoch. In stage 1 only the diamonds of L2RCLIP move; in stage 2 the discs spread into the order of their colours."}, "figure": {"caption": "Every epoch on one fixed map: fresh images (discs) and what stands for each rank (diamonds: sentences; for cross-entropy weight vectors, which start at zero). Scores are those of the full features; *shown* is the share of their variance that the map keeps after training.", "name": "fig-07-motion"}}
 file = find_result("motion.json")
@@ -347,10 +350,10 @@ if file is not None:
 shown
 
 # %% [markdown]
-# Stage 1 lays the sentences out in a row; the images have not moved. The first epoch of stage 2 crowds the images into one
-# spot, then they spread again along the row, in the order of their colours. Cross-entropy has no row to follow: its
-# images spread along a line of their own, and its weight vectors come along. Both find an order. The sentences decide
-# the direction in which it lies, as the full features say, too:
+# Stage 1 lays the sentences out in a row; the images have not moved. The first epoch of stage 2 crowds the images into
+# one spot. Then they spread again along the row, in the order of their colours. Cross-entropy has no sentences to
+# follow: its images spread along a line of their own, and its weight vectors come along. Both find an order. The
+# sentences decide its direction, as the full features show, too:
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 rows_of = {"sentences": per_rank[L2R]} | {
@@ -366,24 +369,22 @@ for moment in (START, L2R, CE):
     )
 
 # %% [markdown]
-# Before training, the largest directions of the images are about something other than damage. After stage 2 the largest
-# direction follows the damage. Now cover the third column of {numref}`fig-07-moments` with your
-# hand and read the fourth.
+# Before training, the largest direction of the images is about something other than damage. After stage 2 it follows
+# the damage. Now cover the third column of {numref}`fig-07-moments` with your hand and read the fourth.
 # **Cross-entropy, which treats the ranks as ten unrelated names, draws the same curve.** Its loss never said that rank
-# 3 lies between ranks 2 and 4. The images did: leaves with similar damage look alike, so a tower that must name each
-# degree of damage places the degrees along a line. A curve in the colours of the ranks is therefore no evidence for an
+# 3 lies between ranks 2 and 4. The images did: leaves with similar damage look alike, so a tower that must tell the
+# degrees of damage apart places them along a line. A curve in the colours of the ranks is therefore no evidence for an
 # ordinal loss.
 #
 # The curve is well known, too. If only near ranks resemble each other, the data lie on a curve that turns through many
-# dimensions, and PCA draws it as a horseshoe. The second axis is mostly its bend, and not a second property of leaves.
+# dimensions, and PCA draws it as a horseshoe. The second axis is mostly its bend.
 #
 # ## Which tower is more ordered?
 #
-# That is a question for numbers. Beside the two scores above, the table has five columns. *Silhouette* asks whether
-# each rank forms a cluster of its own. *ρ, means* is the first score, taken over the ten mean features in place of
-# single images. *First axis* is the correlation of the rank with the first axis of PCA, *plane shows* is the share of
-# the variance that its two axes hold, and *mean error* repeats the errors from above. The last two rows are controls:
-# they show the scores of chance.
+# The table has the two scores above and five more columns. *Silhouette* asks whether each rank forms a cluster of its
+# own. *ρ, means* is the first score, taken over the ten mean features in place of single images. *First axis* is the
+# correlation of the rank with the first axis of PCA, and *plane shows* is the share of the variance that its two axes
+# hold. The last two rows are controls, with the scores of chance.
 
 
 # %% tags=["hide-input", "nbval-ignore-output"]
@@ -431,27 +432,24 @@ if (PROFILE, SEED, PRESET) == ("page", 0, "paper"):  # what the text says
     assert table["silhouette"][[L2R, CE]].max() < table["silhouette"][START]
 
 # %% [markdown]
-# It shows four things.
+# **L2RCLIP orders the images, and so does cross-entropy.** In this one run the two are close in error and in both
+# scores of single images. So the features of L2RCLIP are ordinal, as the paper says {cite:p}`wang2023learning`. But
+# that is no evidence for its losses: the same tower finds this order without them.
 #
-# **L2RCLIP orders the images, and so does cross-entropy.** In this run the two are close in error and in both scores of
-# single images. So the features of L2RCLIP are ordinal, as the paper says
-# {cite:p}`wang2023learning`. But that is no evidence for its losses: the same tower finds this order without them.
+# **The untrained tower has its means partly in order, its images not.** A mean over the images of one rank averages out
+# shape, light and ground, and damage remains. But a model is given one image, never the mean of a rank.
 #
-# **The untrained tower has its means partly in order, its images not.** Both numbers are right. A mean over the images
-# of one rank averages out shape, light and ground, and damage remains. But a model is given one image, never the mean
-# of a rank. A plot of class means flatters the model.
-#
-# **The plane hides most of the untrained cloud.** A linear projection can only bring points closer together, never
-# farther apart: what lies close in the first column of {numref}`fig-07-moments` may be far apart in the features.
+# **The plane hides most of the untrained cloud.** A linear projection can only bring points closer together: what lies
+# close in the first column of {numref}`fig-07-moments` may be far apart in the features.
 #
 # **The silhouette falls while the order grows.** It rewards ten islands, and ordered features are one curve without
 # gaps. Choose the score by the claim: for order, the first two.
 #
-# What the table lacks is another run. Change `SEED`, or take `PRESET = "recommended"`, whose stage 2 has the ranked
-# probability score ({doc}`05_losses`) in place of the pairwise loss. Whether the *words* of the ranks help is asked in
-# {doc}`09_does_it_help`, with many runs on real images.
+# The table lacks a second run. Change `SEED`, or take `PRESET = "recommended"`, whose stage 2 has the ranked
+# probability score ({doc}`05_losses`) in place of the pairwise loss. {doc}`09_does_it_help` asks whether the *words* of
+# the ranks help, with many runs on real images.
 #
-# One number hides the spread. The next figure shows the distances behind the first score.
+# The next figure shows the distances behind the first score.
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Three panels of cosine distance over rank gap, with a line for the median and a shaded band: start, after stage 2, cross-entropy. On one scale, the line is flat at the start and rises in the two others, after cross-entropy several times as far; the bands are wide."}, "figure": {"caption": "Distance against rank gap: medians of all pairs of images, and the band of their middle four fifths. Dashed: the same distances with shuffled ranks. The height of a line is the spread of the features; how well they are ordered is in the table.", "name": "fig-07-ruler"}}
 with style():
@@ -483,8 +481,7 @@ figure
 #
 # ## Look at the images
 #
-# A point is an image. Before you interpret a curve, look at what lies on it, and above all at what lies in the wrong
-# place.
+# Before you interpret a curve, look at the images on it, above all at those in the wrong place.
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "A curved cloud of points between two rows of leaf images with coloured frames, each tied by a line to its point. The upper row are typical leaves of eight ranks, the lower row leaves far from their rank."}, "figure": {"caption": "Fresh images after stage 2, in the PCA plane of the figure above. Above: for eight ranks the image nearest to the mean of its rank. Below: the eight images that lie farthest from the mean of their rank along the first axis. Numbers and frames give the true damage in percent.", "name": "fig-07-images"}}
 trained, curve = images[L2R], layouts["PCA", L2R]
@@ -505,13 +502,12 @@ embedding_figures.thumbnails(
 )
 
 # %% [markdown]
-# The lower row is worth more than a table of errors. Ask what misled the model in each: a blade whose own colour looks
-# like damage, lesions as pale as the ground, a leaf that is hard to tell from what lies behind it.
+# Ask of each image in the lower row what misled the model: a blade whose own colour looks like damage, or lesions as
+# pale as the ground.
 #
 # ## How UMAP lies
 #
-# UMAP knows only who is near whom. Nothing farther away than the $k$-th neighbour enters the layout. Three things
-# follow.
+# Nothing farther away than the $k$-th neighbour enters a layout of UMAP. Three things follow.
 #
 # **The shape depends on settings, and noise has shapes, too.** Below are the same trained images with three numbers of
 # neighbours (rows) and two seeds, then those of cross-entropy, then the random points of {numref}`fig-07-looks`.
@@ -533,10 +529,9 @@ for k in (3, 15, 50):
 clouds(panels, ranks, columns=4)
 
 # %% [markdown]
-# With three neighbours the curve falls into pieces, and you could tell a story about each. With more neighbours most
-# gaps close, though nothing in the features has changed. Another seed bends the pieces differently. Random points get
-# branches with few neighbours and an even disc with many. All panels of the trained images share the order of the
-# colours along the shape. Claim that, but no islands, gaps, bends or widths.
+# With three neighbours the curve falls into pieces. With more, most gaps close, though nothing in the features has
+# changed. Another seed bends the pieces differently. Random points get branches with few neighbours and an even disc
+# with many. All panels of the trained images share the order of the colours. Claim that, and no more.
 #
 # **Sizes and gaps mean nothing.** Here are three groups of points that we made: B is about ten times as wide as A and
 # C, and C lies ten times as far from B as A does.
@@ -584,18 +579,17 @@ if PROFILE != "smoke":
     assert kept_share[15, "random points"] < 0.3 < kept_share[15, "stage 2"]
 
 # %% [markdown]
-# UMAP measures each neighbourhood with its own ruler, so a wide group and a narrow one come out alike. A rank that
+# UMAP scales each neighbourhood by its own distances, so a wide group and a narrow one come out alike. A rank that
 # "forms a tight cluster" in UMAP need not be tight, and two ranks that "lie far apart" need not be far.
 #
 # **No layout can draw a cloud that fills many dimensions.** The titles in {numref}`fig-07-grid` say how well distances
-# are kept: hardly at all for random points, well for a cloud that is nearly a curve. Trust a layout as far as this
-# number goes, and print it beside the figure.
+# are kept: hardly at all for random points, well for a cloud that is nearly a curve. Print this number beside the
+# figure, and believe the layout as far as it goes.
 #
 # ## A look that has seen the labels
 #
-# Back to panel C of the first figure. Projections that know the labels (the axis of {eq}`eq-07-axis`, class means,
-# discriminant analysis, UMAP with a target) are useful: they find directions that PCA passes over. To use them as
-# evidence, **fit on one half and look at the other.**
+# Back to panel C. Projections fitted to the labels (class means, discriminant analysis, UMAP with a target) are useful:
+# they find directions that PCA passes over. To use them as evidence, **fit on one half and look at the other.**
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Eight panels of rank over place along the label axis, for random points, and for images at the start, after stage 2 and after cross-entropy; upper row the half the axis was fitted on, lower row the other half."}, "figure": {"caption": "The label axis of one half of the points (above), and the other half along the same axis (below).", "name": "fig-07-halves"}}
 half = np.zeros(len(labels), dtype=bool)
@@ -627,10 +621,9 @@ if PROFILE != "smoke":
     assert 0 < halves[START][1] < halves[L2R][1]
 
 # %% [markdown]
-# The upper row can hardly tell random points from a trained model. The lower row can. It also answers what PCA left
-# open: the images *at the start* do hold some order, along a direction that is too small for PCA to notice. That is why
-# a linear probe on frozen features gets somewhere. Training does not create the order from nothing; it turns a weak
-# direction into the strongest one.
+# The upper row hardly tells random points from a trained model. The lower row does. It also shows that the images *at
+# the start* do hold some order, along a direction that is too small for PCA to show. Training turns this weak direction
+# into the strongest one.
 #
 # ## Which figure proves what
 #
@@ -708,7 +701,7 @@ check_triples(triples)
 # %% [markdown]
 # **2. A better axis.** The axis of {eq}`eq-07-axis` weighs each feature by itself, although features are correlated.
 # Write a linear readout that finds more order in the *untrained* features. It gets one half of the images and their
-# ranks and returns a direction; it is judged on the other half.
+# ranks and returns a direction, which is judged on the other half.
 
 
 # %% tags=["hide-input"]
@@ -763,7 +756,7 @@ check_axis(readout)
 # %% [markdown]
 # **3. Make UMAP lie.** The images after stage 2 lie along one curve. Choose two settings of UMAP under which a reader
 # would swear that there are at least eight separate groups. `min_dist`, from 0 to 1, says how close points may come in
-# the layout. The check counts islands of five images or more with water around them.
+# the layout. The check counts islands: groups of five images or more with a gap around them.
 
 
 # %% tags=["hide-input"]
@@ -791,25 +784,108 @@ check_lie({"neighbours": 15, "min_dist": 0.1})
 
 # %% [markdown]
 # :::{dropdown} Solution
-# Three neighbours, the image itself included, cut the curve; `min_dist` of 0 lets the pieces shrink. Write a caption for
-# the result, and ask somebody what the groups mean.
+# Three neighbours, the image itself included, cut the curve; `min_dist` of 0 lets the pieces shrink. Write a caption
+# for the result, and ask somebody what the groups mean.
 # :::
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
 check_lie({"neighbours": 3, "min_dist": 0.0})
 
 # %% [markdown]
+# **4. Ten days.** Predict, then run. Somebody photographs all leaves of one grade on one day, those of the next grade
+# on the next, and so on. The features below hold the light of the day and noise, and nothing about damage. Before you
+# run anything, write down three numbers; then measure.
+#
+# - *Gap score*: the first score, of all photographs of one year.
+# - *Other half*: fit a label axis on one `half` of these photographs. How well does it correlate with the ranks of the
+#   other?
+# - *Other days*: the same axis on the photographs of other years, as the mean of a hundred.
+
+
+# %%
+def ten_days(year: int) -> np.ndarray:
+    """Draw features of photographs, all those of one rank on one day."""
+    draw = np.random.default_rng(year)
+    light = draw.standard_normal((10, 384)) / 2
+    return light[labels] + draw.standard_normal((len(labels), 384))
+
+
+# %% tags=["hide-input"]
+def check_days(mine: dict[str, float]) -> None:
+    """Judge three predictions by measuring."""
+    x = ten_days(0)
+    axis = axis_of(x[half], labels[half])
+    years = [rho(ten_days(year) @ axis, labels) for year in range(1, 101)]
+    right = {
+        "gap score": gap_score(x, labels),
+        "other half": rho(x[~half] @ axis, labels[~half]),
+        "other days": float(np.mean(years)),
+    }
+    low = {
+        "gap score": "images of one day lie together, and their rank gap is 0",
+        "other half": "the other half was taken on the same ten days",
+        "other days": "why should the axis point the wrong way, year after year?",
+    }
+    high = {
+        "gap score": "any two days are equally far apart, near ranks or not",
+        "other half": "the noise of single photographs costs a little",
+        "other days": "their light points elsewhere; what is left of the axis?",
+    }
+    if not isinstance(mine, dict) or set(mine) != set(right):
+        print("not yet: one number each for", ", ".join(right))
+        return
+    for name, value in right.items():
+        if not isinstance(mine[name], int | float):
+            print(f"not yet: {name}: write a number")
+            return
+        if abs(mine[name] - value) > 0.15:
+            hint = (low if mine[name] < value else high)[name]
+            print(f"not yet: {name}: {hint}")
+            return
+    print("right:", *(f"{name} {value:.2f}," for name, value in right.items()))
+
+
+# %%
+predicted = {"gap score": 0.0, "other half": 0.0, "other days": 0.0}  # yours
+check_days(predicted)
+
+# %% [markdown]
+# :::{dropdown} Solution
+# Ten heaps in no order raise the gap score, since images of one rank lie together. An axis through ten heaps in 384
+# dimensions can put them in any order, and the other half lies in the same heaps, so it agrees. Only other days show
+# that there was nothing. A test is as good as what its images do *not* share with those of training:
+# {doc}`10_your_own_images` calls it the group.
+# :::
+
+# %% tags=["hide-cell", "nbval-ignore-output"]
+check_days({"gap score": 0.25, "other half": 0.9, "other days": 0.0})
+
+# %% [markdown]
+# ## Three questions
+#
+# :::{dropdown} The images lie on a horseshoe, and a reader calls its second axis age. How do you check?
+# Look within one rank. If the axis is only the bend of the curve, it follows from the rank, and old and young leaves of
+# one rank do not differ along it. If they do, there is a second property.
+# :::
+#
+# :::{dropdown} Shuffled ranks score 0, your features well above. What have you shown, and what not?
+# That distances have to do with ranks. Not that your loss is the reason, which needs a rival, and not even that the
+# ranks are in order: ten heaps in any order score above 0, too, as exercise 4 shows.
+# :::
+#
+# :::{dropdown} Two ranks are islands far apart in UMAP, and the model often confuses them. Is that a contradiction?
+# No: the layout keeps lists of neighbours, and a gap between islands has no length that means anything. The distances
+# between the full features of the two ranks can answer, and the errors already do.
+# :::
+#
 # ## Summary
 #
 # - Stage 1 moves the sentences and not one bit of an image; stage 2 moves the images and not one bit of a sentence.
 # - After training, the largest direction of the image features follows the damage, with L2RCLIP **and with plain
-#   cross-entropy**; here the two are close. A curve in rank colours is no evidence for a method.
+#   cross-entropy**; in this run the two are close. A curve in rank colours is no evidence for a method.
 # - Score single images, not means of ranks, and put shuffled ranks and a rival beside every score.
-# - UMAP may be trusted with the order along a shape, not with islands, gaps, widths or distances.
-# - A projection fitted to labels may be trusted on images that it was not fitted to.
-#
-# Next: {doc}`08_training_runs` trains on any data set, {doc}`09_does_it_help` asks where language helps, and
-# {doc}`10_your_own_images` is about your own images.
+# - Read the order along a shape from UMAP, but no islands, gaps, widths or distances.
+# - Judge a projection that was fitted to labels on other images, which share no day or place with the first.
 #
 # ## Sources
 #

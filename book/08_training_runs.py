@@ -15,13 +15,13 @@
 #
 # A result that nobody can reproduce is an anecdote. This page is both a chapter and a program: its parameters choose a
 # data set, a fold, the towers and a seed, and one command runs it. For each benchmark of the paper
-# {cite:p}`wang2023learning`, a file in `experiments/` holds the parameters. Every step also runs on generated leaves, as on
-# the page you see.
+# {cite:p}`wang2023learning`, a file in `experiments/` holds the parameters. Every step also runs on generated leaves,
+# as here.
 #
 # **You need.** The two stages of L2RCLIP ({doc}`02_two_stages`), and enough shell to read a command and a loop.
 #
-# **Time and hardware.** A laptop is enough for this page. A real benchmark needs its images and a GPU; what that costs is
-# worked out [below](cost-of-a-run). The last line of the page says how long it took here.
+# **Time and hardware.** A laptop is enough for this page. A real benchmark needs its images and a GPU; what that costs
+# is worked out [below](cost-of-a-run). The last line of the page says how long it took here.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 import importlib.util
@@ -141,16 +141,16 @@ if synthetic:
 #   -p ROOT /data/adience -p OUT runs -p FOLD 0 -p SEED 0
 # ```
 #
-# `-f` names a parameter file, and `-p` overrides it. To try a batch without a large tower, add `-p PROFILE smoke`:
-# image size, epochs, towers and baselines are then small, whatever the file says.
+# `-f` names a parameter file, and `-p` overrides it. With `-p PROFILE smoke` image size, epochs, towers and baselines
+# are small, whatever the file says: a way to try a batch.
 #
-# For your own images start from `experiments/csv.yaml`: it needs a folder with a file `labels.csv`, your ranks from low to
-# high, and a sentence around `{rank}`.
+# For your own images start from `experiments/csv.yaml`: it needs a folder with a file `labels.csv`, your ranks from low
+# to high, and a sentence around `{rank}`.
 #
 # ## Before you train: card, counts, leakage
 #
-# Whose images are these, and what may be done with them? Which ranks have images at all? Who is in both training and test?
-# {doc}`17_data_sets` shows the answers for every benchmark.
+# Whose images are these, and what may be done with them? Which ranks have images at all? Who appears in both training
+# and test? {doc}`17_data_sets` answers these questions for every benchmark.
 
 # %% tags=["nbval-ignore-output", "hide-input"]
 card = data.card.to_dict() | {"done here": "; ".join(data.protocol)}
@@ -171,17 +171,32 @@ pd.Series({key: "unknown" if n is None else n for key, n in shared})
 # %% [markdown]
 # ## The run
 #
-# `Config` gets the parameters above, and any other setting from `SETTINGS`; the rest keeps its default. The table shows
-# what each stage trains.
+# `Config` gets the parameters above, and any other setting from `SETTINGS`. The table shows what each stage trains.
 
 # %% tags=["hide-input"]
 print(freezing_table(L2RCLIP.build(ranks, config, data.image_size)))
 
 # %% [markdown]
 # One call of `fit` trains both stages. The name of the run directory says what was varied, so a whole batch can share
-# one folder. No run can overwrite another: `fit` refuses a directory that holds a run with other settings or data.
-# `fit` trains no baselines. The page trains those in `BASELINES` with the same towers, data and budget, and keeps their
-# scores beside the run.
+# one folder. No run can overwrite another: `fit` refuses a directory that holds a run with other settings or data. It
+# trains no baselines. The page trains those in `BASELINES` with the same towers, data and budget, and keeps their
+# scores beside the run:
+
+
+# %%
+def baseline_scores(out: Path, config: Config) -> dict[str, dict]:
+    """Return the scores of the baselines beside a run; train what is missing."""
+    file = out / "baselines.json"
+    stored = read_json(file) if file.exists() else {}
+    for method in [each for each in methods if each not in stored]:
+        answers = run_baseline(method, data, config)
+        stored[method] = judge(answers, data.test, data.ranks, intervals=True)
+        write_json(file, stored)  # an interrupted batch keeps it
+    return stored
+
+
+# %% [markdown]
+# `train` puts both together. A run that is finished is only loaded:
 
 
 # %%
@@ -196,13 +211,7 @@ def train(number: int) -> tuple[dict, dict]:
         "L2RCLIP, stage 1 only": run.metrics["test_after_stage1"],
         "median rank": run.metrics["median_rank"],
     }
-    file = out / "baselines.json"
-    stored = read_json(file) if file.exists() else {}
-    for method in [each for each in methods if each not in stored]:
-        answers = run_baseline(method, data, config)
-        stored[method] = judge(answers, data.test, data.ranks, intervals=True)
-        write_json(file, stored)  # an interrupted batch keeps it
-    return run, scores | stored
+    return run, scores | baseline_scores(out, config)
 
 
 run, scores = train(SEED)
@@ -221,8 +230,8 @@ plots.training_curves(
 # %% [markdown]
 # MAE has the unit of the ranks: years, groups, decades or, here, grades. The interval is a bootstrap over the test
 # images. It says what another test set of that size might have shown, and nothing about another seed. With twenty test
-# images, as here, the intervals overlap, and the table ranks no method. Results given in `PUBLISHED` appear below the
-# run's own; [further down](published-numbers) you find where each comes from.
+# images, as here, the intervals overlap, and the table ranks no method. Results in `PUBLISHED` appear below the run's
+# own; [their sources](published-numbers) are listed further down.
 
 # %% tags=["nbval-ignore-output", "hide-input"]
 columns = {
@@ -263,22 +272,21 @@ assert 0 <= run.metrics["test"]["mae"] <= max(ranks.values) - min(ranks.values)
 # %% [markdown]
 # ## Resume
 #
-# Give the same command again. A finished run is loaded, an interrupted one resumes after its last complete epoch. Both
+# Give the same command again. A finished run is loaded; an interrupted one resumes after its last complete epoch. Both
 # end in the numbers of a run that was never stopped, bit for bit, because every random draw of an epoch comes from the
-# seed, the stage and the number of the epoch. A baseline that was cut short starts afresh. Here the run of this page is
-# asked for a second time:
+# seed, the stage and the number of the epoch. A baseline that was cut short starts afresh. Here we ask for the run of
+# this page again:
 
 # %% tags=["nbval-ignore-output"]
 again, _ = train(SEED)
 print("the same numbers:", again.metrics == run.metrics)
 
 # %% [markdown]
-# A changed setting makes another run, which needs another `OUT`. Device, threads and worker processes do not count.
+# A run with a changed setting needs another `OUT`. Device, threads and worker processes do not count as settings.
 #
 # ## A batch and its summary
 #
-# One number is not a result. A shell loop makes a batch, and each file in `experiments/` has its own at the top, ready
-# to copy:
+# One number is not a result. A shell loop makes a batch, and each file in `experiments/` has its own at the top:
 #
 # ```bash
 # for fold in 0 1 2 3 4; do for seed in 0 1 2; do
@@ -288,12 +296,12 @@ print("the same numbers:", again.metrics == run.metrics)
 # done; done
 # ```
 #
-# Each run of the batch reads the finished ones beside it, so the last log holds the summary. The page makes do with two
-# seeds. Over *seeds* the standard deviation says how much the start matters; over *folds* it also includes the luck of
-# the split. Say which, and how many.
+# Each run of the batch reads the finished ones beside it, so the last log holds the summary. Over *seeds* the standard
+# deviation says how much the start matters; over *folds* it also includes the luck of the split. Say which, and how
+# many.
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 def collect(pattern: str) -> pd.DataFrame:
     """Return one row per method of each finished run."""
     rows = []
@@ -309,6 +317,10 @@ def collect(pattern: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+# %% [markdown]
+# The page has two seeds:
+
+# %% tags=["nbval-ignore-output"]
 if PROFILE != "full":  # a second run, for something to average
     train(SEED + 1)
 stem, fold = name.split("_fold")[0], "" if FOLD is None else "_fold*"
@@ -325,10 +337,10 @@ print(f"{runs['run'].nunique()} runs; folds still missing: {missing}")
 # (signs-of-failure)=
 # ## Is it still the method?
 #
-# Fair scores do not say that every part of the method works. It can fail in four ways, and each leaves a sign in the
-# features. `l2rclip report runs/mine` makes one HTML page of a finished run: scores, curves, confusion, reliability, the
-# worst images, the model card, and these signs, beside those of runs that were healthy and of runs that were made to fail.
-# On leaves, each failure is provoked here once, with the settings of the page but for what makes it fail.
+# Good scores do not show that every part of the method works. It can fail in four ways, and each leaves a sign in the
+# features. `l2rclip report runs/mine` makes one HTML page of a finished run. Beside scores, curves and the worst images
+# it shows these signs, next to those of healthy runs and of runs that were made to fail. Here, on leaves, each failure
+# is provoked once, with the settings of the page but for what makes it fail.
 
 
 # %%
@@ -361,22 +373,23 @@ for sign in SIGNS if provokes and PROFILE == "page" else ():
     assert sign.fires(signs_of[sign.provoked_by][sign.column]) == is_apart
 
 # %% [markdown]
-# - **RankFormer adds no order.** After one epoch at a small learning rate, the answers are hardly in a better order than
-#   without RankFormer. The order of the *sentences* decides nothing: with five ranks it falls in healthy runs, too.
-# - **The pairwise loss breaks the alignment.** With $\lambda_1=1000$ order outweighs meaning: sentences leave their plain
-#   templates, and images lie nearer to other sentences than to their own.
-# - **The context says nothing about the ranks.** At a hundred times the learning rate the context drowns the words: with
-#   another context, or none, a sentence becomes another one. A context that has learned nothing leaves no sign.
-# - **Images of one sentence are pushed apart.** CLIP's plain loss, which might do it, does not: in `results/signs.csv` its
+# - **RankFormer adds no order.** After one epoch at a small learning rate, the answers are hardly in a better order
+#   than without RankFormer. The order of the *sentences* is no sign: with five ranks it falls in healthy runs, too.
+# - **The pairwise loss breaks the alignment.** With $\lambda_1=1000$ order outweighs meaning: sentences move away from
+#   their plain templates, and images lie nearer to other sentences than to their own.
+# - **The context says nothing about the ranks.** At a hundred times the learning rate the context outweighs the words:
+#   with another context, or none, the feature of a sentence is a different one. A context that has learned nothing
+#   leaves no sign.
+# - **Images of one sentence are pushed apart.** CLIP's plain loss might do it, but does not: in `results/signs.csv` its
 #   images end about as close together as in healthy runs ({doc}`05_losses` says why). Here a loss compares images with
-#   images, and takes those of one rank for strangers.
+#   images, and treats those of one rank as different.
 #
-# Other data, towers and numbers of ranks move the bands.
+# With other data, towers or numbers of ranks the bands lie elsewhere.
 #
 # ## Watch it elsewhere
 #
-# After each new epoch `fit` calls the function that you pass as `on_epoch`, with the new row of the history: a
-# dictionary of `stage`, `epoch`, `loss`, `val_rps` and the other scores. Any dashboard takes a few lines. TensorBoard:
+# After each epoch `fit` calls the function that you pass as `on_epoch` with the new row of the history: a dictionary of
+# `stage`, `epoch`, `loss`, `val_rps` and the other scores. Any dashboard takes a few lines. TensorBoard:
 #
 # ```python
 # from torch.utils.tensorboard import SummaryWriter  # pip install tensorboard
@@ -398,7 +411,7 @@ for sign in SIGNS if provokes and PROFILE == "page" else ():
 #
 # ## From a shell, and on several GPUs
 #
-# The command line tool trains in the same way and draws nothing. There, the run of this page would be:
+# The command line tool does the same, without figures. There, the run of this page would be:
 
 # %% tags=["hide-input"]
 words = {"dataset": DATASET} | source | ({"root": ROOT} if ROOT else {})
@@ -410,13 +423,13 @@ line = " ".join(training_runs.options(words))
 print(f"l2rclip fit {line}\nl2rclip baselines {words['out']}", *methods)
 
 # %% [markdown]
-# - **On a GPU**, `DEVICE = "auto"` takes one if it is there, and `cuda` refuses to start without one.
-#   `PRECISION = "bf16"` runs the image tower under autocast; losses and text features stay in 32 bits. The files of the
-#   large benchmarks ask for bf16.
+# - **On a GPU**, `DEVICE = "auto"` uses one if there is one, and `cuda` refuses to start without. `PRECISION = "bf16"`
+#   runs the image tower under autocast; losses and text features stay in 32 bits. The files of the large benchmarks ask
+#   for bf16.
 # - **On several GPUs**, let Accelerate start the same command: `accelerate launch -m l2rclip_lite fit …`. Stage 2 then
 #   splits the batches among the processes and averages their gradients. `--batch-size` counts per process, so four GPUs
 #   with 16 images each take steps of 64 images. A notebook is one process, so start the command first, with the `--out`
-#   that the page would use; the page then finds a finished run and only reads it.
+#   that the page would use; the page then only reads the finished run.
 # - **Not tried here**: no GPU was at hand where this book was written. Several processes were tested on a CPU.
 
 # %% tags=["nbval-ignore-output", "hide-input"]
@@ -430,9 +443,9 @@ else:
 # (cost-of-a-run)=
 # ## What a run costs elsewhere
 #
-# What follows is arithmetic, not measurement. ViT-B/16 sees 197 tokens of width $d = 768$ in 12 layers. Each layer has
-# $12 d^2$ weights, used once per token, and two attention products, $2 \cdot 197^2 d$. With the patch embedding in
-# front, and two operations for a multiplication with addition, one forward pass of an image costs
+# What follows is arithmetic, not measurement. ViT-B/16 processes an image as 197 tokens of width $d = 768$ in 12
+# layers. Each layer has $12 d^2$ weights, used once per token, and two attention products, $2 \cdot 197^2 d$. With the
+# patch embedding in front, and two operations for a multiplication with addition, one forward pass of an image costs
 #
 # $$
 # F = 2 \left( 12 \left( 12\, d^2 \cdot 197 + 2 \cdot 197^2\, d \right) + 196\, d^2 \right) \approx 35\ \text{GFLOP},
@@ -535,9 +548,9 @@ Markdown(markdown_table(head, rows) if files else f"*{ALONE}*")
 # %% [markdown]
 # Three things keep such a table from being a ranking. The splits differ: setting A of MORPH II is another random draw
 # in other papers, and everyone draws HCI and five-fold aesthetics anew. The validation differs: here a tenth of the
-# training part chooses the epoch of stage 1 and the temperature, while the released code of the paper validates on its training set. And what we
-# could not learn of the paper (template, context length, epochs) is a setting here, with defaults of our own.
-# {doc}`reproduction` lists what was run and what was not.
+# training part chooses the epoch of stage 1 and the temperature, while the released code of the paper validates on its
+# training set. And the paper's template, context length and epochs are not known to us, so they are settings here, with
+# defaults of our own. {doc}`reproduction` lists what was run and what was not.
 #
 # ## Exercises
 #
@@ -620,8 +633,8 @@ BASELINES: [ridge, cross-entropy]
 """)
 
 # %% [markdown]
-# **2. Can you afford it?** Write a function that answers in money: what do `folds` folds with `seeds` seeds each cost, if
-# one run needs `work` operations on a card with `rate` operations per second at `price` per hour?
+# **2. Can you afford it?** Write a function that returns an amount of money: what do `folds` folds with `seeds` seeds
+# each cost, if one run needs `work` operations on a card with `rate` operations per second at `price` per hour?
 
 
 # %% tags=["hide-input"]
@@ -668,7 +681,7 @@ def money(
 check_money(money)
 
 # %% [markdown]
-# **3. Which seed?** The two runs of this page differ in the seed. Write a function that gets the two `config.json`
+# **3. What differs?** The two runs of this page differ in the seed. Write a function that gets the two `config.json`
 # files, as dictionaries, and returns the names of all settings that differ, as a sorted list. Was the split drawn anew,
 # too?
 
@@ -717,23 +730,96 @@ def differing(one: dict, two: dict) -> list[str]:
 check_difference(differing)
 
 # %% [markdown]
+# **4. Seeds or images?** Predict, then run. A score varies for two reasons: another test set and another seed. `spread`
+# imagines 4,000 worlds, each with a test set and with seeds of its own, and returns the standard deviation of the score
+# over the worlds. Its two numbers are like those of this page. Predict the spread for 20 or 2,000 test images and for 1
+# or 100 seeds, to two decimals. Then run `spread`, and correct what you got wrong.
+
+
+# %%
+def spread(images: int, seeds: int) -> float:
+    """Return how far the mean error of a batch varies over worlds."""
+    draw = torch.Generator().manual_seed(0)
+    of_images = 0.9 * torch.randn(4000, images, generator=draw)
+    of_seeds = 0.14 * torch.randn(4000, seeds, generator=draw)
+    return float((of_images.mean(1) + of_seeds.mean(1)).std())
+
+
+# %% tags=["hide-input"]
+WHY = {  # test images and seeds
+    (20, 1): "two causes that are independent add up by their squares",
+    (20, 100): "a hundred seeds are judged by the same twenty images",
+    (2000, 1): "two thousand images judge one and the same training run",
+    (2000, 100): "here both causes are small, and neither is zero",
+}
+
+
+def check_spread(mine: dict[tuple[int, int], float]) -> None:
+    """Judge four predictions by imagining the worlds."""
+    if not isinstance(mine, dict) or set(mine) != set(WHY):
+        print("not yet: one number each for", *WHY)
+        return
+    for (images, seeds), why in WHY.items():
+        yours, right = mine[images, seeds], spread(images, seeds)
+        if not isinstance(yours, int | float):
+            print(f"not yet: write a number for {images, seeds}")
+            return
+        if abs(yours - right) > 0.01 + right / 10:
+            size = "small" if yours < right else "large"
+            print(f"not yet: {yours} for {images, seeds} is too {size}: {why}")
+            return
+    print("right:", *(f"{spread(*batch):.2f}" for batch in WHY))
+
+
+# %%
+predicted = {(20, 1): 0.2, (20, 100): 0.02, (2000, 1): 0.02, (2000, 100): 0}
+check_spread(predicted)  # yours
+
+# %% [markdown]
+# :::{dropdown} Solution
+# Each cause has a variance of its own, which only its own number divides: 0.9² by the images, 0.14² by the seeds. A
+# hundred seeds on twenty images leave four fifths of the spread, one seed on two thousand images more than half. See
+# which of the two is larger in your runs before you pay for more of the other.
+# :::
+
+# %% tags=["hide-cell"]
+check_spread(
+    {(20, 1): 0.24, (20, 100): 0.2, (2000, 1): 0.14, (2000, 100): 0.02}
+)
+
+# %% [markdown]
+# ## Three questions
+#
+# :::{dropdown} One paper has a small deviation over seeds, another a large one over folds. Is the second less stable?
+# That does not follow. Over folds the deviation also holds the luck of the split, which seeds on one fold never show.
+# Compare the two over the same folds and seeds.
+# :::
+#
+# :::{dropdown} All signs of a run are healthy, and its score is bad. What do you look at next?
+# At data and towers. The signs say that each part of the method did its work, not that the work was enough: the labels
+# may be noisy, or the towers may not see what the ranks are about.
+# :::
+#
+# :::{dropdown} The few-shot file has a fourteenth of the label-shift file's training images. Is it that much cheaper?
+# No: each epoch also looks at the validation images, and those stay as many. In {eq}`eq-08-run` $v$ is added to $3n$,
+# so the smaller the training part, the more of the cost is validation.
+# :::
+#
 # ## Summary
 #
 # - Parameters are plain values in one cell; a file in `experiments/` fills them for each benchmark, and `-p` overrides
-#   the file. What the page does not know, it refuses in one sentence.
+#   the file.
 # - Look at card, counts and leakage before training. Generated leaves show that every step runs, and nothing else.
-# - A run directory is enough to resume a run, compare it and question it. With mean and deviation, say over what they
-#   were taken.
+# - A run directory is enough to resume a run, compare it and check it. Beside mean and deviation, say over what.
 # - Cost is arithmetic: images × epochs × 105 GFLOP for ViT-B/16. Two cores are enough for `mini`; the benchmarks want a
-#   GPU, or several by `accelerate launch`.
-# - Four signs tell whether each part of the method did its work; they are a reason to look, not a verdict.
+#   GPU.
+# - Four signs tell whether each part of the method works; they are a reason to look, not a verdict.
 # - No number of the paper was reproduced here.
-#
-# Next: {doc}`09_does_it_help` looks at many runs at once, {doc}`10_your_own_images` at one data set of yours.
 #
 # ## Sources
 #
 # The method is that of {cite:t}`wang2023learning`. Numbers of other methods are quoted from the figure of
 # {cite:t}`yu2025rankingaware`, from {cite:t}`wang2023ord2seq`, {cite:t}`paplham2024call` and {cite:t}`esgario2020deep`;
 # the protocols follow {cite:t}`shin2022moving`, {cite:t}`wang2023ord2seq` and, for few images and label shift,
-# {cite:t}`li2022ordinalclip`. Epochs, batch and learning rates of the ViT-B/16 files are those of {cite:t}`li2023clipreid`.
+# {cite:t}`li2022ordinalclip`. Epochs, batch and learning rates of the ViT-B/16 files are those of
+# {cite:t}`li2023clipreid`.

@@ -272,4 +272,28 @@ WRONG = [
     ("05", "check_weights([1.5, 0.0, 0.25, 0.5, 0.75])", "towards the higher ranks"),
     ("05", "check_weights([0.0, 0.25, 0.5, 0.75, 1.0])", "0 for rank 1"),
     ("05", "check_weights([0, 0.25, 0.5, 0.75])", "five numbers"),
+    *(
+        ("05", f"check_camps({answer!r})", lead)
+        for answer, lead in (
+            # the majority, as an argmax would say
+            ({"plain": (1, 0, 0), "RPS": (0.6, 0, 0.4), "tightness": (1, 0, 0)}, "plain: the best"),
+            # a compromise, since RPS uses the order
+            ({"plain": (0.6, 0, 0.4), "RPS": (0, 1, 0), "tightness": (1, 0, 0)}, "RPS: no expert"),
+            (
+                {"plain": (0.6, 0, 0.4), "RPS": (0.4, 0.3, 0.3), "tightness": (1, 0, 0)},
+                "RPS: no expert",
+            ),
+            # the median
+            ({"plain": (0.6, 0, 0.4), "RPS": (1, 0, 0), "tightness": (1, 0, 0)}, "RPS: the best"),
+            # honest, or halfway between the two texts
+            ({"plain": (0.6, 0, 0.4), "RPS": (0.6, 0, 0.4), "tightness": (0.6, 0, 0.4)}, "s = 20"),
+            (
+                {"plain": (0.6, 0, 0.4), "RPS": (0.6, 0, 0.4), "tightness": (0, 1, 0)},
+                "no expert said",
+            ),
+            ({"plain": (0.6, 0.4), "RPS": (0.6, 0.4), "tightness": (1, 0)}, "three probabilities"),
+            ({"plain": (60, 0, 40), "RPS": (60, 0, 40), "tightness": (100, 0, 0)}, "sum to 1"),
+            ({"plain": (0.6, 0, 0.4)}, "one entry each"),
+        )
+    ),
 ]

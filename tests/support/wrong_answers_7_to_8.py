@@ -161,6 +161,23 @@ WRONG = [
     ("07", 'check_lie({"neighbors": 3, "min_dist": 0.0})', "neighbors"),
     ("07", 'check_lie({"neighbours": 15, "min_dist": -1})', "min_dist from 0 to 1"),
     *(
+        ("07", f"check_days({answer})", lead)
+        for answer, lead in (
+            # nothing is there, so nothing shows
+            ("dict(predicted)", "their rank gap is 0"),
+            # heaps taken for an order
+            ("predicted | {'gap score': 0.9, 'other half': 0.9}", "equally far apart"),
+            # as for random points
+            ("predicted | {'gap score': 0.25}", "the same ten days"),
+            ("predicted | {'gap score': 0.25, 'other half': 0.5}", "the same ten days"),
+            # what held on the other half will hold
+            ("dict(zip(predicted, (0.25, 0.95, 0.9)))", "their light points elsewhere"),
+            ("dict(zip(predicted, (0.25, 0.95, -0.9)))", "the wrong way"),
+            ("predicted | {'gap score': 'little'}", "write a number"),
+            ("{'gap score': 0.25, 'other half': 0.95}", "one number each"),
+        )
+    ),
+    *(
         ("08", f'check_file("""{FILE.replace(right, wrong)}""")', lead)
         for right, wrong, lead in CHANGES
     ),
@@ -278,5 +295,22 @@ WRONG = [
         check_difference(without_zero)
         """,
         "name by name",
+    ),
+    *(
+        ("08", f"check_spread(dict(zip(WHY, {mine})))", lead)
+        for mine, lead in (
+            ((0.2, 0.2, 0.02, 0.02), "add up by their squares"),  # seeds do not count
+            ((0.34, 0.21, 0.16, 0.03), "add up by their squares"),  # deviations are added
+            (
+                (0.245, 0.0245, 0.0245, 0.00245),
+                "the same twenty images",
+            ),  # by the number of answers
+            ((0.24, 0.24, 0.14, 0.02), "the same twenty images"),  # seeds bring nothing
+            ((0.24, 0.2, 0.02, 0.02), "one and the same training run"),  # images settle it
+            ((0.24, 0.2, 0.2, 0.02), "one and the same training run"),
+            ((0.24, 0.2, 0.14, 0), "neither is zero"),
+            ((0.24, 0.2, 0.14, "none"), "write a number"),
+            ((0.24, 0.2), "one number each"),
+        )
     ),
 ]

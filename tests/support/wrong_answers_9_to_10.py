@@ -254,4 +254,18 @@ WRONG = [
     ("20", "print(check_trees(60, 3.16))", "divide by"),  # as if a tree were one image
     ("20", "print(check_trees(150, 2))", "divide by"),  # 10 for 10 - 1
     ("20", "print(check_trees(162, 3.7))", "the root of the variance"),
+    *(
+        ("10", f"print(check_memory({answer}))", lead)
+        for answer, lead in (
+            ({"without": 0.2, "with": 0.2}, "has the same grade"),  # nothing can be learned
+            ({"without": 0.35, "with": 0.2}, "right by chance"),  # twins alone
+            ({"without": 0.6, "with": 0.2}, "in validation or in test"),  # every twin in training
+            ({"without": 0.76, "with": 0.2}, "half of the photographs"),  # every photograph a twin
+            ({"without": 1.0, "with": 0.2}, "half of the photographs"),
+            ({"without": 0.48, "with": 0.48}, "no twin is in training"),
+            ({"without": 0.48, "with": 0.0}, "one time in five"),
+            ({"without": 48, "with": 20}, "from 0 to 1"),
+            ({"without": 0.48}, "one share"),
+        )
+    ),
 ]
