@@ -19,7 +19,7 @@
 # they do: it starts from the order of the untrained sentences and only refines it. In this chapter you build these
 # sentences and their features, measure how much order the features hold, and find out where that order comes from.
 #
-# **You need.** Rank correlation and cosine similarity ({doc}`01_ordinal_classification`), and tensors in PyTorch.
+# **You need.** Cosine similarity ({doc}`01_ordinal_classification`), and tensors in PyTorch.
 #
 # **Time and hardware.** Less than a minute on a laptop's CPU; no GPU, no download.
 

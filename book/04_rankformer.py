@@ -86,7 +86,8 @@ draw.token_grid(spelt, tokenized.rank_words, context=4)
 # ranks and sentences of at most $n$ tokens the result is one tensor, $R \in \mathbb{R}^{K \times n \times D}$. Two
 # masks describe its slots. RankFormer uses `tokens.words`, which is True at words only. The tower uses `tokens.mask`,
 # which is True at start and end, too, and False at padding. Start and end do not count as words, because the tower
-# needs them unchanged: CLIP takes the feature of the whole sentence from the slot of its end token.
+# needs them unchanged: CLIP takes the feature of the whole sentence from the slot of its end token. (`template` only marks
+# which words are the name of the rank, for figures and a baseline; this method trains the same without it.)
 
 # %%
 ranks = data.ranks
