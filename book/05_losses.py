@@ -1161,17 +1161,23 @@ for added in ADDED:
 # %% [markdown]
 # ## Three questions
 #
-# :::{dropdown} A batch has ten images of rank 2 and one of each other rank. Which half of the contrastive loss notices?
+# **A batch has ten images of rank 2 and one of each other rank. Which half of the contrastive loss notices?**
+#
+# :::{dropdown} Answer
 # Image to text: its mean runs over images, so rank 2 has ten votes of fourteen. Text to image runs over ranks, so there
 # rank 2 has one vote of five.
 # :::
 #
-# :::{dropdown} You measure age in decades in place of years. What changes in the pairwise loss, and what in RPS?
+# **You measure age in decades in place of years. What changes in the pairwise loss, and what in RPS?**
+#
+# :::{dropdown} Answer
 # Nothing in either. The weight is a gap divided by the largest gap, so the unit cancels, and RPS asks about places in
 # the order. Only RPS weighted by value, as in exercise 3, would be ten times smaller.
 # :::
 #
-# :::{dropdown} A colleague trains stage 1 and finds the sentences in the order of the ranks. Is that a discovery?
+# **A colleague trains stage 1 and finds the sentences in the order of the ranks. Is that a discovery?**
+#
+# :::{dropdown} Answer
 # No: the weight was given that order, and with a shuffled one the sentences would follow the shuffled order. It would
 # be evidence if new images were graded better with the true order than with the shuffled one.
 # :::

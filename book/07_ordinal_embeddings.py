@@ -863,17 +863,23 @@ check_days({"gap score": 0.25, "other half": 0.9, "other days": 0.0})
 # %% [markdown]
 # ## Three questions
 #
-# :::{dropdown} The images lie on a horseshoe, and a reader calls its second axis age. How do you check?
+# **The images lie on a horseshoe, and a reader calls its second axis age. How do you check?**
+#
+# :::{dropdown} Answer
 # Look within one rank. If the axis is only the bend of the curve, it follows from the rank, and old and young leaves of
 # one rank do not differ along it. If they do, there is a second property.
 # :::
 #
-# :::{dropdown} Shuffled ranks score 0, your features well above. What have you shown, and what not?
+# **Shuffled ranks score 0, your features well above. What have you shown, and what not?**
+#
+# :::{dropdown} Answer
 # That distances have to do with ranks. Not that your loss is the reason, which needs a rival, and not even that the
 # ranks are in order: ten heaps in any order score above 0, too, as exercise 4 shows.
 # :::
 #
-# :::{dropdown} Two ranks are islands far apart in UMAP, and the model often confuses them. Is that a contradiction?
+# **Two ranks are islands far apart in UMAP, and the model often confuses them. Is that a contradiction?**
+#
+# :::{dropdown} Answer
 # No: the layout keeps lists of neighbours, and a gap between islands has no length that means anything. The distances
 # between the full features of the two ranks can answer, and the errors already do.
 # :::

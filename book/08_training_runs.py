@@ -790,17 +790,23 @@ check_spread(
 # %% [markdown]
 # ## Three questions
 #
-# :::{dropdown} One paper has a small deviation over seeds, another a large one over folds. Is the second less stable?
+# **One paper has a small deviation over seeds, another a large one over folds. Is the second less stable?**
+#
+# :::{dropdown} Answer
 # That does not follow. Over folds the deviation also holds the luck of the split, which seeds on one fold never show.
 # Compare the two over the same folds and seeds.
 # :::
 #
-# :::{dropdown} All signs of a run are healthy, and its score is bad. What do you look at next?
+# **All signs of a run are healthy, and its score is bad. What do you look at next?**
+#
+# :::{dropdown} Answer
 # At data and towers. The signs say that each part of the method did its work, not that the work was enough: the labels
 # may be noisy, or the towers may not see what the ranks are about.
 # :::
 #
-# :::{dropdown} The few-shot file has a fourteenth of the label-shift file's training images. Is it that much cheaper?
+# **The few-shot file has a fourteenth of the label-shift file's training images. Is it that much cheaper?**
+#
+# :::{dropdown} Answer
 # No: each epoch also looks at the validation images, and those stay as many. In {eq}`eq-08-run` $v$ is added to $3n$,
 # so the smaller the training part, the more of the cost is validation.
 # :::

@@ -405,17 +405,24 @@ if set(MANY) <= set(many["data"]):
 # %% [markdown]
 # ## Three questions
 #
-# :::{dropdown} True sentences beat shuffled ones on every set. Does that show that language helps a model that you would use?
+# **True sentences beat shuffled ones on every set. Does that show that language helps a model that you would use?**
+#
+# :::{dropdown} Answer
 # It shows that the sentences carry order, which a head can use. Whether you would use them depends on what else you have:
 # with numbers you have the whole order for free.
 # :::
 #
-# :::{dropdown} Why must the rival of a tuned tower have a learning rate of its own?
+# **Why must the rival of a tuned tower have a learning rate of its own?**
+#
+# :::{dropdown} Answer
 # Because a rate is part of a method. At a rate that suits only one side you compare rates, and call the result a
 # difference of losses.
 # :::
 #
-# :::{dropdown} A claim holds on the mean of six sets, and on one of them the interval contains zero. What may you say of that set?
+# **A claim holds on the mean of six sets, and on one of them the interval contains zero. What may you say of that
+# set?**
+#
+# :::{dropdown} Answer
 # Nothing but the interval. The test was about the mean; a single set has too few images to have a verdict of its own, and
 # *not shown* is not *absent*.
 # :::

@@ -768,17 +768,23 @@ assert check_memory({"without": 0.48, "with": 0.2}) == "right"
 # %% [markdown]
 # ## Three questions
 #
-# :::{dropdown} Fewer than nine of ten images of the harvest are inside. May you widen all intervals until nine are?
+# **Fewer than nine of ten images of the harvest are inside. May you widen all intervals until nine are?**
+#
+# :::{dropdown} Answer
 # Yes, but then the harvest has chosen the width, and can no longer judge it. Use some of its plants to choose $c$ anew,
 # and count how many of the others are inside.
 # :::
 #
-# :::{dropdown} The difference from *ridge* has an interval that contains 0. Are the two methods equally good?
+# **The difference from *ridge* has an interval that contains 0. Are the two methods equally good?**
+#
+# :::{dropdown} Answer
 # That is not shown. These test images do not tell them apart, and more images might. The simpler one is the choice
 # because nothing speaks for the effort of the other.
 # :::
 #
-# :::{dropdown} For one image `name` is *no* and `median` is *moderate*. Is that an error?
+# **For one image `name` is *no* and `median` is *moderate*. Is that an error?**
+#
+# :::{dropdown} Answer
 # No: *no* may be the most probable single rank while more than half of the probability lies above it, spread over
 # several. Which of the two to report depends on what a mistake costs. And such an image is worth a look by a person.
 # :::

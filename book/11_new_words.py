@@ -668,17 +668,23 @@ assert "land at" in check_vocabulary(names)
 # %% [markdown]
 # ## Three questions
 #
-# :::{dropdown} A head with twenty outputs counts apples. Can it count pears? Can it answer *few*, *some*, *many*?
+# **A head with twenty outputs counts apples. Can it count pears? Can it answer *few*, *some*, *many*?**
+#
+# :::{dropdown} Answer
 # Pears, yes: its outputs are the numbers one to twenty, whatever the fruit, and above it stands beside the sentences. *Few*,
 # no: no output means that, and only labelled images could say which outputs to add up.
 # :::
 #
-# :::{dropdown} Why is rank correlation the first score without a label, and not RPS or MAE?
+# **Why is rank correlation the first score without a label, and not RPS or MAE?**
+#
+# :::{dropdown} Answer
 # The order of answers depends on the order in which sentences land, their values on where they land. The first often
 # survives a change of words, the second does not.
 # :::
 #
-# :::{dropdown} Your images are X-rays, and the nearest relative is drawn leaves. What should you do first?
+# **Your images are X-rays, and the nearest relative is drawn leaves. What should you do first?**
+#
+# :::{dropdown} Answer
 # Compare: fit forty images with and without `--start`, look at validation. A relative from another world can cost more than it
 # brings, and the plain tower is a fair start.
 # :::
