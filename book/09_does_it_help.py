@@ -14,13 +14,10 @@
 # # Does it help?
 #
 # L2RCLIP {cite:p}`wang2023learning` rests on a promise: sentences about the ranks carry their order, and an image model
-# can use it. This chapter tests the promise on six sets of real images with 17 to 27 ranks, with three claims that were
-# fixed before the runs.
-#
-# The first figure has the main answer. Words bring part of what a model gains when it is simply told the numbers.
-# Stage 1 brings more, and the numbers stay ahead. Where the image tower is trained as well, L2RCLIP beats its rivals at
-# their best on the mean of eight sets, and loses on one. What pays there is mostly the loss with fixed prototypes:
-# random vectors in place of the sentences do as well.
+# can use it. This chapter tests the promise on six sets of real images with 17 to 27 ranks. Words bring part of what a
+# model gains when it is simply told the numbers; stage 1 brings more, and the numbers stay ahead. Where the image tower
+# is trained as well, L2RCLIP beats its rivals at their best on the mean of eight sets, and loses on one; random vectors
+# in place of the sentences do as well.
 #
 # **You need.** The two stages in outline ({doc}`02_two_stages`), the ranked probability score
 # ({doc}`01_ordinal_classification`), and what an interval and a p-value are.

@@ -90,28 +90,32 @@ def with_interval(expected: torch.Tensor) -> str:
     return f"{order(expected):+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
-# %% [markdown]
-# ## Five leaves, five words
-#
-# `leaves-percent` comes with the package. It is an image tower of 4 MB that was trained, once, so that drawn leaves meet
-# sentences of percents: *a photo of a leaf with twenty one percent damage*. It never read a sentence with *low* or *high*.
-# We write five such sentences, and the text tower turns them into vectors. Nothing is trained.
-
-# %%
-model = L2RCLIP.from_pretrained("leaves-percent")
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Five drawn leaves, one for each true grade from no to very high damage; below each its true grade and the answer of the model."}, "figure": {"caption": "The first test leaf of each grade: its true grade, and the median answer in words that the model never had.", "name": "fig-11-five"}}
 names = ("no", "very low", "low", "high", "very high")
 template = "a photo of a leaf with {rank} damage"
-five = model.with_ranks(Ranks(names, (0, 1, 2, 3, 4), template))
-answer = five.predict(leaves)
-print("Spearman's correlation:", with_interval(answer.expected))
-
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Five drawn leaves, one for each true grade from no to very high damage; below each its true grade and the answer of the model."}, "figure": {"caption": "The first test leaf of each grade: its true grade, and the median answer in words that the model never had.", "name": "fig-11-five"}}
+grades = Ranks(names, (0, 1, 2, 3, 4), template)
+model = L2RCLIP.from_pretrained("leaves-percent")
+answer = model.with_ranks(grades).predict(leaves)
 firsts = [int(np.flatnonzero(truth == rank)[0]) for rank in range(5)]
 image_grid(
     [leaves[at] for at in firsts],
     [f"{names[truth[at]]}: {names[int(answer.median[at])]}" for at in firsts],
     columns=5,
 )
+
+# %% [markdown]
+# ## Five leaves, five words
+#
+# `leaves-percent` comes with the package. It is an image tower of 4 MB that was trained, once, so that drawn leaves meet
+# sentences of percents: *a photo of a leaf with twenty one percent damage*. It never read a sentence with *low* or *high*.
+# For {numref}`fig-11-five` we wrote five such sentences, and the text tower turned them into vectors. Nothing was trained. This
+# is all:
+
+# %%
+model = L2RCLIP.from_pretrained("leaves-percent")
+five = model.with_ranks(Ranks(names, (0, 1, 2, 3, 4), template))
+answer = five.predict(leaves)
+print("Spearman's correlation:", with_interval(answer.expected))
 
 # %% [markdown]
 # The grades are often wrong: the answers are timid, and the highest words are hardly ever given. But their *order* is right
