@@ -111,7 +111,7 @@ def _draw_steps(axis: Axes, rows: pd.DataFrame) -> None:
 
     inside = rows[rows["rps"] <= edge]
     left = inside[["low", "rps"]].min().min()
-    axis.set_xlim(left - 0.5 * (high - low), edge)
+    axis.set_xlim(left - 0.65 * (high - low), edge)
     axis.axhline(len(stairs) - 0.5, color=COLOURS["reference"], linewidth=0.5)
 
 

@@ -54,6 +54,17 @@ def test_the_book_has_every_page_and_the_readers_buttons(html: Path) -> None:
 
 
 @pytest.mark.slow
+def test_one_folded_bar_stands_before_the_first_figure(html: Path) -> None:
+    """With set-up, parameters and the code of the figure; what comes after has bars of its own."""
+    for source in chapters.sources():
+        page = BeautifulSoup(read(html / "book" / f"{source.stem}.html"), "html.parser")
+        figure = page.select_one("article .cell_output img, article figure img")
+        assert figure is not None, source.stem
+        (bar,) = figure.find_all_previous("details", class_="hide")
+        assert "PROFILE = " in bar.get_text(), source.stem
+
+
+@pytest.mark.slow
 def test_a_page_that_is_no_chapter_offers_no_colab(html: Path) -> None:
     """There is nothing to run."""
     page = read(html / "book" / "glossary.html")
