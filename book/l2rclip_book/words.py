@@ -40,6 +40,7 @@ WORDLESS = (  # all that begin with a relative, read no sentence, and are chosen
     "frozen head, relative",
 )
 BEST_WORDLESS = "best without words"
+BEST_OF_ALL = "best of all"
 NEW_WORDS = {"new words": ("after a relative", "plain tower")}
 ONE_TO_ONE = {  # exploratory: words after a relative against each way without them
     "numbers": (WORDS, "numbers, relative"),
@@ -49,6 +50,7 @@ ONE_TO_ONE = {  # exploratory: words after a relative against each way without t
     "frozen head": (WORDS, "frozen head, relative"),
     "one direction": (WORDS, "rank-axis, relative"),
     "own sentences, cut": (WORDS, "own numbers, cut"),
+    "a sixth way to choose from": (BEST_OF_ALL, BEST_WORDLESS),
 }
 FEW_IMAGES = {
     "few images": (WORDS, "words"),
@@ -159,21 +161,24 @@ def _orders_of(images: pd.DataFrame) -> tuple[pd.Series[float], pd.DataFrame]:
     return pd.concat(rho_of_run, axis=1).mean(axis=1), mean_draws
 
 
-def with_best_wordless(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
-    """Add the arm without words that validates best in each run, under the name `BEST_WORDLESS`.
+def with_chosen(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """Add the arm that validates best in each run: of those without words, and of all.
 
     Args:
         table: A row per `data`, `run`, `condition` and `arm`, with `val_rps`.
         images: Rows for the same: the table itself, or scores of images.
 
     Returns:
-        The rows of `images`, then once more those that were chosen.
+        The rows of `images`, then once more those that were chosen, as `BEST_WORDLESS` and as
+        `BEST_OF_ALL`, which may choose the sentences, too.
     """
     keys = ["data", "run", "condition"]
-    rivals = table[table["arm"].isin(WORDLESS)]
-    best = rivals.sort_values("val_rps", kind="stable").drop_duplicates(keys)
-    chosen = images.merge(best[[*keys, "arm"]]).assign(arm=BEST_WORDLESS)
-    return pd.concat([images, chosen], ignore_index=True)
+    parts = [images]
+    for name, arms in ((BEST_WORDLESS, WORDLESS), (BEST_OF_ALL, (*WORDLESS, WORDS))):
+        rivals = table[table["arm"].isin(arms)]
+        best = rivals.sort_values("val_rps", kind="stable").drop_duplicates(keys)
+        parts.append(images.merge(best[[*keys, "arm"]]).assign(arm=name))
+    return pd.concat(parts, ignore_index=True)
 
 
 def few_gains(
@@ -195,7 +200,7 @@ def few_gains(
     """
     parts = []
     for rows in (table, images):
-        chosen = with_best_wordless(table, rows)
+        chosen = with_chosen(table, rows)
         parts.append(chosen[chosen["condition"].isin(conditions)])
 
     of_runs, of_images = parts

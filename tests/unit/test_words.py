@@ -16,7 +16,7 @@ from l2rclip_book.words import (
     few_gains,
     judge_words,
     orders,
-    with_best_wordless,
+    with_chosen,
 )
 from l2rclip_book.words_figures import shares_of_chance
 
@@ -77,8 +77,9 @@ def test_validation_chooses_the_rival_and_never_the_test_images() -> None:
     numbers = "numbers, relative"
     table, images = few("pears", **{WORDS: (1.0, 1.0), head: (3.0, 0.5), numbers: (2.0, 4.0)})
 
-    chosen = with_best_wordless(table, images)
+    chosen = with_chosen(table, images)
     assert chosen[chosen["arm"] == "best without words"]["rps"].unique().tolist() == [4.0]
+    assert chosen[chosen["arm"] == "best of all"]["rps"].unique().tolist() == [1.0]
     gains = few_gains(table, images, {"row": (WORDS, "best without words")})
     assert gains["gain"].tolist() == pytest.approx([75.0, 75.0])  # 100 (4 − 1) / 4
 
