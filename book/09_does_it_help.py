@@ -273,7 +273,7 @@ clip_figure(published)
 # - **Numbers in words.** All rank names of the first three claims are numbers or percentages, because only then is there
 #   a hand-made order to compare with. {doc}`11_new_words` asks what words do where ranks have none.
 # - **Simpler methods.** CORAL, which is told only that ranks are ordered, saves more than words after stage 1 on four of
-#   these six sets (exercise 4); {doc}`20_controls` has it and nine others beside L2RCLIP.
+#   these six sets (exercise 4); {doc}`20_controls` has it and eight others beside L2RCLIP.
 # - **Settings were found on validation images of the first three sets.** No image was set aside from that search: what
 #   is validation in one fold is test in another. That votes weigh the heads of L2RCLIP was chosen among a dozen rules on
 #   test images of all sets, smaller than here; it moves the second claim by less than half a percentage point.

@@ -15,6 +15,7 @@ from l2rclip_book.words import (
     compare_orders,
     few_gains,
     judge_words,
+    of_new,
     orders,
     with_chosen,
 )
@@ -103,6 +104,23 @@ def test_three_claims_share_one_holm() -> None:
     )
     waiting = judge_words(pd.concat(tables), pd.concat(images), ["words-few/pears-2"])
     assert waiting["verdict"].unique().tolist() == ["", "incomplete"]
+
+
+def test_a_head_without_outputs_for_the_ranks_gives_no_answer() -> None:
+    """Labels of drawn leaves say nothing of five grades; those of apples count pears."""
+    arms = {"after a relative": 1.0, "labels of the relative": 1.0}
+    leaves, pears = answers("bracol", 0, **arms), answers("pears", 0, **arms)
+    own = answers("pears", 0, **{"own numbers": 1.0, "own numbers, cut": 1.0})
+    few_labels = own.assign(condition="few_shot=2")
+
+    studied = [part.assign(study="words-own") for part in (own, few_labels)]
+    new = of_new(pd.concat([leaves, pears, *studied]))
+    assert new.groupby(["data", "arm"]).size().to_dict() == {
+        ("bracol", "after a relative"): 40,
+        ("pears", "after a relative"): 40,
+        ("pears", "labels of the relative"): 40,
+        ("pears", "own numbers"): 40,
+    }
 
 
 def rows(study: str, **rps: float) -> pd.DataFrame:
