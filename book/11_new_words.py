@@ -372,7 +372,7 @@ Markdown(gain_table(claims[~is_order], "saved RPS, % (2 and 4 a rank)"))
 #
 # *Few images* holds on the mean: words after a relative have less error than words alone on pears and on five grades of leaves; on 21
 # percents the interval holds zero, and on cherries, which the relative did not put in order, they have more. With two labels a rank
-# nothing beats the median rank on five grades.
+# none of the four lines is clearly below the median rank on five grades.
 #
 # *Words or labels* came out the other way. Its rival is the best of five ways without words: numbers, random vectors, a new head,
 # labels, or a head on the frozen tower, chosen in each run by the validation images. That handicap was meant to make the claim hard:
@@ -390,7 +390,7 @@ Markdown(gain_table(one_to_one, "saved RPS, %, against"))
 # behind every one, and far behind the head that counted the same apples. On pears and on 21 percents they are not told apart from
 # numbers, a new head and labels. On the mean that holds for random vectors, too. What sentences beat, but for cherries, is what trains
 # nothing: a head on the frozen tower, *one direction*, that of two extreme images, and *own sentences, cut*, which fits one slope and a
-# cut point between any two ranks to what the relative says in its own sentences.
+# cut point between any two ranks to the expected value of the relative's own sentences.
 #
 # As a sixth way to choose from, sentences save a little on the mean and cost nothing on any set: they are worth a try, and no more.
 #
@@ -453,8 +453,8 @@ os.chdir(HERE)
 # number, the temperature, on a few labelled images, where you want probabilities and no training. Three things are refused, each in
 # one sentence: towers other than those of the relative, a run with a head on a frozen tower, and a vocabulary of one word.
 #
-# Is this the best that forty labels can do on drawn leaves? No: the relative has seen such leaves. Its own expected percent, with one
-# slope and four cut points fitted to the forty, needs no training at all.
+# Is this the best that forty labels can do on drawn leaves? The relative was trained on such leaves. Its own expected percent, with
+# one slope and four cut points fitted to the forty, needs no training at all.
 
 # %%
 few, fresh = (
