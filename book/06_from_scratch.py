@@ -291,13 +291,15 @@ def errors(z, t, y):  # RPS and absolute error of each image
 #   The peak rates are 3.5e-4 in stage 1, that of CLIP-ReID, the code base that the authors name, and 7e-4 in stage 2, which
 #   validation preferred for `mini`. `fused` changes no formula, only its rounding; the end of this page says why that matters.
 # - **Batches of 16**: many steps from few images. With more than 512 images stage 1 takes larger ones, 32 an epoch, since each
-#   of its steps encodes all sentences. The last batch of an epoch may be smaller; it is kept.
+#   of its steps encodes all sentences. Each epoch draws a new permutation of the training images; its last batch may be smaller.
 # - **The rate climbs for a tenth of the steps, then falls along a cosine to zero.** Adam's first steps are its least informed,
-#   so they are short; the last ones only settle the weights. Of $w$ steps that climb, step $k$ (from 0) has $(k + 1)/w$ of the peak.
+#   so they are short; the last ones only settle the weights. Of $w$ steps that climb, a tenth rounded
+#   down, step $k$ (from 0) has $(k + 1)/w$ of the peak. Each stage has its own climb.
 # - **Each epoch has a generator of its own**, so that a run which is stopped after any epoch can be resumed exactly.
 # - **Flips and relighting**, in stage 2 only, keep every grade what it was: a leaf has no up or down (a face does), and light is not
-#   damage. Each of two flips has probability one half; brightness and contrast are factors from 0.85 to 1.15, drawn for each image.
-#   The result is rounded to bytes, as a camera's is.
+#   damage. Each of two flips has probability one half. Then all pixels are multiplied by a brightness, and their distances from the
+#   image's mean before that by a contrast; both factors are drawn from 0.85 to 1.15, for each image. The result is rounded to bytes,
+#   as a camera's is; scaling for the tower comes last.
 #
 # ## 3. The first run
 #
@@ -485,7 +487,8 @@ towers, t, ours2 = second_stage(prompts)
 show("BatchNorm fixed", "centred texts")
 
 # %% [markdown]
-# This is the large step. Stage 2 begins where stage 1 ended, and goes down from there.
+# This is the large step. Stage 2 begins where stage 1 ended, and ends far below. (In other runs one of the first epochs may be worse
+# than stage 1; the last ones are not.)
 #
 # ### Long gradients
 #
@@ -575,6 +578,12 @@ if PROFILE == "page" and SEED == 0:  # what the text says
     assert after2["first run"] > 1.5 * after2["epoch by RPS"]
 
 # %% [markdown]
+# **The final version, in one place.** Pixels are scaled as in the tower's own training, and texts centred over the ranks. Both towers
+# stay in evaluation mode. Stage 1 trains RankFormer, $\alpha$ and context by {eq}`eq-02-stage1`, and keeps the epoch with the lowest
+# validation RPS, of equal ones that with the lowest MAE, then the earliest; untrained sentences do not compete. Stage 2 trains the
+# whole image tower by {eq}`eq-02-stage2` towards the texts of that epoch, with gradients shortened to 1, and keeps the last epoch. No
+# RPS on this page has a temperature.
+#
 # ## Is it the same?
 #
 # First, tensor by tensor. Fresh models on both sides see the same sixteen images. We compare refined words, text features and
