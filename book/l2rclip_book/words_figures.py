@@ -17,6 +17,7 @@ from l2rclip_book.words import SETS, WORDS
 
 WARM = "#c8553d"  # reads sentences
 COLD = "#3b6fb6"  # does not
+OWN = "#247a55"  # reads those of its training
 LINES: dict[str, tuple[str, str, str, str]] = {  # name, colour, line, marker
     WORDS: ("words, after a relative", WARM, "-", "o"),
     "labels, relative by labels": ("labels, after one by labels", COLD, "-", "^"),
@@ -26,7 +27,7 @@ LINES: dict[str, tuple[str, str, str, str]] = {  # name, colour, line, marker
 ORDERS: dict[str, tuple[str, str, str]] = {  # name, colour, marker
     "plain tower": ("sentences, plain tower", COLOURS["ink"], "s"),
     "labels of the relative": ("labels of the relative", COLD, "^"),
-    "own numbers": ("the relative in its own sentences", WARM, "D"),
+    "own numbers": ("the relative in its own sentences", OWN, "D"),
     "after a relative": ("sentences, after a relative", WARM, "o"),
 }
 BAND = "sentences given to random ranks"
