@@ -12,7 +12,7 @@ from torch import Tensor
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import sha256_of
-from l2rclip_lite.model_file import ModelFile, find_model_file, unusable
+from l2rclip_lite.model_file import CHOICES, ModelFile, find_model_file, unusable
 from l2rclip_lite.prompts import TextSide
 
 TOWER = ("towers.image.", "towers.logit_scale")  # begins the names of what every relative gives
@@ -29,7 +29,9 @@ def find_start(name: str) -> Path:
     try:
         return find_model_file(name)
     except InputError as error:
-        raise InputError(f"start: {error}") from error
+        # `leaves` ships, too, but its image tower was never trained
+        advice = str(error).replace(CHOICES, "leaves-percent")
+        raise InputError(f"start: {advice}") from error
 
 
 def read_start(file: Path) -> ModelFile:

@@ -238,10 +238,8 @@ def run_interval(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
         error = np.sqrt((1 / runs + shared) * gains.var())
 
         reach = error * stats.t.ppf(0.975, runs - 1)
-        if error == 0:  # the two arms are one in every run, or differ by the same share
-            p = float(mean == 0)
-        else:
-            p = 2 * stats.t.sf(abs(mean) / error, runs - 1)
+        is_constant = error == 0  # such as one arm under two names: there is no t
+        p = float(mean == 0) if is_constant else 2 * stats.t.sf(abs(mean) / error, runs - 1)
         rows.append((data, runs, mean, mean - reach, mean + reach, p))
     return pd.DataFrame(rows, columns=["data", "runs", "run_gain", "run_low", "run_high", "run_p"])
 

@@ -52,6 +52,10 @@ ONE_TO_ONE = {  # exploratory: words after a relative against each way without t
     "own sentences, cut": (WORDS, "own numbers, cut"),
     "a sixth way to choose from": (BEST_OF_ALL, BEST_WORDLESS),
 }
+ALL_IMAGES = {  # exploratory, the second arms are of `at-best`
+    "words": (WORDS, "L2RCLIP"),
+    "labels, by labels": ("labels, relative by labels", "rps"),
+}
 FEW_IMAGES = {
     "few images": (WORDS, "words"),
     "words or labels": (WORDS, BEST_WORDLESS),

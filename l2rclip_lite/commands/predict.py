@@ -69,7 +69,8 @@ def predict(
     if not paths and problems:
         return 2
     if not paths:
-        raise InputError("predict: no image there; name images, or a folder that holds some.")
+        named = ", ".join(map(str, images))
+        raise InputError(f"predict: no image in {named}; name images, or a folder that holds some.")
 
     model = load_model(run, method, device, allow_download=allow_download)
     model = in_other_words(model, words)

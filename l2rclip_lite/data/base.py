@@ -272,7 +272,8 @@ class OrdinalDataset:
             part = self.split(split)
             if not len(part):
                 raise InputError(
-                    f"{self.name}: the {split} split is empty; give it at least one image."
+                    f"{self.name}: the {split} split is empty; give it at least one image, by a "
+                    "column split of the table, say."
                 )
             for path, target in zip(part.paths, part.targets, strict=True):
                 if not 0 <= target < len(self.ranks):

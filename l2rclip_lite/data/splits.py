@@ -75,7 +75,8 @@ def stratified(
 
     Without groups, a rank with n images gives max(1, round(test n)) to test and max(1, round(val
     n)) to val, as long as one image is left for train. Each rank is shuffled by its own generator,
-    so that images added to one rank leave the others where they were. With groups, see `deal`.
+    so that images added to one rank leave the others where they were. If ranks of two images leave
+    none for val, every second image of test goes there. With groups, see `deal`.
 
     Args:
         targets: One rank index per image.
@@ -91,6 +92,9 @@ def stratified(
         >>> parts = stratified([0] * 20 + [1] * 4, [0])
         >>> [parts.count(name) for name in ("train", "val", "test")], parts[20:].count("test")
         ([16, 4, 4], 1)
+        >>> parts = stratified([0, 0, 1, 1, 2, 2], [0])
+        >>> [parts.count(name) for name in ("train", "val", "test")]
+        [3, 1, 2]
     """
     if groups is not None:
         shares = [1 - val - test, val, test] if test else [1 - val, val]
@@ -108,6 +112,9 @@ def stratified(
         order = np.random.default_rng([*seeds, rank]).permutation(members)
         parts[order[:n_test]] = "test"
         parts[order[n_test : n_test + n_val]] = "val"
+
+    if val > 0 and "val" not in parts:
+        parts[np.flatnonzero(parts == "test")[1::2]] = "val"
     return [*parts]
 
 

@@ -159,3 +159,17 @@ def test_files_behind_links_and_names_in_two_ways_are_one_image(tmp_path: Path) 
     write(tmp_path, "path,label\n0.png,fresh\na,ripe\nnone.png,ripe\n")
     with pytest.raises(InputError, match=r"2 of the 3 listed images are not under"):
         load(tmp_path)
+
+
+def test_labels_beside_the_folder(tmp_path: Path) -> None:
+    """Two images of each rank, in a folder of their own: one trains, the others are shared out."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    rows = [
+        f"{number}.png,{name}" for number, name in enumerate(["fresh", "ripe", "over ripe"] * 2)
+    ]
+    write(photos, "")
+    (tmp_path / "labels.csv").write_text("path,label\n" + "\n".join(rows) + "\n")
+
+    data = load(photos, labels="../labels.csv")
+    assert [len(data.split(split)) for split in SPLITS] == [3, 1, 2]

@@ -106,7 +106,7 @@ def test_a_pattern_may_name_a_folder(drawn_run: DrawnRun) -> None:
 def test_an_empty_list_is_refused(drawn_run: DrawnRun, monkeypatch: pytest.MonkeyPatch) -> None:
     """As of a `find` that met nothing."""
     pipe(b"", monkeypatch)
-    refused(run("predict", drawn_run.out, "-"), "predict: no image there")
+    refused(run("predict", drawn_run.out, "-"), "predict: no image in -")
 
 
 def test_a_bad_image_does_not_cost_the_good_ones(drawn_run: DrawnRun, tmp_path: Path) -> None:

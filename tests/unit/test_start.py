@@ -145,7 +145,10 @@ def test_outputs_belong_to_values(
         ({"seed": 1}, r"its towers were drawn with the seed 0; give --seed 0\.$"),
         ({"heads": 1}, r"its heads is 2, and not 1; give --heads 2, or --epochs1 0\.$"),
         ({"axis": "token"}, r"its axis is rank, and not token; give --axis rank"),
-        ({"start": "nothing"}, r"^start: nothing: no model\.safetensors here"),
+        (
+            {"start": "nothing"},
+            r"^start: nothing: no model\.safetensors here; .*or leaves-percent\.$",
+        ),
         ({"start": "leaves"}, r"its image tower was never trained.*--image-side tower\.$"),
     ],
 )

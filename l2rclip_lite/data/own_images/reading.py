@@ -81,7 +81,8 @@ def _table_file(root: Path, labels: str | Path) -> Path:
         file = named.absolute()
 
     real_root = os.path.realpath(root)
-    inside = os.path.isfile(file) and file.is_relative_to(root)
+    plain = Path(os.path.normpath(file))  # labels may lie beside the folder: ../labels.csv
+    inside = os.path.isfile(file) and plain.is_relative_to(os.path.normpath(root))
     outside_by_link = inside and not Path(os.path.realpath(file)).is_relative_to(real_root)
     if outside_by_link or file.suffix.lower() not in TABLES:
         raise InputError(
