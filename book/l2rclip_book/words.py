@@ -54,7 +54,8 @@ ONE_TO_ONE = {  # exploratory: words after a relative against each way without t
 }
 ALL_IMAGES = {  # exploratory, the second arms are of `at-best`
     "words": (WORDS, "L2RCLIP"),
-    "labels, by labels": ("labels, relative by labels", "rps"),
+    "labels": ("labels, relative by labels", "rps"),
+    "labels, against words alone": ("labels, relative by labels", "L2RCLIP"),
 }
 FEW_IMAGES = {
     "few images": (WORDS, "words"),
