@@ -407,9 +407,9 @@ Markdown(
 )
 
 # %% [markdown]
-# Labels gain on all four sets, and words on none: on three the interval holds zero, and on cherries they lose. But words alone had
-# been ahead of labels alone, so after a relative labels only draw level with them on the mean. With many images of your own, then,
-# a relative is not needed; compare. Why words suffer from the apples, we do not know.
+# Labels gain on all four sets; what words gain cannot be told from nothing on any. But words alone had been ahead of labels alone:
+# after a relative, labels draw level with words alone on the mean, and are ahead of them on cherries. With many images of your own,
+# then, a relative is worth a try with labels, and little with words.
 #
 # ## On your own data
 #
@@ -746,7 +746,7 @@ assert "land at" in check_vocabulary(names)
 # - Order crosses over, a scale does not: without labels no arm was reliably better than the median rank.
 # - With a few labels a relative saved error on the mean of four sets, and cost some on cherries. One against one, sentences were ahead on
 #   one set, behind on another, and not told apart from random vectors on the mean; as one way more to choose from they cost nothing.
-# - With all images words gained nothing from a relative. Compare with and without one before you trust it.
+# - With all images labels gained from a relative, and words did not. Compare with and without one before you trust it.
 #
 # ## Sources
 #
