@@ -761,7 +761,8 @@ if PROFILE != "smoke":
     assert table["RPS with it"].idxmin() == "+ both (paper)"
 
 # %% [markdown]
-# - **Tightness makes the gap.** Diversity alone hardly changes anything in this one run.
+# - **Tightness makes the gap.** Diversity alone hardly changes anything in this one run. The package weighs them apart, by
+#   `lambda_tight` and `lambda_push`.
 # - **A temperature repairs it, here.** Divide all logits by one number, and the loss with tightness even does best:
 #   only the scale of its answers was wrong, since $s$ is frozen. So `fit` always fits one temperature, on validation
 #   images ({doc}`10_your_own_images`).

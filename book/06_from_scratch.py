@@ -298,8 +298,8 @@ def errors(z, t, y):  # RPS and absolute error of each image
 # - **Each epoch has a generator of its own**, so that a run which is stopped after any epoch can be resumed exactly.
 # - **Flips and relighting**, in stage 2 only, keep every grade what it was: a leaf has no up or down (a face does), and light is not
 #   damage. Each of two flips has probability one half. Then all pixels are multiplied by a brightness, and their distances from the
-#   image's mean before that by a contrast; both factors are drawn from 0.85 to 1.15, for each image. The result is rounded to bytes,
-#   as a camera's is; scaling for the tower comes last.
+#   image's mean before that by a contrast; both factors are 0.85 plus up to 0.3, drawn for each image. The result is rounded to
+#   bytes, as a camera's is; scaling for the tower comes last.
 #
 # ## 3. The first run
 #

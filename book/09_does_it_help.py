@@ -16,7 +16,7 @@
 # L2RCLIP {cite:p}`wang2023learning` rests on a promise: sentences about the ranks carry their order, and an image model
 # can use it. This chapter tests the promise on six sets of real images with 17 to 27 ranks. Words bring part of what a
 # model gains when it is simply told the numbers; stage 1 brings more, and the numbers stay ahead. Where the image tower
-# is trained as well, L2RCLIP saves 4 % of the error of its best rival on the mean of eight sets, and loses on one; random
+# is trained as well, L2RCLIP saves 3.8 % of the error of its best rival on the mean of eight sets, and loses on one; random
 # vectors in place of the sentences cannot be told apart from them.
 #
 # **You need.** The two stages in outline ({doc}`02_two_stages`), the ranked probability score
@@ -161,7 +161,7 @@ evidence.intervals(claims, label="RPS saved, %", title=verdicts, limit=35)
 # All three hold on the mean of the sets, but they differ in size. The order in the words saves 3 to 17 % of the RPS on the
 # single sets, against sentences that do harm; against no text at all it is little more than half of that. Three of the
 # sets, cherries, pears and faces, came later, and neither sentences nor settings of this claim were tried on them before:
-# there it saves 3 to 7 %.
+# there it saves 3.2 to 7.4 %.
 #
 # The method as a whole saves more. But at least 94 of 100 votes went to the numbers ({ref}`controls`), so this gain comes from
 # knowing the order, and *words after stage 1* is what language alone can bring. The order in the loss saves 0.6 %. A third of

@@ -55,8 +55,8 @@ def test_the_book_has_every_page_and_the_readers_buttons(html: Path) -> None:
 
 @pytest.mark.slow
 def test_one_folded_bar_stands_before_the_first_figure(html: Path) -> None:
-    """With set-up, parameters and the code of the figure; what comes after has bars of its own."""
-    for source in chapters.sources():
+    """On the main path: set-up, parameters and the code of the figure are one."""
+    for source in chapters.sources()[:11]:
         page = BeautifulSoup(read(html / "book" / f"{source.stem}.html"), "html.parser")
         figure = page.select_one("article .cell_output img, article figure img")
         assert figure is not None, source.stem

@@ -109,7 +109,8 @@ def test_three_claims_share_one_holm() -> None:
 def test_a_head_without_outputs_for_the_ranks_gives_no_answer() -> None:
     """Labels of drawn leaves say nothing of five grades; those of apples count pears."""
     arms = {"after a relative": 1.0, "labels of the relative": 1.0}
-    leaves, pears = answers("bracol", 0, **arms), answers("pears", 0, **arms)
+    leaves = answers("bracol", 0, **arms)
+    pears = answers("pears", 0, **arms)
     own = answers("pears", 0, **{"own numbers": 1.0, "own numbers, cut": 1.0})
     few_labels = own.assign(condition="few_shot=2")
 
