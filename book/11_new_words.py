@@ -339,8 +339,9 @@ Markdown(
 # And order is all that crosses over. This is the RPS without a label, beside the median rank, which knows how frequent the ranks are:
 
 # %% tags=["hide-input"]
-own = table[(table["study"] == "words-own") & (table["arm"] == "own numbers")]
-unlabelled = pd.concat([table[table["study"] == "words-new"], own])
+rows = table.reindex(columns=["study", "data", "arm", "rps"])
+own = rows[(rows["study"] == "words-own") & (rows["arm"] == "own numbers")]
+unlabelled = pd.concat([rows[rows["study"] == "words-new"], own])
 unlabelled = unlabelled.astype({"rps": float})
 unlabelled = unlabelled.pivot_table("rps", "data", "arm", sort=False).round(2)
 columns = {"own numbers": "its own sentences, cut evenly"}

@@ -196,6 +196,7 @@ if set(MANY) <= set(weighed["data"]):
 
 # %% tags=["hide-input"]
 heads = table[(table["study"] == "main") & (table["arm"] == "L2RCLIP")]
+heads = heads.reindex(columns=["data", "kernel_numbers"])
 trust = heads.groupby("data")["kernel_numbers"].mean() / 0.99  # its largest
 trusted = [
     f"{name} {100 * trust[data]:.0f} %"

@@ -71,6 +71,9 @@ def of_new(images: pd.DataFrame) -> pd.DataFrame:
     Args:
         images: Scores of test images, of all studies.
     """
+    images = images.reindex(
+        columns=images.columns.union(["true", "expected"])
+    )  # where none was run
     new = images[images["study"] == "words-new"]
     is_label = new["arm"] == "labels of the relative"
     new = new[~(is_label & new["data"].isin(OTHER_RANKS))]
