@@ -87,17 +87,17 @@ evidence.staircase(steps)
 
 # %% tags=["hide-input"]
 stairs = {
-    "words save": ("words", NONE),
+    "words": ("words", NONE),
     "words after stage 1": ("after stage 1", NONE),
 }
 saved = compare_pairs(many, stairs)
 of_mean = [
-    f"{row['row']} {row['gain']:.1f} % [{row['low']:.1f}, {row['high']:.1f}]"
+    f"{row['row']}: {row['gain']:.1f} % [{row['low']:.1f}, {row['high']:.1f}]"
     for row in saved[saved["data"] == MEAN].to_dict("records")
 ]
 Markdown(
-    "Against no text, on the mean of the sets, "
-    f"{', '.join(of_mean) or 'there are no rows'}."
+    "Saved against no text, on the mean of the sets: "
+    f"{'; '.join(of_mean) or 'no rows'}."
 )
 
 # %% [markdown]
