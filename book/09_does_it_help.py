@@ -479,7 +479,7 @@ lines = [
 Markdown("\n".join([f"- {evidence.finding(steps)}.", *lines]))
 
 # %% [markdown]
-# - A number brings the order better than words do. What words do where there is no number, {doc}`11_new_words` asks.
+# - A number brings the order better than words do. What words do where there is none is the question of chapter 11.
 # - With a trained tower, and rivals at their best, the method leads on the mean of eight sets and loses on one; random
 #   vectors in place of its sentences are not told apart from them.
 # - Say beforehand what would convince you, and afterwards what you could have seen.

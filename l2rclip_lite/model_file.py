@@ -8,7 +8,7 @@ config.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,6 @@ from l2rclip_lite.towers.open_clip import load_open_clip
 MODEL = "model.safetensors"
 # drawn leaves: a head on a frozen tower for five ranks, and a tower trained on 62 percents
 SHIPPED = ("leaves", "leaves-percent")
-CHOICES = " or ".join(SHIPPED)
 HUB = "hf-hub:"  # as open_clip and timm spell it; nothing is downloaded without it
 FREE_NUMBERS = 2**24  # word embeddings that any file may ask for: 64 MiB
 NUMBERS_PER_NUMBER = 8  # that a larger file may ask for, for each of its own numbers
@@ -290,19 +289,23 @@ def read_settings(file: Path) -> tuple[Config, Ranks]:
         raise unusable(file, error, {}) from error
 
 
-def find_model_file(name: str | Path, revision: str = "main") -> Path:
+def find_model_file(
+    name: str | Path, revision: str = "main", shipped: Sequence[str] = SHIPPED
+) -> Path:
     """Return the file of a model: of a run directory, of the hub, or of the package.
 
     Args:
-        name: A run directory, `"hf-hub:USER/NAME"`, or a name of `SHIPPED`; a run directory of that
+        name: A run directory, `"hf-hub:USER/NAME"`, or one of `shipped`; a run directory of that
             name comes first.
         revision: Of a repository on the hub.
+        shipped: Models of the package that will do.
 
     Raises:
         InputError: There is none.
     """
+    advice = f"give the --out of a finished fit, or {' or '.join(shipped)}"
     if not str(name):
-        raise InputError(f'"" names no run; give the --out of a finished fit, or {CHOICES}.')
+        raise InputError(f'"" names no run; {advice}.')
     if str(name).startswith(HUB):
         try:
             return download(str(name).removeprefix(HUB), MODEL, revision)
@@ -314,11 +317,11 @@ def find_model_file(name: str | Path, revision: str = "main") -> Path:
             raise InputError(f"{name}: no {MODEL} ({reason}); check name.") from error
 
     file = Path(name) / MODEL
-    if str(name) in SHIPPED and not os.path.isfile(file):
+    if str(name) in shipped and not os.path.isfile(file):
         file = Path(__file__).with_name(f"{name}.safetensors")
     if not os.path.isfile(file):  # of Path it raises where the name is too long
         problem = "a file, and no run" if os.path.isfile(name) else f"no {MODEL} here"
-        raise InputError(f"{name}: {problem}; give the --out of a finished fit, or {CHOICES}.")
+        raise InputError(f"{name}: {problem}; {advice}.")
     return file
 
 

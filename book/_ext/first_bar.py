@@ -43,6 +43,8 @@ def fold(first: nodes.container) -> None:
     first.parent.insert(siblings.index(first), nodes.container("", bar, classes=["cell"]))
     for cell in opening:
         source = cell.children[0]
+        if source.get("nb_element") != "cell_code_source":
+            continue
         cell.remove(source)
         bar += source
         cell["hide_mode"] = ""

@@ -246,7 +246,9 @@ class Study:
         self, method: str, inputs: TrainingData, ranks: Ranks, config: Config
     ) -> Float[Tensor, "batch rank"]:
         """Ask the relative about its own ranks, and carry its answers over to those of the data."""
-        own = ModelFile.read_header(find_start(str(config.start))).ranks
+        if config.start is None:
+            raise InputError(f"{method}: there is no relative to ask; give the arm a start.")
+        own = ModelFile.read_header(find_start(config.start)).ranks
         model = self._model(own, as_it_is(config))
         values = {}
         for split, features in inputs.features.items():

@@ -71,9 +71,8 @@ def of_new(images: pd.DataFrame) -> pd.DataFrame:
     Args:
         images: Scores of test images, of all studies.
     """
-    images = images.reindex(
-        columns=images.columns.union(["true", "expected"])
-    )  # where none was run
+    columns = images.columns.union(["true", "expected"])  # absent where no study was run
+    images = images.reindex(columns=columns)
     new = images[images["study"] == "words-new"]
     is_label = new["arm"] == "labels of the relative"
     new = new[~(is_label & new["data"].isin(OTHER_RANKS))]

@@ -272,8 +272,7 @@ class OrdinalDataset:
             part = self.split(split)
             if not len(part):
                 raise InputError(
-                    f"{self.name}: the {split} split is empty; give it at least one image, by a "
-                    "column split of the table, say."
+                    f"{self.name}: the {split} split is empty; give it at least one image."
                 )
             for path, target in zip(part.paths, part.targets, strict=True):
                 if not 0 <= target < len(self.ranks):

@@ -16,7 +16,8 @@ import jupytext
 import pytest
 import torch
 import wrong_answers_1_to_2
-import wrong_answers_3_to_4
+import wrong_answers_3
+import wrong_answers_4
 import wrong_answers_5
 import wrong_answers_6
 import wrong_answers_7_to_8
@@ -32,7 +33,8 @@ ANSWER = re.compile(r"\{dropdown\} Solution.*?^```python\n(.*?)^```", re.MULTILI
 CALL = re.compile(r"^(?:print\()?check_.*", re.MULTILINE)
 WRONG = [
     *wrong_answers_1_to_2.WRONG,
-    *wrong_answers_3_to_4.WRONG,
+    *wrong_answers_3.WRONG,
+    *wrong_answers_4.WRONG,
     *wrong_answers_5.WRONG,
     *wrong_answers_6.WRONG,
     *wrong_answers_7_to_8.WRONG,

@@ -125,6 +125,15 @@ def test_runs_by_hand() -> None:
     assert np.isnan(one_run["run_low"])
 
 
+@pytest.mark.parametrize(("one", "p"), [(10.0, 1.0), (5.0, 0.0)])
+def test_runs_that_agree_to_the_last_digit(one: float, p: float) -> None:
+    """One arm under two names is no difference; one and the same difference is no chance."""
+    table = scores(one=[one] * 3, other=[10.0] * 3).assign(run=[0, 1, 2] * 2, n=20, n_train=60)
+    row = run_interval(table, "one", "other").iloc[0]
+    assert row["run_p"] == p
+    assert row["run_low"] == row["run_high"] == 10 * (10 - one)
+
+
 # --- three claims -------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ import torch
 from run_files import refused, run
 from torch import nn
 
+import l2rclip_lite
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.baselines.training import carry_head
 from l2rclip_lite.config import Config
@@ -149,16 +150,28 @@ def test_outputs_belong_to_values(
             {"start": "nothing"},
             r"^start: nothing: no model\.safetensors here; .*or leaves-percent\.$",
         ),
-        ({"start": "leaves"}, r"its image tower was never trained.*--image-side tower\.$"),
+        (
+            {"start": "leaves"},
+            r"^start: leaves: no model\.safetensors here; .*or leaves-percent\.$",
+        ),
     ],
 )
 def test_what_cannot_be_a_relative_is_one_sentence(
     relative: Path, small: Config, changes: dict[str, object], sentence: str
 ) -> None:
-    """Other towers, other prompts, nothing there, or a head on a frozen tower."""
+    """Other towers, other prompts, nothing there, or a model that ships and is no relative."""
     config = replace(small, **({"start": str(relative)} | changes))
     with pytest.raises(InputError, match=sentence):
         L2RCLIP.build(NAMES, config)
+
+
+def test_a_head_on_a_frozen_tower_is_no_relative(small: Config, tmp_path: Path) -> None:
+    """As that of `leaves`, in a folder of its own."""
+    leaves = Path(l2rclip_lite.__file__).with_name("leaves.safetensors")
+    shutil.copy(leaves, tmp_path / "model.safetensors")
+    sentence = r"its image tower was never trained.*--image-side tower\.$"
+    with pytest.raises(InputError, match=sentence):
+        L2RCLIP.build(NAMES, replace(small, start=str(tmp_path)))
 
 
 def test_baselines_of_a_run_begin_where_it_began(
