@@ -77,13 +77,7 @@ torch.set_grad_enabled(False)  # nothing is trained on this page
 mini = load_towers("mini", image_size=128)
 untrained = [random_weights(mini, SEED + k) for k in range(scale["networks"])]
 
-# %% [markdown]
-# ## The same grades in other words
-#
-# A number has one name. A grade has many: *low*, *mild*, *minor*. The names in a data set are someone's choice, so choose again:
-# three words for each of five grades make 243 ways to write the same scale.
-
-# %%
+# %% tags=["hide-input"]
 GRADES = (
     ("no", "zero", "hardly any"),
     ("very low", "slight", "minimal"),
@@ -106,7 +100,6 @@ def gap(names: tuple, template: str, towers: Towers = mini) -> float:
 
 
 own = gap([names[0] for names in GRADES], LEAF)
-print(f"the words of the data set: {own:.2f}")
 
 # %% mystnb={"image": {"alt": "Histogram of the gap score over 243 wordings of the same five severity grades, from below 0.2 to above 0.9, with a line at the words of the data set and a shaded band for shuffled names."}, "figure": {"caption": "The same five grades in 243 wordings. The spread is the choice of words alone.", "name": "fig-15-wordings"}} tags=["hide-input"]
 flat = [name for names in GRADES for name in names]
@@ -128,6 +121,18 @@ with style():
     axis.axvline(own, color=INK, lw=2, label="the words of the data set")
     axis.set(xlim=(-0.8, 1), xlabel="gap score", ylabel="wordings")
     figure.legend(loc="outside upper left", ncols=3)
+
+# %% [markdown]
+# ## The same grades in other words
+#
+# A number has one name. A grade has many: *low*, *mild*, *minor*. The names in a data set are someone's choice, so choose again:
+# three words for each of five grades make 243 ways to write the same scale.
+
+# %% tags=["hide-input"]
+head = ["grade", "as in the data set", "also", "or"]
+rows = [(grade, *words) for grade, words in enumerate(GRADES)]
+display(Markdown(markdown_table(head, rows)))
+print(f"gap score of the words of the data set: {own:.2f}")
 
 # %% tags=["hide-input"]
 best, worst = (
