@@ -232,7 +232,8 @@ assert all(same.values()), same
 # The tower then adds its positions, with every word $M$ places further on, and runs its layers. The text tower of
 # {term}`mini` takes the mean over all real tokens. CLIP would use a causal mask, a final layer norm, the slot of the
 # end token and a projection instead; nothing else on this page would change. Only `mini` has the parts
-# `towers.text["bert"]` and `towers.text.mean`; `towers.encode_embeddings` does the same for every tower.
+# `towers.text["bert"]` and `towers.text.mean`; for every tower `towers.encode_embeddings(slots, tokens.with_context(4))`
+# does the same, all but the last line.
 
 # %%
 context = nn.Parameter(torch.randn(4, D) * R[words].std())
@@ -310,9 +311,8 @@ assert (changes["joint"][others] > 1e-6).all()
 # ## What moves in stage 1
 #
 # Stage 1 trains RankFormer and the context. Both towers are frozen, so the image features $z$ can be computed once. The
-# loss is that of {doc}`02_two_stages`, equation {eq}`eq-02-stage1`, in the two functions of its table, and
-# {doc}`05_losses` takes it apart. All you need here is that it compares images with sentences, and that it knows the
-# values $r$ of the ranks.
+# loss is {eq}`eq-02-stage1`, the sum of the two functions that {doc}`02_two_stages` lists, and {doc}`05_losses` takes it
+# apart. All you need here is that it compares images with sentences, and that it knows the values $r$ of the ranks.
 
 # %%
 z = L2RCLIP(towers, ranks).encode(data.train)  # unit length, frozen
@@ -441,11 +441,11 @@ table.set_index(["ranks", "seed", "slot"]).map("{:.0%}".format)
 #   the two copies of *very*; only then do they look at each other.
 #
 # The weights show what a word looked at, not whether that helped: after stage 1 alone no run of the table answers
-# validation images better than the middle rank would.
+# validation images better than the middle rank would. (With half as many leaves again, in {doc}`06_from_scratch`, it does.)
 #
 # ## What α does, and what it does not
 #
-# Before training, $R' = (1-\alpha)R$: every word becomes a little shorter. After training, $\alpha$ multiplies what the
+# Before training, $R' = (1-\alpha)R$: every word becomes shorter by the share $\alpha$. After training, $\alpha$ multiplies what the
 # FFN has learned. Hold $\alpha$ fixed at five values, one run each, and see how far words and texts move.
 
 # %% mystnb={"image": {"alt": "Two panels over five values of alpha from 0.01 to 1, before training in grey and after a short stage 1 in red, on logarithmic scales. Left: how far words move, in their own length. Right: how far the text features move."}, "figure": {"caption": "α held fixed, before training (grey) and after a short stage 1 (red). Left: mean distance that a word moves. Right: mean distance between a text feature and the one without RankFormer.", "name": "fig-04-alpha"}} tags=["hide-input", "nbval-ignore-output"]
@@ -496,8 +496,8 @@ if PROFILE != "smoke":
 # - **A small α slows words down but does not bound them.** Given enough steps, a word can move further than its own
 #   norm, because the FFN may return vectors of any size.
 #
-# Which axis gives the best answers? In {doc}`16_all_studies` the error rises, on average, when attention stays within a
-# sentence.
+# Which axis gives the best answers? {doc}`16_all_studies` compares `token` with `rank`: on a frozen tower the error is
+# higher with `token`, on a tuned one there is no difference. `joint` was not tried.
 #
 # ## Why only stage 1 changes it
 #

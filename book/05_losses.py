@@ -174,7 +174,7 @@ print(f"among all five sentences {among_all:.3f}")
 # %% [markdown]
 # The wrong answers are copies of the right one, so the loss stays that of a blind guess. Among all $K$ sentences it can
 # fall to 0. So L2RCLIP's loss is *asymmetrical*. Image to text is a plain cross-entropy over ranks. A text has many
-# images, $P(k)$, and shares its probability among them:
+# images, $P(k)$, and shares its probability among them. As in the released code, the two directions are added:
 #
 # $$
 # \begin{aligned}
@@ -466,11 +466,11 @@ def stage1(z, t, y, r):
     weight = (gap - gap.min()) / gap.max()
     own = t[y]
     push = (z[i] - own[j]).norm(dim=1)
-    push = push + (own[i] - own[j]).norm(dim=1) / 2
+    push = push + (own[i] - own[j]).norm(dim=1) / 2  # slope 0 at 0
     return tightness(z, t, y) / 2 - (weight * push).mean()
 
 
-# images; texts that push them, and each other; texts that pull; values
+# images; texts that push; texts that pull, here the same ones; values
 package = losses.ordinal_pairwise_loss_stage1(Z, T[y], T[y], r[y])
 compare(stage1(Z, T, y, r), package)
 

@@ -15,7 +15,7 @@
 #
 # You know the parts: sentences for ranks, RankFormer, the losses, two stages. This chapter puts them together in plain PyTorch.
 # The first version is what any of us would write in an evening. It runs, nothing warns, its first stage learns nothing, and its
-# error ends up half as large again as it need be. Five repairs follow, one at a time, each a few lines, with the error before
+# error ends up much higher than it need be. Five repairs follow, one at a time, each a few lines, with the error before
 # and after; not all of them turn out to matter here. In the end the code equals the package, tensor by tensor and run by run.
 # The package lends only two things: the pretrained towers and the leaf images.
 #
@@ -120,14 +120,17 @@ print(tokens.ids.shape, r.tolist(), f"s = {s:.0f}")
 # %% [markdown]
 # - **The scale** $s$ turns cosines, which are at most 1, into logits. It belongs to the towers, and neither stage trains it: a
 #   larger $s$ makes every answer surer and none better.
-# - **The images** are squeezed into a square, not cropped: a crop could cut away the damage that the label counts.
+# - **The images** are drawn with 128 pixels a side, and `towers.resize()` makes a tensor of $3 \times 96 \times 96$ of each, still in
+#   whole numbers from 0 to 255. It would squeeze an image that is no square, not crop it: a crop could cut away the damage that
+#   the label counts.
 # - **`requires_grad_(False)`** freezes both towers, and `load_towers` puts them in evaluation mode: dropout would blur the
 #   sentences.
 #
 # ## 2. What the last two chapters built
 #
 # The next three cells are folded; unfold them to copy them. The first holds RankFormer as in {doc}`04_rankformer`, and the
-# prompts around it: *start, context, refined words, end*, encoded by the frozen text tower into one unit vector $t_k$ per rank.
+# prompts around it: *start, context, refined words, end*, encoded by the frozen text tower into one unit vector $t_k$ per rank,
+# not yet centred over the ranks.
 
 
 # %% tags=["hide-input"]
@@ -171,8 +174,10 @@ class RankPrompts(nn.Module):  # start, context, refined words, end -> t
 # %% [markdown]
 # - **Eight heads, an inner width of 2048 and GELU** are an ordinary transformer block. What the zeros, `ignore` and the spread of
 #   the context vectors are for, {doc}`04_rankformer` says.
-# - **Back into the tower**: `encode_embeddings` adds positions itself, so the words move four places to the right. `with_context`
-#   tells it that the four new slots are real. (For `mini` it also subtracts the mean feature of a thousand class names.)
+# - **Back into the tower**: `towers.encode_embeddings(R, longer)` adds positions itself, so the words move four places to the right.
+#   `longer`, which is `tokens.with_context(4)`, has the masks of the longer sentences. (For `mini` the tower also subtracts the
+#   mean feature of a thousand class names.)
+# - **What is drawn first** after `manual_seed` is the context, then RankFormer's weights.
 #
 # The second cell has the losses of {doc}`05_losses`: $z$ holds
 # the image features of a batch, $t$ the text features of all ranks, $y$ the rank index of each image. `stage1_loss` and
@@ -238,7 +243,7 @@ def paper_loss(z, t, y):
 
 # %% [markdown]
 # - **`clamp_min` under the root** keeps the gradient finite where an image coincides with its text: the slope of a square root
-#   at zero is infinite. The other one is for a batch of one rank, where the largest gap is zero.
+#   at zero is infinite. The one in `weight`, with the same value of 1e-12, is for a batch of one rank, whose largest gap is zero.
 # - **`seen`** leaves out ranks that have no image in the batch: the mean over no image is zero divided by zero.
 #
 # The third cell is what every training script has: Adam and its schedule, a seed for each epoch, an augmentation, the errors of
@@ -290,16 +295,19 @@ def errors(z, t, y):  # RPS and absolute error of each image
 # - **Adam with weight decay 1e-4** (added to the gradient: not AdamW) on every parameter that trains, biases and $\alpha$ included.
 #   The peak rates are 3.5e-4 in stage 1, that of CLIP-ReID, the code base that the authors name, and 7e-4 in stage 2, which
 #   validation preferred for `mini`. `fused` changes no formula, only its rounding; the end of this page says why that matters.
-# - **Batches of 16**: many steps from few images. With more than 512 images stage 1 takes larger ones, 32 an epoch, since each
-#   of its steps encodes all sentences. Each epoch draws a new permutation of the training images; its last batch may be smaller.
+# - **Batches of 16**: many steps from few images. Of more than 512 training images (here there are 420) stage 1 takes a 32nd at a
+#   time, since each of its steps encodes all sentences. Each epoch draws a new permutation; its last batch may be smaller.
 # - **The rate climbs for a tenth of the steps, then falls along a cosine to zero.** Adam's first steps are its least informed,
-#   so they are short; the last ones only settle the weights. Of $w$ steps that climb, a tenth rounded
-#   down, step $k$ (from 0) has $(k + 1)/w$ of the peak. Each stage has its own climb.
-# - **Each epoch has a generator of its own**, so that a run which is stopped after any epoch can be resumed exactly.
+#   so they are short; the last ones only settle the weights. Let a stage have $n$ steps, and $w$ be a tenth of them, rounded down.
+#   Step $k$, counted from 0, has $(k + 1)/w$ of the peak rate while $k < w$, and then
+#   $\tfrac12\big(1 + \cos\pi\tfrac{k - w}{n - w}\big)$ of it.
+# - **Each epoch has a generator of its own**, so that a run which is stopped after any epoch can be resumed exactly. Its seed is made
+#   of run, stage and epoch (from 0); it draws the permutation, then what each batch needs.
 # - **Flips and relighting**, in stage 2 only, keep every grade what it was: a leaf has no up or down (a face does), and light is not
-#   damage. Each of two flips has probability one half. Then all pixels are multiplied by a brightness, and their distances from the
-#   image's mean before that by a contrast; both factors are 0.85 plus up to 0.3, drawn for each image. The result is rounded to
-#   bytes, as a camera's is; scaling for the tower comes last.
+#   damage. Each of two flips has probability one half. Then an image $x$ of pixels from 0 to 1, whose mean over all pixels and colours
+#   is $\bar x$, becomes $c\,(b\,x - \bar x) + \bar x$, with a brightness $b$ and a contrast $c$ that are drawn for each
+#   image, uniformly from 0.85 to 1.15. What leaves the range is cut off, and the result is rounded to bytes, as a camera's is.
+#   Scaling for the tower comes last.
 #
 # ## 3. The first run
 #
@@ -417,15 +425,16 @@ show("first run")
 
 # %% [markdown]
 # Nothing crashed, and nothing warned. But five sentences have moved for a whole stage, and a constant is still better. Stage 2 then
-# learns something on its own, and ends with about twice the validation error of {numref}`fig-06-goal`. There are five mistakes
-# in these forty lines, and they hide one another.
+# learns something on its own, and ends with about twice the validation error of {numref}`fig-06-goal`. The package differs from
+# these forty lines in five places, and they hide one another.
 #
 # ## 4. Five repairs
 #
 # ### Pixels
 #
 # Stage 1 should be easy: two frozen towers, five points that move. That it learns next to nothing says that the
-# image features hold next to nothing. The tower was trained on pixels from about −1 to 1, and got numbers up to 255.
+# image features hold next to nothing. The tower was trained on pixels from about −1 to 1, and got numbers up to 255. Its own
+# scaling, by mean and spread of each colour, is `towers.normalize`, for pixels from 0 to 1.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -492,15 +501,16 @@ towers, t, ours2, states2 = second_stage(prompts)
 show("BatchNorm fixed", "centred texts")
 
 # %% [markdown]
-# This is the large step. Stage 2 begins where stage 1 ended, and ends far below. (In other runs one of the first epochs may be worse
-# than stage 1; the last ones are not.)
+# This is the large step. Stage 2 begins where stage 1 ended, and ends far below. (In other runs the first epochs may be worse than
+# stage 1; the last ones are not.)
 #
 # ### The epoch
 #
 # The MAE of ninety images moves in jumps of one image, and two epochs often have the same. RPS reads all probabilities and is
 # smooth. (It is the RPS of the softmax of $s\,z \cdot t$, without a temperature.) In stage 2 no epoch need be chosen at all: the
 # rate has fallen to zero, so the weights have settled, and among the last epochs a few validation images would choose by luck.
-# For this repair nothing is trained again, because each epoch's parameters are still there.
+# Each epoch's parameters are still there, so nothing is trained again for this repair. (Where the two rules keep different epochs of
+# stage 1, the texts differ, and the stage 2 of the next repair begins with the new ones.)
 
 
 # %% tags=["nbval-ignore-output"]
@@ -527,14 +537,14 @@ Markdown(
 )
 
 # %% [markdown]
-# The table draws the validation images of stage 1 anew, a thousand times, and counts which epoch each rule would keep. Both
-# waver: ninety other images could have kept another epoch.
+# For the table, ninety images were drawn a thousand times, with replacement, from the ninety validation images, and each rule
+# chose its epoch of stage 1 by them. Both rules waver: ninety other images could have kept another epoch.
 #
 # ### Long gradients
 #
 # The tower has never been turned towards these sentences, so its first gradients are much longer than later ones. Adam divides by the root
-# of their mean square, which remembers them for hundreds of steps: a short run is over before it has forgotten. Where all
-# gradients of the tower together are longer than 1, shorten them to 1. Stage 1 needs no such thing.
+# of their mean square, which remembers them for hundreds of steps: a short run is over before it has forgotten. Take the
+# gradients of all its weights as one vector, and where that is longer than 1, shorten it to 1. Stage 1 needs no such thing.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -584,11 +594,21 @@ if PROFILE == "page" and SEED == 0:  # what the text says
     assert after2["first run"] > 1.5 * after2["short gradients"]
 
 # %% [markdown]
-# **The final version, in one place.** Pixels are scaled as in the tower's own training, and texts centred over the ranks. Both towers
-# stay in evaluation mode. Stage 1 trains RankFormer, $\alpha$ and context by {eq}`eq-02-stage1`, and keeps the epoch with the lowest
-# validation RPS, of equal ones that with the lowest MAE, then the earliest; untrained sentences do not compete. Stage 2 trains the
-# whole image tower by {eq}`eq-02-stage2` towards the texts of that epoch, with gradients shortened to 1, and keeps the last epoch. No
-# RPS on this page has a temperature.
+# **The final version, in one place:**
+#
+# | | stage 1 | stage 2 |
+# |---|---|---|
+# | trains | RankFormer, $\alpha$, context | the image tower, all of it |
+# | stays | both towers, in evaluation mode | the texts of stage 1; BatchNorm's statistics |
+# | loss | {eq}`eq-02-stage1` | {eq}`eq-02-stage2` |
+# | images | cached features, without augmentation | flipped and relit, then scaled for the tower |
+# | texts | centred over the ranks, in every step | encoded and centred once |
+# | batches | 16 images, or a 32nd of all | 16 images |
+# | Adam | decay 1e-4, peak 3.5e-4 | decay 1e-4, peak 7e-4 |
+# | gradient | as it is | of the whole tower, shortened to 1 |
+# | epoch | lowest validation RPS, then MAE, then the earliest | the last |
+#
+# The texts before training do not compete for the epoch, and no RPS on this page has a temperature.
 #
 # ## Is it the same?
 #

@@ -70,6 +70,12 @@ class Progress(tqdm):  # type: ignore[type-arg]
         elif msg is None:
             print(self, file=sys.stderr, flush=True)
 
+    def close(self) -> None:
+        """End the bar; in a log that has shown a part of the way, the last line shows its end."""
+        if not self.disable and not self.terminal and self.initial < self.last_print_n < self.n:
+            self.display()
+        super().close()
+
     def say(self, line: str) -> None:
         """Print a line that stays, above the bar where there is one."""
         if self.disable:

@@ -32,7 +32,7 @@ ORDERS: dict[str, tuple[str, str, str]] = {  # name, colour, marker
 }
 BAND = "sentences given to random ranks"
 ALL_IMAGES = {"words": "L2RCLIP", "labels": "rps"}  # as `at-best` names these arms
-SHOTS = ("2", "4", "all")
+SHOTS = ("1", "2", "4", "8", "16", "all")
 
 
 def landings(places: Mapping[Sequence[str], Float[np.ndarray, " rank"]], most: float) -> Figure:
@@ -117,10 +117,10 @@ def shares_of_chance(table: pd.DataFrame) -> pd.DataFrame:
         table: Rows of all studies.
 
     Returns:
-        `data`, `run`, `arm`, `shots` ("2", "4", "all") and `share`.
+        `data`, `run`, `arm`, `shots` (of `SHOTS`) and `share`.
     """
     chance = table[(table["study"] == "words-new") & (table["arm"] == "median-rank")]
-    few = table[table["study"] == "words-few"]
+    few = table[table["study"].isin(["words-few", "words-curve"])]
     few = few.assign(shots=few["condition"].str.removeprefix("few_shot="))
 
     own = table[table["study"] == "words-all"]

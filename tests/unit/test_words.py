@@ -132,15 +132,17 @@ def rows(study: str, **rps: float) -> pd.DataFrame:
 
 
 def test_shares_are_of_the_median_rank_of_the_same_run() -> None:
-    """3 of 4 with two images; with all of them, arms of `at-best` go by the names of this study."""
+    """3 of 4 with two images; with all of them, arms of `at-best` go by the names of these studies."""
     few_rows = rows("words-few", words=3.0).assign(condition="few_shot=2")
-    eight = rows("words-few", words=1.0).assign(condition="few_shot=8")  # not shown
+    eight = rows("words-curve", words=2.0).assign(condition="few_shot=8")
+    nine = rows("words-curve", words=1.0).assign(condition="few_shot=9")  # not shown
     chance = rows("words-new", **{"median-rank": 4.0})
     whole = rows("at-best", L2RCLIP=1.0, rps=2.0)
 
-    shares = shares_of_chance(pd.concat([few_rows, eight, chance, whole]))
+    shares = shares_of_chance(pd.concat([few_rows, eight, nine, chance, whole]))
     assert shares[["arm", "shots", "share"]].values.tolist() == [
         ["words", "2", 75.0],
+        ["words", "8", 50.0],
         ["words", "all", 25.0],
         ["labels", "all", 50.0],
     ]
