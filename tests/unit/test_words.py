@@ -132,7 +132,7 @@ def rows(study: str, **rps: float) -> pd.DataFrame:
 
 
 def test_shares_are_of_the_median_rank_of_the_same_run() -> None:
-    """3 of 4 with two images; with all of them, arms of `at-best` go by the names of these studies."""
+    """3 of 4 with two images; with all of them, arms of `at-best` go by the names used here."""
     few_rows = rows("words-few", words=3.0).assign(condition="few_shot=2")
     eight = rows("words-curve", words=2.0).assign(condition="few_shot=8")
     nine = rows("words-curve", words=1.0).assign(condition="few_shot=9")  # not shown
