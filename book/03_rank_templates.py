@@ -16,7 +16,7 @@
 # Take a network that has read a great deal and never seen a face. Give it sixty-two sentences, from "a photo of a
 # sixteen years old face" to "a photo of a seventy seven years old face", and let it turn each into a vector. Do the
 # vectors keep the order of the ages, although nobody trained them to? L2RCLIP {cite:p}`wang2023learning` assumes that
-# they do: it starts from the order of the untrained sentences and only refines it. In this chapter you build these
+# they do: it starts from the order that sentences have before any training on ranks. In this chapter you build these
 # sentences and their features, measure how much order the features hold, and find out where that order comes from.
 #
 # **You need.** Cosine similarity ({doc}`01_ordinal_classification`), and tensors in PyTorch.
@@ -115,9 +115,9 @@ heat_maps(
 # `digits` are the ages 16 to 77 in that sentence. `untrained` holds networks like the text tower of {term}`mini`, but
 # with random weights; the right panel shows `untrained[0]`.
 #
-# Red along the diagonal means that close ages have similar sentences. The network learned that by reading; nobody gave
-# it a list of ages. But look at the right panel. Its weights are random, so nothing was learned, and still there are
-# blocks of ten and stripes beside them. That is *spelling*: "twenty two" shares one word with "twenty nine" and another
+# Red along the diagonal means that close ages have similar sentences. Did the network learn that by reading? Look at the
+# right panel. Its weights are random, so nothing was learned, and still there are blocks of ten and stripes beside
+# them. That is *spelling*: "twenty two" shares one word with "twenty nine" and another
 # with "thirty two", and sentences that share words come out alike in any network. So order has three possible sources,
 # and this chapter tells them apart:
 #
@@ -429,7 +429,8 @@ if PROFILE != "smoke":
 # - **Ages in words** are partly spelled. Random weights lie beyond the band of shuffles, though well below the trained
 #   network.
 # - **Percent in words** is the warning. Random weights get most of the score, because "twenty two percent" and "twenty
-#   five percent" share a word. With shuffled names as the only control, all of it would have passed for learned.
+#   five percent" share a word. The diamond lies beyond the three rings, but barely; with shuffled names as the only
+#   control, all of it would have passed for learned.
 # - **Decades and life stages** share little spelling. Random weights stay low, and the trained network is far above
 #   them.
 # - **Five grades** are hard to judge one by one: bands are wide, and rings fall anywhere. Five names can be put into
@@ -537,9 +538,8 @@ assert 0.3 < np.mean(list(wins["digits", "random weights"].values())) < 0.6
 # room for stage 1: in {doc}`04_rankformer` the sentences of all ranks are refined together, and the ordinal loss of
 # {doc}`05_losses` pushes far ranks apart harder than near ones.
 #
-# In words, do not be impressed too soon: beyond ten years the random network does almost as well. A neighbour mostly
-# shares the word of the decade and a far age does not. Spelling fails only at multiples of ten, where the two ages
-# share their last word.
+# In words, the random network does almost as well beyond ten years, but for multiples of ten. A neighbour mostly shares
+# the word of the decade and a far age does not; at multiples of ten the two ages share their last word.
 #
 # The trained network shows no such drops, but has a weakness of its own. Nineteen and twenty are one year apart and
 # share no word; twenty and twenty nine are nine years apart and share one. The table shows which pair is more similar
@@ -628,10 +628,9 @@ if PROFILE != "smoke":
     assert fitted > judged["spearman_expected"] + 0.3
 
 # %% [markdown]
-# The sentences lie in order, and yet, in this one run, none of this order shows in the answers, while a regression
-# finds it in the same image features. The image features hold the damage, the text features hold the order of the
-# words, and nothing ties the two together: `mini` was joined by names of *things* ({doc}`15_wordings_and_mini`), and
-# *very low damage* is not a thing. Training ties them ({doc}`02_two_stages`).
+# In this one run the answers show no order, while a regression finds the damage in the same image features. So the
+# features hold the damage, and the sentences do not point to it: `mini` was joined by names of *things*
+# ({doc}`15_wordings_and_mini`), and *very low damage* is not a thing. Training ties the two ({doc}`02_two_stages`).
 #
 # ## Exercises
 #
@@ -933,8 +932,8 @@ check_order(army, "luck")
 #   tells the ranks apart.
 # - A score of order means little without controls. Shuffled names reveal luck, which is large with five ranks; random
 #   weights reveal spelling, which is large for numbers in words.
-# - By both controls, `mini` has learned the order of ages, decades and life stages, and of grades taken together. It
-#   orders distant ranks well, adjacent ones barely.
+# - By both controls, `mini` has learned the order of ages, decades and life stages; by shuffles, that of grades taken
+#   together. It orders distant ages well, adjacent ones barely.
 # - Ordered sentences are not yet a classifier. {doc}`04_rankformer` refines the sentences, {doc}`02_two_stages` ties
 #   them to images, and {doc}`09_does_it_help` measures what they are worth.
 #

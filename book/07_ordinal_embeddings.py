@@ -17,7 +17,7 @@
 # run from dark to light. Would it have looked the same without training? With a loss that ignores the order? With no
 # images at all? A projection is evidence only if it could have come out otherwise. This chapter looks at L2RCLIP
 # {cite:p}`wang2023learning` before training, after stage 1 and after stage 2. Beside it stands a rival: the same tower,
-# trained with plain cross-entropy on the same images for the same number of epochs.
+# trained with plain cross-entropy on the same images, for the epochs of stage 2.
 #
 # **You need.** The two stages of L2RCLIP ({doc}`02_two_stages`), and the idea of principal components.
 #
@@ -197,8 +197,8 @@ model.config = replace(model.config, batch_size=16)  # from here on
 
 # %% [markdown]
 # The rival is the baseline `cross-entropy` of the package: a linear layer, zero at the start, on the image features. It
-# has the epochs, batches and augmentation of stage 2, and a learning rate that suits it; of both, the last epoch is
-# kept. Its ten weight vectors are drawn in place of our ten sentences.
+# has the epochs, batches and augmentation of stage 2, and a learning rate of its own. Both models keep their last epoch. In
+# the figures the ten weight vectors of the rival stand where our ten sentences stand.
 
 # %%
 rival = train_baseline("cross-entropy", model, training)
@@ -303,11 +303,10 @@ assert np.allclose(np.abs(ours), np.abs(theirs), atol=1e-8)
 # UMAP is the second look. It lists the nearest neighbours of each point, and seeks a layout in which the same points
 # are neighbours. We rotate or mirror each layout to fit the PCA above it best (Procrustes); nothing is stretched.
 #
-# Image features and sentence features never mix, however good the model: they fill two separate cones, and the distance
-# between their means is the {term}`modality gap` {cite:p}`liang2022mind`. It says little about the task, since it
-# shifts the score of a sentence equally for all images. So we remove it from the figure. The ten vectors of each panel
-# are moved to the middle of the images and stretched to their spread, but not turned: a diamond far from its images
-# really points elsewhere.
+# Image features and sentence features lie in two separate cones, and the distance between their means is the
+# {term}`modality gap` {cite:p}`liang2022mind`. The order of the ranks does not depend on it, so we remove it from the
+# figure: the ten vectors of each panel are moved to the middle of the images and scaled to their spread. They are not
+# turned. So where a diamond lies far from its images, their directions differ.
 
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Eight panels. Columns: start, after stage 1, after stage 2, cross-entropy. Upper row PCA, lower row UMAP. Image discs are mixed in the first two columns and follow the colours of the ranks along a curve in the last two."}, "figure": {"caption": "Fresh images (discs) and what stands for each rank (diamonds: sentences in the first three columns, weight vectors of the linear layer in the last). Above PCA, below UMAP with fifteen neighbours. The scores in the titles are those of the full features, not of the plane.", "name": "fig-07-moments"}}
@@ -333,9 +332,8 @@ for moment, x in images.items():
 clouds(above | below, ranks, columns=4)
 
 # %% [markdown]
-# From the first column to the second only the diamonds should move, since stage 1 trains the sentences; from the second
-# to the third only the discs. The panels show more, because their axes follow the images, and each layout of UMAP is a
-# new one. So keep one map for all epochs: the two largest directions of the images of both models after training. In
+# Stage 1 moves only the diamonds, stage 2 only the discs. The panels seem to show more, because PCA finds new axes after
+# stage 2, and UMAP makes a new layout for each panel. So keep one map for all epochs: the two largest directions of the images of both models after training. In
 # the book, move the slider. (`tools/motion_data.py` repeats the training of this page and keeps every epoch.)
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows of four scatter plots on one map, L2RCLIP above, cross-entropy below: start, after stage 1, and stage 2 after its first and its last epoch. In stage 1 only the diamonds of L2RCLIP move; in stage 2 the discs spread into the order of their colours."}, "figure": {"caption": "Every epoch on one fixed map: fresh images (discs) and what stands for each rank (diamonds: sentences; for cross-entropy weight vectors, which start at zero). Scores are those of the full features; *shown* is the share of their variance that the map keeps after training.", "name": "fig-07-motion"}}
@@ -369,15 +367,15 @@ for moment in (START, L2R, CE):
     )
 
 # %% [markdown]
-# Before training, the largest direction of the images is about something other than damage. After stage 2 it follows
-# the damage. Now cover the third column of {numref}`fig-07-moments` with your hand and read the fourth.
-# **Cross-entropy, which treats the ranks as ten unrelated names, draws the same curve.** Its loss never said that rank
-# 3 lies between ranks 2 and 4. The images did: leaves with similar damage look alike, so a tower that must tell the
-# degrees of damage apart places them along a line. A curve in the colours of the ranks is therefore no evidence for an
-# ordinal loss.
+# Before training, the largest direction of the images has little to do with the sentences, after stage 2 much. (How
+# well it follows the damage, a table further down says: *first axis*.) Now cover the third column of
+# {numref}`fig-07-moments` with your hand and read the fourth. **Cross-entropy, which treats the ranks as ten unrelated
+# names, draws the same curve.** Its loss never said that rank 3 lies between ranks 2 and 4. The images did: leaves with
+# similar damage look alike, so a tower that must tell the degrees of damage apart places them along a line. A curve in
+# the colours of the ranks is therefore no evidence for an ordinal loss.
 #
-# The curve is well known, too. If only near ranks resemble each other, the data lie on a curve that turns through many
-# dimensions, and PCA draws it as a horseshoe. The second axis is mostly its bend.
+# Such a curve is known as a horseshoe {cite:p}`diaconis2008horseshoes`: PCA draws it where only near ranks resemble each other.
+# The second axis is mostly its bend.
 #
 # ## Which tower is more ordered?
 #
@@ -432,8 +430,8 @@ if (PROFILE, SEED, PRESET) == ("page", 0, "paper"):  # what the text says
     assert table["silhouette"][[L2R, CE]].max() < table["silhouette"][START]
 
 # %% [markdown]
-# **L2RCLIP orders the images, and so does cross-entropy.** In this one run the two are close in error and in both
-# scores of single images. So the features of L2RCLIP are ordinal, as the paper says {cite:p}`wang2023learning`. But
+# **L2RCLIP orders the images, and so does cross-entropy.** In this one run the two are close in both scores of single
+# images; their errors have no interval here, and are not compared. So the features of L2RCLIP are ordinal, as the paper says {cite:p}`wang2023learning`. But
 # that is no evidence for its losses: the same tower finds this order without them.
 #
 # **The untrained tower has its means partly in order, its images not.** A mean over the images of one rank averages out
@@ -507,7 +505,7 @@ embedding_figures.thumbnails(
 #
 # ## How UMAP lies
 #
-# Nothing farther away than the $k$-th neighbour enters a layout of UMAP. Three things follow.
+# UMAP makes its layout from lists of the $k$ nearest neighbours. Three cautions.
 #
 # **The shape depends on settings, and noise has shapes, too.** Below are the same trained images with three numbers of
 # neighbours (rows) and two seeds, then those of cross-entropy, then the random points of {numref}`fig-07-looks`.
@@ -622,8 +620,8 @@ if PROFILE != "smoke":
 
 # %% [markdown]
 # The upper row hardly tells random points from a trained model. The lower row does. It also shows that the images *at
-# the start* do hold some order, along a direction that is too small for PCA to show. Training turns this weak direction
-# into the strongest one.
+# the start* do hold some order, along a direction that is too small for PCA to show. After training the strongest
+# direction follows the damage.
 #
 # ## Which figure proves what
 #

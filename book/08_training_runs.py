@@ -141,16 +141,16 @@ if synthetic:
 #   -p ROOT /data/adience -p OUT runs -p FOLD 0 -p SEED 0
 # ```
 #
-# `-f` names a parameter file, and `-p` overrides it. With `-p PROFILE smoke` image size, epochs, towers and baselines
-# are small, whatever the file says: a way to try a batch.
+# `-f` names a parameter file, and `-p` overrides it. With `-p PROFILE smoke` images, epochs and towers are small and the
+# linear probe is the only baseline, whatever the file says: use it to try a batch.
 #
 # For your own images start from `experiments/csv.yaml`: it needs a folder with a file `labels.csv`, your ranks from low
 # to high, and a sentence around `{rank}`.
 #
 # ## Before you train: card, counts, leakage
 #
-# Whose images are these, and what may be done with them? Which ranks have images at all? Who appears in both training
-# and test? {doc}`17_data_sets` answers these questions for every benchmark.
+# Whose images are these, and what may be done with them? The *card* of a data set says it. Which ranks have images at
+# all? Who appears in both training and test? That is *leakage*. {doc}`17_data_sets` answers these questions for every benchmark.
 
 # %% tags=["nbval-ignore-output", "hide-input"]
 card = data.card.to_dict() | {"done here": "; ".join(data.protocol)}
@@ -221,7 +221,7 @@ print(
     run.out.name, *sorted(path.name for path in run.out.iterdir()), sep="\n  "
 )
 
-# %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2 with the line of the median-rank predictor. Right: training loss of both stages."}, "figure": {"caption": "Validation error and training loss of both stages. A dot marks the epoch that was kept: of stage 1 the one with the lowest validation RPS, of stage 2 the last. With so few validation images the error moves in coarse steps: trust the curve more on real data, and here only that both stages end below their start.", "name": "fig-08-curves"}} tags=["nbval-ignore-output", "hide-input"]
+# %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2 with the line of the median-rank predictor. Right: training loss of both stages."}, "figure": {"caption": "Validation error and training loss of both stages. A dot marks the epoch that was kept: of stage 1 the one with the lowest validation RPS, of stage 2 the last. With so few validation images the error moves in coarse steps: read from it only that both stages end below their start.", "name": "fig-08-curves"}} tags=["nbval-ignore-output", "hide-input"]
 constant = median_rank(replace(data, test=data.val))["mae"]
 plots.training_curves(
     run.history, ranks, reference=constant, split="validation"
@@ -230,7 +230,7 @@ plots.training_curves(
 # %% [markdown]
 # MAE has the unit of the ranks: years, groups, decades or, here, grades. The interval is a bootstrap over the test
 # images. It says what another test set of that size might have shown, and nothing about another seed. With twenty test
-# images, as here, the intervals overlap, and the table ranks no method. Results in `PUBLISHED` appear below the run's
+# images, as here, the intervals overlap, and the table ranks no method, whoever is ahead. Results in `PUBLISHED` appear below the run's
 # own; [their sources](published-numbers) are listed further down.
 
 # %% tags=["nbval-ignore-output", "hide-input"]
@@ -274,8 +274,8 @@ assert 0 <= run.metrics["test"]["mae"] <= max(ranks.values) - min(ranks.values)
 #
 # Give the same command again. A finished run is loaded; an interrupted one resumes after its last complete epoch. Both
 # end in the numbers of a run that was never stopped, bit for bit, because every random draw of an epoch comes from the
-# seed, the stage and the number of the epoch. A baseline that was cut short starts afresh. Here we ask for the run of
-# this page again:
+# seed, the stage and the number of the epoch. A baseline that was cut short starts afresh. Here the finished run is
+# only loaded; {doc}`19_reliability` stops one on the way:
 
 # %% tags=["nbval-ignore-output"]
 again, _ = train(SEED)
@@ -335,9 +335,9 @@ print(f"{runs['run'].nunique()} runs; folds still missing: {missing}")
 
 # %% [markdown]
 # (signs-of-failure)=
-# ## Is it still the method?
+# ## Does every part work?
 #
-# Good scores do not show that every part of the method works. It can fail in four ways, and each leaves a sign in the
+# Good scores do not show that every part of the method works. It can fail in four ways, and each leaves signs in the
 # features. `l2rclip report runs/mine` makes one HTML page of a finished run. Beside scores, curves and the worst images
 # it shows these signs, next to those of healthy runs and of runs that were made to fail. Here, on leaves, each failure
 # is provoked once, with the settings of the page but for what makes it fail.
@@ -356,7 +356,7 @@ def provoke(kind: str) -> dict[str, float | str]:
     return measure(model, seen)
 
 
-# %% mystnb={"image": {"alt": "Seven rows, one for each sign, each with a blue band and a dot for healthy runs and an orange band and a cross for runs that fail on purpose. In the first row the bands overlap; in the others they lie apart."}, "figure": {"caption": "Signs of failure. Bands: three healthy runs and three that failed, from `results/signs.csv`. Dots: the run of this page; crosses: the four that were provoked here. With seed 0 they repeat runs of the bands, and are no test of them. A dashed line lies halfway between bands that are apart.", "name": "fig-08-signs"}} tags=["nbval-ignore-output", "hide-input"]
+# %% mystnb={"image": {"alt": "Seven rows, one for each sign, each with a blue band and a dot for healthy runs and an orange band and a cross for runs that fail on purpose. In the first row the bands overlap; in the others they lie apart."}, "figure": {"caption": "Signs of failure. Bands: three healthy runs and three that failed, from `results/signs.csv`. Dots: the run of this page; crosses: the four that were provoked here. With seed 0 they nearly repeat runs of the bands, and are no test of them. A dashed line lies halfway between bands that are apart.", "name": "fig-08-signs"}} tags=["nbval-ignore-output", "hide-input"]
 test_images = None if config.start else see_images(run.model, data)
 signs_of = {provoked.HEALTHY: measure(run.model, test_images)}
 provokes = synthetic and PROFILE != "full"  # minutes on leaves, days on others
@@ -376,7 +376,7 @@ for sign in SIGNS if provokes and PROFILE == "page" else ():
 # - **RankFormer adds no order.** After one epoch at a small learning rate, the answers are hardly in a better order
 #   than without RankFormer. The order of the *sentences* is no sign: with five ranks it falls in healthy runs, too.
 # - **The pairwise loss breaks the alignment.** With $\lambda_1=1000$ order outweighs meaning: sentences move away from
-#   their plain templates, and images lie nearer to other sentences than to their own.
+#   their plain templates, and images lie much nearer to other sentences than to their own; in healthy runs, a little.
 # - **The context says nothing about the ranks.** At a hundred times the learning rate the context outweighs the words:
 #   with another context, or none, the feature of a sentence is a different one. A context that has learned nothing
 #   leaves no sign.
@@ -475,7 +475,7 @@ PRICE = 2.0  # of an hour on an A100, in your currency
 # %% [markdown]
 # | assumption | why |
 # |---|---|
-# | 50 TFLOP/s on an A100 in bf16 | a sixth of its peak of 312; small batches seldom do better |
+# | 50 TFLOP/s on an A100 in bf16 | an assumption: a sixth of its peak of 312, for small batches ({doc}`18_speed_and_scale` assumes more for large ones) |
 # | 4 TFLOP/s on a T4, the GPU that Colab lends, in fp32 | half of its peak; it has no bf16 units, so leave `PRECISION` at fp32 |
 # | 0.13 TFLOP/s on two CPU cores | measured, with training steps of 8 images in fp32 |
 # | 2.0 per hour of an A100 | a placeholder, not an offer |
@@ -527,7 +527,7 @@ pd.DataFrame(table).set_index("file") if table else ALONE
 # | GPU | `PRECISION` bf16 | the last digits |
 # | GPU | halve `BATCH_SIZE` | the run: more and noisier steps. Say so beside the result |
 # | GPU or main memory | a smaller `IMAGE_SIZE` (a multiple of 16 for ViT-B/16) | the run: fewer tokens |
-# | patience | `SETTINGS: {image_side: kernel}` | the method: the image tower stays frozen, stage 2 takes seconds |
+# | time | `SETTINGS: {image_side: kernel}` | the method: the image tower stays frozen, stage 2 takes seconds |
 #
 # (published-numbers)=
 # ## Published numbers
@@ -816,10 +816,11 @@ check_spread(
 # - Parameters are plain values in one cell; a file in `experiments/` fills them for each benchmark, and `-p` overrides
 #   the file.
 # - Look at card, counts and leakage before training. Generated leaves show that every step runs, and nothing else.
-# - A run directory is enough to resume a run, compare it and check it. Beside mean and deviation, say over what.
-# - Cost is arithmetic: images × epochs × 105 GFLOP for ViT-B/16. Two cores are enough for `mini`; the benchmarks want a
+# - A run directory is enough to resume a run, compare it and check it. Beside a mean and its deviation, say whether they
+#   are over seeds or over folds.
+# - Cost is arithmetic: for each method images × epochs × 105 GFLOP, with ViT-B/16. Two cores are enough for `mini`; the benchmarks want a
 #   GPU.
-# - Four signs tell whether each part of the method works; they are a reason to look, not a verdict.
+# - Signs tell whether the method fails in one of four ways; they are a reason to look, not a verdict.
 # - No number of the paper was reproduced here.
 #
 # ## Sources

@@ -351,8 +351,8 @@ unlabelled.rename_axis(index=None, columns="RPS without a label")
 
 # %% [markdown]
 # After a relative the sentences come nowhere below the median rank, and on pears the relative makes them worse. An even cut of the
-# relative's own scale is better on 21 percents, and worse elsewhere. So words can place grades better than equal steps do; whether
-# they do it better than somebody who knows leaves was not tried.
+# relative's own scale is better on 21 percents, and worse elsewhere. So on five grades words beat equal steps, but not the median
+# rank. Somebody who knows leaves might place them better; that was not tried.
 #
 # ## A few labels
 #
@@ -389,8 +389,8 @@ Markdown(gain_table(one_to_one, "saved RPS, %, against"))
 # %% [markdown]
 # The rows differ by set, and the mean hides it. On five grades of leaves the sentences are ahead of every single way, on cherries
 # behind every one, and far behind the head that counted the same apples. On pears and on 21 percents they are not told apart from
-# numbers, a new head and labels. On the mean that holds for random vectors, too. What sentences beat, but for cherries, is what trains
-# nothing: a head on the frozen tower, *one direction*, that of two extreme images, and *own sentences, cut*, which fits one slope and a
+# numbers, a new head and labels. On the mean labels are ahead of them, and random vectors are level. But for cherries, sentences beat what leaves the
+# tower alone: a head on it, *one direction*, that of two extreme images, and *own sentences, cut*, which fits one slope and a
 # cut point between any two ranks to the expected value of the relative's own sentences.
 #
 # As a sixth way to choose from, sentences save a little on the mean and cost nothing on any set: they are worth a try, and no more.
@@ -491,7 +491,7 @@ low, high = np.quantile(off[draw].mean(1), [0.025, 0.975])
 print(f"MAE of the median: {off.mean():.2f} [{low:.2f}, {high:.2f}] ranks")
 
 # %% [markdown]
-# On drawn leaves that is as good. On coffee leaves, which this relative never saw, training is far better: see *own sentences, cut*
+# On drawn leaves that is no worse. On coffee leaves, which this relative never saw, training is far better: see *own sentences, cut*
 # in the table above. Try both; and compare on fifty labelled images that neither saw, for the five that `fit` keeps for validation
 # cannot tell.
 #
@@ -719,7 +719,7 @@ assert "land at" in check_vocabulary(names)
 # **A head with twenty outputs counts apples. Can it count pears? Can it answer *few*, *some*, *many*?**
 #
 # :::{dropdown} Answer
-# Pears, yes: its outputs are the numbers one to twenty, whatever the fruit, and above it stands beside the sentences. *Few*,
+# It can answer: its outputs are the numbers one to twenty, whatever the fruit. But above it ordered pears no better than a plain tower. *Few*,
 # no: no output means that, and only labelled images could say which outputs to add up.
 # :::
 #

@@ -66,7 +66,7 @@ def speeds_figure(shares: pd.DataFrame) -> Figure:
 
         grid([axis], [""], "x")
         axis.set_yticks(range(len(sets)), [DATA[data][0] for data in sets])
-        axis.set(xlim=(0, 130), ylim=(len(sets) - 0.5, -0.5))
+        axis.set(xlim=(0, 1.05 * max(115, shares["high"].max())), ylim=(len(sets) - 0.5, -0.5))
         axis.set_xlabel(
             "error (RPS), % of that of the median rank; dots are means, lines ranges of runs"
         )

@@ -28,6 +28,7 @@ from l2rclip_book.statistics import spearman_rho
 
 SETS = ("bracol-area", "bracol", "pears", "cherries81")
 FEW = ("few_shot=2", "few_shot=4")  # the conditions of the two claims about few images
+SHOTS = ("1", "2", "4", "8", "16")  # labelled images a rank
 OTHER_RANKS = ("bracol-area", "bracol")  # no output of the relative stands for their ranks
 DRAWS = 2_000  # of the bootstrap of a rank correlation
 
@@ -56,6 +57,10 @@ ALL_IMAGES = {  # exploratory, the second arms are of `at-best`
     "words": (WORDS, "L2RCLIP"),
     "labels": ("labels, relative by labels", "rps"),
     "labels, against words alone": ("labels, relative by labels", "L2RCLIP"),
+}
+BY_LABELS = {  # exploratory: what beginning with a relative saves, by words and by labels
+    "words": (WORDS, "words"),
+    "labels": ("labels, relative by labels", "labels"),
 }
 FEW_IMAGES = {
     "few images": (WORDS, "words"),
@@ -218,6 +223,24 @@ def few_gains(
     means = of_runs.groupby(keys, sort=False)[["rps", "n", "n_train"]].mean().reset_index()
     runs = [run_interval(means, one, other).assign(row=row) for row, (one, other) in pairs.items()]
     return gains.merge(pd.concat(runs), how="left", on=["row", "data"])
+
+
+def gains_by_labels(images: pd.DataFrame) -> pd.DataFrame:
+    """Return what beginning with a relative saves, for each number of labelled images a rank.
+
+    Args:
+        images: Scores of test images, of all studies.
+
+    Returns:
+        The rows of `compare_pairs` for each pair of `BY_LABELS` and each of `SHOTS`.
+    """
+    few = images[images["study"].isin(["words-few", "words-curve"])]
+    parts = []
+    for name, pair in BY_LABELS.items():
+        for shots in SHOTS:
+            of_shots = few[few["condition"] == f"few_shot={shots}"]
+            parts.append(compare_pairs(of_shots, {f"{name}, {shots} a rank": pair}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def judge_words(table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str]) -> pd.DataFrame:

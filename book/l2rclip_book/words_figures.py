@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from l2rclip_book.evidence import nothing
 from l2rclip_book.plots import COLOURS, rank_colours, style
 from l2rclip_book.style import DATA, GRID, WIDTH, grid
-from l2rclip_book.words import SETS, WORDS
+from l2rclip_book.words import SETS, SHOTS, WORDS
 
 WARM = "#c8553d"  # reads sentences
 COLD = "#3b6fb6"  # does not
@@ -32,7 +32,7 @@ ORDERS: dict[str, tuple[str, str, str]] = {  # name, colour, marker
 }
 BAND = "sentences given to random ranks"
 ALL_IMAGES = {"words": "L2RCLIP", "labels": "rps"}  # as `at-best` names these arms
-SHOTS = ("1", "2", "4", "8", "16", "all")
+AMOUNTS = (*SHOTS, "all")
 
 
 def landings(places: Mapping[Sequence[str], Float[np.ndarray, " rank"]], most: float) -> Figure:
@@ -117,7 +117,7 @@ def shares_of_chance(table: pd.DataFrame) -> pd.DataFrame:
         table: Rows of all studies.
 
     Returns:
-        `data`, `run`, `arm`, `shots` (of `SHOTS`) and `share`.
+        `data`, `run`, `arm`, `shots` (of `AMOUNTS`) and `share`.
     """
     chance = table[(table["study"] == "words-new") & (table["arm"] == "median-rank")]
     few = table[table["study"].isin(["words-few", "words-curve"])]
@@ -129,7 +129,7 @@ def shares_of_chance(table: pd.DataFrame) -> pd.DataFrame:
     whole = pd.concat([own, earlier.replace({"arm": names})]).assign(shots="all")
 
     rows = pd.concat([few, whole])
-    rows = rows[rows["arm"].isin(LINES) & rows["shots"].isin(SHOTS)]
+    rows = rows[rows["arm"].isin(LINES) & rows["shots"].isin(AMOUNTS)]
     rows = rows.merge(chance[["data", "run", "rps"]], on=["data", "run"], suffixes=("", "_chance"))
     rows["share"] = 100 * rows["rps"].astype(float) / rows["rps_chance"].astype(float)
     return rows[["data", "run", "arm", "shots", "share"]]
@@ -162,8 +162,8 @@ def _draw_lines(axis: Axes, shares: pd.DataFrame, title: str) -> None:
     axis.axhline(100, color=COLOURS["reference"], linewidth=1, linestyle="--")
     for arm, (name, colour, line, marker) in LINES.items():
         rows = shares[shares["arm"] == arm]
-        means = rows.groupby("shots")["share"].mean().reindex(SHOTS)
-        axis.plot(SHOTS, means, line, color=colour, marker=marker, label=name)
+        means = rows.groupby("shots")["share"].mean().reindex(AMOUNTS)
+        axis.plot(AMOUNTS, means, line, color=colour, marker=marker, label=name)
         inside = colour if line == "-" else "none"
         axis.scatter(rows["shots"], rows["share"], s=11, color=inside, edgecolors=colour, alpha=0.6)
     grid([axis], [""], "y")

@@ -14,6 +14,7 @@ from l2rclip_book.words import (
     WORDS,
     compare_orders,
     few_gains,
+    gains_by_labels,
     judge_words,
     of_new,
     orders,
@@ -83,6 +84,19 @@ def test_validation_chooses_the_rival_and_never_the_test_images() -> None:
     assert chosen[chosen["arm"] == "best of all"]["rps"].unique().tolist() == [1.0]
     gains = few_gains(table, images, {"row": (WORDS, "best without words")})
     assert gains["gain"].tolist() == pytest.approx([75.0, 75.0])  # 100 (4 − 1) / 4
+
+
+def test_a_relative_saves_a_share_for_each_number_of_labels() -> None:
+    """A quarter by words with two and with four, a half with 16; nothing is known of eight."""
+    _, images = few("pears", **{WORDS: (1.0, 3.0), "words": (1.0, 4.0)})
+    once = images[images["condition"] == FEW[0]]
+    sixteen = once.replace({"rps": {3.0: 2.0}})
+    sixteen = sixteen.assign(study="words-curve", condition="few_shot=16")
+
+    gains = gains_by_labels(pd.concat([images, sixteen]))
+    of_pears = gains[gains["data"] == "pears"]
+    assert of_pears["row"].tolist() == ["words, 2 a rank", "words, 4 a rank", "words, 16 a rank"]
+    assert of_pears["gain"].tolist() == pytest.approx([25.0, 25.0, 50.0])
 
 
 def test_three_claims_share_one_holm() -> None:
