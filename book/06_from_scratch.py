@@ -531,9 +531,9 @@ lowest1, lowest2 = (mean_scores(run).idxmin() for run in (ours1, ours2))
 Markdown(
     f"Of stage 1 the lowest RPS keeps epoch {lowest1['RPS']}, and the lowest "
     f"MAE would keep epoch {lowest1['MAE']}. Of stage 2 the last epoch is "
-    f"{epochs2}, and the lowest MAE is that of epoch {lowest2['MAE']}. On the "
-    f"test images that turns an MAE of {tested['BatchNorm fixed'][1]:.2f} "
-    f"into {tested['epoch by RPS'][1]:.2f}."
+    f"{epochs2}, and the lowest MAE is that of epoch {lowest2['MAE']}. The "
+    f"test MAE is {tested['BatchNorm fixed'][1]:.2f} by the old rule, and "
+    f"{tested['epoch by RPS'][1]:.2f} by the new one."
 )
 
 # %% [markdown]

@@ -68,7 +68,7 @@ def fit(
         _print_scores(run, loaded)
 
     test = run.metrics["test"]
-    scores = f"test RPS {test['rps']:.3f}, MAE of the median {test['mae_median']:.3f}"
+    scores = f"test RPS {test['rps']:.3f}, MAE (median) {test['mae_median']:.3f}"
     scores += f", accuracy {test['accuracy']:.3f}"
     if loaded.caveat:
         scores += f" ({loaded.caveat})"
