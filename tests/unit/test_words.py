@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from l2rclip_book.gains import MEAN
-from l2rclip_book.speeds import speed_shares
+from l2rclip_book.speeds import speed_shares, speeds_figure
 from l2rclip_book.words import (
     FEW,
     NEW_WORDS,
@@ -170,3 +170,11 @@ def test_speeds_are_shares_of_the_median_rank_over_runs() -> None:
 
     shares = speed_shares(pd.concat([chance, tuned, rebinned]))
     assert shares.values.tolist() == [["pears", "tuned tower, all images", 50.0, 25.0, 75.0]]
+
+
+def test_no_speed_is_cut_off() -> None:
+    """One that is far worse than the median rank stands on the figure, too."""
+    chance = rows("main", **{"median-rank": 4.0})
+    shares = speed_shares(pd.concat([chance, rows("at-best", L2RCLIP=7.0)]))
+    (axis,) = speeds_figure(shares).axes
+    assert axis.get_xlim()[1] > 175.0
