@@ -653,7 +653,7 @@ first, refiner, model = both("recommended")
 with torch.no_grad():
     refined = refiner.rankformer(refiner.R, tokens.words)
     theirs_refined = model.prompts.rankformer(
-        model.prompts.template_embeddings, tokens
+        model.prompts.sentence_embeddings, tokens
     )
     text = refiner(first)
     compare("RankFormer's words", (refined, theirs_refined))

@@ -270,7 +270,7 @@ if PROFILE != "smoke":
 class SlotVectors(RankPrompts):
     def __init__(self, towers, ranks):
         super().__init__(towers, ranks, rankformer=False)
-        slots, width = self.template_embeddings.shape[1:]
+        slots, width = self.sentence_embeddings.shape[1:]
         self.vectors = nn.Parameter(torch.zeros(slots, width))
 
     def embeddings(self):
@@ -603,7 +603,7 @@ class WordVectorsSolution(RankPrompts):
         different, number = ids[words].unique(return_inverse=True)
         self.number = torch.zeros_like(ids)
         self.number[words] = number
-        width = self.template_embeddings.shape[2]
+        width = self.sentence_embeddings.shape[2]
         self.vectors = nn.Parameter(torch.zeros(len(different), width))
 
     def embeddings(self):

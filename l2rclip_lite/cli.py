@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         Exit code: 0 done, 1 `doctor` found a failure, 2 an error that the user can mend, 130
-        interrupted, 143 terminated.
+        interrupted, 141 nobody reads the output any more, 143 terminated.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
@@ -119,7 +119,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _leaves_it_to_the_first_process(command: str) -> bool:
-    """Return whether a launcher started this process, and another that refuses the command.
+    """Return whether this is a further process of a launcher: the first one reports the error.
 
     Raises:
         InputError: This is the first of several, and the command works in one.

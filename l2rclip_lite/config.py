@@ -1,7 +1,8 @@
 """What a user sets about a run, and the controls of a study; both are kept in the run directory.
 
 A setting that is None has not been set. It stays None, so that `dataclasses.replace` and
-`from_dict` carry on only what somebody set; `Config.used` says what training puts in its place.
+`from_dict` carry on only what somebody set. `Config.used` fills in loss weights and epochs of
+stage 1; towers and data decide the others.
 """
 
 from collections.abc import Mapping
@@ -47,6 +48,7 @@ PRESETS = {
     "recommended": LossWeights(lambda1=1.0, lambda_push=0.0, lambda_tight=0.0, lambda_rps=1.0),
     "paper": LossWeights(lambda1=1.0, lambda_push=1.0, lambda_tight=1.0, lambda_rps=0.0),
 }
+# settings of the machine, which decide no result: they may differ when a run is resumed
 OF_MACHINE = ("device", "threads", "workers", "micro_batch_size")
 EPOCHS1 = {"tower": 10, "kernel": 6}  # of stage 1, by what trains in stage 2
 
@@ -153,7 +155,7 @@ class Config:
     Fewer make a large batch fit: the step stays the same, and takes a third longer."""
     batch_size1: ImageCount | None = None
     """Images per step of stage 1, for all processes together.
-    None takes `batch_size`, or a 32nd of all training images where that is more."""
+    None takes `batch_size` of each process, or a 32nd of all training images where that is more."""
     lr1: Rate = 3.5e-4
     """Peak learning rate of stage 1."""
     lr2: Rate | None = None

@@ -72,7 +72,7 @@ class FeatureCache:
 
     def features_of(
         self, images: ResizedImages, rows: range, compute: Callable[[], Tensor]
-    ) -> Float[Tensor, "batch wide"]:
+    ) -> Float[Tensor, "batch feature"]:
         """Return the features of some images that are here, or else compute and keep them.
 
         Args:
@@ -143,7 +143,7 @@ class CachedFeatures:
         self.file = Path(folder, f"{self.key}.safetensors")
         self.count = len(rows)
 
-    def read(self, dtype: torch.dtype) -> Shaped[Tensor, "batch wide"] | None:
+    def read(self, dtype: torch.dtype) -> Shaped[Tensor, "batch feature"] | None:
         """Return the stored features; None if there are none, or if they cannot be trusted.
 
         In the second case a line on stderr says so: they are computed anew.
@@ -175,7 +175,7 @@ class CachedFeatures:
             return None
         return features
 
-    def write(self, features: Shaped[Tensor, "batch wide"]) -> None:
+    def write(self, features: Shaped[Tensor, "batch feature"]) -> None:
         """Store features; not those of damaged weights, which are no numbers."""
         if features.isfinite().all():
             save_tensors(self.file, {FEATURES: features}, self._metadata(features))
@@ -229,7 +229,7 @@ def encode_images(
     workers: int,
     quiet: bool,
     cache: FeatureCache | None = None,
-) -> Float[Tensor, "batch wide"]:
+) -> Float[Tensor, "batch feature"]:
     """Return features of images, on the CPU.
 
     Args:
@@ -290,7 +290,7 @@ def _encode(
     batch_size: int,
     workers: int,
     progress: Progress,
-) -> Float[Tensor, "batch wide"]:
+) -> Float[Tensor, "batch feature"]:
     """Return the features of some images, on the CPU."""
     features = torch.empty(0)
     first = 0

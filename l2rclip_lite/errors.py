@@ -5,7 +5,7 @@ The command line turns both into one sentence and exit code 2.
 
 from pydantic import ValidationError
 
-LONGEST = 1_600  # characters of an error on the terminal
+MAX_MESSAGE = 1_600  # characters of an error on the terminal
 
 
 class InputError(ValueError):
@@ -60,7 +60,7 @@ def sentence(error: Exception) -> str:
 def one_line(text: str) -> str:
     r"""Return an error as one line for the terminal, which no character of it can steer.
 
-    A text of more than LONGEST characters loses its middle.
+    A text of more than MAX_MESSAGE characters loses its middle.
 
     Example:
         >>> one_line("labels.csv row 2:\n the label 'a\x1b[2J' is no rank")
@@ -70,9 +70,9 @@ def one_line(text: str) -> str:
     """
     lines = [line.strip(" \t") for line in text.split("\n")]
     text = printable(" ".join(line for line in lines if line))
-    if len(text) <= LONGEST:
+    if len(text) <= MAX_MESSAGE:
         return text
-    half = LONGEST // 2
+    half = MAX_MESSAGE // 2
     return f"{text[:half]} … {text[-half:]}"
 
 

@@ -1,6 +1,6 @@
 """L2RCLIP as a scikit-learn estimator, for its cross-validation, pipelines and searches."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from sklearn.utils.validation import (
 )
 
 from l2rclip_lite.calibration import calibrate
-from l2rclip_lite.config import Config, Controls, ImageSide
+from l2rclip_lite.config import Config, ImageSide
 from l2rclip_lite.data.own_images.labels import as_numbers, label_space
 from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.data.table import first_row
@@ -154,7 +154,7 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         if images:
             return config
-        return replace(config, epochs1=0, context_length=0, controls=Controls(rankformer=False))
+        return replace(config, epochs1=0)
 
     def _label_space(self, y: np.ndarray) -> tuple[Ranks, np.ndarray]:
         """Return the ranks, and the rank index of each label; set the classes and their order."""
@@ -171,6 +171,8 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return a row of probabilities for each image, in the order of `classes_`."""
         check_is_fitted(self, "model_")
+        if isinstance(X, Iterator):  # a look at its first item would take that away
+            X = list(X)
         if holds_images(X):
             X = self.model_.encode(list(X)).numpy()
         rows = validate_data(self, X, dtype=np.float32, order="C", copy=True, reset=False)

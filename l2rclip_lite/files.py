@@ -29,7 +29,7 @@ LOCK = f"{PREFIX}lock"
 LARGEST_JSON = 2**26  # bytes; a record of a million missing images has fewer
 LARGEST_TABLE = 2**30  # bytes of predictions.csv, such as a million images with a hundred ranks
 WIDEST = 2**16  # numbers of an image feature; those of the largest towers have 5,000
-MOST_TENSORS = 2**14  # of a file; the largest towers have 3,000
+MAX_TENSORS = 2**14  # of a file; the largest towers have 3,000
 # What a file of ours holds. Others have the type bool, which no reader of such a file accepts.
 TYPES = {
     "F32": torch.float32,
@@ -354,8 +354,8 @@ def _opened(file: Path) -> Iterator[Any]:
         with file.open("rb") as stream:
             length = int.from_bytes(stream.read(8), "little")
             header = stream.read(min(length, LARGEST_JSON))
-        if header.count(b"{") > MOST_TENSORS:
-            raise ValueError(f"it has more than {MOST_TENSORS:,} tensors")
+        if header.count(b"{") > MAX_TENSORS:
+            raise ValueError(f"it has more than {MAX_TENSORS:,} tensors")
 
         with safe_open(file, "pt") as stored:
             yield stored

@@ -101,7 +101,7 @@ def _check_mixture(mixture: Mixture) -> None:
         check_number(weight, "kernel: a weight of the mixture", 0, MAX_WEIGHT)
 
 
-class KernelHead(nn.Module):
+class LinearHead(nn.Module):
     r"""Compute logits $[\nu\,(z-\mu),\ \beta]\,W$ of image features z.
 
     It holds buffers only; those of a new head give logits of 0.
@@ -113,7 +113,7 @@ class KernelHead(nn.Module):
             logits are the logarithm of the probabilities that the decoder returns.
 
     Example:
-        >>> KernelHead(4, 3)(torch.ones(2, 4))
+        >>> LinearHead(4, 3)(torch.ones(2, 4))
         tensor([[0., 0., 0.],
                 [0., 0., 0.]])
     """
@@ -141,7 +141,7 @@ class KernelHead(nn.Module):
 
 def fit_kernel_heads(
     features: Batch, target: Targets, kernel: Kernel, ridges: Sequence[float] = RIDGES
-) -> Iterator[KernelHead]:
+) -> Iterator[LinearHead]:
     r"""Yield the best head for each ridge λ: `fit_linear_heads` with $RR^\top=G$.
 
     The loss is cross-entropy. The problem is strictly convex: it has one answer, from any start.
@@ -182,7 +182,7 @@ def fit_linear_heads(
     loss: OutputLoss,
     ridges: Sequence[float] = RIDGES,
     mask: Float[Tensor, "row column"] | None = None,
-) -> Iterator[KernelHead]:
+) -> Iterator[LinearHead]:
     r"""Yield linear heads on frozen features under any loss L, one for each ridge λ.
 
     $$\min_M\ L(f,y)+\tfrac\lambda2\lVert M\rVert^2,\qquad f_i=[\nu\,(z_i-\mu),\ \beta]\,M R^\top$$
@@ -272,11 +272,11 @@ def _heads(
     loss: OutputLoss,
     ridges: Sequence[float],
     mask: Float[Tensor, "row column"] | None = None,
-) -> Iterator[KernelHead]:
+) -> Iterator[LinearHead]:
     """Yield the heads of `fit_linear_heads`."""
     for m in ridge_path(inputs.rows, inputs.target, root, loss, ridges, mask):
         weight = inputs.axes @ m @ root.to(m).T
-        head = KernelHead(len(inputs.mean), len(root))
+        head = LinearHead(len(inputs.mean), len(root))
         head.load_state_dict({"mean": inputs.mean, "norm": inputs.norm, "weight": weight})
         yield head
 
@@ -291,7 +291,7 @@ class KernelChoice(NamedTuple):
         rps: Ranked probability score of the validation images.
     """
 
-    head: KernelHead
+    head: LinearHead
     mixture: Mixture
     ridge: float
     rps: float
@@ -342,7 +342,7 @@ def kernel_candidates(
     values = ranks.values_tensor()
     numbers(targets["train"], "target", last=len(ranks) - 1)
     inputs = _inputs(features["train"], targets["train"])
-    val_features = features["val"].cpu()
+    val_features = features["val"].cpu().float()
 
     for mixture in Progress(mixtures, "kernel head", disable=quiet, leave=False):
         root = _root(rank_kernel(text, values, mixture))

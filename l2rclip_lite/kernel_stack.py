@@ -20,7 +20,7 @@ from jaxtyping import Float
 from l2rclip_lite.kernel import (
     MIXTURES,
     KernelChoice,
-    KernelHead,
+    LinearHead,
     Mixture,
     Texts,
     choose_kernel_head,
@@ -70,7 +70,7 @@ def stack_kernel_heads(
         return choose_kernel_head(features, targets, text, ranks, mixtures=mixtures, quiet=quiet)
 
     candidates = list(kernel_candidates(features, targets, text, ranks, mixtures, quiet=quiet))
-    val_features = features["val"].cpu()
+    val_features = features["val"].cpu().float()
     true = np.asarray(targets["val"].cpu())
 
     scores = []
@@ -107,12 +107,12 @@ def shares_of_votes(scores: Float[np.ndarray, "head image"]) -> Float[np.ndarray
     return votes / votes.sum()
 
 
-def mean_head(heads: Sequence[KernelHead], weights: Float[np.ndarray, " head"]) -> KernelHead:
+def mean_head(heads: Sequence[LinearHead], weights: Float[np.ndarray, " head"]) -> LinearHead:
     """Return the head whose logits are the weighted mean of those of heads with the same inputs."""
     first = heads[0]
     every = torch.stack([head.weight for head in heads])
     weight = torch.tensordot(torch.from_numpy(weights).to(every), every, dims=1)
 
-    head = KernelHead(len(first.mean), weight.shape[1])
+    head = LinearHead(len(first.mean), weight.shape[1])
     head.load_state_dict({"mean": first.mean, "norm": first.norm, "weight": weight})
     return head

@@ -15,7 +15,7 @@ from l2rclip_lite.encoding import FeatureCache, encode_images
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.image_lists import image_list, paths_of
 from l2rclip_lite.images import Images, MapStyle, ResizedImages
-from l2rclip_lite.kernel import KernelHead
+from l2rclip_lite.kernel import LinearHead
 from l2rclip_lite.pixels import scaled
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.pretrained import Pretrained
@@ -59,7 +59,7 @@ class L2RCLIP(Pretrained):
         rank_features: Float[Tensor, "rank dim"] | None = None,
     ) -> None:
         super().__init__(towers, ranks, config or Config(), rank_features)
-        self.head: KernelHead | None = None
+        self.head: LinearHead | None = None
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("conformal", torch.ones(()))
         super().train(False)
@@ -124,7 +124,7 @@ class L2RCLIP(Pretrained):
         if self.head is not None or (self.prompts is None and not is_plain):
             raise InputError(
                 "with_ranks: this model answers by vectors of its own ranks, which know no other "
-                "sentence; take a run of L2RCLIP with --image-side tower."
+                "sentence; take a run of L2RCLIP with --image-side tower --keep trained."
             )
         other = type(self)(self.towers, ranks, self.config).to(self.device)
         if self.prompts is not None and other.prompts is not None:
@@ -154,7 +154,7 @@ class L2RCLIP(Pretrained):
         """Return unit image features z_i of what `transform` returns."""
         return self.towers.project(self._backbone(pixels))
 
-    def _backbone(self, pixels: Pixels) -> Float[Tensor, "batch wide"]:
+    def _backbone(self, pixels: Pixels) -> Float[Tensor, "batch feature"]:
         """Return `Towers.backbone` in the model's own type; autocast is up to the config."""
         precision: AbstractContextManager[object] = nullcontext()
         if self.config.precision == "bf16":
@@ -165,7 +165,7 @@ class L2RCLIP(Pretrained):
             return self.towers.backbone(pixels.to(dtype)).to(dtype)
 
     @property
-    def wide(self) -> bool:
+    def reads_backbone(self) -> bool:
         """Whether `logits` reads features before their projection, as a head on a frozen tower."""
         return self.head is not None and self.config.image_side == "kernel"
 
@@ -175,13 +175,14 @@ class L2RCLIP(Pretrained):
         Args:
             pixels: What `transform` returns, on the model's device.
         """
-        if self.prompts is not None and self._text_learns():
+        by_texts = self.head is None and self.prompts is not None
+        if by_texts and self._text_learns():
             return self.scale * self.image_features(pixels) @ self.text_features().T
-        if self.wide:
+        if self.reads_backbone:
             return self.logits(self._backbone(pixels))
         return self.logits(self.image_features(pixels))
 
-    def logits(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch rank"]:
+    def logits(self, features: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch rank"]:
         """Return logits of what `encode` returns, by the kernel head or else by the texts.
 
         Raises:
@@ -200,7 +201,9 @@ class L2RCLIP(Pretrained):
         return self.scale * features @ self.rank_features.T
 
     @torch.no_grad()
-    def probabilities(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch rank"]:
+    def probabilities(
+        self, features: Float[Tensor, "batch feature"]
+    ) -> Float[Tensor, "batch rank"]:
         """Return the softmax of the logits over the temperature, on the CPU."""
         logits = self.logits(features.to(self.rank_features)).float()
         return F.softmax(logits / self.temperature.float(), dim=1).cpu()
@@ -209,10 +212,14 @@ class L2RCLIP(Pretrained):
         """Return what turns an image into an input of `forward`, see `Towers.transform`.
 
         Args:
-            train: Whether it augments, too, as the config says: `augment` and `upside_down`.
+            train: Whether it augments, too, as the config says: `augment`, `upside_down`,
+                `controls.light`.
         """
-        train = train and self.config.augment
-        return self.towers.transform(train, upside_down=bool(self.config.upside_down))
+        return self.towers.transform(
+            train and self.config.augment,
+            upside_down=bool(self.config.upside_down),
+            light=self.config.controls.light,
+        )
 
     @torch.no_grad()
     def encode(
@@ -224,7 +231,7 @@ class L2RCLIP(Pretrained):
         workers: int = 0,
         cache: str | Path | None = None,
         quiet: bool = True,
-    ) -> Float[Tensor, "batch wide"]:
+    ) -> Float[Tensor, "batch feature"]:
         """Return image features of any number of images, on the CPU.
 
         Args:
@@ -245,7 +252,7 @@ class L2RCLIP(Pretrained):
         if not isinstance(images, ResizedImages):
             images = ResizedImages(image_list(images), self.towers.image_size)
         if backbone is None:
-            backbone = self.wide
+            backbone = self.reads_backbone
 
         compute = self._backbone if backbone else self.image_features
         kept = None
@@ -282,7 +289,7 @@ class L2RCLIP(Pretrained):
             quiet: Whether to hide the progress bar.
 
         Returns:
-            Rank, name, median, expectation and probabilities of each.
+            Rank, name, median, interval, expectation and probabilities of each.
 
         Raises:
             InputError: No image at all, one that is missing or cannot be read, or an answer that is

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, one_line, sentence
 from l2rclip_lite.files import WIDEST, NamedTensors, read_header, read_tensors, save_tensors
-from l2rclip_lite.kernel import KernelHead
+from l2rclip_lite.kernel import LinearHead
 from l2rclip_lite.prediction import DECODERS, n_outputs
 from l2rclip_lite.rankformer import RankFormer
 from l2rclip_lite.ranks import Ranks
@@ -135,7 +135,7 @@ class ModelFile:
             if name.startswith(prefix)
         }
 
-    def head(self) -> KernelHead | None:
+    def head(self) -> LinearHead | None:
         """Return an empty kernel head of the size that the file has, or None."""
         weight = self.tensors.get("head.weight")
         if weight is None:
@@ -144,17 +144,18 @@ class ModelFile:
         if weight.ndim != 2 or not 1 < len(weight) <= WIDEST:
             raise ValueError(f"head.weight has a shape that no head has, {tuple(weight.shape)}")
         outputs = n_outputs(self.decoder, len(self.ranks))
-        return KernelHead(len(weight) - 1, outputs, self.decoder)
+        return LinearHead(len(weight) - 1, outputs, self.decoder)
 
     def load_towers(
         self, towers: str | None, weights: str | Path | None, *, allow_download: bool
     ) -> Towers:
-        """Load the towers that the file names, as far as it may name them; of a header, too.
+        """Load the towers that the file names; a file of which only the header was read will do.
 
-        Those whose weights the file holds are of the right shapes, and still have random numbers.
+        Where the file holds their weights, they have the right shapes and random numbers, for the
+        caller to fill.
 
-        It may name `mini`, `tiny/random`, towers whose weights it holds, and those whose weights
-        are on this machine.
+        The file may name `mini`, `tiny/random`, towers whose weights it holds, and those whose
+        weights are on this machine.
 
         Args:
             towers: Other towers that the caller names.
@@ -248,12 +249,12 @@ class ModelFile:
                 shapes |= _shapes("prompts.rankformer.", rankformer)
 
         for name, shape in _shapes("towers.", towers).items():
-            if self.tower_state or is_learned(name, self.config):
+            if self.tower_state or must_be_stored(name, self.config):
                 shapes[name] = shape
         return shapes
 
     def check_numbers(self) -> None:
-        """Refuse numbers that would turn the answer round.
+        """Refuse a temperature or a level that would invert the answers, or void them.
 
         Raises:
             ValueError: A temperature or a conformal level out of its range.
@@ -264,12 +265,12 @@ class ModelFile:
             raise ValueError("conformal must be between 0 and 1")
 
 
-def is_learned(name: str, config: Config) -> bool:
-    """Return whether a tensor of a model is none that the name of the towers brings back.
+def must_be_stored(name: str, config: Config) -> bool:
+    """Return whether a file must hold a tensor of a model, as `load_towers` cannot restore it.
 
     Example:
-        >>> is_learned("towers.image.proj", Config()), is_learned("towers.text.proj", Config())
-        (True, False)
+        >>> [must_be_stored(f"towers.{side}.proj", Config()) for side in ("image", "text")]
+        [True, False]
     """
     untouched = config.image_side == "kernel" and config.start is None
     return not name.startswith("towers." if untouched else "towers.text.")
@@ -319,7 +320,7 @@ def find_model_file(
     file = Path(name) / MODEL
     if str(name) in shipped and not os.path.isfile(file):
         file = Path(__file__).with_name(f"{name}.safetensors")
-    if not os.path.isfile(file):  # of Path it raises where the name is too long
+    if not os.path.isfile(file):  # `Path.is_file` would raise on a name that is too long
         problem = "a file, and no run" if os.path.isfile(name) else f"no {MODEL} here"
         raise InputError(f"{name}: {problem}; {advice}.")
     return file

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.kernel import KernelHead
+from l2rclip_lite.kernel import LinearHead
 from l2rclip_lite.model_file import (
     MODEL,
     ModelFile,
     find_model_file,
-    is_learned,
+    must_be_stored,
     named_config,
     unusable,
     upload,
@@ -31,7 +31,7 @@ Model = TypeVar("Model", bound="Pretrained")
 class Pretrained(TextSide):
     """A model that can be written to a file, and read from a run or a hub."""
 
-    head: KernelHead | None
+    head: LinearHead | None
 
     def stored_tensors(self) -> dict[str, Tensor]:
         """Return what training may have changed, and the whole towers where no name brings them."""
@@ -42,7 +42,7 @@ class Pretrained(TextSide):
     def _learned_tensors(self) -> dict[str, Tensor]:
         """Return the state without the towers that stayed frozen."""
         state = self.state_dict()
-        return {name: value for name, value in state.items() if is_learned(name, self.config)}
+        return {name: value for name, value in state.items() if must_be_stored(name, self.config)}
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write `model.safetensors`: `stored_tensors`, with config and ranks as metadata."""

@@ -46,7 +46,7 @@ class RankPrompts(nn.Module):
             refuses.
     """
 
-    template_embeddings: Tensor
+    sentence_embeddings: Tensor
 
     def __init__(  # noqa: PLR0913  (settings, by name)
         self,
@@ -73,12 +73,12 @@ class RankPrompts(nn.Module):
         self.prompt_tokens = self.tokens.with_context(context_length)
 
         embedded = word_embeddings(self.tokens, towers)
-        self.register_buffer("template_embeddings", embedded, persistent=False)
-        self.scale = float(embedded[self.tokens.words.to(embedded.device)].std())
+        self.register_buffer("sentence_embeddings", embedded, persistent=False)
+        self.word_std = float(embedded[self.tokens.words.to(embedded.device)].std())
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.context = nn.Parameter(torch.randn(context_length, towers.width) * self.scale)
+            self.context = nn.Parameter(torch.randn(context_length, towers.width) * self.word_std)
             self.rankformer = None
             if rankformer:
                 self.rankformer = RankFormer(
@@ -94,14 +94,14 @@ class RankPrompts(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "RankPrompts":
         """Take the tokens along to another device; in each step they would wait for the copy."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        device = self.template_embeddings.device
+        device = self.sentence_embeddings.device
         self.tokens = self.tokens.to(device)
         self.prompt_tokens = self.prompt_tokens.to(device)
         return self
 
     def embeddings(self) -> Float[Tensor, "rank token width"]:
         """Return what the text tower reads: refined words behind the context vectors."""
-        words = self.template_embeddings
+        words = self.sentence_embeddings
         if self.rankformer is not None:
             words = self.rankformer(words, self.tokens.to(words.device))
         context = self.context.expand(len(words), -1, -1)

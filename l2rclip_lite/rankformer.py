@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from l2rclip_lite.bounds import whole_number
 from l2rclip_lite.config import Axis
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.towers.base import Embeddings, Tokens
@@ -61,10 +62,12 @@ class RankFormer(nn.Module):
         axis: Axis = "rank",
     ) -> None:
         super().__init__()
+        heads = whole_number(heads, "heads", 1)
+        depth = whole_number(depth, "depth", 1)
         if width % heads:
             raise InputError(f"heads: {heads} heads do not divide the embedding width {width}.")
         self.axis = axis
-        strength = torch.tensor(alpha)
+        strength = torch.tensor(float(alpha))
         self.alpha = nn.Parameter(strength) if learn_alpha else nn.Buffer(strength)
         self.norm = nn.LayerNorm(width)
         self.attend = nn.ModuleList()

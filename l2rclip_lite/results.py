@@ -23,7 +23,7 @@ from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_directory import RunDirectory
 
-Rows = Float[Tensor, "batch rank"]
+Probabilities = Float[Tensor, "batch rank"]
 SCORES = {
     "rps": "RPS",
     "mae_median": "MAE (median)",
@@ -86,7 +86,7 @@ class Run:
 
 
 def validation_scores(
-    probabilities: Rows, target: Int[Tensor, " batch"], ranks: Ranks
+    probabilities: Probabilities, target: Int[Tensor, " batch"], ranks: Ranks
 ) -> dict[str, float]:
     """Return the scores of an epoch in the history: MAE of both answers, accuracy, RPS."""
     values = ranks.values_tensor()
@@ -101,7 +101,7 @@ def validation_scores(
 
 
 def judge(
-    probabilities: Rows, part: Split, ranks: Ranks, *, intervals: bool = False
+    probabilities: Probabilities, part: Split, ranks: Ranks, *, intervals: bool = False
 ) -> dict[str, float]:
     """Return `metrics.evaluate` of a split, with the ε-error where its labels have deviations."""
     return evaluate(
@@ -132,7 +132,9 @@ def median_rank(data: OrdinalDataset) -> dict[str, float]:
     return scores
 
 
-def write_predictions(run: RunDirectory, model: L2RCLIP, part: Split, probabilities: Rows) -> None:
+def write_predictions(
+    run: RunDirectory, model: L2RCLIP, part: Split, probabilities: Probabilities
+) -> None:
     """Write `predictions.csv`: a row per image, with its true rank and, if known, whom it shows.
 
     Columns that end in `_rank` are indices, `expected` is in the unit of the ranks.
@@ -161,7 +163,7 @@ def write_results(
     model: L2RCLIP,
     data: OrdinalDataset,
     history: list[dict[str, float]],
-    answers: Mapping[str, Rows],
+    answers: Mapping[str, Probabilities],
     seconds: Mapping[str, float],
     comparison: Comparison | None = None,
 ) -> None:

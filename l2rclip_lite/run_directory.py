@@ -52,7 +52,6 @@ from l2rclip_lite.start import start_digest
 BASELINES_FOLDER = "baselines"  # of a run; a run directory for each method
 PACKAGES = ("torch", "timm", "open_clip_torch", "transformers")  # whose versions are recorded
 TRAIN_AGAIN = "delete the folder and train the baseline again"
-# settings of the machine, which decide no result: they may differ when a run is resumed
 
 
 class RunDirectory:

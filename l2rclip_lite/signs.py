@@ -143,7 +143,7 @@ def context_cosine(model: L2RCLIP, *, without: bool = False) -> float:
     other = prompts.context[:0]
     if not without:
         generator = torch.Generator().manual_seed(OTHER_CONTEXT)
-        other = torch.randn(prompts.context.shape, generator=generator) * prompts.scale
+        other = torch.randn(prompts.context.shape, generator=generator) * prompts.word_std
     return _mean_cosine(model.text_features(), changed_texts(model, context=other))
 
 
@@ -220,7 +220,7 @@ def changed_texts(
         InputError: A model without trained prompts.
     """
     prompts = trained_prompts(model)
-    words = prompts.template_embeddings
+    words = prompts.sentence_embeddings
     tokens = prompts.tokens.to(words.device)
     if refine and prompts.rankformer is not None:
         words = prompts.rankformer(words, tokens)

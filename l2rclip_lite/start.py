@@ -7,6 +7,7 @@ RankFormer. Its ranks and sentences stay behind.
 
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from l2rclip_lite.config import Config
@@ -74,9 +75,10 @@ def begin_with(model: TextSide, name: str) -> None:
     if config.towers.endswith("/random") and start.config.seed != config.seed:
         problem = f"its towers were drawn with the seed {start.config.seed}"
         raise InputError(f"{file}: {problem}; give --seed {start.config.seed}.")
-    if start.config.weights != config.weights:
-        problem = f"its towers began with the weights of {start.config.weights!r}"
-        raise InputError(f"{file}: {problem}; name that file by --weights.")
+    if not same_text_tower(start, model):
+        problem = f"its text tower has the weights of {start.config.weights!r}"
+        cure = "name that file by --weights" if start.config.weights else "leave out --weights"
+        raise InputError(f"{file}: {problem}; {cure}.")
 
     carried = {key: value for key, value in start.tensors.items() if key.startswith(TOWER)}
     both_have_prompts = start.has_prompts and config.stage1_epochs() > 0
@@ -87,6 +89,16 @@ def begin_with(model: TextSide, name: str) -> None:
     except RuntimeError as error:  # such as an image tower for another image size
         raise unusable(file, error, {"start": name}) from error
     model.refresh()
+
+
+def same_text_tower(start: ModelFile, model: TextSide) -> bool:
+    """Return whether both models read sentences by the same weights, whatever file had them."""
+    if not start.tower_state:  # the name of the towers says which they are
+        return model.config.weights is None
+
+    state = model.towers.state_dict()
+    text = {key: value for key, value in start.tower_state.items() if key.startswith("text.")}
+    return all(torch.equal(state[key].cpu(), value) for key, value in text.items())
 
 
 def _prompts_of(start: ModelFile, config: Config, file: Path) -> dict[str, Tensor]:

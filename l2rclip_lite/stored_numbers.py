@@ -72,14 +72,9 @@ def _checked(name: str, value: Tensor | None) -> Tensor:
     Raises:
         ValueError: None, another type, or a number that is not finite.
     """
-    if value is None or value.dtype not in FLOATS or not (value.is_meta or _is_finite(value)):
+    if value is None or value.dtype not in FLOATS or not (value.is_meta or value.isfinite().all()):
         raise ValueError(f"{name} must hold finite numbers of type float32, float16 or bfloat16")
     return value.float()
-
-
-def _is_finite(value: Tensor) -> bool:
-    """Return whether no number is infinite or none at all."""
-    return bool(value.isfinite().all())
 
 
 def _by_row(scale: Tensor, value: Tensor) -> Tensor:

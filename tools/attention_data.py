@@ -65,7 +65,7 @@ def train(chosen: RankSet, seed: int) -> Trained:
     assert prompts is not None  # as the default settings have it
     assert prompts.rankformer is not None
     tokens = prompts.tokens
-    embeddings = prompts.template_embeddings
+    embeddings = prompts.sentence_embeddings
 
     before = attention_weights(prompts.rankformer, embeddings, tokens)
     history = train_stage1(model, TrainingData.load(data, model))

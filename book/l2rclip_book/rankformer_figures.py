@@ -24,7 +24,7 @@ FIXED = "#e4e7eb"
 CONTEXT = "#f0cfa8"
 WORD = "#cfdcee"
 SEEN = "#f2b8a6"
-MOST_WORDS = 12  # that are written beside a matrix
+MAX_WORDS = 12  # that are written beside a matrix
 
 
 def _is_word(spelt: Spelt) -> Bool[np.ndarray, "rank slot"]:
@@ -238,7 +238,7 @@ def _draw_attention(axis: Axes, slot: Mapping[str, Any], when: str, unit: float)
         cbar=False,
     )
     axis.set(xticks=[], yticks=[])
-    if len(places) <= MOST_WORDS:
+    if len(places) <= MAX_WORDS:
         middles = np.arange(len(places)) + 0.5
         words = [slot["words"][place] for place in places]
         axis.set_yticks(middles, words, rotation=0)

@@ -21,7 +21,7 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.towers.load import load_towers
 
-MOST_IMAGES = 256  # test images that are encoded for the signs, evenly spaced
+MAX_IMAGES = 256  # test images that are encoded for the signs, evenly spaced
 Range = tuple[float, float]
 RANKFORMER = "RankFormer adds no order"
 ALIGNMENT = "The pairwise loss breaks the alignment"
@@ -197,7 +197,7 @@ def see_images(model: L2RCLIP, data: OrdinalDataset) -> SeenImages:
     config = model.config
     if config.start is not None:
         raise InputError("signs: the run began with another run, whose tower stage 1 met.")
-    places = np.linspace(0, len(data.test) - 1, min(MOST_IMAGES, len(data.test)))
+    places = np.linspace(0, len(data.test) - 1, min(MAX_IMAGES, len(data.test)))
     part = data.test.subset(places.round().astype(int).tolist())
 
     towers = load_towers(

@@ -58,7 +58,7 @@ ALL_IMAGES = {  # exploratory, the second arms are of `at-best`
     "labels": ("labels, relative by labels", "rps"),
     "labels, against words alone": ("labels, relative by labels", "L2RCLIP"),
 }
-BY_LABELS = {  # exploratory: what beginning with a relative saves, by words and by labels
+BY_A_RELATIVE = {  # exploratory: what beginning with a relative saves
     "words": (WORDS, "words"),
     "labels": ("labels, relative by labels", "labels"),
 }
@@ -225,21 +225,21 @@ def few_gains(
     return gains.merge(pd.concat(runs), how="left", on=["row", "data"])
 
 
-def gains_by_labels(images: pd.DataFrame) -> pd.DataFrame:
+def gains_by_shots(images: pd.DataFrame) -> pd.DataFrame:
     """Return what beginning with a relative saves, for each number of labelled images a rank.
 
     Args:
         images: Scores of test images, of all studies.
 
     Returns:
-        The rows of `compare_pairs` for each pair of `BY_LABELS` and each of `SHOTS`.
+        The rows of `compare_pairs` for each pair of `BY_A_RELATIVE` and each of `SHOTS`.
     """
     few = images[images["study"].isin(["words-few", "words-curve"])]
     parts = []
-    for name, pair in BY_LABELS.items():
+    for way, arms in BY_A_RELATIVE.items():
         for shots in SHOTS:
             of_shots = few[few["condition"] == f"few_shot={shots}"]
-            parts.append(compare_pairs(of_shots, {f"{name}, {shots} a rank": pair}))
+            parts.append(compare_pairs(of_shots, {f"{way}, {shots} a rank": arms}))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -57,7 +57,7 @@ class Objective:
             the towers.
         head: Makes the head; its input is S · features.
         prompts: Makes prompts, which learn before the image tower does, in place of a head.
-        decoder: See `KernelHead`; None reads the features with a linear probe.
+        decoder: See `LinearHead`; None reads the features with a linear probe.
         adds: Whether cross-entropy is added to the loss.
         needs: A module of the extra `baselines`.
         rate: How many times faster than under cross-entropy a tower with a linear head learns best.

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
-from l2rclip_lite.kernel import BIAS, RIDGES, KernelHead, fit_linear_heads
+from l2rclip_lite.kernel import BIAS, RIDGES, LinearHead, fit_linear_heads
 from l2rclip_lite.metrics import rps
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prediction import normal_probabilities
@@ -40,7 +40,7 @@ def linear_probe(
     decoder: str = "softmax",
     root: Float[Tensor, "output column"] | None = None,
     mask: Float[Tensor, "row column"] | None = None,
-) -> KernelHead:
+) -> LinearHead:
     """Fit a linear head on frozen features, by default logistic regression.
 
     Its strength is chosen by validation RPS.
@@ -50,7 +50,7 @@ def linear_probe(
         targets: Rank indices of each split.
         ranks: The label space.
         loss: Of outputs and targets.
-        decoder: See `KernelHead`.
+        decoder: See `LinearHead`.
         root: See `kernel.fit_linear_heads`; K outputs with weights of their own if it is not given.
         mask: See `kernel.fit_linear_heads`.
 
@@ -65,8 +65,8 @@ def linear_probe(
         root = torch.eye(len(ranks))
     train_features = features["train"].cpu()
     train_targets = targets["train"].cpu()
-    val_features = features["val"].cpu()
-    candidates: list[tuple[float, KernelHead]] = []
+    val_features = features["val"].cpu().float()
+    candidates: list[tuple[float, LinearHead]] = []
 
     for head in fit_linear_heads(train_features, train_targets, root, loss, RIDGES, mask):
         head.decoder = decoder
@@ -107,7 +107,7 @@ def shared_weights(
 
 def rank_axis(
     features: Mapping[str, Tensor], targets: Mapping[str, Tensor], ranks: Ranks
-) -> KernelHead:
+) -> LinearHead:
     r"""Turn the place of an image on one direction of the frozen features into probabilities.
 
     $$s=a\cdot(z-\mu),\qquad P(y>k)=\sigma(ws+b_k)$$
@@ -157,7 +157,7 @@ def rank_axis(
         candidates.append((val_rps, axis, on_axis))
 
     _, axis, on_axis = min(candidates, key=lambda candidate: candidate[0])
-    head = KernelHead(len(mean), len(ranks) - 1, "coral")
+    head = LinearHead(len(mean), len(ranks) - 1, "coral")
     head.mean.copy_(mean + on_axis.mean * axis)
     head.norm.copy_(on_axis.norm)
     head.weight.copy_(torch.cat([axis[:, None] * on_axis.weight[:1], on_axis.weight[1:]]))
@@ -175,7 +175,7 @@ def _above_loss(outputs: Float[Tensor, "batch threshold"], target: Tensor) -> Te
 
 def ridge(
     features: Mapping[str, Tensor], targets: Mapping[str, Tensor], ranks: Ranks
-) -> KernelHead:
+) -> LinearHead:
     """Fit ridge regression of the rank values on frozen features, with normal errors.
 
     Strength and standard deviation of the error are chosen by validation RPS; see
@@ -216,7 +216,7 @@ def ridge(
     slope = torch.from_numpy(line.coef_)[:, None].expand(-1, len(values))
     start = line.intercept_ - values
 
-    head = KernelHead(len(mean), len(values), "normal")
+    head = LinearHead(len(mean), len(values), "normal")
     head.mean.copy_(mean)
     head.weight.copy_(torch.cat([slope, start[None] / BIAS]) / deviation)
     return head

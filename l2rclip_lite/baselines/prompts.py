@@ -95,13 +95,13 @@ class InterpolatedPrompts(RankPrompts):
         # the first rows of this seed are the context vectors
         generator = torch.Generator().manual_seed(seed)
         rows = torch.randn(context_length + base_ranks, towers.width, generator=generator)
-        self.base = nn.Parameter(rows[context_length:] * self.scale)
+        self.base = nn.Parameter(rows[context_length:] * self.word_std)
         self.register_buffer("weights", interpolation_weights(len(ranks), base_ranks, weighting))
 
         sentences = [ranks.template.replace(SLOT, STAND_IN)] * len(ranks)
         self.tokens = towers.tokenize(sentences, template=ranks.template)
         self.prompt_tokens = self.tokens.with_context(context_length)
-        self.template_embeddings = word_embeddings(self.tokens, towers)
+        self.sentence_embeddings = word_embeddings(self.tokens, towers)
 
     def embeddings(self) -> Float[Tensor, "rank token width"]:
         """Return the template with the interpolated vector of each rank in place of its name."""

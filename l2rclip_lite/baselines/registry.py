@@ -36,7 +36,7 @@ from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.kernel import KernelHead
+from l2rclip_lite.kernel import LinearHead
 from l2rclip_lite.losses import ranked_probability_loss
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.ranks import Ranks
@@ -44,7 +44,7 @@ from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import choose_device, config_for
 
-FitHead = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Ranks], KernelHead]
+FitHead = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Ranks], LinearHead]
 
 TEXTS: dict[str, Callable[[L2RCLIP], Tensor]] = {  # text features that answer as they are
     "zero-shot": probes.bare_sentences,
@@ -151,14 +151,32 @@ def check_baselines(names: Sequence[str], config: Config | None = None) -> None:
                 cure = f"did you mean {nearest[0]}?"
             raise InputError(f"baselines: {name!r} is unknown; {cure}")
 
-        plain = name.removesuffix(FROZEN)
-        objective = OBJECTIVES.get(plain)
-        if objective and objective.needs and not find_spec(objective.needs):
+        objective = OBJECTIVES.get(name.removesuffix(FROZEN))
+        if objective is None:
+            continue
+        if objective.needs and not find_spec(objective.needs):
             raise InputError(f"baselines: {name} needs: pip install 'l2rclip-lite[baselines]'.")
-        if plain == "coop" and config is not None and config.context_length == 0:
-            raise InputError(
-                f"baselines: {name} learns the context; set context_length, or leave it out."
-            )
+        if config is not None:
+            _check_that_it_trains(name, objective, config)
+
+
+def _check_that_it_trains(name: str, objective: Objective, config: Config) -> None:
+    """Refuse settings under which a baseline would answer by vectors drawn at random.
+
+    Raises:
+        InputError: No context vectors to learn, or no epoch in which to learn.
+    """
+    if objective.prompts is coop_prompts and config.context_length == 0:
+        raise InputError(
+            f"baselines: {name} learns the context; set context_length, or leave it out."
+        )
+    if config.start is not None:  # it has been trained
+        return
+    if objective.prompts is not None and config.stage1_epochs() == 0:
+        raise InputError(f"baselines: {name} learns in stage 1; set epochs1, or leave it out.")
+    learns_in_stage2 = objective.prompts is None and not name.endswith(FROZEN)
+    if learns_in_stage2 and config.epochs2 == 0:
+        raise InputError(f"baselines: {name} learns in stage 2; set epochs2, or leave it out.")
 
 
 def run_baseline(name: str, data: OrdinalDataset, config: Config, *, quiet: bool = True) -> Outputs:

@@ -12,7 +12,7 @@ from l2rclip_lite.baselines.objective import FROZEN, Objective
 from l2rclip_lite.baselines.probes import linear_probe, shared_weights
 from l2rclip_lite.baselines.prompts import PromptHead
 from l2rclip_lite.freezing import freeze
-from l2rclip_lite.kernel import BIAS, KernelHead
+from l2rclip_lite.kernel import BIAS, LinearHead
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.model_file import ModelFile
 from l2rclip_lite.prediction import n_outputs
@@ -29,7 +29,7 @@ def baseline_model(
     model: L2RCLIP,
     *,
     text: Tensor | None = None,
-    head: KernelHead | None = None,
+    head: LinearHead | None = None,
     towers: Towers | None = None,
 ) -> L2RCLIP:
     """Return a model on the same towers, which stay frozen, or on others, which do not.
@@ -54,7 +54,7 @@ def baseline_model(
     return baseline.to(model.device)
 
 
-def frozen_head(objective: Objective, data: TrainingData, ranks: Ranks) -> KernelHead:
+def frozen_head(objective: Objective, data: TrainingData, ranks: Ranks) -> LinearHead:
     r"""Fit a linear head on cached features under the loss of an objective.
 
     Under CORAL's it is the proportional-odds model $P(y>k)=\sigma(w\cdot z+b_k)$ with a ridge, as
@@ -265,6 +265,6 @@ def _answer_as(head: nn.Module, objective: Objective, model: L2RCLIP, data: Trai
     else:
         bias = head(0 * eye[:1])
         weight = torch.cat([head(model.scale * eye) - bias, bias / BIAS])
-        kernel_head = KernelHead(len(eye), weight.shape[1], objective.decoder)
+        kernel_head = LinearHead(len(eye), weight.shape[1], objective.decoder)
         kernel_head.weight.copy_(weight)
     model.head = kernel_head.to(model.device)

@@ -1,5 +1,6 @@
 """`l2rclip export`: a finished run as one ONNX file."""
 
+import math
 import sys
 from typing import TYPE_CHECKING
 
@@ -85,5 +86,5 @@ def _images_of(run: str, where: Place) -> "list[Image.Image]":
         )
         part = load_dataset("leaves", size=60, pixels=320).test
 
-    step = max(1, len(part) // MAX_IMAGES)
+    step = math.ceil(len(part) / MAX_IMAGES)
     return [part[index][0] for index in range(0, len(part), step)]

@@ -95,7 +95,7 @@ def finished_baselines(run: "RunDirectory", *, quiet: bool = False) -> "dict[str
 
 
 def warn(message: str, quiet: bool) -> None:
-    """Write a warning on stderr, unless it has been written already."""
+    """Write a warning on stderr, unless `quiet`."""
     if not quiet:
         print(f"warning: {one_line(message)}", file=sys.stderr)
 

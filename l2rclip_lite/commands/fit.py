@@ -85,8 +85,8 @@ def _print_scores(run: "Run", data: "OrdinalDataset") -> None:
     if run.history and "numbers" in run.history[-1]:  # of a kernel head
         mixture = run.history[-1]
         print(
-            f"validation chose: the head trusts sentences {mixture['text']:.2f}, "
-            f"numbers {mixture['numbers']:.2f}"
+            f"kernel chosen by validation: weight of sentences {mixture['text']:.2f}, "
+            f"of numbers {mixture['numbers']:.2f}"
         )
 
     temperature = float(run.model.temperature)

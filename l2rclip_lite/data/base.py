@@ -356,7 +356,7 @@ class OrdinalDataset:
         """Return what every result must be quoted with: how many images are missing, if any."""
         if not self.missing:
             return ""
-        return f"{len(self.missing):,} listed image(s) missing"
+        return f"{plural(len(self.missing), 'listed image')} missing"
 
     def split(self, name: str) -> "Split":
         """Return the split called "train", "val" or "test"."""

@@ -44,7 +44,8 @@ def load_benchmark(  # noqa: PLR0913  (an entry point)
     Args:
         name: A key of `DATA_SETS` with published lists, such as "bracol" or "morph".
         root: A folder that holds the images, anywhere below it; None gives counts, but no image.
-        lists: The folder of the official lists; `root/datalists` if None, of the first four `root`.
+        lists: The folder of the official lists; None takes `root/datalists`,
+            or `root` where the labels lie beside the images.
         category: Of aesthetics: "animals", "nature", "people" or "urban".
         protocol: One of the benchmark's; None takes the first.
         fold: One of the protocol's; None takes the first.

@@ -15,7 +15,7 @@ from l2rclip_lite.images import inside, named_rgb
 from l2rclip_lite.pixels import pixel_digest
 from l2rclip_lite.ranks import is_plain, rank_index
 
-MOST_IMAGES = 10_000_000  # a list of their names takes a gigabyte
+MAX_IMAGES = 10_000_000  # a list of their names takes a gigabyte
 KEPT = 2**30  # bytes of decoded images that are kept of each dataset
 
 
@@ -153,8 +153,8 @@ def length_of(dataset: Any, name: str) -> int:
         except Exception:  # code of the user's own raises anything
             length = -1
 
-    if length > MOST_IMAGES:
-        raise InputError(f"{name}: its length is {length:,}; give at most {MOST_IMAGES:,} images.")
+    if length > MAX_IMAGES:
+        raise InputError(f"{name}: its length is {length:,}; give at most {MAX_IMAGES:,} images.")
     if length < 0:
         raise InputError(
             f"{name}: {type(dataset).__name__} has no length or no items; "

@@ -309,6 +309,7 @@ def _push_by_rank(
     if len(image) < 2:
         return image.new_zeros(())
 
+    values = full_precision(values)  # bytes would wrap around
     pairs = _pairs_by_rank(target, len(values), symmetric).to(image.dtype)
     own_value = values.index_select(0, target)
     gap = (own_value[:, None] - values).abs().to(image.dtype)

@@ -1,10 +1,9 @@
 """The metrics, one function each.
 
-Those that are no mean over images also have a form that scores every resample.
-
 A metric that is a mean over images has a function for the loss of one image, such as
 `absolute_error` for `mae`. `bootstrap` weighs the same losses by how often a resample drew each
-image.
+image. Of the others `qwk`, `amae`, `mmae` and `ece` also have a form that scores every resample;
+`auc` and the rank correlations have none.
 """
 
 import sys
@@ -290,6 +289,29 @@ def medians(p: np.ndarray) -> np.ndarray:
     return np.asarray((p.cumsum(axis=1) >= 0.5 - SLACK).argmax(axis=1))
 
 
+def rank_correlation(answers: Answers, measure: Callable[[PerImage, PerImage], Any]) -> float:
+    """Return a rank correlation by SciPy, which warns and gives NaN where one side is constant."""
+    if np.ptp(answers.true) == 0 or np.ptp(answers.value) == 0:
+        return 0.0
+    return float(measure(answers.true, answers.value).statistic)
+
+
+def epsilon_loss(error: PerImage, deviations: object) -> PerImage:
+    """Return the ε-error of each image."""
+    sigma = numbers(deviations, "deviations").astype(float)
+    if len(sigma) != len(error):
+        count = f"{len(sigma)} deviations, {len(error)} images"
+        raise InputError(f"metrics: {count}; give each image one, ≥ 0.")
+    bad = np.flatnonzero(sigma < 0)
+    if len(bad):
+        row = f"deviations is {sigma[bad[0]]:g} in row {bad[0]}"
+        raise InputError(f"metrics: {row}; give each image one, ≥ 0.")
+
+    limit = np.where(error == 0, 0.0, np.inf)  # where σ = 0
+    standardised = np.divide(error, sigma, out=limit, where=sigma > 0)
+    return np.asarray(1 - np.exp(-0.5 * standardised**2))
+
+
 # ---- metrics that are not means over images, for each resample
 
 
@@ -335,26 +357,3 @@ def calibration_error(
     edges = np.linspace(0, 1, bins + 1)[1:-1]
     gaps = sums_by_group(right - confidence, np.searchsorted(edges, confidence), counts)
     return np.asarray(np.abs(gaps).sum(axis=0) / counts.sum(axis=0))
-
-
-def rank_correlation(answers: Answers, measure: Callable[[PerImage, PerImage], Any]) -> float:
-    """Return a rank correlation by SciPy, which warns and gives NaN where one side is constant."""
-    if np.ptp(answers.true) == 0 or np.ptp(answers.value) == 0:
-        return 0.0
-    return float(measure(answers.true, answers.value).statistic)
-
-
-def epsilon_loss(error: PerImage, deviations: object) -> PerImage:
-    """Return the ε-error of each image."""
-    sigma = numbers(deviations, "deviations").astype(float)
-    if len(sigma) != len(error):
-        count = f"{len(sigma)} deviations, {len(error)} images"
-        raise InputError(f"metrics: {count}; give each image one, ≥ 0.")
-    bad = np.flatnonzero(sigma < 0)
-    if len(bad):
-        row = f"deviations is {sigma[bad[0]]:g} in row {bad[0]}"
-        raise InputError(f"metrics: {row}; give each image one, ≥ 0.")
-
-    limit = np.where(error == 0, 0.0, np.inf)  # where σ = 0
-    standardised = np.divide(error, sigma, out=limit, where=sigma > 0)
-    return np.asarray(1 - np.exp(-0.5 * standardised**2))

@@ -143,13 +143,13 @@ class Towers(nn.Module, ABC):
         """Return unit text features by the tower's own path; `encode_embeddings` must match it."""
 
     @abstractmethod
-    def backbone(self, pixels: Pixels) -> Float[Tensor, "batch wide"]:
+    def backbone(self, pixels: Pixels) -> Float[Tensor, "batch feature"]:
         """Return image features of normalised pixels, before `project`.
 
         A head on a frozen tower reads them.
         """
 
-    def project(self, features: Float[Tensor, "batch wide"]) -> Float[Tensor, "batch dim"]:
+    def project(self, features: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch dim"]:
         """Return unit features in the space of the texts."""
         return F.normalize(features, dim=-1)
 
@@ -180,12 +180,15 @@ class Towers(nn.Module, ABC):
         """Return what turns any image into a square of bytes, see `images.square`."""
         return square(self.image_size)
 
-    def transform(self, train: bool = False, *, upside_down: bool = False) -> v2.Compose:
+    def transform(
+        self, train: bool = False, *, upside_down: bool = False, light: bool = True
+    ) -> v2.Compose:
         """Return what turns any image, see `images.as_rgb`, into an input of `encode_image`.
 
         Args:
             train: Whether to augment, with draws from torch's global generator.
             upside_down: Whether that flips top to bottom, too.
+            light: Whether that changes brightness and contrast.
         """
-        augment = [Augment(upside_down)] if train else []
+        augment = [Augment(upside_down, light=light)] if train else []
         return v2.Compose([self.resize(), *augment, scaled, v2.Normalize(self.mean, self.std)])

@@ -22,7 +22,7 @@ from l2rclip_lite.towers.hub import HubFiles
 LARGE_ENOUGH = 64  # pixels of a side; towers divide it by 32 at most
 ONLINE = "connect to a network once"
 WITH_WEIGHTS = f"{ONLINE}, or pass weights=FILE with a safetensors file"
-LONGEST = 1024  # tokens of a sentence that are counted before one is called too long
+MAX_COUNTED_TOKENS = 1024  # tokens of a sentence that are counted before one is called too long
 SAFETENSORS = ".safetensors"
 FAILURES = (  # of open_clip and the hub, where a file is missing, damaged, or of another model
     ImportError,
@@ -110,8 +110,8 @@ class OpenClipTowers(Towers):
 
     def _read(self, sentences: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Return ids cut to the longest sentence, and which are no padding."""
-        ids = self.tokenizer(list(sentences), context_length=LONGEST)
-        at = torch.arange(1, LONGEST + 1)
+        ids = self.tokenizer(list(sentences), context_length=MAX_COUNTED_TOKENS)
+        at = torch.arange(1, MAX_COUNTED_TOKENS + 1)
         lengths = torch.where(ids != self.pad, at, 0).amax(1, keepdim=True)
         n = int(lengths.max())
         return ids[:, :n], at[:n] <= lengths
@@ -247,8 +247,8 @@ def _build(model: str, tag: str, image_size: int | None, file: Path | None = Non
     if image_size is not None and uses_timm and hasattr(built.visual, "set_input_size"):
         built.visual.set_input_size(image_size)
 
-    # So were they with a mean of the pixels. A file does not name it: its tag does, or the model's
-    # first tag.
+    # Weights also need the mean and spread of the pixels of their training. A file of weights does
+    # not name them; take those of its tag, or else of the model's first tag.
     tags = open_clip.list_pretrained_tags_by_model(model)
     if not trained and tags:
         trained = open_clip.get_pretrained_cfg(model, tags[0])

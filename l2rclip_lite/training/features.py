@@ -18,9 +18,9 @@ from l2rclip_lite.encoding import decoded
 from l2rclip_lite.images import ResizedImages
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.pixels import Augment, scaled
-from l2rclip_lite.training.processes import gathered, own_rows, step_size
+from l2rclip_lite.training.processes import gathered, global_batch_size, own_rows
 
-MOST_STEPS = 32  # of an epoch on cached features
+MAX_STEPS = 32  # of an epoch on cached features
 
 
 class TrainingBatch(NamedTuple):
@@ -52,7 +52,7 @@ class TrainingData:
 
     features: Mapping[str, Float[Tensor, "batch dim"]]
     targets: Mapping[str, Int[Tensor, " batch"]]
-    backbone: Mapping[str, Float[Tensor, "batch wide"]]
+    backbone: Mapping[str, Float[Tensor, "batch feature"]]
     images: Mapping[str, ResizedImages] = field(default_factory=dict)
     names: Sequence[str] = ()
 
@@ -95,7 +95,7 @@ class TrainingData:
     @torch.no_grad()
     def of(
         cls,
-        backbone: Mapping[str, Float[Tensor, "batch wide"]],
+        backbone: Mapping[str, Float[Tensor, "batch feature"]],
         targets: Mapping[str, Int[Tensor, " batch"]],
         model: L2RCLIP,
         images: Mapping[str, ResizedImages] | None = None,
@@ -112,7 +112,7 @@ class TrainingData:
         """Return the image features of a split as they are now."""
         if model.config.image_side == "tower" and self.images:
             return encode_together(model, self.images[split])
-        if model.wide:
+        if model.reads_backbone:
             return self.backbone[split]
         return self.features[split]
 
@@ -120,12 +120,12 @@ class TrainingData:
         """Return the images per step on cached features.
 
         An image costs nothing there, but each step encodes all K sentences, so an epoch has no more
-        than `MOST_STEPS` steps, unless `Config.batch_size1` says otherwise.
+        than `MAX_STEPS` steps, unless `Config.batch_size1` says otherwise.
         """
         if config.batch_size1 is not None:
             return config.batch_size1
-        share = math.ceil(len(self.targets["train"]) / MOST_STEPS)
-        return max(step_size(config.batch_size), share)
+        share = math.ceil(len(self.targets["train"]) / MAX_STEPS)
+        return max(global_batch_size(config.batch_size), share)
 
     def feature_batches(
         self, model: L2RCLIP, generator: torch.Generator
@@ -157,7 +157,7 @@ class TrainingData:
         config = model.config
         targets = self.targets["train"]
         order = torch.randperm(len(targets), generator=generator)
-        wholes = torch.split(order, step_size(config.batch_size))
+        wholes = torch.split(order, global_batch_size(config.batch_size))
         parts = [own_rows(len(rows)) for rows in wholes]
 
         images = self.images["train"]
@@ -210,7 +210,7 @@ def encode_together(
     backbone: bool | None = None,
     cache: str | Path | None = None,
     quiet: bool = True,
-) -> Float[Tensor, "batch wide"]:
+) -> Float[Tensor, "batch feature"]:
     """Return what `L2RCLIP.encode` does; of several processes, each encodes its part.
 
     All of them have to call it. In a cache each has a file of its part.

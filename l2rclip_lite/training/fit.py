@@ -31,7 +31,7 @@ from l2rclip_lite.results import Run, write_results
 from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.image_side import train_image_side
-from l2rclip_lite.training.processes import lost_process_in_words, met
+from l2rclip_lite.training.processes import lost_process_in_words, rendezvous_store
 from l2rclip_lite.training.stage import OnEpoch
 from l2rclip_lite.training.stages import train_stage1
 
@@ -227,7 +227,7 @@ def _device_of_accelerate(*, on_cpu: bool) -> torch.device:
         TrainingError: They do not come, or the environment asks for what cannot be started.
     """
     try:
-        with lost_process_in_words(), met():
+        with lost_process_in_words(), rendezvous_store():
             device: torch.device = Accelerator(cpu=on_cpu).device
     except TrainingError:
         raise

@@ -23,7 +23,7 @@ from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stage import OnEpoch
 from l2rclip_lite.training.stages import train_kernel, train_stage2
 
-Scores = Float[np.ndarray, " batch"]
+PerImage = Float[np.ndarray, " batch"]
 LINEAR = "linear probe"
 KERNEL = "kernel head"
 TUNED = "tuned tower"  # from the simplest to the least simple
@@ -53,7 +53,7 @@ def train_image_side(
         TrainingError: See `train_stage2`.
     """
     if model.config.image_side == "kernel":
-        return train_kernel(model, data, run=run, quiet=quiet, on_epoch=on_epoch), None
+        return train_kernel(model, data, quiet=quiet, on_epoch=on_epoch), None
     if model.config.keep == "trained":
         return train_stage2(model, data, run=run, quiet=quiet, on_epoch=on_epoch), None
 
@@ -112,7 +112,8 @@ def fitted_head(
         mixtures: Of the head's kernel; several are stacked.
         quiet: Whether to hide the progress bar.
     """
-    config = replace(model.config, image_side="kernel")
+    epochs1 = model.config.stage1_epochs()  # as trained, whichever side answers now
+    config = replace(model.config, image_side="kernel", epochs1=epochs1)
     frozen = L2RCLIP(model.towers, model.ranks, config, model.rank_features.detach())
 
     choice = stack_kernel_heads(
@@ -129,7 +130,7 @@ def fitted_head(
     return frozen
 
 
-def simplest_of_the_best(scores: Mapping[str, Scores]) -> str:
+def simplest_of_the_best(scores: Mapping[str, PerImage]) -> str:
     """Return the first model whose mean score is within one standard error of the lowest mean.
 
     The standard error is that of the mean difference, image by image.

@@ -51,16 +51,16 @@ def lost_process_in_words() -> Iterator[None]:
 
 
 @contextmanager
-def met() -> Iterator[None]:
-    """Wait for the other processes that were started with this one, but not for half an hour.
+def rendezvous_store() -> Iterator[None]:
+    """Hold the rendezvous store open while accelerate connects the processes of this run.
 
-    Later torch may wait as long: they may be busy with files. In the block they find each other
-    again, by the place where they have met.
+    The wait for all of them ends after `MEETING`. Later waits have torch's own limit, half an hour,
+    as another process may be writing files.
 
     Raises:
         torch.distributed.DistError: Not all came within `MEETING`.
     """
-    place = None  # is held until the block is through: with it the others would lose the place
+    store = None  # a reference: without one the store closes, and the others cannot connect
     n_processes = os.environ.get("WORLD_SIZE", "1")
     if int(n_processes) > 1 and "RANK" in os.environ:
         message = f"waiting for all {n_processes} processes of this run, {MEETING} at most"
@@ -69,11 +69,11 @@ def met() -> Iterator[None]:
         timer.start()
         try:
             with ended_by_signals():
-                place, _, _ = next(rendezvous("env://", timeout=MEETING))
+                store, _, _ = next(rendezvous("env://", timeout=MEETING))
         finally:
             timer.cancel()
     yield
-    del place
+    del store
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def ended_by_signals() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
-def step_size(batch_size: int) -> int:
+def global_batch_size(batch_size: int) -> int:
     """Return the images of a step of stage 2, of all processes together."""
     return batch_size * PartialState().num_processes
 

@@ -20,10 +20,10 @@ from l2rclip_lite.progress import Progress
 from l2rclip_lite.results import validation_scores
 from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.processes import step_size
+from l2rclip_lite.training.processes import global_batch_size
 
 OnEpoch = Callable[[dict[str, float]], object]
-MOST_NAMES = 8  # of images in an error
+MAX_NAMES = 8  # of images in an error
 
 
 def warmup_cosine(step: int, steps: int, warmup: float) -> float:
@@ -39,7 +39,7 @@ def warmup_cosine(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
-class StepSize(NamedTuple):
+class StepImages(NamedTuple):
     """The images of a step.
 
     Args:
@@ -53,7 +53,7 @@ class StepSize(NamedTuple):
     option: str
 
     @classmethod
-    def of(cls, config: Config, batch_size: int | None, n_train: int) -> "StepSize":
+    def of(cls, config: Config, batch_size: int | None, n_train: int) -> "StepImages":
         """Return the size of a step.
 
         Args:
@@ -65,7 +65,7 @@ class StepSize(NamedTuple):
         if batch_size is not None:
             return cls(batch_size, min(batch_size, n_train), "--batch-size1")
 
-        images = step_size(config.batch_size)
+        images = global_batch_size(config.batch_size)
         at_once = min(config.batch_size, n_train)
         if config.micro_batch_size is None:
             return cls(images, at_once, "--batch-size")
@@ -129,8 +129,8 @@ class Stage:
         self.on_epoch = on_epoch
 
         n_train = len(data.targets["train"])
-        self.step_size = StepSize.of(self.config, batch_size, n_train)
-        self.steps_per_epoch = math.ceil(n_train / self.step_size.images)
+        self.step_images = StepImages.of(self.config, batch_size, n_train)
+        self.steps_per_epoch = math.ceil(n_train / self.step_images.images)
         self.n_steps = self.steps_per_epoch * epochs
 
         self.optimizer = adam(self.parameters, lr, factors or {}, self.config.weight_decay)
@@ -162,7 +162,7 @@ class Stage:
         self.steps_taken = stored.steps
 
         # the schedule counts steps, and the draws of an epoch are those of its batches
-        images = self.step_size.images
+        images = self.step_images.images
         same_images = stored.step_images is None or stored.step_images == images
         same_steps = stored.steps == len(stored.history) * self.steps_per_epoch
         if same_images and same_steps:
@@ -170,15 +170,14 @@ class Stage:
 
         begun = "another number of images a step"
         if stored.step_images is not None:
-            processes = stored.step_images // self.config.batch_size
-            begun = f"{stored.step_images} images a step, by {processes} process(es)"
-        here = f"{images}, by {PartialState().num_processes}"
+            begun = f"{stored.step_images} images a step"
+        here = f"{images}, in {PartialState().num_processes} process(es)"
         cure = "start as many processes as before, or choose a new --out"
         raise InputError(f"{file}: begun with {begun}, and now it would be {here}; {cure}.")
 
     def memory_in_words(self) -> AbstractContextManager[None]:
         """Return a context in which "out of memory" becomes one sentence."""
-        return out_of_memory_in_words(self.name, self.step_size.at_once, self.step_size.option)
+        return out_of_memory_in_words(self.name, self.step_images.at_once, self.step_images.option)
 
     def epochs(self) -> Iterator[torch.Generator]:
         """Yield the generator of each epoch still to be run: its one source of randomness."""
@@ -233,16 +232,16 @@ class Stage:
 
         images = ""
         if rows is not None and len(self.data.names):
-            names = [self.data.names[row] for row in rows[:MOST_NAMES].tolist()]
+            names = [self.data.names[row] for row in rows[:MAX_NAMES].tolist()]
             images = f" for the images {', '.join(names)}"
-            if len(rows) > MOST_NAMES:
-                images += f" and {len(rows) - MOST_NAMES} more"
+            if len(rows) > MAX_NAMES:
+                images += f" and {len(rows) - MAX_NAMES} more"
 
         where = f"{self.name}, epoch {epoch}, step {step}"
         return TrainingError(f"{where}: {what}{images}; complete epochs are kept; {cure}.")
 
     def end_epoch(self, probabilities: Float[Tensor, "batch rank"]) -> None:
-        """Score the validation images, keep the epoch if it is the one, and all of it on disk.
+        """Score the validation images, keep the best parameters so far, write the checkpoint.
 
         Args:
             probabilities: Of the validation images.
@@ -265,7 +264,8 @@ class Stage:
         self.bar.set_postfix_str(f"validation RPS {self.kept_score[0]:.3f}", refresh=False)
 
         if self.checkpoint_file and PartialState().is_main_process:
-            record = Record(self.history, self.kept_score, self.steps_taken, self.step_size.images)
+            images = self.step_images.images
+            record = Record(self.history, self.kept_score, self.steps_taken, images)
             save_checkpoint(
                 self.checkpoint_file, self.parameters, self.kept, self.optimizer, record
             )

@@ -18,7 +18,7 @@ from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.processes import GatheredImageSide
 from l2rclip_lite.training.stage import OnEpoch, Stage
 
-MOST_PAIRED = 2_048  # images of a batch; of more, the matrices of all pairs would fill the memory
+MAX_PAIRED = 2_048  # images of a batch; of more, the matrices of all pairs would fill the memory
 
 
 def train_stage1(
@@ -108,7 +108,7 @@ def stage1_loss(
             symmetric=controls.symmetric,
             blind=controls.order == "blind",
         )
-        if len(y) > MOST_PAIRED:
+        if len(y) > MAX_PAIRED:
             ordinal = pairwise(z, t, t, y, values=values)
         else:
             ordinal = pairwise(z, t[y], t[y], values[y])
@@ -213,7 +213,6 @@ def train_kernel(
     model: L2RCLIP,
     data: TrainingData,
     *,
-    run: RunDirectory | None = None,
     quiet: bool = True,
     on_epoch: OnEpoch | None = None,
 ) -> list[dict[str, float]]:
@@ -224,7 +223,6 @@ def train_kernel(
     Args:
         model: After stage 1.
         data: Its features.
-        run: Not used: it takes less time than a checkpoint is worth.
         quiet: Whether to hide the bar.
         on_epoch: Called with the row.
 

@@ -306,7 +306,7 @@ def test_missing_images_can_be_left_out(images: Path) -> None:
     """The data set goes on without them and says so."""
     data = load_with_two_missing(images, allow_missing=True)
     assert data.missing == ("98.png", "99.png")
-    assert data.caveat == "2 listed image(s) missing"
+    assert data.caveat == "2 listed images missing"
     assert [len(data.split(split)) for split in SPLITS] == [3, 3, 3]
     sentence = "2 listed images are missing and left out: 1 of train, 1 of val, 0 of test"
     assert sentence in data.protocol

@@ -75,7 +75,7 @@ def graded(request: pytest.FixtureRequest, leaves: OrdinalDataset, tmp_path: Pat
 
 
 def test_a_classifier_gives_the_probabilities_of_its_model_by_the_alphabet(graded: Graded) -> None:
-    """Of images as files, names of files, objects and one array."""
+    """Of images as files, names of files, objects, one array and an iterator."""
     grader, files, images, _ = graded
     expected = grader.model_.predict(images).probabilities[:, [3, 2, 0, 4, 1]]
     texts = np.array([str(file) for file in files])
@@ -83,7 +83,7 @@ def test_a_classifier_gives_the_probabilities_of_its_model_by_the_alphabet(grade
 
     assert grader.model_.ranks.sentences[0] == "no damage"
     assert grader.classes_.tolist() == ["high", "low", "no", "very high", "very low"]
-    for form in (files, texts, images, arrays):
+    for form in (files, texts, images, arrays, iter(files)):
         assert np.allclose(grader.predict_proba(form), expected, atol=1e-6)
     assert grader.predict(images).tolist() == grader.classes_[expected.argmax(1)].tolist()
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import browser_model
@@ -23,9 +24,11 @@ from skimage import data as photographs
 from torch import nn
 
 from l2rclip_lite import L2RCLIP, Config, Ranks, export
+from l2rclip_lite.commands import export as export_command
+from l2rclip_lite.commands.common import Place
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
-from l2rclip_lite.kernel import KernelHead
+from l2rclip_lite.kernel import LinearHead
 from l2rclip_lite.training.fit import fit
 
 RANKS = Ranks(
@@ -56,7 +59,7 @@ def photos() -> list[Image.Image]:
 def model(small: Config) -> L2RCLIP:
     """A small model with a temperature and a kernel head; in bf16, but exported in fp32."""
     model = L2RCLIP.build(RANKS, replace(small, image_side="kernel", precision="bf16"))
-    model.head = KernelHead(64, len(RANKS))
+    model.head = LinearHead(64, len(RANKS))
     model.head.weight += torch.randn(65, len(RANKS), generator=torch.Generator().manual_seed(0))
     model.temperature.fill_(2.5)
     return model
@@ -131,7 +134,7 @@ def test_the_heads_of_baselines_are_exported(
     """
     model = L2RCLIP.build(RANKS, replace(small, image_side="kernel"))
     model.towers.image = nn.Sequential(nn.Conv2d(3, 64, kernel_size=64), nn.Flatten())
-    model.head = KernelHead(64, len(RANKS) - (decoder != "normal"), decoder)
+    model.head = LinearHead(64, len(RANKS) - (decoder != "normal"), decoder)
     generator = torch.Generator().manual_seed(0)
     model.head.weight += torch.randn(model.head.weight.shape, generator=generator)
 
@@ -277,6 +280,18 @@ def test_a_model_without_data_is_checked_on_drawn_leaves(model: L2RCLIP, tmp_pat
     assert "checked on drawn leaves" in outcome.err
     assert "in a probability, on 10 images\nwhere the file resizes them itself: " in outcome.out
     assert file.is_file()
+
+
+@pytest.mark.parametrize("size", [60, 127, 191])
+def test_a_file_is_checked_on_at_most_64_images(
+    size: int, model: L2RCLIP, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evenly spaced over the test part."""
+    images = [(index, 0) for index in range(size)]
+    monkeypatch.setattr(export_command, "data_of", lambda *_: SimpleNamespace(test=images))
+    chosen = export_command._images_of("run", Place())
+    assert size / 3 <= len(chosen) <= export_command.MAX_IMAGES
+    assert chosen[-1] >= size - 3
 
 
 def operators(file: Path) -> Counter[str]:

@@ -261,7 +261,7 @@ def test_what_are_no_three_datasets_is_refused(datasets: Any, sentence: str) -> 
 
 def test_a_length_beyond_any_data_set_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before a list of its names takes all memory."""
-    monkeypatch.setattr(map_style, "MOST_IMAGES", 2)
+    monkeypatch.setattr(map_style, "MAX_IMAGES", 2)
     pairs = [(draw(0), 0)] * 3
     assert len(Split.from_dataset(pairs[:2], "train")) == 2
     with pytest.raises(InputError, match=r"^train: its length is 3; give at most 2 images\.$"):

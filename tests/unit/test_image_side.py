@@ -76,8 +76,11 @@ def test_the_untrained_tower_is_put_back(squares: OrdinalDataset, careful: Confi
     model = L2RCLIP.build(squares.ranks, replace(careful, lr2=1e-6))
     untrained = {name: value.clone() for name, value in model.towers.image.state_dict().items()}
 
+    epochs1 = model.config.stage1_epochs()
+
     train_image_side(model, TrainingData.load(squares, model))
     assert model.head is not None
+    assert model.config.stage1_epochs() == epochs1  # that of a baseline's prompts, too
     for name, value in model.towers.image.state_dict().items():
         assert torch.equal(untrained[name], value), name
 

@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.kernel import (
     MANY,
-    KernelHead,
+    LinearHead,
     choose_kernel_head,
     fit_kernel_heads,
     fit_linear_heads,
@@ -41,7 +41,7 @@ def drawn(seed: int, images: int = 60) -> tuple[torch.Tensor, torch.Tensor]:
 Z, Y = drawn(0)
 
 
-def inputs(head: KernelHead) -> np.ndarray:
+def inputs(head: LinearHead) -> np.ndarray:
     """Return [ν (z − μ), β]: centred, of mean length 3, and 3."""
     x = (Z - Z.mean(0)).double()
     assert float(head.norm) == pytest.approx(3 / float(x.norm(dim=1).mean()))
@@ -134,7 +134,7 @@ def test_a_new_order_of_the_ranks_is_only_that() -> None:
 def test_an_empty_head_loads_a_state_and_is_exported_for_any_batch() -> None:
     """With the same answers."""
     head = next(fit_kernel_heads(Z, Y, KERNEL, [0.01]))
-    empty = KernelHead(3, 4)
+    empty = LinearHead(3, 4)
     empty.load_state_dict(head.state_dict())
 
     any_batch = ({0: torch.export.Dim.AUTO},)
@@ -155,6 +155,9 @@ def test_validation_chooses_the_mixture_with_the_lowest_rps() -> None:
 
     assert numbers.rps < without.rps
     assert chosen.rps <= numbers.rps
+
+    double = {split: rows.double() for split, rows in features.items()}  # as NumPy has them
+    assert choose_kernel_head(double, targets, TEXT, FOUR).mixture == chosen.mixture
 
 
 NO_WEIGHT = (-1.0, math.nan, math.inf)

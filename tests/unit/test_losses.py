@@ -318,6 +318,11 @@ def test_weights_do_not_depend_on_how_values_are_kept() -> None:
     backwards = rank_weights(Y, RANKS.flip(0), "global")
     assert torch.equal(backwards, rank_weights(4 - Y, RANKS, "global").flip(1))
 
+    z = F.normalize(torch.eye(len(Y), 5), dim=1)
+    t = torch.eye(len(RANKS), 5)
+    losses = [ordinal_pairwise_loss_stage1(z, t, t, Y, values=v) for v in (few, few.float())]
+    assert losses[0] == losses[1]
+
 
 def test_gradients_are_those_of_the_numbers(seeded: tuple[Tensor, Tensor]) -> None:
     """Finite differences in float64, for images and texts, of every form."""

@@ -18,7 +18,7 @@ from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors
 from l2rclip_lite.freezing import freeze
-from l2rclip_lite.kernel import KernelHead
+from l2rclip_lite.kernel import LinearHead
 from l2rclip_lite.losses import ordinal_pairwise_loss
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prediction import Prediction
@@ -254,7 +254,7 @@ def trained(request: pytest.FixtureRequest) -> L2RCLIP:
     with torch.no_grad():
         model.temperature.fill_(1.5)
         if config.image_side == "kernel":
-            model.head = KernelHead(model.towers.dim, len(RANKS))
+            model.head = LinearHead(model.towers.dim, len(RANKS))
             model.head.weight += torch.randn(model.head.weight.shape)
         else:
             for parameter in model.towers.image.parameters():
@@ -361,10 +361,17 @@ def test_the_callers_autocast_reaches_the_image_tower(model: L2RCLIP) -> None:
     assert types == [torch.bfloat16, torch.float32]
 
 
+def test_a_head_answers_while_the_model_trains(model: L2RCLIP) -> None:
+    """Its prompts are parameters all the same; no loop may be answered by them."""
+    model.head = LinearHead(model.towers.dim, len(RANKS))
+    pixels = torch.linspace(0, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
+    assert torch.equal(model.train()(pixels), model.eval()(pixels))
+
+
 def test_features_of_another_width_are_refused(model: L2RCLIP) -> None:
     """By the width that texts have, or else the kernel head."""
     with pytest.raises(InputError, match=r"features are \[2, 63\]; give rows of 64 numbers"):
         model.probabilities(torch.ones(2, 63))
-    model.head = KernelHead(5, len(RANKS))
+    model.head = LinearHead(5, len(RANKS))
     with pytest.raises(InputError, match=r"features are \[2, 64\]; give rows of 5 numbers"):
         model.logits(torch.ones(2, 64))

@@ -47,6 +47,9 @@ def test_transform_is_squash_and_normalise_and_augments_by_torchs_seed(tiny: Tow
     assert torch.equal(tiny.transform(train=True)(picture), first)
     assert not torch.equal(first, second)
 
+    flipped = tiny.transform(train=True, light=False)(picture)
+    assert any(torch.equal(flipped, either) for either in (plain, plain.flip(-1)))
+
 
 def test_augmentation_by_hand() -> None:
     """Each image of a batch gets draws of its own: flips for draws below 1/2, then ±15 % light."""

@@ -229,7 +229,8 @@ def test_a_run_is_resumed_by_as_many_processes_as_began_it(
         fit(leaves, config, tmp_path / "run", quiet=True, on_epoch=stop_in_stage_2)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stage_module, "step_size", lambda batch_size: 2 * batch_size)  # of two
+        # of two processes
+        patch.setattr(stage_module, "global_batch_size", lambda batch_size: 2 * batch_size)
         with pytest.raises(InputError) as error:
             fit(leaves, config, tmp_path / "run", quiet=True)
     assert f"begun with {batch_size} images a step, by 1 process(es)" in str(error.value)

@@ -78,7 +78,7 @@ def test_the_start_is_drawn_by_seed_on_the_scale_of_words(mini: Towers) -> None:
         assert torch.equal(first, second)
     assert not torch.equal(prompts.context, other.context)
 
-    words = prompts.template_embeddings[prompts.tokens.words]
+    words = prompts.sentence_embeddings[prompts.tokens.words]
     assert float(prompts.context.detach().std()) == pytest.approx(float(words.std()), rel=0.1)
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from l2rclip_lite.config import Axis
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.rankformer import RankFormer
 from l2rclip_lite.towers.base import Tokens
 
@@ -155,7 +156,14 @@ def test_alpha_may_be_fixed() -> None:
     fixed = RankFormer(8, heads=2, hidden=16, alpha=0.25, learn_alpha=False)
     assert "alpha" not in dict(fixed.named_parameters())
     assert float(fixed.state_dict()["alpha"]) == 0.25
-    assert isinstance(RankFormer(8, heads=2).alpha, nn.Parameter)
+    assert isinstance(RankFormer(8, heads=2, alpha=1).alpha, nn.Parameter)
+
+
+@pytest.mark.parametrize("shape", [{"heads": 3}, {"heads": 0}, {"depth": 0}])
+def test_a_shape_that_no_transformer_has_is_refused(shape: dict[str, int]) -> None:
+    """In one sentence that names the argument."""
+    with pytest.raises(InputError, match=next(iter(shape))):
+        RankFormer(8, **shape)
 
 
 def test_alpha_0_is_the_template_itself() -> None:

@@ -113,7 +113,7 @@ def test_a_large_batch_of_stage_1_is_counted_by_rank(
     batch = (image, text, torch.arange(12) % 5, model.ranks.values_tensor())
     by_pairs = stages.stage1_loss(model, *batch).detach()
 
-    monkeypatch.setattr(stages, "MOST_PAIRED", 11)
+    monkeypatch.setattr(stages, "MAX_PAIRED", 11)
     monkeypatch.setattr(torch, "triu_indices", None)
     by_rank = stages.stage1_loss(model, *batch).detach()
     assert float(by_rank) == pytest.approx(float(by_pairs), abs=1e-6)

@@ -18,6 +18,7 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.model_file import ModelFile
 from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.start import same_text_tower
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import fit
 
@@ -163,6 +164,19 @@ def test_what_cannot_be_a_relative_is_one_sentence(
     config = replace(small, **({"start": str(relative)} | changes))
     with pytest.raises(InputError, match=sentence):
         L2RCLIP.build(NAMES, config)
+
+
+def test_text_towers_are_compared_by_their_weights(relative: Path, small: Config) -> None:
+    """Not by the name of the file that had them, which may have moved or changed."""
+    content = ModelFile.read(relative / "model.safetensors")
+    model = L2RCLIP.build(NAMES, small)
+    towers = {f"towers.{name}": value for name, value in model.towers.state_dict().items()}
+    moved = replace(content.config, weights="moved.safetensors")
+    assert same_text_tower(replace(content, config=moved, tensors=towers), model)
+
+    name = next(name for name in towers if name.startswith("towers.text."))
+    towers[name] = towers[name] + 1
+    assert not same_text_tower(replace(content, tensors=towers), model)
 
 
 def test_a_head_on_a_frozen_tower_is_no_relative(small: Config, tmp_path: Path) -> None:

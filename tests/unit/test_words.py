@@ -14,7 +14,7 @@ from l2rclip_book.words import (
     WORDS,
     compare_orders,
     few_gains,
-    gains_by_labels,
+    gains_by_shots,
     judge_words,
     of_new,
     orders,
@@ -93,7 +93,7 @@ def test_a_relative_saves_a_share_for_each_number_of_labels() -> None:
     sixteen = once.replace({"rps": {3.0: 2.0}})
     sixteen = sixteen.assign(study="words-curve", condition="few_shot=16")
 
-    gains = gains_by_labels(pd.concat([images, sixteen]))
+    gains = gains_by_shots(pd.concat([images, sixteen]))
     of_pears = gains[gains["data"] == "pears"]
     assert of_pears["row"].tolist() == ["words, 2 a rank", "words, 4 a rank", "words, 16 a rank"]
     assert of_pears["gain"].tolist() == pytest.approx([25.0, 25.0, 50.0])

@@ -13,7 +13,7 @@ from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.ranks import Ranks, check_count, composed, number_words
 
 MISSING = ("nan", "na", "n/a", "none", "null")  # in a table of numbers
-MOST_NUMBERS = 200  # different numbers that pass for ranks if nobody names them
+MAX_NUMBERS = 200  # different numbers that pass for ranks if nobody names them
 LabelsAre = Literal["names", "index", "position"]
 
 
@@ -209,7 +209,7 @@ def _numbers_of_labels(table: pd.DataFrame, labels_are: LabelsAre) -> list[str]:
         )
 
     values = sorted(set(labels))
-    if len(values) > min(MOST_NUMBERS, len(table) / 2):
+    if len(values) > min(MAX_NUMBERS, len(table) / 2):
         raise InputError(
             f"csv: {plural(len(values), 'different label')} for {plural(len(table), 'image')} "
             "are too many; round them, add images, or pass ranks."
