@@ -143,8 +143,9 @@ draw.arrows(*eight, ranks)
 # $$ (eq-01-mae)
 #
 # An MAE of one rank is good for sixty ages and poor for three grades. The **quadratic weighted kappa** (QWK)
-# {cite:p}`cohen1968weighted` therefore compares the squared errors with those of guessing. To guess is to deal out the
-# same answers at random, so the sum below the fraction line pairs every answer $\hat y_j$ with every truth $y_i$:
+# {cite:p}`cohen1968weighted` therefore compares the squared errors with those of guessing. To guess is to keep the
+# same answers and hand them to the images in random order, so below the fraction line stands a mean over all pairs of an
+# answer $\hat y_j$ and a truth $y_i$:
 #
 # $$
 # \text{QWK} = 1 - \frac{\sum_i (\hat y_i - y_i)^2}{\frac1n \sum_{i,j} (\hat y_j - y_i)^2} .
@@ -406,8 +407,8 @@ if PROFILE == "page" and SEED == 0:
 # CLIP's RPS is lower, but only because the constant answer is given with certainty. From {doc}`02_two_stages` on, the
 # *median rank* has the frequencies of the training ranks as its probabilities, and a lower RPS.
 #
-# Why CLIP fails is visible in {numref}`fig-01-clip`: the five cosines hardly differ. The sentences share all words but
-# one or two, so their vectors nearly coincide; and the towers learned the names of *things*. "Very low damage" is not a
+# Why `mini` fails is visible in {numref}`fig-01-clip`: the five cosines hardly differ. The sentences share all words but
+# one or two, so their vectors nearly coincide; and its towers learned the names of *things*. "Very low damage" is not a
 # thing.
 #
 # Three observations give hope, and L2RCLIP {cite:p}`wang2023learning` is built on them:
@@ -583,8 +584,8 @@ assert "unit" in check_clip(lambda z, t, s: (s * z @ t.T).softmax(1))
 assert "not yet: cosines" in check_clip(clip_probabilities)
 
 # %% [markdown]
-# **4. From doubt to certainty.** Predict, then run. Make CLIP surer: give it a scale 100 times as large, on the same
-# test leaves. Before you run it, write down what happens to accuracy, MAE and RPS: does each fall, stay or rise? And if
+# **4. From doubt to certainty.** Predict, then run. Make the model surer: give it a scale 100 times as large, on the same
+# test leaves, and put the new probabilities, a row for each leaf, into `surer`. Before you run it, write down what happens to accuracy, MAE and RPS: does each fall, stay or rise? And if
 # the scale grew without end, which number of the table of zero-shot scores would RPS reach?
 
 
@@ -726,8 +727,8 @@ assert check_winners(*winners[::-1]).startswith("not yet: accuracy")
 #   guessing.
 # - RPS takes in the whole row of probabilities, counts distance, and rewards honest doubt.
 # - The most probable rank, the median and the expectation are each best under a different price. Say which one you use.
-# - CLIP: two towers, one space, cosine times $s$, softmax over sentences. CLIP names things; by itself it does not
-#   grade.
+# - CLIP: two towers, one space, cosine times $s$, softmax over sentences. On this page `mini` names things well, and
+#   grades badly.
 #
 # ## Sources
 #

@@ -135,7 +135,7 @@ print(freezing_table(before))
 #
 # $$
 # \begin{aligned}
-# L_1 ={}& \mathrm{CE}(s\,z_i T^\top, y_i) + L_{\text{t2i}} \\
+# L_1 ={}& \operatorname*{mean}_i \mathrm{CE}(s\,z_i T^\top, y_i) + L_{\text{t2i}} \\
 # &+ \tfrac{\lambda_1}{2} \operatorname*{mean}_i \lVert z_i - t_{y_i}\rVert^2 \\
 # &- \lambda_1 \operatorname*{mean}_{i<j}\, \omega_{ij} \lVert z_i - t_{y_j}\rVert \\
 # &- \tfrac{\lambda_1}{2} \operatorname*{mean}_{i<j}\, \omega_{ij} \lVert t_{y_i} - t_{y_j}\rVert
@@ -145,8 +145,8 @@ print(freezing_table(before))
 # Stage 2:
 #
 # $$
-# L_2 = \mathrm{CE}(s\,z_i T^\top, y_i)
-# + \lambda_{\text{rps}} \operatorname*{mean}_i \sum_k \big(F_{ik} - [y_i \le k]\big)^2
+# L_2 = \operatorname*{mean}_i \mathrm{CE}(s\,z_i T^\top, y_i)
+# + \lambda_{\text{rps}} \operatorname*{mean}_i \sum_k \big(F_{ik} - \mathbf 1[y_i \le k]\big)^2
 # $$ (eq-02-stage2)
 #
 # $L_{\text{t2i}}$ asks the opposite question, *which images belong to this sentence?* A sentence has many images, an
@@ -182,7 +182,7 @@ print(freezing_table(before))
 #
 # $$
 # \begin{aligned}
-# L_2 ={}& \mathrm{CE}(s\,z_i T^\top, y_i)
+# L_2 ={}& \operatorname*{mean}_i \mathrm{CE}(s\,z_i T^\top, y_i)
 # + \lambda_{\text{tight}} \operatorname*{mean}_i \lVert z_i-t_{y_i}\rVert^2 \\
 # &- \lambda_{\text{push}} \operatorname*{mean}_{i,k}\, \omega_{ik} \lVert z_i-t_k\rVert ,
 # \qquad \omega_{ik} = \lvert r_{y_i} - r_k\rvert / M
@@ -245,7 +245,8 @@ plots.training_curves(run.history, ranks, reference=constant["mae"])
 # while the validation error rises, the model learns its training images by heart: give stage 2 fewer epochs.
 #
 # Within one run, keep the last epoch of stage 2. By then the learning rate has fallen to 0 and the weights have
-# settled. A hundred validation images would choose among the last few epochs mostly by luck ({doc}`09_does_it_help`).
+# settled. Sixty validation images would choose among the last few epochs mostly by luck; {doc}`20_controls` compares both
+# rules.
 #
 # ## The result, and what to compare it with
 #
@@ -257,8 +258,8 @@ plots.training_curves(run.history, ranks, reference=constant["mae"])
 # - *Linear probe* is logistic regression on the features of the frozen image tower, before their projection into the
 #   space of the sentences. It uses neither sentences nor order.
 #
-# All but the first divide their logits by a temperature of their own, so that RPS compares calibrated probabilities. A
-# temperature does not change the most probable rank, and so neither MAE nor accuracy.
+# All but the first divide their logits by a temperature of their own, so that none has a higher RPS only because it is too
+# sure of its answers, or not sure enough. A temperature does not change the most probable rank, and so neither MAE nor accuracy.
 
 # %% tags=["nbval-ignore-output"]
 frozen = TrainingData.load(data, before)  # encodes each image once
@@ -295,7 +296,7 @@ if PROFILE == "page" and SEED == 0:  # smoke proves only that the code runs
 #
 # That proves nothing about language. A fair rival tunes the *same* tower for as many epochs with cross-entropy and no
 # sentence at all. On real photographs of coffee leaves, both presets and this rival were trained on the same five
-# folds, at the learning rate that suits L2RCLIP. How much RPS does one save against the other, in percent?
+# folds (five ways to split the images), at the learning rate that suits L2RCLIP. How much RPS does one save against the other, in percent?
 
 # %% tags=["hide-input"]
 images = read_results()[1].query("study == 'tuned'")
@@ -317,8 +318,8 @@ if len(saved):
 # %% [markdown]
 # The default is ahead of cross-entropy and of *paper*; whether *paper* is ahead of cross-entropy, these images cannot
 # tell. Is the gain due to language? Hardly: with random vectors in place of the sentences the tower does nearly as well
-# ({doc}`09_does_it_help`). The same chapter gives each rival a learning rate of its own, and finds where sentences do
-# help. For a data set of your own, compare in this order: first the median rank, then the probe, then the tuned tower.
+# on these leaves ({doc}`20_controls`). {doc}`09_does_it_help` gives each rival a learning rate of its own, so its numbers
+# differ, and finds where sentences do help. For a data set of your own, compare in this order: first the median rank, then the probe, then the tuned tower.
 #
 # ## What stage 1 did to the sentences
 #
@@ -340,7 +341,8 @@ heat_maps(cosines, ranks.names, columns=2, height=3.2, below=True, digits=2)
 #
 # ## Where the model is wrong
 #
-# The errors of an ordinal model should lie beside the diagonal, not in the corners.
+# The errors of an ordinal model should lie beside the diagonal, not in the corners. Which grade is mistaken most often, and
+# for which?
 
 # %% mystnb={"image": {"alt": "Two confusion matrices of true against predicted ranks on the test images, for the linear probe and for L2RCLIP; in the second most of the weight is on the diagonal and beside it."}, "figure": {"caption": "Answers on the test images: each row is a true rank, each number the share of it that got an answer.", "name": "fig-02-confusion"}} tags=["hide-input", "nbval-ignore-output"]
 predictions = pd.read_csv(run.out / "predictions.csv")
@@ -354,7 +356,7 @@ plots.confusion(
 # Before you trust a mean, look at single images, the worst ones first. Often the image is unclear. Sometimes the model
 # has learned something that it should not: a dark ground, a species, a wet leaf.
 
-# %% mystnb={"image": {"alt": "The test images with the largest error, each above a bar chart of the probabilities that the model gives the five ranks."}, "figure": {"caption": "The test images with the largest expected error. A triangle marks the true rank.", "name": "fig-02-failures"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "The test images with the largest error, each above a bar chart of the probabilities that the model gives the five ranks."}, "figure": {"caption": "The test images on which the expectation is furthest from the true rank. A triangle marks the true rank.", "name": "fig-02-failures"}} tags=["hide-input", "nbval-ignore-output"]
 probabilities = predictions.filter(regex=r"^p_\d+$").to_numpy()
 error = (predictions["expected"] - truth).abs()
 worst = error.sort_values(ascending=False).index[:5].tolist()

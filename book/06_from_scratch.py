@@ -983,7 +983,7 @@ def temperature(logits, y):
 
 
 def check_temperature(find):
-    """Within three per cent of what the package finds, for two models."""
+    """Within three percent of what the package finds, for two models."""
     sure, unsure = [[8.0, 0, 0]] * 9, [[0, 2.0, 0]] * 6
     labels = torch.tensor([0] * 8 + [1] + [1] * 4 + [2] * 2)
     answers = {

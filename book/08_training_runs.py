@@ -459,7 +459,7 @@ else:
 # C = F \left( c\,E\,(3n + v) + 2\,(n + v + m) \right).
 # $$ (eq-08-run)
 #
-# Stage 1 works on cached image features; its text tower adds a few per cent, left out here.
+# Stage 1 works on cached image features; its text tower adds a few percent, left out here.
 
 
 # %%

@@ -398,7 +398,7 @@ print(f"temperature {float(model.temperature):.2f}")
 print(f"{len(harvest)} images, {inside.mean():.1%} inside the interval")
 print(f"ranks in it: {ranks_inside.mean():.1f} of 5 on average")
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Five points with error bars, one for each rank: the share of harvested leaves whose true rank lies in the interval. A dashed line marks ninety per cent."}, "figure": {"caption": "Share of the harvest inside the 90 % interval, by true rank, with its 95 % bootstrap interval. The promise is about all images together, and not about each rank.", "name": "fig-10-coverage"}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Five points with error bars, one for each rank: the share of harvested leaves whose true rank lies in the interval. A dashed line marks ninety percent."}, "figure": {"caption": "Share of the harvest inside the 90 % interval, by true rank, with its 95 % bootstrap interval. The promise is about all images together, and not about each rank.", "name": "fig-10-coverage"}}
 with plots.style():
     figure = Figure(figsize=(6.6, 2.9), layout="constrained")
     axis = figure.subplots()

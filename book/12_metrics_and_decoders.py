@@ -281,7 +281,7 @@ PRICED = {
 
 
 def fall(score: Callable[..., float], wrong: int) -> float:
-    """How much a metric changes if the first leaf is called `wrong`."""
+    """Return how much a metric changes if the first leaf is called `wrong`."""
     spoilt = hundred.copy()
     spoilt[0] = wrong
     return abs(score(hundred, spoilt, ranks) - score(hundred, hundred, ranks))
@@ -570,7 +570,8 @@ for pair, comparison, p in zip(asked, compared, corrected, strict=True):
         verdicts[pair] = "worse"
     saved = f"{comparison.difference:+.2f}"
     interval = f"{comparison.low:+.2f} to {comparison.high:+.2f}"
-    rows.append((*pair, saved, interval, verdicts[pair]))
+    texts = (text.replace("-", "−") for text in (saved, interval))
+    rows.append((*pair, *texts, verdicts[pair]))
 Markdown(markdown_table(head, rows))
 
 # %% tags=["remove-cell"]
@@ -583,7 +584,7 @@ if PROFILE == "page" and SEED == 0:
 # median rank is for MAE. *Zero-shot* first subtracts the mean of the five sentences, and fits one temperature to the
 # validation images. What may be said:
 #
-# - **Frozen features know damage.** Ridge and linear probe beat the constant.
+# - **Frozen features carry damage.** Ridge and linear probe beat the constant.
 # - **The sentences alone do not**, as far as these images show.
 # - **Which of ridge and probe is better?** No difference is shown, and that is a result, too. To halve an interval takes four
 #   times the images. Other training leaves move these rows, too: change `SEED` and see which verdicts stay.

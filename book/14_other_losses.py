@@ -124,8 +124,9 @@ assert abs(symmetric + 0.124853) < 1e-6
 #
 # ## Weights that depend on the company
 #
-# The weight of stage 2 is the rank gap divided by the largest gap $M$ of the batch. So the same image is pushed harder or
-# softer depending on which other images were drawn with it. Take an image of rank 1 among five ranks:
+# The weight of stage 2 is the gap between the rank of an image and that of a text, divided by $M$, the largest such gap in the
+# batch; the texts of all ranks count, also of those without an image. So the same image is pushed harder or softer depending on
+# which other images were drawn with it. Take an image of rank 1 among five ranks:
 
 # %%
 for batch in ([1, 2], [1, 0]):
@@ -145,8 +146,8 @@ assert torch.equal(weight * 4, (r - 1).abs())
 # is nearly always so. If those ranks are rare, however, every batch without them pushes harder. `normalise="global"`
 # divides by the largest gap of the label space, and the same image always gets the same weight.
 #
-# Stage 1 also subtracts the least gap $m$ of the batch. That has a side effect which no setting removes: the nearest ranks
-# of a batch have weight 0. In a batch of two images $m=M$, and the whole push is gone.
+# In stage 1 all gaps are between two images of the batch, and the least, $m$, is subtracted from each. That has a side effect
+# which no setting removes: the pairs with the least gap have weight 0. In a batch of two images $m=M$, and the whole push is gone.
 #
 # ## Batches that fail
 #
@@ -396,7 +397,7 @@ assert aware == {"ordinal pairwise", "Ordinal Entropy", "Rank-N-Contrast"}
 # OrdinalCLIP's loss is blind: its order is in the prompts, which it interpolates between a few base ranks. L2RCLIP's
 # contrastive loss is blind as well, and leaves the order to the sentences and to the pairwise loss.
 #
-# These tests show which losses *listen* to the order, not which profit from it. What these losses are worth in training
+# These tests show which losses *depend* on the order, not which gain from it. What these losses are worth in training
 # is measured on real images in {doc}`09_does_it_help` and {doc}`16_all_studies`.
 #
 # ## Exercises
@@ -548,7 +549,7 @@ check_mean_variance(mean_variance)
 #
 # - The released stage-1 loss depends on the order of the batch; `symmetric=True` is its mean over all orders. The weight of
 #   stage 2 depends on the batch; `normalise="global"` does not.
-# - Batches of one rank, of one image, or without a rank give NaN or an error in the released code, and a finite loss here.
+# - Batches of one rank, of one image, or with a rank that has no image give NaN or an error in the released code, and a finite loss here.
 # - CORN is cross-entropy in another form. CORAL and RPS know the order and are honest. SORD and DLDL-v2 settle on something
 #   softer than the truth, mean-variance on something sharper.
 # - Of the losses of features, the pairwise loss, Ordinal Entropy and Rank-N-Contrast notice the order of the labels.

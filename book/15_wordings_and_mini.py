@@ -101,7 +101,7 @@ def gap(names: tuple, template: str, towers: Towers = mini) -> float:
 
 own = gap([names[0] for names in GRADES], LEAF)
 
-# %% mystnb={"image": {"alt": "Histogram of the gap score over 243 wordings of the same five severity grades, from below 0.2 to above 0.9, with a line at the words of the data set and a shaded band for shuffled names."}, "figure": {"caption": "The same five grades in 243 wordings. The spread is the choice of words alone.", "name": "fig-15-wordings"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Histogram of the gap score over 243 wordings of the same five severity grades, from below 0.2 to above 0.9, with a line at the words of the data set and a shaded band for shuffled names."}, "figure": {"caption": "The same five grades in 243 wordings: the spread comes from the choice of words alone. Line and band belong to the words of the data set, in the true order and in all 120 orders.", "name": "fig-15-wordings"}} tags=["hide-input"]
 flat = [name for names in GRADES for name in names]
 every = mini.encode_text(sentences(flat, LEAF)).unflatten(0, (5, 3))
 picks = list(product(range(3), repeat=5))
@@ -150,7 +150,7 @@ display(
     Markdown(
         f"Best of {len(scores)}: *{best}* ({scores.max():.2f}). "
         f"Worst: *{worst}* ({scores.min():.2f}).\n\n"
-        f"Cosine, centred over all fifteen: {similarities}."
+        f"Cosines, after subtracting the mean of all fifteen sentences: {similarities}."
     )
 )
 
@@ -162,7 +162,8 @@ assert scores.min() < 0.3
 # %% [markdown]
 # The choice of words alone takes the same five grades from next to no order to nearly perfect order. Part of it is spelling:
 # *high* and *very high* share a word, *mild* and *slight* only their meaning, and the cosines show how much that matters. If you
-# write a scale of your own ({doc}`10_your_own_images`), score a few wordings before you train; it costs a second. But do not
+# write a scale of your own ({doc}`10_your_own_images`), you can score a few wordings in a second, though nothing here
+# shows that a better score means fewer errors. And do not
 # take the best of 243 as proof of order: a search raises the score of wrong orders, too. Exercise 3 measures how much.
 #
 # ## The same grades in another sentence
@@ -192,7 +193,7 @@ NAMES = {
     "damage": ([names[0] for names in GRADES], 1),
 }
 
-# %% mystnb={"image": {"alt": "Dot plots of the gap score for six kinds of sentence in three panels: ages in digits, ages in words, damage. Diamonds are the trained network, rings are networks with random weights, bands are shuffled names. For ages all diamonds lie close together and far right of bands and rings; for damage they scatter within and beyond wide bands."}, "figure": {"caption": "Order of the same ranks in six kinds of sentence.", "name": "fig-15-sentences"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Dot plots of the gap score for six kinds of sentence in three panels: ages in digits, ages in words, damage. Diamonds are the trained network, rings are networks with random weights, bands are shuffled names. For ages all diamonds lie close together and far right of bands and rings; for damage they lie within wide bands or on their upper edges."}, "figure": {"caption": "Gap score of the same ranks in six kinds of sentence. For ages every diamond is clear of the band and the rings; for damage none is clear of the band.", "name": "fig-15-sentences"}} tags=["hide-input"]
 
 
 def with_controls(names: list[str], template: str) -> Scores:
@@ -236,16 +237,16 @@ trained = [score.trained for score in panels["damage"].values()]
 assert 0.3 < np.ptp(trained) < np.ptp(scores)
 
 # %% [markdown]
-# For ages the sentence hardly matters: every kind scores well above every network with random weights, even the sentence about a
-# cat and the one in disorder. The order is in the *name* of the rank. For five grades the kinds differ a lot, as the wordings
-# did, but five ranks are few. Do not choose a template by this score alone: a sentence about a cat may keep the order of damage
+# For ages the sentence hardly matters: every kind scores well above both networks with random weights, even the sentence about a
+# cat and the one in disorder. The order is in the *name* of the rank. For five grades the kinds differ a lot, but
+# none is clear of the band of shuffled names: five ranks are too few to tell. Do not choose a template by this score alone: a sentence about a cat may keep the order of damage
 # and still have nothing to do with a leaf. What the sentence does to the error of a trained model is measured in
 # {doc}`16_all_studies`.
 #
 # ## A CLIP made without an image
 #
 # CLIP learned from hundreds of millions of images with captions {cite:p}`radford2021learning`. `mini` has seen no such pair. It
-# joins two networks that had never met:
+# joins two networks that were trained apart:
 #
 # - an image classifier, EfficientNet-Lite0 {cite:p}`tan2019efficientnet`, trained on the 1,000 classes of ImageNet
 #   {cite:p}`russakovsky2015imagenet`. For each class it holds a row of weights: the direction in which its 1,280 features point
@@ -433,8 +434,8 @@ if PROFILE != "smoke":
     assert means[0] < 0.7 * means.max()
 
 # %% [markdown]
-# From 10 upwards the strength hardly matters. That is good news, because 10 was chosen on such splits, and there was little to
-# gain. Far below 10 the map learns the rows by heart, and recall falls.
+# From 10 upwards the strength hardly matters. So although 10 was chosen on splits like these, the choice flatters the recall
+# very little. Far below 10 the map learns the rows by heart, and recall falls.
 #
 # ### What it cannot do
 #

@@ -20,7 +20,7 @@
 #
 # One warning about the name *L2RCLIP*. Where ranks are merged or training images skewed, the rows are older: there it is
 # the one head that validation preferred. Elsewhere it is the mean of the heads, as {doc}`09_does_it_help` explains. Where
-# both ran on real images with many ranks, the two differ by less than half a per cent.
+# both ran on real images with many ranks, the two differ by less than half a percent.
 #
 # **You need.** The staircase from no text to the hand-made order, {doc}`09_does_it_help`, and RankFormer and context
 # vectors in outline, {doc}`04_rankformer`.
@@ -83,7 +83,7 @@ def part(study: str, condition: str = "") -> pd.DataFrame:
 
 
 def against_no_text(conditions: dict[str, tuple[str, str]]) -> pd.DataFrame:
-    """What words, numbers and L2RCLIP save against no text, by condition."""
+    """Return what three arms save against no text, by condition."""
     arms = {"words": "words", "numbers": NUMBERS, "L2RCLIP": "L2RCLIP"}
     tables = [
         compare_pairs(

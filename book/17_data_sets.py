@@ -82,7 +82,7 @@ benchmarks = {
 }
 
 
-# %% mystnb={"image": {"alt": "Small bar charts, one for each data set and protocol, bars coloured from the lowest to the highest rank, each with a dark line for the test images. Generated leaves and HCI are flat; lesion areas thin out towards twenty per cent, cherries towards twenty, MORPH and CLAP2015 towards old age, until ranks are empty; all crops with more than nineteen pears share a high last bar; aesthetics has nearly all images in two middle grades."}, "figure": {"caption": "Images per rank, lowest rank on the left: bars are training and validation, the line is test, crosses are ranks without a training image. Each panel shows the first fold of its protocol and has its own scale.", "name": "fig-17-ranks"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Small bar charts, one for each data set and protocol, bars coloured from the lowest to the highest rank, each with a dark line for the test images. Generated leaves and HCI are flat; lesion areas thin out towards twenty percent, cherries towards twenty, MORPH and CLAP2015 towards old age, until ranks are empty; all crops with more than nineteen pears share a high last bar; aesthetics has nearly all images in two middle grades."}, "figure": {"caption": "Images per rank, lowest rank on the left: bars are training and validation, the line is test, crosses are ranks without a training image. Each panel shows the first fold of its protocol and has its own scale.", "name": "fig-17-ranks"}} tags=["hide-input"]
 def small_multiples(parts: dict[str, pd.DataFrame]) -> Figure:
     """One panel per label distribution."""
     columns = min(3, len(parts))
@@ -149,14 +149,14 @@ if results is not None:  # what the text says of the figure
 # ## Long tails and empty ranks
 #
 # Look at the tails in {numref}`fig-17-ranks`. Nearly a quarter of the ages in MORPH II's setting A (`rs-partial`) have fewer than
-# five images to learn from, and nearly all grades of beauty are one of two in the middle. A model can be right most of the time
+# five images to learn from, and nearly all grades of beauty are one of two neighbours. A model can be right most of the time
 # and never once say "exceptional". That is why every metric of the package is told the number of ranks, and why `amae`, the mean
 # over the ranks of the error within a rank, is reported beside `mae`.
 #
 # ## The floor
 #
 # Two predictors never open an image. One always answers the most frequent rank of the training part, the other its median.
-# An accuracy below the first or an MAE above the second means that a model has learned nothing of use.
+# In accuracy a model must beat the first, in MAE the second: one that does not is no better, by that metric, than a constant.
 
 
 # %%
@@ -190,7 +190,7 @@ pd.DataFrame.from_dict(table, orient="index").round(3)
 
 # %% [markdown]
 # `empty` counts the ranks without an image in training and validation. The MAE is in years for MORPH, CLAP2015 and the
-# portraits, whose ranks are three years wide, in age groups for Adience, in decades for HCI, in per cent of the leaf for
+# portraits, whose ranks are three years wide, in age groups for Adience, in decades for HCI, in percent of the leaf for
 # `bracol-area`, in fruits for `apples81`, `cherries81` and `pears`, in weeks for `hc18`, and in grades for the rest.
 #
 # ## Who is in training and in test?
@@ -198,7 +198,7 @@ pd.DataFrame.from_dict(table, orient="index").round(3)
 # A face that was in training is easier to date than a new one: hair, light and camera give it away. The lists of MORPH and of
 # the portraits name the person, those of Adience the user, those of apples and pears the tree, those of HC18 the examination,
 # and cherries come in blocks of neighbouring photographs, so leakage can be counted there. The table shows how much of the
-# test part is also in training, in per cent: first persons (users, trees, blocks, examinations), then the images that show
+# test part is also in training, in percent: first persons (users, trees, blocks, examinations), then the images that show
 # them, with the smallest and largest value over the folds.
 
 # %% tags=["hide-input"]
@@ -219,7 +219,9 @@ if len(shared):
 seen
 
 # %% [markdown]
-# Compare the random split of MORPH with the one by person: between them lies the step from "knows these people" to "knows age".
+# A zero holds for what was counted: one woman may have had two examinations, and one person may be in the albums of two users.
+# Compare the two splits of MORPH: in the random one nearly all people of the test part were in training, in the one by person
+# very few. What a model gains from the first may be that it knows these people.
 # Papers call the random split D or RS and the other C or SE, while the files of the method's authors have the two letters
 # swapped. So this package uses names alone. No fold of any benchmark has the same *file* in training and in test. But the five
 # test parts of `rs-partial` overlap: they are repeated draws, not a cross-validation.
@@ -307,7 +309,7 @@ Markdown("\n".join(card(name) for name in ("hci", "aesthetics")))
 # | leaves | everything; they are generated | |
 # | BRACOL | `l2rclip data bracol --download DIR` | |
 # | RetinaMNIST | `l2rclip data retinamnist --download DIR` | |
-# | lesion area, apples, cherries, pears, fetal heads | nothing: their files were not at hand, so there are no checksums | see each card |
+# | lesion area, apples, cherries, pears, fetal heads | nothing: the studies used copies, and the owners' own files, of which a checksum could be made, were not at hand | see each card |
 # | portraits | nothing: the table that numbers and dates them is not published | see its card |
 # | MORPH II, CLAP2015, Adience, HCI, aesthetics | the split lists | the images, from their owners |
 #

@@ -104,7 +104,7 @@ def count(call: Callable[[], object]) -> int:
 
 
 def operations(name: str) -> dict[str, float]:
-    """What one image, one sentence, and the losses of a batch of 16 cost."""
+    """Count the operations of an image, a sentence, and the losses of a batch."""
     towers = load_towers(name)
     for part, parameter in towers.named_parameters():
         parameter.requires_grad_(part.startswith("image."))
@@ -140,7 +140,7 @@ def operations(name: str) -> dict[str, float]:
 
 counted = {name: operations(name) for name in NAMES}
 
-# %% mystnb={"image": {"alt": "Horizontal bars for a step of stage 1, a step of stage 2 and a step of a one-stage scheme, in two panels for 5 and for 62 ranks, and in two colours for two pairs of towers. Stage 2 is 1 everywhere. With 5 ranks stage 1 hardly shows. With 62 ranks and small towers it is most of a step of the image tower, and the one-stage scheme nearly two."}, "figure": {"caption": "Operations per step with 16 images, divided by those of training the image tower alone (the line at 1). Stage 2 adds nothing that shows to the tower. Stage 1 costs its texts, a one-stage scheme costs both.", "name": "fig-18-steps"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Horizontal bars for a step of stage 1, a step of stage 2 and a step of a one-stage scheme, in two panels for 5 and for 62 ranks, and in two colours for two pairs of towers. Stage 2 is 1 everywhere. With 5 ranks stage 1 hardly shows. With 62 ranks and small towers it is most of a step of the image tower, and the one-stage scheme nearly two."}, "figure": {"caption": "Operations per step with 16 images, divided by those of training the image tower alone (the line at 1). A step of stage 2 costs no visibly more than the tower alone; a step of stage 1 costs its texts; a one-stage step costs both.", "name": "fig-18-steps"}} tags=["hide-input"]
 bars = []
 for name, f in counted.items():
     for ranks in (5, 62):
@@ -178,7 +178,7 @@ plt.show()
 #   + \underbrace{3 E_2 N f_I}_{\text{stage 2}}
 # $$ (eq-18-cost)
 #
-# operations. RankFormer, losses and optimiser cost little beside them. A one-stage scheme that encodes every prompt in every
+# operations. RankFormer and the optimiser are left out; the losses, counted below, are negligible. A one-stage scheme that encodes every prompt in every
 # step, as OrdinalCLIP {cite:p}`li2022ordinalclip` does, takes
 #
 # $$
@@ -243,7 +243,7 @@ pd.DataFrame(table)
 # Few ranks, a large image tower and large batches make stage 1 cheap: the features are cached, and texts are encoded once per
 # step, not once per image. Up to 62 ranks, any one of these keeps it below a fifth of stage 2, any two near one hundredth. With
 # many ranks and a small tower or small batches it is the more expensive of the two. The remedy is a larger batch, fewer epochs,
-# or both.
+# or both. So by default an epoch of stage 1 has 32 steps, however many images there are.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 sentences = []
@@ -263,17 +263,17 @@ Markdown(" ".join(sentences))
 # %% [markdown]
 # ## Measured against its targets
 #
-# Time is another matter. `make bench` measures a list of figures, `make bench ONLY=stage2-mini` one of them, and the table
+# Time is another matter. `make bench` measures a list of quantities, `make bench ONLY=stage2-mini` one of them, and the table
 # below shows what it left, if it was run. Nothing else should run meanwhile. Two things that are compared are timed in turns in
 # one process, and every other round begins with the second, so that a busy moment of the machine hits both. A ratio is the
-# ratio of two medians; the spread is that of the paired ratios. Memory is the peak of a fresh process above what its imports
-# take.
+# ratio of two medians; the spread is that of the paired ratios. Memory is the peak of a fresh process, less what its imports
+# take unless a row says *imports included*.
 #
 # What is a fair opponent? The bare image tower gets the same batch, already normalised. Its BatchNorm layers are frozen as in
 # `fit`; precision and threads are the same. It gets no loss, no optimiser and no augmentation. All of these count against the
 # package, whose step is the one of the real training loop, from the end of one step to the end of the next.
 
-# %% mystnb={"image": {"alt": "One row per measured target. A mark shows how far the figure is from its target on a logarithmic axis, where left of the line at 1 is good. Colour and marker say whether the target was met. A thin line shows the spread."}, "figure": {"caption": "Each figure as a share of its target: left of the line at 1 it is met. Where more is better, the share is turned over. Shares below 0.02 are drawn there. Lines are the quartiles of the repeats.", "name": "fig-18-targets"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "One row per measured target. A mark shows how far the value is from its target on a logarithmic axis, where left of the line at 1 is good. Colour and marker say whether the target was met. A thin line shows the spread."}, "figure": {"caption": "Each measured value divided by its target: left of the line at 1 the target is met. Where more is better, the ratio is inverted. Ratios below 0.02 are drawn at 0.02. Lines are the quartiles of the repeats.", "name": "fig-18-targets"}} tags=["hide-input"]
 WORDS = {True: "met", False: "missed", None: "no target"}
 
 
@@ -310,7 +310,7 @@ if aimed:
         ticks = [0.02, 0.1, 0.5, 1, 2, 10]
         axis.set_xticks(ticks, ["≤0.02", *map(str, ticks[1:])])
         axis.set_xticks([], minor=True)
-        axis.set(xlabel="figure ÷ target (left of the line is good)")
+        axis.set(xlabel="value ÷ target (left of the line is good)")
         axis.grid(axis="x", color=GRID)
     plt.show()
 else:
@@ -322,7 +322,7 @@ SIGN = {"at most": "≤", "at least": "≥"}
 
 def with_unit(value: float, unit: str) -> str:
     """A figure as a reader wants it."""
-    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.4g} {unit}"
 
 
 def cells_of(row: dict) -> tuple[str, ...]:
@@ -346,19 +346,19 @@ loads = [row["load_before"] for row in rows.values()]
 lines += ["", f"Targets that were missed: {listed(missed)}."]
 if loads:
     lines[-1] += (
-        " Processes that wanted a core before a row began, those of the row "
-        f"before included: {min(loads):.1f} to {max(loads):.1f}."
+        " Load average of the machine when a row began, which still counts "
+        f"the row before: {min(loads):.1f} to {max(loads):.1f}."
     )
 Markdown("\n".join(lines) if rows else "No row was measured.")
 
 # %% [markdown]
 # A stage-1 step grows a little faster than the ranks. Attention along the rank axis compares every rank with every other,
-# and with hundreds of ranks its largest tensors are fetched from the system anew in every step.
+# and with hundreds of ranks its largest tensors are so large that memory for them is requested from the system in every step.
 #
-# Two costs must not grow per image: reading the list of a data set, and encoding its images, whose features go to the disk in
-# pieces. The next figure shows both as they were measured, each number of images in a new process.
+# Two costs per image must not grow with the number of images: that of reading the list, and that of encoding an image (the
+# features go to disk in pieces). The next figure shows both as measured, with a new process for each number of images.
 
-# %% mystnb={"image": {"alt": "Two panels with logarithmic axes over the number of images. Left, seconds: a line for reading a list up to a million rows and a line for encoding up to two hundred thousand images, both nearly straight, drawn on as dotted lines. Right, peak memory of the process: that of encoding rises to a peak at a hundred thousand images and is low again at two hundred thousand; that of reading rises from half a gigabyte to less than one at a million rows."}, "figure": {"caption": "Processor seconds (left) and peak memory with imports (right) against the number of images. Marks were measured; dotted lines are drawn on with the cost per image of the last mark. Encoding is that of tiny towers on files of 64 pixels, so what shows is the package and not the tower. The peak on the right are resized images that are kept while all of them fit.", "name": "fig-18-growth"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Two panels with logarithmic axes over the number of images. Left, seconds: a line for reading a list up to a million rows and a line for encoding up to two hundred thousand images, both nearly straight, drawn on as dotted lines. Right, peak memory of the process: that of encoding rises to a peak at a hundred thousand images and is low again at two hundred thousand; that of reading rises from half a gigabyte to less than one at a million rows."}, "figure": {"caption": "Processor seconds (left) and peak memory with imports (right) against the number of images. Marks were measured; dotted lines are drawn on with the cost per image of the last mark. Encoding is that of tiny towers on files of 64 pixels, so what shows is the package and not the tower. The peak on the right comes from resized images, which are kept in memory as long as all of them fit.", "name": "fig-18-growth"}} tags=["hide-input", "nbval-ignore-output"]
 growth = []
 for row, part, work in (
     ("lists-million", "rows", "reading the list"),
@@ -564,7 +564,7 @@ plt.show()
 # | tar files, shards | no |
 #
 # Three limits of this page. A formula of operations knows nothing of the network between machines, so many GPUs will be slower
-# than it says. The package has never met a hundred million images. And nobody should train thirty epochs on so many: one or two
+# than it says. The package was never run on a hundred million images. And nobody should train thirty epochs on so many: one or two
 # passes are usual, so set `EPOCHS1` and `EPOCHS2` first.
 #
 # ## Exercises

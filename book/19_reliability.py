@@ -91,11 +91,11 @@ else:
 
 
 def bound(cases: int) -> float:
-    """Upper 95 % bound of the share that is lost, when none of so many was."""
+    """Return the upper 95 % bound of the share lost, if none of `cases` was."""
     return 1 - 0.05 ** (1 / cases)
 
 
-# %% mystnb={"image": {"alt": "A falling line on two logarithmic axes: the number of trials without a loss, from 1 to 10,000, and the largest share of losses that they leave possible, from nearly 1 down to 0.0003. A triangle at the two kills of this page is near the top; discs, if there are any, are the classes of the long trials."}, "figure": {"caption": "What it proves that none of n trials was lost: larger shares of losses than the line are ruled out. The triangle is what this page tries alone; discs are the classes of the long trials, if there are any. One kill proves next to nothing, a thousand prove a lot.", "name": "fig-19-bound"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "A falling line on two logarithmic axes: the number of trials without a loss, from 1 to 10,000, and the largest share of losses that they leave possible, from nearly 1 down to 0.0003. A triangle at the two kills of this page is near the top; discs, if there are any, are the classes of the long trials."}, "figure": {"caption": "What it proves that none of n trials was lost: larger shares of losses than the line are ruled out. The triangle is what this page tries alone; discs are the classes of the long trials, if there are any. Two trials still allow 78 % to be lost, a thousand at most 0.3 %.", "name": "fig-19-bound"}} tags=["hide-input"]
 n = np.logspace(0, 4, 60)
 with style():
     figure, axis = plt.subplots(figsize=(7.2, 2.9))
@@ -150,7 +150,8 @@ display(Markdown("\n".join(lines)))
 #
 # ## Runs that are killed
 #
-# SIGKILL gives a process no chance to say anything: it is gone between two instructions, as in a power cut. The long trials kill
+# SIGKILL gives a process no chance to clean up: it is gone between two instructions. (A power cut takes more: also what the
+# system had not yet put on the disk. Files are flushed for that case, but a kill cannot test it.) The long trials kill
 # `fit` at random moments and give the same command again, often to be killed again, until the run is complete. Then they compare
 # what it left, byte for byte, with what an undisturbed run leaves.
 
@@ -178,6 +179,8 @@ if tried["kills"]:
         )
         axis.set(xlabel="share of the run when it was killed", ylabel="")
     plt.show()
+else:
+    print("The long trials were not run: nothing to draw.")
 
 # %% [markdown]
 # Two small ideas make this possible.
@@ -186,8 +189,8 @@ if tried["kills"]:
 # disk, and renamed; renaming is one step on every file system that matters here. Kill the process anywhere, and the file under
 # the real name is whole. File systems differ in much else {cite:p}`pillai2014all`, so the package relies on nothing else.
 #
-# **An epoch owns its randomness.** The checkpoint after each epoch has parameters, Adam's moments, those of the epoch to keep and the
-# history. It needs no state of a random generator, because every draw of an epoch comes from a generator with a seed of its
+# **An epoch owns its randomness.** The checkpoint after each epoch holds the parameters, Adam's moments, the parameters of the
+# epoch to keep, and the history. It needs no state of a random generator, because every draw of an epoch comes from a generator with a seed of its
 # own:
 #
 # ```{math}
@@ -269,7 +272,7 @@ assert {x.name for x in killed.iterdir()} == {x.name for x in calm.iterdir()}
 # %% [markdown]
 # ## Images from anywhere
 #
-# An image is a program for a decoder, and decoders have had holes for thirty years. So the package accepts a short list of
+# An image file is input to a decoder, and decoders have had security holes for thirty years. So the package accepts a short list of
 # formats, checks the number of pixels before it decodes anything, and refuses what it cannot read with a sentence that names the
 # file. It never puts anything in the place of such an image: a grey square would be a label error that nobody sees.
 
@@ -339,7 +342,7 @@ assert answers["tall.jpg"].startswith("read, 32 by 48")  # it was turned
 
 # %% tags=["hide-input"]
 def answer(place: Path, name: str) -> tuple[str, str]:
-    """What the package says of a model in a folder, with its name."""
+    """Return the name, and the error of loading the model or "loaded"."""
     try:
         L2RCLIP.from_pretrained(place)
     except InputError as error:
@@ -368,7 +371,7 @@ class Bomb:
     """A pickle of this runs a command of its sender's choice."""
 
     def __reduce__(self) -> tuple:
-        """What opening it calls."""
+        """Return the call that unpickling makes."""
         return print, ("the stranger's code ran",)
 
 
@@ -453,7 +456,7 @@ def mutants(source: str) -> list[tuple[str, Callable]]:
 
 
 def passes(test: Callable, f: Callable) -> bool:
-    """Whether a test stays green; one that breaks off is red."""
+    """Return whether a test passes; one that raises fails."""
     try:
         return test(f)
     except (IndexError, TypeError):
@@ -480,7 +483,8 @@ print(
 #
 # ## What is not promised
 #
-# - **A GPU.** Results were equal bit for bit on a CPU. On a GPU, some sums are added in another order each time.
+# - **Another machine.** Results were equal bit for bit on one CPU. A CPU of another kind rounds sums in another way
+#   ({ref}`second-training`), and on a GPU some sums are added in another order each time.
 # - **A disk that lies.** If a disk says that data are safe and they are not, a file can be whole and wrong.
 # - **Other systems.** All trials ran on Linux. Renaming is atomic on macOS and Windows, too, but nobody killed anything there.
 # - **Malice in libraries.** Decoders, torch and the tokenizer are taken as they come. `make install` checks the SHA-256 of every
@@ -503,7 +507,7 @@ def check_kills(number: int) -> str:
 
 
 class CutError(Exception):
-    """What happens instead of the end of a write."""
+    """Raised in the middle of a write."""
 
 
 def check_write(mine: Callable[[Path, Callable], None]) -> str:
@@ -536,7 +540,7 @@ def mean(x: list[float]) -> float:
 
 
 def check_example(x: list[float]) -> str:
-    """Whether a test with this example turns red."""
+    """Check that a test with this example fails for the mean."""
     if mean(x) == float(np.median(x)):
         return f"not yet: mean and median of {x} are both {mean(x):g}"
     return "right: a test with this example notices"
@@ -624,8 +628,8 @@ playground.cleanup()
 # ## Summary
 #
 # - None lost in $n$ cases rules out, at $5\,\%$, that a share of more than about $3/n$ is lost.
-# - A file is the old or the new one, and an epoch owns its randomness: with these two, a run that was killed ends in the same
-#   bytes.
+# - A file is the old or the new one, and an epoch owns its randomness: with these two, the run that this page killed twice ended in
+#   the same bytes. For a bound that means something, run `make faults`.
 # - An image is judged before it is decoded, a model is data and never a program, and a refusal names the file and the fix.
 # - Coverage says what ran; mutants say what would be noticed.
 #

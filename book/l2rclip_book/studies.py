@@ -248,15 +248,22 @@ class Study:
         """Ask the relative about its own ranks, and carry its answers over to those of the data."""
         if config.start is None:
             raise InputError(f"{method}: there is no relative to ask; give the arm a start.")
-        own = ModelFile.read_header(find_start(config.start)).ranks
-        model = self._model(own, as_it_is(config))
+        relative = self._relative(config.start, config)
+        own = relative.ranks
         values = {}
         for split, features in inputs.features.items():
-            values[split] = model.probabilities(features) @ own.values_tensor()
+            values[split] = relative.probabilities(features) @ own.values_tensor()
 
         if method == CUT:
             return cut(values, inputs.targets, ranks)
         return stretched(values["test"], own, ranks)
+
+    def _relative(self, start: str, config: Config) -> L2RCLIP:
+        """Return the relative with its own ranks: their sentences, or its outputs if it has some."""
+        header = ModelFile.read_header(find_start(start))
+        if header.head() is None:
+            return self._model(header.ranks, as_it_is(config))
+        return L2RCLIP.from_pretrained(start).to(self.towers.logit_scale.device)
 
     def _answer_by_baseline(self, method: str, model: L2RCLIP, inputs: TrainingData) -> Answer:
         """Train a baseline; where it tunes the tower, the validation RPS is that of its kept epoch."""

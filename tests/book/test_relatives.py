@@ -31,11 +31,14 @@ def test_an_arm_without_training_answers_as_its_relative_in_other_words(tmp_path
     assert row["rps"] != pytest.approx(plain["rps"], abs=1e-4)
     assert row["chance_low"] < row["chance_high"]
 
-    (numbers,) = Work(OWN, "pears", tmp_path).rows("own numbers", "")
-    p = relative.probabilities(relative.encode(work.data.test))
-    counted = p @ relative.ranks.values_tensor()
-    order = numbers["images"]["expected"].argsort().tolist()
-    assert order == counted.argsort().tolist()
+    own = Work(OWN, "pears", tmp_path)
+    for arm, kind in {"own numbers": "words", "own outputs": "labels"}.items():
+        (numbers,) = own.rows(arm, "")
+        asked = L2RCLIP.from_pretrained(folder_of(OWN["relatives"][kind], tmp_path))
+        p = asked.probabilities(asked.encode(work.data.test))
+        counted = p @ asked.ranks.values_tensor()
+        order = numbers["images"]["expected"].argsort().tolist()
+        assert order == counted.argsort().tolist()
 
     trained = folder_of(APPLES, tmp_path).stat().st_mtime_ns
     list(work.rows("after a relative"))
