@@ -343,8 +343,9 @@ figure
 # $$ (eq-01-contrastive)
 #
 # A loss of this kind is called contrastive: it pulls partners together and pushes all other pairs apart, all of them
-# alike. The towers of `mini` were joined in a cheaper way ({doc}`15_wordings_and_mini`), and are weaker. Everything
-# that this book does with `mini` works with any CLIP.
+# alike. The towers of `mini` were joined in a cheaper way ({doc}`15_wordings_and_mini`), and are weaker. The same
+# code runs with any CLIP that the package can load; whether the findings of this book hold there is open
+# ({ref}`published-clip`).
 #
 # ### What it can do, and what it cannot
 #
@@ -401,10 +402,10 @@ if PROFILE == "page" and SEED == 0:
     assert zero["rps"] < constant["rps"]
 
 # %% [markdown]
-# On these test leaves, in one run, CLIP calls most leaves of every rank undamaged. Its MAE is larger than that of a
+# On these test leaves, in one run, `mini` calls most leaves of every rank undamaged. Its MAE is larger than that of a
 # constant answer, the median rank, which ignores the image.
 #
-# CLIP's RPS is lower, but only because the constant answer is given with certainty. From {doc}`02_two_stages` on, the
+# Its RPS is lower, but only because the constant answer is given with certainty. From {doc}`02_two_stages` on, the
 # *median rank* has the frequencies of the training ranks as its probabilities, and a lower RPS.
 #
 # Why `mini` fails is visible in {numref}`fig-01-clip`: the five cosines hardly differ. The sentences share all words but

@@ -318,8 +318,8 @@ if len(saved):
 # %% [markdown]
 # The default is ahead of cross-entropy and of *paper*; whether *paper* is ahead of cross-entropy, these images cannot
 # tell. Is the gain due to language? Hardly: with random vectors in place of the sentences the tower does nearly as well
-# on these leaves ({doc}`20_controls`). {doc}`09_does_it_help` gives each rival a learning rate of its own, so its numbers
-# differ, and finds where sentences do help. For a data set of your own, compare in this order: first the median rank, then the probe, then the tuned tower.
+# on these leaves ({doc}`20_controls`). {doc}`09_does_it_help` trains on the same leaves with other folds and epochs and with
+# a rate for each rival, so its numbers differ; it also finds where sentences do help. For a data set of your own, compare in this order: first the median rank, then the probe, then the tuned tower.
 #
 # ## What stage 1 did to the sentences
 #
@@ -365,8 +365,8 @@ plots.gallery(data.test, probabilities, ranks, worst)
 # %% [markdown]
 # ## Use the model
 #
-# The run directory is all you need. It holds the image tower, the five text features, and the temperature, which makes
-# the model about as sure as it is right.
+# The run directory is all you need. It holds the image tower, the five text features, and the temperature, which gave
+# the lowest RPS on validation images. How sure the model then is, {doc}`10_your_own_images` checks.
 
 # %% tags=["nbval-ignore-output"]
 model = L2RCLIP.from_pretrained(run.out)

@@ -28,6 +28,9 @@ LEFT_OUT = {  # sets, to see what the claims rest on
     "coffee leaves counted once": ("bracol",),
     "without faces and pears": ("portraits", "pears"),
 }
+BY_ERROR = "judged by the error of the median"
+OVER_SETS = "for sets like these eight"
+CHANGES = (*LEFT_OUT, BY_ERROR, OVER_SETS)
 
 RECIPES = {  # arms of the search, as a page names them
     "lr2 0.0001": "rate 1e-4",
@@ -172,7 +175,7 @@ def variations(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         parts.append(compare_pairs(kept, CLAIMS).assign(change=change))
 
     by_error = compare_pairs(arms.assign(rps=arms["error"]), CLAIMS)
-    parts.append(by_error.assign(change="judged by the error of the median"))
+    parts.append(by_error.assign(change=BY_ERROR))
 
     gains = pd.concat(parts, ignore_index=True)
     means = gains[gains["data"] == MEAN]
@@ -190,7 +193,7 @@ def _over_sets(gains: pd.DataFrame) -> pd.DataFrame:
         mean = of_set.mean()
         rows.append((claim, mean, mean - reach, mean + reach))
     table = pd.DataFrame(rows, columns=["row", "gain", "low", "high"])
-    return table.assign(change="for sets like these eight")
+    return table.assign(change=OVER_SETS)
 
 
 def mean_ranks(table: pd.DataFrame) -> pd.Series[float]:

@@ -29,7 +29,7 @@ from l2rclip_book.statistics import spearman_rho
 SETS = ("bracol-area", "bracol", "pears", "cherries81")
 FEW = ("few_shot=2", "few_shot=4")  # the conditions of the two claims about few images
 SHOTS = ("1", "2", "4", "8", "16")  # labelled images a rank
-OTHER_RANKS = ("bracol-area", "bracol")  # no output of the relative stands for their ranks
+DAMAGE = ("bracol-area", "bracol")  # whose lowest rank means that nothing is there
 DRAWS = 2_000  # of the bootstrap of a rank correlation
 
 WORDS = "words, relative"
@@ -47,10 +47,11 @@ ONE_TO_ONE = {  # exploratory: words after a relative against each way without t
     "numbers": (WORDS, "numbers, relative"),
     "random vectors": (WORDS, "random prototypes, relative"),
     "a new head": (WORDS, "new head, relative"),
-    "labels, head carried over": (WORDS, "labels, relative by labels"),
+    "labels, relative by labels": (WORDS, "labels, relative by labels"),
     "frozen head": (WORDS, "frozen head, relative"),
     "one direction": (WORDS, "rank-axis, relative"),
     "own sentences, cut": (WORDS, "own numbers, cut"),
+    "own outputs, cut": (WORDS, "own outputs, cut"),
     "a sixth way to choose from": (BEST_OF_ALL, BEST_WORDLESS),
 }
 ALL_IMAGES = {  # exploratory, the second arms are of `at-best`
@@ -69,9 +70,9 @@ FEW_IMAGES = {
 
 
 def of_new(images: pd.DataFrame) -> pd.DataFrame:
-    """Return the answers without a label: those of `words-new`, and the relative in its own words.
+    """Return the answers without a label: those of `words-new`, and relatives in their own ranks.
 
-    A head that has no output for the ranks gives no answer, and is left out.
+    A relative by labels is there once, with its own outputs, which every set can ask for.
 
     Args:
         images: Scores of test images, of all studies.
@@ -79,11 +80,11 @@ def of_new(images: pd.DataFrame) -> pd.DataFrame:
     columns = images.columns.union(["true", "expected"])  # absent where no study was run
     images = images.reindex(columns=columns)
     new = images[images["study"] == "words-new"]
-    is_label = new["arm"] == "labels of the relative"
-    new = new[~(is_label & new["data"].isin(OTHER_RANKS))]
+    new = new[new["arm"] != "labels of the relative"]
 
     own = images[(images["study"] == "words-own") & (images["condition"] == "")]
-    return pd.concat([new, own[own["arm"] == "own numbers"]], ignore_index=True)
+    own = own[own["arm"].isin(["own numbers", "own outputs"])]
+    return pd.concat([new, own], ignore_index=True)
 
 
 def orders(images: pd.DataFrame) -> pd.DataFrame:

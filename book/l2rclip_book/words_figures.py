@@ -26,7 +26,7 @@ LINES: dict[str, tuple[str, str, str, str]] = {  # name, colour, line, marker
 }
 ORDERS: dict[str, tuple[str, str, str]] = {  # name, colour, marker
     "plain tower": ("sentences, plain tower", COLOURS["ink"], "s"),
-    "labels of the relative": ("labels of the relative", COLD, "^"),
+    "own outputs": ("a relative by labels, its own outputs", COLD, "^"),
     "own numbers": ("the relative in its own sentences", OWN, "D"),
     "after a relative": ("sentences, after a relative", WARM, "o"),
 }

@@ -120,21 +120,18 @@ def test_three_claims_share_one_holm() -> None:
     assert waiting["verdict"].unique().tolist() == ["", "incomplete"]
 
 
-def test_a_head_without_outputs_for_the_ranks_gives_no_answer() -> None:
-    """Labels of drawn leaves say nothing of five grades; those of apples count pears."""
-    arms = {"after a relative": 1.0, "labels of the relative": 1.0}
-    leaves = answers("bracol", 0, **arms)
-    pears = answers("pears", 0, **arms)
-    own = answers("pears", 0, **{"own numbers": 1.0, "own numbers, cut": 1.0})
+def test_a_relative_by_labels_answers_once() -> None:
+    """By its own outputs, which fit every set; nothing that had labels of the set is among them."""
+    pears = answers("pears", 0, **{"after a relative": 1.0, "labels of the relative": 1.0})
+    own = answers("pears", 0, **{"own numbers": 1.0, "own outputs": 1.0, "own outputs, cut": 1.0})
     few_labels = own.assign(condition="few_shot=2")
 
     studied = [part.assign(study="words-own") for part in (own, few_labels)]
-    new = of_new(pd.concat([leaves, pears, *studied]))
-    assert new.groupby(["data", "arm"]).size().to_dict() == {
-        ("bracol", "after a relative"): 40,
-        ("pears", "after a relative"): 40,
-        ("pears", "labels of the relative"): 40,
-        ("pears", "own numbers"): 40,
+    new = of_new(pd.concat([pears, *studied]))
+    assert new.groupby("arm").size().to_dict() == {
+        "after a relative": 40,
+        "own numbers": 40,
+        "own outputs": 40,
     }
 
 
