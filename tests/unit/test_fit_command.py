@@ -58,7 +58,7 @@ def test_a_finished_run_with_another_setting_is_refused(drawn_run: DrawnRun) -> 
 
 
 def test_ranks_in_weeks_are_answered_in_weeks(drawn_run: DrawnRun, tmp_path: Path) -> None:
-    """Weeks 12, 20 and 40; a kernel head also prints how much it trusts sentences and numbers."""
+    """Weeks 12, 20 and 40; a kernel head also prints the weights of sentences and numbers."""
     table = (drawn_run.root / "labels.csv").read_text()
     for name, week in zip(CSV_RANKS, ("12", "20", "40"), strict=True):
         table = re.sub(rf"\b{name}\b", week, table)
@@ -71,7 +71,7 @@ def test_ranks_in_weeks_are_answered_in_weeks(drawn_run: DrawnRun, tmp_path: Pat
 
     assert fitted.code == 0, fitted.err
     lines = fitted.out.splitlines()
-    choice = r"validation chose: the head trusts sentences [\d.]+, numbers [\d.]+"
+    choice = r"kernel chosen by validation: weight of sentences [\d.]+, of numbers [\d.]+"
     assert "test; unit of MAE: weeks" in lines
     assert any(re.fullmatch(choice, line) for line in lines)
 

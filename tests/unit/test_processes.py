@@ -233,7 +233,8 @@ def test_a_run_is_resumed_by_as_many_processes_as_began_it(
         patch.setattr(stage_module, "global_batch_size", lambda batch_size: 2 * batch_size)
         with pytest.raises(InputError) as error:
             fit(leaves, config, tmp_path / "run", quiet=True)
-    assert f"begun with {batch_size} images a step, by 1 process(es)" in str(error.value)
+    sizes = f"begun with {batch_size} images a step, and now it would be {2 * batch_size}, in 1"
+    assert sizes in str(error.value)
 
     assert fit(leaves, config, tmp_path / "run", quiet=True).history[-1]["epoch"] == 2
 
