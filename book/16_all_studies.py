@@ -142,7 +142,7 @@ unseen.groupby(["data", "arm"], sort=False).mean().round(2).rename(NAMES)
 # Stage 1 trains two things: RankFormer, through which the words of one rank look at those of others, and context
 # vectors, which all ranks share. {numref}`fig-16-parts` takes one away, changes the length of the context, keeps
 # attention within a sentence, or puts CLIP's plain contrastive loss in place of the asymmetrical one. All else stays,
-# and the head trusts the words alone.
+# and the kernel of the head knows the words alone.
 
 # %% mystnb={"image": {"alt": "A line per changed part of stage 1, with the percentage of RPS that it saves against stage 1 with RankFormer and four context vectors, an interval per data set and the mean."}, "figure": {"caption": "Stage 1 with one part changed, against RankFormer with the default context. Left of zero the change does harm, so the part helps. Intervals of 95 % over test images. Exploratory.", "name": "fig-16-parts"}}
 whole = "RankFormer and context"

@@ -305,6 +305,16 @@ def with_verdicts(
     return claims.assign(verdict=pd.Series(verdicts, dtype=object).where(means, ""))
 
 
+def gain_text(gain: float, low: float, high: float, digits: int = 1) -> str:
+    """Return a gain with its interval, as tables show it.
+
+    Example:
+        >>> gain_text(5.0, -1.0, 9.5)
+        '+5.0 [−1.0, 9.5]'
+    """
+    return f"{gain:+.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]".replace("-", "−")
+
+
 def gain_table(gains: pd.DataFrame, title: str, *, digits: int = 1) -> str:
     """Return gains as a Markdown table: a line per comparison, a column per data set.
 
@@ -321,10 +331,7 @@ def gain_table(gains: pd.DataFrame, title: str, *, digits: int = 1) -> str:
     if gains.empty:
         return "*No rows of these runs here.*"
 
-    texts = []
-    for gain, low, high in gains[["gain", "low", "high"]].values:
-        text = f"{gain:+.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-        texts.append(text.replace("-", "−"))
+    texts = [gain_text(*row, digits=digits) for row in gains[["gain", "low", "high"]].values]
     cells = gains.assign(text=texts).pivot(index="row", columns="data", values="text")
 
     titles = {data: name for data, (name, *_) in DATA.items()} | {MEAN: MEAN}

@@ -174,7 +174,7 @@ def variations(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         kept = arms[~arms["data"].isin(sets)]
         parts.append(compare_pairs(kept, CLAIMS).assign(change=change))
 
-    by_error = compare_pairs(arms.assign(rps=arms["error"]), CLAIMS)
+    by_error = compare_pairs(arms.assign(rps=arms.get("error")), CLAIMS)
     parts.append(by_error.assign(change=BY_ERROR))
 
     gains = pd.concat(parts, ignore_index=True)

@@ -1,9 +1,17 @@
 """The two claims about tuned towers, on tables small enough to judge by eye."""
 
 import pandas as pd
+import pytest
 
 from l2rclip_book.gains import MEAN
-from l2rclip_book.tuned import SETS, critical_difference, judge_tuned
+from l2rclip_book.tuned import (
+    BY_ERROR,
+    OVER_SETS,
+    SETS,
+    critical_difference,
+    judge_tuned,
+    variations,
+)
 
 RPS = {"L2RCLIP": 1.0, "cross-entropy": 2.0, "rps": 0.5}
 
@@ -46,6 +54,29 @@ def test_without_one_of_the_sets_there_is_no_verdict() -> None:
 
     claims = means(judge_tuned(table, images_of(table), ["at-best/pears-1"]))
     assert set(claims["verdict"]) == {"incomplete"}
+
+
+def test_the_claims_without_some_sets_and_over_sets() -> None:
+    """Gains of 50 % on seven sets and of 90 % on faces, whose error is the other way round."""
+    table = runs({"L2RCLIP": 3.0, "cross-entropy": 1.0, "rps": 2.0})
+    faces = (table["data"] == "portraits") & (table["arm"] == "L2RCLIP")
+    table.loc[faces, "rps"] = 0.2
+    images = images_of(table).assign(error=1.0)
+
+    claims = variations(table, images)
+    gains = claims[claims["row"] == "against cross-entropy"].set_index("change")["gain"]
+    assert gains.round(6).to_dict() == {
+        "as registered": 55.0,
+        "coffee leaves counted once": round(390 / 7, 6),
+        "without faces and pears": 50.0,
+        BY_ERROR: 0.0,
+        OVER_SETS: 55.0,
+    }
+
+    over_sets = claims.set_index("change").loc[OVER_SETS].iloc[0]
+    reach = 2.364624 * 40 / 8  # t of 7 degrees; the one other value lies 40 off, so the error is 5
+    assert over_sets["high"] - over_sets["gain"] == pytest.approx(reach)
+    assert variations(table[:0], images[:0]).empty
 
 
 def test_nemenyis_critical_difference_is_that_of_the_published_table() -> None:
