@@ -331,7 +331,9 @@ def gain_table(gains: pd.DataFrame, title: str, *, digits: int = 1) -> str:
     if gains.empty:
         return "*No rows of these runs here.*"
 
-    texts = [gain_text(*row, digits=digits) for row in gains[["gain", "low", "high"]].values]
+    texts = []
+    for gain, low, high in gains[["gain", "low", "high"]].values:
+        texts.append(gain_text(gain, low, high, digits))
     cells = gains.assign(text=texts).pivot(index="row", columns="data", values="text")
 
     titles = {data: name for data, (name, *_) in DATA.items()} | {MEAN: MEAN}

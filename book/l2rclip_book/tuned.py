@@ -188,9 +188,9 @@ def _over_sets(gains: pd.DataFrame) -> pd.DataFrame:
     """Return the mean gain of each claim with the t interval in which the unit is a data set."""
     rows = []
     for claim, part in gains[gains["data"] != MEAN].groupby("row", sort=False):
-        of_set = part["gain"]
-        reach = stats.t.ppf(0.975, len(of_set) - 1) * of_set.sem()
-        mean = of_set.mean()
+        of_set = part["gain"].to_numpy(float)
+        mean = float(of_set.mean())
+        reach = float(stats.t.ppf(0.975, len(of_set) - 1) * stats.sem(of_set))
         rows.append((claim, mean, mean - reach, mean + reach))
     table = pd.DataFrame(rows, columns=["row", "gain", "low", "high"])
     return table.assign(change=OVER_SETS)
