@@ -248,7 +248,8 @@ def test_a_new_chapter_runs_and_breaks_no_rule(tmp_path: Path) -> None:
     root = copy_of_the_tree(tmp_path / "tree")
     (_, begin), (_, prove) = blocks("A chapter")
     number = f"{len(chapters.sources()) + 1:02}"
-    assert prove == f"make execute CHAPTER={number} && make verify CHAPTER={number}\n"
+    chapter = f"CHAPTER={number}"
+    assert prove == f"make execute {chapter} && make verify {chapter} FLAGS=--record\n"
 
     done = shell(f"{begin.strip()} && .venv/bin/python tools/execute.py {number}", root)
     assert done.code == 0, done.output
