@@ -273,8 +273,9 @@ def unit(
         settings = merged(settings, SMOKE_SETTINGS)
         _shrink(arms, conditions)
 
+    kinds = [arm["start"] for arm in arms.values() if "start" in arm]
     relatives = {}
-    for kind in {arm["start"] for arm in arms.values() if "start" in arm}:
+    for kind in dict.fromkeys(kinds):  # in order: Snakemake compares a unit as text
         name = data_facts["relatives"][kind]
         relatives[kind] = _relative(plan, name, run, preset, data_folder)
     return {

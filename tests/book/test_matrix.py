@@ -161,6 +161,24 @@ def test_a_run_of_leaves_is_a_seed_of_other_leaves() -> None:
     assert unit["load"]["seed"] == 1
 
 
+@pytest.mark.slow
+def test_a_unit_is_the_same_text_in_every_process() -> None:
+    """Or Snakemake would take it for another one, and run it again; sets have no order."""
+    script = "import json, plan; p = plan.read('page'); "
+    script += "print(json.dumps(plan.unit(p, 'words-few', 'pears', 0, 'page', None)))"
+    texts = set()
+    for seed in range(6):
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            env={"PYTHONHASHSEED": str(seed), "PYTHONPATH": str(EXPERIMENTS / "matrix")},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        texts.add(done.stdout)
+    assert len(texts) == 1
+
+
 def test_units_without_their_folder_are_left_out(folders: Path) -> None:
     """Only the generated leaves are always there."""
     leaves = {name for name in every_unit("page", folders) if "leaves" in name}
