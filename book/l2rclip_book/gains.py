@@ -306,12 +306,7 @@ def with_verdicts(
 
 
 def gain_text(gain: float, low: float, high: float, digits: int = 1) -> str:
-    """Return a gain with its interval, as tables show it.
-
-    Example:
-        >>> gain_text(5.0, -1.0, 9.5)
-        '+5.0 [−1.0, 9.5]'
-    """
+    """Return a gain with its interval, as `gain_table` shows it."""
     return f"{gain:+.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]".replace("-", "−")
 
 
@@ -331,9 +326,8 @@ def gain_table(gains: pd.DataFrame, title: str, *, digits: int = 1) -> str:
     if gains.empty:
         return "*No rows of these runs here.*"
 
-    texts = []
-    for gain, low, high in gains[["gain", "low", "high"]].values:
-        texts.append(gain_text(gain, low, high, digits))
+    intervals = gains[["gain", "low", "high"]].values
+    texts = [gain_text(gain, low, high, digits) for gain, low, high in intervals]
     cells = gains.assign(text=texts).pivot(index="row", columns="data", values="text")
 
     titles = {data: name for data, (name, *_) in DATA.items()} | {MEAN: MEAN}

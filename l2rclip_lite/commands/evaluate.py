@@ -84,11 +84,11 @@ def evaluate(  # noqa: PLR0913  (an entry point)
         print(json_line(answer))
         return
 
-    heading = f"{run}, {title}: {plural(len(part), 'image')}"
-    heading += f", temperature {model.temperature:.2f}, 95 % intervals"
-    if caveat:
-        heading += f" ({caveat})"
-    print(heading)
+    note = f" ({caveat})" if caveat else ""
+    print(
+        f"{run}, {title}: {plural(len(part), 'image')}, temperature {model.temperature:.2f}, "
+        f"95 % intervals{note}"
+    )
     print(
         f"mae and rmse in {model.ranks.unit}; "
         "mae_rank, amae, mmae and rps in steps from rank to rank\n"

@@ -73,7 +73,7 @@ def test_a_tower_that_lost_is_not_kept(
 
 def test_the_untrained_tower_is_put_back(squares: OrdinalDataset, careful: Config) -> None:
     """Under the head stands the tower whose features it was fitted on."""
-    model = L2RCLIP.build(squares.ranks, replace(careful, lr2=1e-6))
+    model = L2RCLIP.build(squares.ranks, replace(careful, lr2=1e-6, epochs1=None))
     untrained = {name: value.clone() for name, value in model.towers.image.state_dict().items()}
 
     epochs1 = model.config.stage1_epochs()
