@@ -122,7 +122,7 @@ assert len(set(np.diff(cuts).round(6))) > 1, "the ranks are not equally wide"
 #
 # Ranks are in the middle. A classifier that treats them as names throws the order away. A regressor that treats them as
 # 0, 1, 2, 3, 4 assumes that all steps are equal. Statistics has long had models in between, built on {eq}`eq-01-rank`
-# {cite:p}`mccullagh1980regression`. L2RCLIP is another one: it describes each rank by a sentence.
+# {cite:p}`mccullagh1980regression`. L2RCLIP has another idea: it describes each rank by a sentence.
 #
 # ## Eight leaves by hand
 #

@@ -91,18 +91,18 @@ labels = np.array(unseen.targets)
 
 
 def umap(points: np.ndarray, **options: float) -> np.ndarray:
-    """A UMAP layout at the length of the profile."""
+    """Return a UMAP layout, of the length that the profile says."""
     return umap_layout(points, epochs=UMAP_EPOCHS, **options)
 
 
 def axis_of(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The unit direction in which labels rise."""
+    """Return the unit direction in which labels rise."""
     axis = (y - y.mean()) @ (x - x.mean(0))
     return axis / np.linalg.norm(axis)
 
 
 def rho(left: np.ndarray, right: np.ndarray) -> float:
-    """Spearman's rank correlation."""
+    """Return Spearman's rank correlation."""
     return float(spearman_rho(left[None], right[None])[0])
 
 
@@ -185,7 +185,7 @@ images, per_rank = {}, {}
 
 
 def keep(moment: str, who: L2RCLIP, rank_vectors: torch.Tensor) -> None:
-    """Return image features as they are now, and a vector per rank."""
+    """Keep the image features as they are now, and a vector per rank."""
     images[moment] = who.encode(fresh).double().numpy()
     per_rank[moment] = rank_vectors.double().numpy()
 
@@ -213,7 +213,7 @@ bias = {CE: BIAS * weight[-1].numpy()}
 
 
 def error(moment: str) -> float:
-    """Mean error of the most similar sentence or weight vector."""
+    """Return the mean error of the most similar sentence or weight vector."""
     score = images[moment] @ per_rank[moment].T + bias.get(moment, 0)
     return mae(torch.tensor(labels), torch.tensor(score.argmax(1)), ranks)
 
@@ -303,15 +303,15 @@ assert np.allclose(np.abs(ours), np.abs(theirs), atol=1e-8)
 # UMAP is the second look. It lists the nearest neighbours of each point, and seeks a layout in which the same points
 # are neighbours. We rotate or mirror each layout to fit the PCA above it best (Procrustes); nothing is stretched.
 #
-# Image features and sentence features lie in two separate cones, and the distance between their means is the
-# {term}`modality gap` {cite:p}`liang2022mind`. The order of the ranks does not depend on it, so we remove it from the
+# In CLIP image features and sentence features lie in two separate cones. Here the sentences are centred and the images are not, so
+# their means differ, too: the distance is the {term}`modality gap` {cite:p}`liang2022mind`. The order of the ranks does not depend on it, so we remove it from the
 # figure: the ten vectors of each panel are moved to the middle of the images and scaled to their spread. They are not
 # turned. So where a diamond lies far from its images, their directions differ.
 
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Eight panels. Columns: start, after stage 1, after stage 2, cross-entropy. Upper row PCA, lower row UMAP. Image discs are mixed in the first two columns and follow the colours of the ranks along a curve in the last two."}, "figure": {"caption": "Fresh images (discs) and what stands for each rank (diamonds: sentences in the first three columns, weight vectors of the linear layer in the last). Above PCA, below UMAP with fifteen neighbours. The scores in the titles are those of the full features, not of the plane.", "name": "fig-07-moments"}}
 def beside(x: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Rank vectors at the middle of the images and with their spread."""
+    """Move rank vectors to the middle of the images and give them their spread."""
     own = vectors - vectors.mean(0)
     spread = [np.square(z - z.mean(0)).sum(1).mean() for z in (x, own)]
     return x.mean(0) + own * (spread[0] / spread[1]) ** 0.5
@@ -382,17 +382,17 @@ for moment in (START, L2R, CE):
 # The table has the two scores above and five more columns. *Silhouette* asks whether each rank forms a cluster of its
 # own. *ρ, means* is the first score, taken over the ten mean features in place of single images. *First axis* is the
 # correlation of the rank with the first axis of PCA, and *plane shows* is the share of the variance that its two axes
-# hold. The last two rows are controls, with the scores of chance.
+# hold. The last two rows are controls: what the scores of order reach by chance.
 
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 def means(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Mean feature of the images of each rank."""
+    """Return the mean feature of the images of each rank."""
     return np.stack([x[y == k].mean(0) for k in range(len(ranks))])
 
 
 def scores(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """Opinions on the order of image features, and what PCA shows."""
+    """Score the order of image features, and what PCA shows of them."""
     centred = x - x.mean(0)
     places = centred @ pca_axes(x, y).T
     return {
@@ -438,10 +438,10 @@ if (PROFILE, SEED, PRESET) == ("page", 0, "paper"):  # what the text says
 # shape, light and ground, and damage remains. But a model is given one image, never the mean of a rank.
 #
 # **The plane hides most of the untrained cloud.** A linear projection can only bring points closer together: what lies
-# close in the first column of {numref}`fig-07-moments` may be far apart in the features.
+# close in the upper left panel of {numref}`fig-07-moments` may be far apart in the features.
 #
-# **The silhouette falls while the order grows.** It rewards ten islands, and ordered features are one curve without
-# gaps. Choose the score by the claim: for order, the first two.
+# **The silhouette falls while the order grows**, even below that of the same features with shuffled ranks. It rewards ten islands,
+# and ordered features are one curve without gaps. Choose the score by the claim: for order, the first two.
 #
 # The table lacks a second run. Change `SEED`, or take `PRESET = "recommended"`, whose stage 2 has the ranked
 # probability score ({doc}`05_losses`) in place of the pairwise loss. {doc}`09_does_it_help` asks whether the *words* of
@@ -511,7 +511,7 @@ embedding_figures.thumbnails(
 # neighbours (rows) and two seeds, then those of cross-entropy, then the random points of {numref}`fig-07-looks`.
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Twelve UMAP layouts in three rows for 3, 15 and 50 neighbours; two columns of images after stage 2 with two seeds, one of cross-entropy, one of random points."}, "figure": {"caption": "UMAP with k neighbours. The number in each title is the rank correlation of distances on the page and distances between features: 1 would mean that the layout may be read with a ruler.", "name": "fig-07-grid"}}
-panels, kept_share = {}, {}
+panels, agreement = {}, {}
 for k in (3, 15, 50):
     for name, x, y, seed in (
         ("stage 2", trained, labels, 0),
@@ -521,8 +521,8 @@ for k in (3, 15, 50):
     ):
         reference = (x - x.mean(0)) @ pca_axes(x, y).T
         flat = turned_like(umap(x, neighbours=k, seed=seed), reference)
-        kept_share[k, name] = distance_agreement(x, flat)
-        title = f"k = {k}, {name}\n{kept_share[k, name]:.2f}"
+        agreement[k, name] = distance_agreement(x, flat)
+        title = f"k = {k}, {name}\n{agreement[k, name]:.2f}"
         panels[title] = Cloud(flat, y)
 clouds(panels, ranks, columns=4)
 
@@ -555,7 +555,7 @@ clouds(
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 def ratios(points: np.ndarray) -> tuple[float, float]:
-    """Width of B over that of A, and the way B to C over A to B."""
+    """Return the width of B over that of A, and the way B to C over A to B."""
     a, b, c = (points[group == k] for k in range(3))
     wide = [np.linalg.norm(x - x.mean(0), axis=1).mean() for x in (a, b)]
     ab, bc = (
@@ -574,7 +574,7 @@ if PROFILE != "smoke":
     assert group_ratios["UMAP"][0] < 3
     assert group_ratios["UMAP"][1] < 5
     assert min(group_ratios["PCA"]) > 6
-    assert kept_share[15, "random points"] < 0.3 < kept_share[15, "stage 2"]
+    assert agreement[15, "random points"] < 0.3 < agreement[15, "stage 2"]
 
 # %% [markdown]
 # UMAP scales each neighbourhood by its own distances, so a wide group and a narrow one come out alike. A rank that
@@ -630,7 +630,7 @@ if PROFILE != "smoke":
 # | near ranks lie near | distance against rank gap of single images | shuffled ranks, **and cross-entropy** |
 # | damage became the largest direction | PCA | the untrained tower, cross-entropy |
 # | the features hold an order somewhere | the label axis on held-out images | random points |
-# | neighbours have similar ranks | UMAP, several seeds and several $k$ | the share of distances it keeps |
+# | neighbours have similar ranks | UMAP, several seeds and several $k$ | the rank correlation of its distances with those of the features |
 # | this rank forms a tight group far from the others | no projection | distances between the full features |
 # | the model is good | no figure of features | its error on fresh images: {doc}`02_two_stages`, {doc}`09_does_it_help` |
 #

@@ -79,7 +79,7 @@ from l2rclip_lite.data.describe import leakage
 from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.files import read_json, write_json
 from l2rclip_lite.freezing import freezing_table
-from l2rclip_lite.results import judge, median_rank
+from l2rclip_lite.results import Run, judge, median_rank
 from l2rclip_lite.training.features import TrainingData
 
 # %matplotlib inline
@@ -200,7 +200,7 @@ def baseline_scores(out: Path, config: Config) -> dict[str, dict]:
 
 
 # %%
-def train(number: int) -> tuple[dict, dict]:
+def train(number: int) -> tuple[Run, dict]:
     """Train with a seed, or resume or load the run in its place."""
     config = Config(seed=number, **training_runs.run_settings(parameters))
     out = folder / f"{name}_seed{number}"
@@ -230,7 +230,7 @@ plots.training_curves(
 # %% [markdown]
 # MAE has the unit of the ranks: years, groups, decades or, here, grades. The interval is a bootstrap over the test
 # images. It says what another test set of that size might have shown, and nothing about another seed. With twenty test
-# images, as here, the intervals overlap, and the table ranks no method, whoever is ahead. Results in `PUBLISHED` appear below the run's
+# images, as here, the intervals overlap, and the table ranks no method, whoever is ahead (two rows have no interval). Results in `PUBLISHED` appear below the run's
 # own; [their sources](published-numbers) are listed further down.
 
 # %% tags=["nbval-ignore-output", "hide-input"]
@@ -245,7 +245,7 @@ if data.test.deviations:
 
 
 def with_doubt(row: dict[str, float], key: str) -> str:
-    """A score with its 95 % interval, or with its published deviation."""
+    """Write a score with its 95 % interval, or with its published deviation."""
     if key not in row:
         return "–"
     if f"{key}_low" in row:
@@ -298,7 +298,8 @@ print("the same numbers:", again.metrics == run.metrics)
 #
 # Each run of the batch reads the finished ones beside it, so the last log holds the summary. Over *seeds* the standard
 # deviation says how much the start matters; over *folds* it also includes the luck of the split. Say which, and how
-# many.
+# many. (Two seeds are hardly enough. A linear probe has no random start: its deviation over seeds is 0, and it is no more certain
+# for that.)
 
 
 # %%
@@ -337,10 +338,14 @@ print(f"{runs['run'].nunique()} runs; folds still missing: {missing}")
 # (signs-of-failure)=
 # ## Does every part work?
 #
-# Good scores do not show that every part of the method works. It can fail in four ways, and each leaves signs in the
-# features. `l2rclip report runs/mine` makes one HTML page of a finished run. Beside scores, curves and the worst images
+# Good scores do not show that every part of the method works. Four ways to fail were provoked for this book, and each leaves signs in
+# the features. `l2rclip report runs/mine` makes one HTML page of a finished run. Beside scores, curves and the worst images
 # it shows these signs, next to those of healthy runs and of runs that were made to fail. Here, on leaves, each failure
-# is provoked once, with the settings of the page but for what makes it fail.
+# is provoked once, with the settings of the page but for what makes it fail. The numbers:
+
+# %% tags=["hide-input"]
+lines = [[sign.short, sign.meaning] for sign in SIGNS]
+Markdown(markdown_table(["name", "what it is"], lines))
 
 
 # %%
@@ -459,7 +464,8 @@ else:
 # C = F \left( c\,E\,(3n + v) + 2\,(n + v + m) \right).
 # $$ (eq-08-run)
 #
-# Stage 1 works on cached image features; its text tower adds a few percent, left out here.
+# The last term is a bound for what is encoded without training: the features of the untrained tower, which stage 1 and the baselines
+# read, and the answers of the trained ones. The text tower of stage 1 adds a few percent, left out here.
 
 
 # %%
@@ -519,8 +525,8 @@ pd.DataFrame(table).set_index("file") if table else ALONE
 # processes; the result is the same to the last bit.
 #
 # The **GPU** holds the tower four times (weights, gradients and two moments of Adam: 16 bytes per parameter), and the
-# activations of one batch. We estimate 60 MB per image in bf16 and twice that in fp32, so in all about 6 and 10 GB for
-# a batch of 64.
+# activations of one batch. We estimate 60 MB per image in bf16 and twice that in fp32, so in all about 5 and 9 GB for
+# a batch of 64, without the text tower and what CUDA takes.
 #
 # | what ran out | what to do | what it changes |
 # |---|---|---|
@@ -644,9 +650,9 @@ def check_money(money: Callable[..., float]) -> None:
     batch = money(10800e12, 2e12, 0.5, folds=5, seeds=3)
     if not isinstance(hour, int | float):
         print("not yet: return a number")
-    elif abs(hour - 1) > 1e-6:
+    elif not abs(hour - 1) <= 1e-6:
         print("not yet: 3,600 seconds of work at 1 per hour cost 1")
-    elif abs(batch - 11.25) > 1e-6:
+    elif not abs(batch - 11.25) <= 1e-6:
         print("not yet: 15 runs of an hour and a half, at one half per hour,")
         print("cost 11.25")
     else:
@@ -732,7 +738,8 @@ check_difference(differing)
 # %% [markdown]
 # **4. Seeds or images?** Predict, then run. A score varies for two reasons: another test set and another seed. `spread`
 # imagines 4,000 worlds, each with a test set and with seeds of its own, and returns the standard deviation of the score
-# over the worlds. Its two numbers are like those of this page. Predict the spread for 20 or 2,000 test images and for 1
+# over the worlds. Its two numbers are like those of this page: 0.14 is the deviation over the two seeds, 0.9 that of the error of a
+# single image, from which the interval of the MAE follows. Predict the spread for 20 or 2,000 test images and for 1
 # or 100 seeds, to two decimals. Then run `spread`, and correct what you got wrong.
 
 
@@ -820,7 +827,7 @@ check_spread(
 #   are over seeds or over folds.
 # - Cost is arithmetic: for each method images × epochs × 105 GFLOP, with ViT-B/16. Two cores are enough for `mini`; the benchmarks want a
 #   GPU.
-# - Signs tell whether the method fails in one of four ways; they are a reason to look, not a verdict.
+# - Signs tell whether the method fails in one of the four ways that were provoked; they are a reason to look, not a verdict.
 # - No number of the paper was reproduced here.
 #
 # ## Sources

@@ -560,4 +560,4 @@ check_mean_variance(mean_variance)
 # {cite:t}`wang2023learning` released. The other losses are those of {cite:t}`cao2020rank`, {cite:t}`shi2023deep`,
 # {cite:t}`diaz2019soft`, {cite:t}`pan2018mean`, {cite:t}`zhang2023improving`, {cite:t}`zha2023rank`,
 # {cite:t}`khosla2020supervised` and {cite:t}`li2022ordinalclip`; DLDL-v2 is from Gao, Zhou, Wu and Geng, IJCAI 2018. CORAL and
-# CORN agree with coral-pytorch, SORD with dlordinal: see `tests/unit/test_baseline_losses.py`.
+# CORN agree with coral-pytorch, SORD with dlordinal: see `tests/oracles/test_baselines_oracles.py`.

@@ -9,8 +9,8 @@ left out, so that five folds take minutes.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -20,13 +20,16 @@ from torch import Tensor
 
 from l2rclip_lite import L2RCLIP, Config, load_dataset
 from l2rclip_lite.calibration import calibrate
-from l2rclip_lite.commands.common import DataOptions
+from l2rclip_lite.commands.common import DataOptions, load_options
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
+from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stages import train_kernel
 
 FOLDS = 5
+# Folds are drawn here, and one needs the features of images that another one may not leave out.
+REFUSED = ("fold", "folds", "subject_disjoint", "hold_out", "label_shift", "long_tail", "few_shot")
 
 
 def main(options: DataOptions) -> None:
@@ -34,19 +37,27 @@ def main(options: DataOptions) -> None:
 
     Args:
         options: Of the folder and its table, as `l2rclip fit` takes them.
+
+    Raises:
+        InputError: An option that folds cannot have, or data that cannot be used.
     """
-    options_set = {key: value for key, value in asdict(options).items() if value}
+    chosen = load_options(options)
+    refused = [f"--{name.replace('_', '-')}" for name in REFUSED if name in chosen]
+    if refused:
+        problem = f"{FOLDS} folds are drawn here, which share all images"
+        raise InputError(f"{', '.join(refused)}: {problem}; leave it out.")
+
     config = Config(image_side="kernel", epochs1=0)
     features: dict[str, Tensor] = {}
     rows = []
     for fold in range(1, FOLDS + 1):
-        data = load_dataset("csv", **options_set, folds=FOLDS, fold=fold)
+        data = load_dataset("csv", **chosen, folds=FOLDS, fold=fold)
         model = L2RCLIP.build(data.ranks, config)
         if not features:
             for part in (data.train, data.val, data.test):
                 features |= dict(zip(part.paths, model.encode(part, backbone=True), strict=True))
 
-        row = {"data": Path(options_set["root"]).name, "fold": fold}
+        row = {"data": Path(chosen["root"]).name, "fold": fold}
         rows.append(row | measure(model, data, features))
     print(pd.DataFrame(rows).round(4).to_csv(index=False), end="")
 
@@ -86,4 +97,7 @@ def measure(
 
 
 if __name__ == "__main__":
-    main(tyro.cli(DataOptions))
+    try:
+        main(tyro.cli(DataOptions))
+    except InputError as error:
+        sys.exit(sentence(error))

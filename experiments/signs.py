@@ -8,6 +8,7 @@ each run when it is through. The ranges of `l2rclip_book.signs` are those of thi
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import tyro
 
 from l2rclip_book.provoked import APART, HEALTHY, PLAIN, PROVOKED, settings, train_stages
 from l2rclip_lite import L2RCLIP, Config, load_dataset, signs
+from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.files import write_text
 from l2rclip_lite.training.features import TrainingData
 
@@ -73,4 +75,7 @@ def measured(model: L2RCLIP, images: TrainingData, *, tuned: bool) -> dict[str, 
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    try:
+        tyro.cli(main)
+    except InputError as error:
+        sys.exit(sentence(error))

@@ -11,11 +11,11 @@ is the weight that u gives to one copy of v, in units of 1e-5. Takes two minutes
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import chapters
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -162,11 +162,8 @@ def rank_set(key: str, chosen: RankSet) -> dict[str, Any]:
 def main() -> None:
     """Write the file, one line per slot, so that a change reads."""
     torch.set_num_threads(1)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True
-    ).stdout.strip()
     content = {
-        "commit": commit,
+        "commit": chapters.short_commit(),
         "word": WORD,
         "unit": UNIT,
         "sets": [rank_set(key, chosen) for key, chosen in SETS.items()],

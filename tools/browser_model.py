@@ -11,7 +11,6 @@ The run stays in runs/browser: a second call only exports.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import sys
@@ -33,8 +32,9 @@ from PIL import Image
 from l2rclip_book.plots import rank_colours
 from l2rclip_lite import Config, evaluate, fit, load_dataset
 from l2rclip_lite.data import Options, OrdinalDataset, Split
+from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.export import KEY, answer, export_onnx, open_session
-from l2rclip_lite.files import write_atomically, write_json, write_text
+from l2rclip_lite.files import sha256_of, write_atomically, write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "book" / "_static" / "browser"
@@ -124,11 +124,6 @@ def _is_grouped(node: onnx.NodeProto) -> bool:
     return any(attribute.name == "group" and attribute.i > 1 for attribute in node.attribute)
 
 
-def sha256(file: Path) -> str:
-    """Return the SHA-256 of a file."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
 def page_facts(data: OrdinalDataset) -> dict[str, Any]:
     """Return what the page shows of its model: the model's own description, colours and size."""
     model = PAGE / "model.onnx"
@@ -164,7 +159,7 @@ def main(folder: str) -> None:
         "changed_ranks": round(float((full.argmax(1) != small.argmax(1)).mean()), 4),
         "largest_change": round(float(np.abs(full - small).max()), 4),
     }
-    counts = {split: len(data.split(split)) for split in ("train", "val", "test")}
+    counts = {split: len(data.split(split)) for split in SPLITS}
     facts = {
         "data": {"name": "bracol", "fold": 1, "counts": counts},
         "config": CONFIG.to_dict(),
@@ -173,7 +168,7 @@ def main(folder: str) -> None:
         "difference_from_pytorch": float(f"{difference:.2g}"),
         "checked_images": n_checked,
         "int8": changes,
-        "model_sha256": sha256(PAGE / "model.onnx"),
+        "model_sha256": sha256_of(PAGE / "model.onnx"),
         "results": json.loads(table.to_json(orient="records")),
     }
     write_json(RESULTS / "browser.json", facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,6 +30,13 @@ def sources(names: Sequence[str] = (), book: Path = BOOK) -> list[Path]:
             raise SystemExit(f"no chapter {name!r} in {book.name}/; there are {stems}")
         chosen += matches
     return chosen
+
+
+def short_commit() -> str:
+    """Return the commit of the code, for the results that a script writes."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    return done.stdout.strip()
 
 
 def source_hash(source: Path) -> str:

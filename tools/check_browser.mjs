@@ -68,13 +68,13 @@ const top = list => list.indexOf(Math.max(...list));
 
 async function compare(page, name, how) {
   const { probabilities, expected } = answers[name];
-  const found = await graded(page);
-  const gap = Math.max(...probabilities.map((p, k) => Math.abs(p - found.probabilities[k])));
-  const shown = found.rows.every(([, text], k) => text === `${(100 * found.probabilities[k]).toFixed(1)} %`);
+  const answer = await graded(page);
+  const gap = Math.max(...probabilities.map((p, k) => Math.abs(p - answer.probabilities[k])));
+  const shown = answer.rows.every(([, text], k) => text === `${(100 * answer.probabilities[k]).toFixed(1)} %`);
   // The model rounds to 8 bits: a pixel that the two resize otherwise in its last bit may move an activation by a whole step.
-  const right = gap < 2e-2 && Math.abs(expected - found.expected) < 4e-2 && top(probabilities) === top(found.probabilities)
-    && found.rows[top(probabilities)][2] && found.rows[top(probabilities)][0] === found.best && shown;
-  check(`${name} ${how}: Python's answer`, right, `${gap}, ${JSON.stringify(found)} for ${JSON.stringify(answers[name])}; ${await status(page)}`);
+  const right = gap < 2e-2 && Math.abs(expected - answer.expected) < 4e-2 && top(probabilities) === top(answer.probabilities)
+    && answer.rows[top(probabilities)][2] && answer.rows[top(probabilities)][0] === answer.best && shown;
+  check(`${name} ${how}: Python's answer`, right, `${gap}, ${JSON.stringify(answer)} for ${JSON.stringify(answers[name])}; ${await status(page)}`);
   return gap;
 }
 

@@ -53,24 +53,24 @@ async function listen(page, site, log) {
 // Runs in the page: opens what is folded and says what is wrong with what is seen.
 function inspect(theme) {
   document.querySelectorAll('details').forEach(e => { e.open = true; });
-  const found = [];
-  const say = (list, what) => { if (list.length) found.push(`${list.length} ${what}: ${[...new Set(list)].slice(0, 3).join(', ')}`); };
+  const faults = [];
+  const add = (list, what) => { if (list.length) faults.push(`${list.length} ${what}: ${[...new Set(list)].slice(0, 3).join(', ')}`); };
   const short = e => `<${e.tagName.toLowerCase()}${[...e.classList].slice(0, 2).map(c => `.${c}`).join('')}>`;
   const root = document.documentElement;
-  if (root.dataset.theme && root.dataset.theme !== theme) found.push(`theme is ${root.dataset.theme}, not ${theme}`);
+  if (root.dataset.theme && root.dataset.theme !== theme) faults.push(`theme is ${root.dataset.theme}, not ${theme}`);
   const images = [...document.images];
   const name = e => (e.getAttribute('src') ?? '').slice(-60);
-  say(images.filter(e => !e.complete || !e.naturalWidth).map(name), 'images that did not load');
+  add(images.filter(e => !e.complete || !e.naturalWidth).map(name), 'images that did not load');
   // An empty alt is for decoration, as the logo beside the name of the book; a picture of the text must say something.
-  say(images.filter(e => !e.hasAttribute('alt') || (e.closest('article') && !e.alt.trim())).map(name), 'images without alt text');
-  say([...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container')).map(e => e.textContent.slice(0, 40)), 'equations not rendered');
-  say([...document.querySelectorAll('[data-mml-node="merror"]')].map(e => e.textContent.slice(0, 60)), 'equations with an error');
+  add(images.filter(e => !e.hasAttribute('alt') || (e.closest('article') && !e.alt.trim())).map(name), 'images without alt text');
+  add([...document.querySelectorAll('.math')].filter(e => !e.querySelector('mjx-container')).map(e => e.textContent.slice(0, 40)), 'equations not rendered');
+  add([...document.querySelectorAll('[data-mml-node="merror"]')].map(e => e.textContent.slice(0, 60)), 'equations with an error');
   if (root.scrollWidth > root.clientWidth) {
     const boxed = e => { for (let p = e.parentElement; p && p !== document.body; p = p.parentElement) if (getComputedStyle(p).overflowX !== 'visible') return true; return false; };
     const wide = [...document.body.querySelectorAll('*')].filter(e => e.getBoundingClientRect().right > root.clientWidth + 1 && !boxed(e));
-    found.push(`the window scrolls sideways, ${root.scrollWidth} px in ${root.clientWidth}: ${wide.slice(0, 3).map(short).join(', ')}`);
+    faults.push(`the window scrolls sideways, ${root.scrollWidth} px in ${root.clientWidth}: ${wide.slice(0, 3).map(short).join(', ')}`);
   }
-  return found;
+  return faults;
 }
 
 async function audit(page, axe) {
@@ -235,7 +235,7 @@ async function main() {
   const started = Date.now();
   const worker = async () => {
     for (let job = jobs.shift(); job; job = jobs.shift()) {
-      const log = await job[1]();
+      const log = await job[1]().catch(error => [`could not be checked: ${error.message.split('\n')[0]}`]);
       console.log([`${log.length ? 'FAIL' : 'OK  '} ${job[0]}`, ...log.map(line => `     ${line}`)].join('\n'));
       problems += log.length;
     }

@@ -102,8 +102,8 @@ async function losses(page, touch) {
   check('arrow keys move it by 1° and 10°', Math.abs(start - 11 - (await angleOf(page, 'image'))) < 1e-6, await angleOf(page, 'image'));
   check('arrow keys change the loss', (await loss(page)) !== before, before);
   await page.waitForTimeout(600);
-  const said = await page.$eval('#playground-loss [role=status]', e => e.textContent);
-  check('the change is announced', said.includes(`loss ${(await loss(page)).toFixed(3).replace('-', '−')}`), said);
+  const announced = await page.$eval('#playground-loss [role=status]', e => e.textContent);
+  check('the change is announced', announced.includes(`loss ${(await loss(page)).toFixed(3).replace('-', '−')}`), announced);
   await page.keyboard.press('Home');
   check('Home brings it onto its own text', (await angleOf(page, 'image')) === (await angleOf(page, 'text of rank 1')));
   await page.keyboard.press('Shift+Tab');

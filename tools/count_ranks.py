@@ -12,6 +12,7 @@ the JSON beside it has the leakage of every fold. The chapter on data sets draws
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -20,11 +21,12 @@ from typing import Any
 import pandas as pd
 
 from l2rclip_lite.data import load_dataset
+from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.describe import leakage
+from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.files import write_json, write_text
 
-SPLITS = ("train", "val", "test")
 KEYS = ("protocol", "category", "fold")
 
 
@@ -96,4 +98,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        sys.exit(sentence(error))

@@ -5,15 +5,20 @@ python tools/fit_mini_alignment.py       about five seconds, and no image
 
 from __future__ import annotations
 
-from safetensors.torch import save_file
-
 from l2rclip_book.alignment import NAME_TEMPLATE, fit_alignment, prototypes
+from l2rclip_lite.files import save_tensors
 from l2rclip_lite.towers.mini import ALIGNMENT, MiniTowers
 
 RIDGE = 10.0
 
-if __name__ == "__main__":
+
+def main() -> None:
+    """Write the file."""
     _, classifier, texts = prototypes(MiniTowers.from_installed().eval())
     alignment = fit_alignment(classifier, texts, RIDGE)
     metadata = {"template": NAME_TEMPLATE, "ridge": f"{RIDGE:g}"}
-    save_file(alignment, ALIGNMENT, metadata=metadata)
+    save_tensors(ALIGNMENT, alignment, metadata)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,7 @@
     python tools/front_figure.py             write results.png, words.png and claims.md
 
 They lie in `book/_static` and are made from `book/results`. The figures carry the SHA-256 of the
-table that they were drawn from, so that a stale one is noticed.
+tables that they were drawn from, so that a stale one is noticed.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from l2rclip_book.evidence import STEPS, finding, staircase
 from l2rclip_book.gains import MANY, MEAN, gain_table, judge_claims, order_steps
 from l2rclip_book.result_files import read_results
 from l2rclip_book.words_figures import few_figure, shares_of_chance
+from l2rclip_lite.files import write_atomically, write_text
 
 PICTURE = chapters.BOOK / "_static" / "results.png"
 WORDS = chapters.BOOK / "_static" / "words.png"
@@ -24,8 +25,10 @@ TABLE = chapters.BOOK / "results" / "matrix.csv"
 
 
 def table_hash() -> str:
-    """Return the SHA-256 of the results that the figure shows."""
-    return hashlib.sha256(TABLE.read_bytes()).hexdigest()
+    """Return the SHA-256 of the results that the figures show: of rows, then of images."""
+    digest = hashlib.sha256(TABLE.read_bytes())
+    digest.update(TABLE.with_suffix(".images.csv.gz").read_bytes())
+    return digest.hexdigest()
 
 
 def main() -> None:
@@ -33,18 +36,19 @@ def main() -> None:
     table, images, missing = read_results(str(TABLE.parent))
     metadata = {"Software": None, "Source": table_hash()}
     few = few_figure(shares_of_chance(table))
-    few.savefig(WORDS, dpi=150, metadata=metadata)
+    write_atomically(WORDS, lambda file: few.savefig(file, dpi=150, metadata=metadata))
 
     table = table[table["study"] == "main"]
     images = images[images["study"] == "main"]
 
     steps = order_steps(images[images["data"].isin(MANY)], list(STEPS))
-    staircase(steps).savefig(PICTURE, dpi=150, metadata=metadata)
+    stairs = staircase(steps)
+    write_atomically(PICTURE, lambda file: stairs.savefig(file, dpi=150, metadata=metadata))
 
     judged = judge_claims(table, images, missing)
     on_mean = judged[judged["data"] == MEAN]  # the single sets are in chapter 9
     claims = gain_table(on_mean, "RPS saved, % [95 % interval]")
-    CLAIMS.write_text(claims + "\n", encoding="utf-8")
+    write_text(CLAIMS, claims + "\n")
     print(f"{finding(steps)}\n\n{claims}")
 
 

@@ -10,13 +10,14 @@ CPUs round differently, so the digest of another machine may differ from the one
 
 from __future__ import annotations
 
-import json
+import shutil
 import tempfile
 from pathlib import Path
 
 import l2rclip_lite
 from l2rclip_lite import L2RCLIP, Config, load_dataset
 from l2rclip_lite.files import read_tensors, save_tensors, sha256_of
+from l2rclip_lite.model_file import MODEL
 from l2rclip_lite.results import judge
 from l2rclip_lite.stored_numbers import as_int8
 from l2rclip_lite.training.fit import fit
@@ -38,11 +39,12 @@ def main() -> None:
         run = fit(data, CONFIG, Path(folder) / "run")
         run.model.prompts = None  # nobody trained them
         tensors, metadata = read_tensors(run.model.save_pretrained(folder))
+        save_tensors(SHIPPED, as_int8(tensors), metadata)
 
-    state = json.loads(metadata["l2rclip"])
-    save_tensors(SHIPPED, as_int8(tensors), {"l2rclip": json.dumps(state)})
+        # by its name, a run of that name in the current folder would be read in its place
+        shutil.copy(SHIPPED, Path(folder) / MODEL)
+        model = L2RCLIP.from_pretrained(folder)
 
-    model = L2RCLIP.from_pretrained(SHIPPED.stem)
     probabilities = model.predict(
         [data.test[index][0] for index in range(len(data.test))]
     ).probabilities

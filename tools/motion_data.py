@@ -11,12 +11,12 @@ training; no label enters but two signs. Takes about five minutes.
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import chapters
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -250,10 +250,8 @@ def store_places(made: dict[str, Any], corner: Float[np.ndarray, " 2"]) -> None:
 def main() -> None:
     """Write the file, one line per moment, so that a change reads."""
     torch.set_num_threads(1)
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    text = json.dumps({"commit": commit} | content(*moments()), separators=(",", ":"))
+    commit = {"commit": chapters.short_commit()}
+    text = json.dumps(commit | content(*moments()), separators=(",", ":"))
     for piece in ('{"title"', '"labels"', '"images"', '"ranks"', "[["):
         text = text.replace(piece, "\n" + piece)
     write_text(FILE, text.replace("],[", "],\n[") + "\n")

@@ -12,14 +12,15 @@ polynomial of its circumference: weeks = 8.96 + 0.540 HC + 0.0003 HC^3 with HC i
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from l2rclip_lite.data.benchmarks import DATA_SETS, DataSet
-from l2rclip_lite.data.table import read_table
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.data.table import first_row, read_table
+from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.files import write_text
 from l2rclip_lite.images import read_image
 
@@ -44,6 +45,10 @@ def labels(root: Path, facts: DataSet) -> pd.DataFrame:
 
     table = read_table(files[0], columns)
     lengths = pd.to_numeric(table[columns[1]], errors="coerce")
+    row = first_row(table, lengths.isna())
+    if row:
+        length = row[columns[1]]
+        raise InputError(f"{row['where']}: {columns[1]} {length!r} is no number; correct it.")
     numbers = np.polynomial.polynomial.polyval(lengths, facts.original["polynomial"])
     return pd.DataFrame({name: table[columns[0]], label: numbers})
 
@@ -98,4 +103,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except InputError as error:
+        sys.exit(sentence(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import getpass
 import io
@@ -52,10 +53,12 @@ PROCESS = re.compile(
     r"|\bget_ipython\(\)\.(?:system|getoutput|run_\w*magic)\b"
     r"|\bcreate_subprocess_\w+|\bpty\.spawn\b"
     r"|\bos\.(?:system|popen|exec\w+|spawn\w+|posix_spawn\w*)\b"
-    r"|^[ \t]*import[ \t].*\bsubprocess\b|^[ \t]*from[ \t]+subprocess\b.*|\bsubprocess\.\w+",
+    r"|^[ \t]*import[ \t].*\bsubprocess\b.*|^[ \t]*from[ \t]+subprocess\b.*|\bsubprocess\.\w+",
     re.MULTILINE,
 )
-OWN_COMMAND = '[sys.executable, "-m", "l2rclip_lite'
+OWN_COMMAND = "[sys.executable, '-m', 'l2rclip_lite'"  # as `ast.unparse` writes it
+# Options by which such a call may start something else; None is that of `**options`.
+NOT_OURS = {"shell", "executable", None}
 ACTIVE = re.compile(
     r"<(?:script|iframe|object|embed|form|link|meta|base)\b|<[^>]*\son\w+\s*=|javascript:",
     re.IGNORECASE,
@@ -116,10 +119,35 @@ def processes(cell: NotebookNode) -> list[str]:
     `l2rclip` itself without a shell.
     """
     matches = [match[0].strip() for match in PROCESS.finditer(cell.source)]
-    calls_l2rclip = OWN_COMMAND in cell.source and "shell=" not in cell.source
-    if "setup" in tags(cell) or calls_l2rclip:
-        return [text for text in matches if "subprocess" not in text and "line_magic" not in text]
+    if "setup" in tags(cell):
+        return [text for text in matches if "line_magic" not in text]
+
+    allowed = _calls_of_l2rclip(cell.source)
+    if allowed:
+        allowed.append("import subprocess")
+    for text in allowed:
+        if text in matches:
+            matches.remove(text)  # one for each call: it allows no other one of its name
     return matches
+
+
+def _calls_of_l2rclip(source: str) -> list[str]:
+    """Return the function of each call that starts `l2rclip` itself, such as `subprocess.run`."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # a magic, or a command of the shell
+        return []
+
+    functions = []
+    for call in ast.walk(tree):
+        if not isinstance(call, ast.Call) or not call.args:
+            continue
+        function = ast.unparse(call.func)
+        options = {option.arg for option in call.keywords}
+        is_ours = ast.unparse(call.args[0]).startswith(OWN_COMMAND) and not options & NOT_OURS
+        if function.startswith("subprocess.") and is_ours:
+            functions.append(function)
+    return functions
 
 
 def hidden_texts(cell: NotebookNode) -> Iterator[str]:

@@ -24,7 +24,7 @@ const STYLE = `
   ol.printed-contents { columns: 2; list-style: none; padding: 0 }`;
 
 /** Runs in a page of the book: its article as HTML, with ids and links as they are in one document of all pages. */
-function readArticle({ path, printed, address }) {
+function readArticle({ path, printed, base, address }) {
   const name = page => page.replace(/\W/g, '-');
   const article = document.querySelector('article.bd-article');
   article.querySelectorAll('details:not(.hide)').forEach(e => { e.open = true; });
@@ -36,10 +36,12 @@ function readArticle({ path, printed, address }) {
   }
   for (const link of article.querySelectorAll('a[href]')) {
     const url = new URL(link.href);
+    if (url.origin !== location.origin) continue;
     const page = printed.find(p => url.pathname.endsWith(`/${p}`));
     const hash = url.hash && `--${url.hash.slice(1)}`;
-    if (page && url.origin === location.origin) link.setAttribute('href', `#${name(page)}${hash}`);
-    else if (url.origin === location.origin) link.setAttribute('href', address + url.pathname.slice(1));
+    if (page) link.setAttribute('href', `#${name(page)}${hash}`);
+    else if (address === null) link.removeAttribute('href');   // it leads to this machine
+    else link.setAttribute('href', address + url.href.slice(base.length));
   }
   article.querySelectorAll('img').forEach(e => { e.src = new URL(e.getAttribute('src'), location.href).href; e.loading = 'eager'; });
   const equations = document.querySelector('#MJX-SVG-styles')?.textContent ?? '';
@@ -81,7 +83,7 @@ const articles = [];
 for (const path of printed) {
   await page.goto(site.base + path, { waitUntil: 'load' });
   await page.evaluate(() => globalThis.MathJax?.startup?.promise);
-  articles.push(await page.evaluate(readArticle, { path, printed, address: site.address ?? '' }));
+  articles.push(await page.evaluate(readArticle, { path, printed, base: site.base, address: site.address }));
 }
 
 await page.goto(`${site.base}book/index.html`, { waitUntil: 'load' });

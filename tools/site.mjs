@@ -28,7 +28,10 @@ export function launch({ binary, chromium }) {
   return chromium.launch({ executablePath: binary, args: ['--no-sandbox', '--disable-gpu', ...quiet] });
 }
 
-/** What the policy of a page stops is told on its console, which every check reads; also what the browser itself keeps to itself. */
+/**
+ * Write every violation of the policy to the page's console, where the checks read it; the browser reports some of them nowhere
+ * else.
+ */
 export function tellViolations(page) {
   return page.addInitScript(() => addEventListener('securitypolicyviolation', e => {
     console.error(`stopped by the policy: ${e.effectiveDirective}, ${e.blockedURI} ${e.sample}, ${e.sourceFile}:${e.lineNumber}`);
@@ -94,10 +97,15 @@ export function brokenLinks(path, pages, folder, site) {
     if (!own.startsWith('http') || (!own.startsWith(site.base) && new URL(own).origin !== new URL(site.base).origin)) continue;
     if (!site.owns(own)) { broken.add(`broken link, outside the site: ${link}`); continue; }
     url = new URL(own);
-    let file = decodeURIComponent(url.pathname.slice(new URL(site.base).pathname.length));
+    let file;
+    let anchor;
+    try {
+      file = decodeURIComponent(url.pathname.slice(new URL(site.base).pathname.length));
+      anchor = decodeURIComponent(url.hash.slice(1));
+    } catch { broken.add(`no address: ${link}`); continue; }   // as %E4, which is no UTF-8
     if (!file || file.endsWith('/')) file += 'index.html';
     if (!existsSync(join(folder, file)) || statSync(join(folder, file)).isDirectory()) broken.add(`broken link: ${link}`);
-    else if (url.hash.length > 1 && pages.has(file) && !pages.get(file).ids.has(decodeURIComponent(url.hash.slice(1)))) broken.add(`broken anchor: ${link}`);
+    else if (anchor && pages.has(file) && !pages.get(file).ids.has(anchor)) broken.add(`broken anchor: ${link}`);
   }
   return [...broken];
 }
@@ -108,10 +116,10 @@ export async function openSite(folder, pages) {
   const address = page && page.canonical.endsWith(path) ? page.canonical.slice(0, -path.length) : null;
   const prefix = address ? new URL(address).pathname : '/';
   const server = createServer((request, response) => {
-    const wanted = decodeURIComponent(new URL(request.url, 'http://x').pathname);
-    let file = join(folder, normalize(wanted.slice(prefix.length - 1)));
-    if (file.endsWith('/')) file += 'index.html';
     try {
+      const wanted = decodeURIComponent(new URL(request.url, 'http://x').pathname);
+      let file = join(folder, normalize(wanted.slice(prefix.length - 1)));
+      if (file.endsWith('/')) file += 'index.html';
       if (!wanted.startsWith(prefix)) throw new Error('outside');
       const body = readFileSync(file);
       response.writeHead(200, { 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' }).end(body);

@@ -42,6 +42,7 @@ PARTS = (
     "l2rclip_lite",
     "book/l2rclip_book",
 )  # of a wheel
+BYTECODE = "__pycache__"
 ALONE = """
 import sys, nbformat, nbclient
 name, address, wheel = sys.argv[1:]
@@ -129,9 +130,9 @@ def make_wheel() -> Path:
 
     It is built from a copy that holds only what it needs (no stale build/).
     """
-    made = list(PROOFS.glob("*.whl"))
-    if made and made[0].stat().st_mtime > _newest_change():
-        return made[0]
+    made = sorted(PROOFS.glob("*.whl"), key=lambda wheel: wheel.stat().st_mtime)
+    if made and made[-1].stat().st_mtime > _newest_change():
+        return made[-1]
 
     PROOFS.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=PROOFS) as text:
@@ -139,7 +140,7 @@ def make_wheel() -> Path:
         for part in PARTS:
             original = chapters.ROOT / part
             if original.is_dir():
-                shutil.copytree(original, copy / part)
+                shutil.copytree(original, copy / part, ignore=shutil.ignore_patterns(BYTECODE))
             else:
                 shutil.copy(original, copy / part)
 
@@ -154,7 +155,9 @@ def _newest_change() -> float:
     times = []
     for part in PARTS:
         original = chapters.ROOT / part
-        times += [file.stat().st_mtime for file in (original, *original.rglob("*.*"))]
+        for file in (original, *original.rglob("*.*")):
+            if BYTECODE not in file.parts:  # which a mere import changes
+                times.append(file.stat().st_mtime)
     return max(times)
 
 
@@ -187,8 +190,8 @@ def prove(source: Path, runner: str) -> dict[str, Any]:
     try:
         note = RUNNERS[runner](source)
         good = True
-    except (SystemExit, RuntimeError) as error:
-        note = str(error)
+    except (SystemExit, Exception) as error:  # a runner may fail in any way, and the next one runs
+        note = str(error) or type(error).__name__
         good = False
 
     seconds = round(time.perf_counter() - start)
@@ -199,6 +202,8 @@ def prove(source: Path, runner: str) -> dict[str, Any]:
 
 def prove_chapter(source: Path) -> bool:
     """Prove one chapter but for the book, and write the result with the hashes of its parts."""
+    file = PROOFS / f"{source.stem}.json"
+    file.unlink(missing_ok=True)  # of an earlier run, which nobody may take for this one
     runners = {runner: prove(source, runner) for runner in ("papermill", "nbval", "colab")}
     proof = {
         "source": chapters.source_hash(source),
@@ -207,20 +212,24 @@ def prove_chapter(source: Path) -> bool:
     }
 
     PROOFS.mkdir(parents=True, exist_ok=True)
-    (PROOFS / f"{source.stem}.json").write_text(json.dumps(proof, indent=1), encoding="utf-8")
+    file.write_text(json.dumps(proof, indent=1), encoding="utf-8")
     return all(runner["ok"] for runner in runners.values())
 
 
 def record(sources: list[Path], html: dict[str, Any]) -> None:
     """Keep the proof of these chapters in `RECORD`, beside that of others.
 
-    The book is built once for all.
+    The book is built once for all. A chapter whose process was killed has no proof.
     """
     kept = {}
     if RECORD.exists():
         kept = json.loads(RECORD.read_text(encoding="utf-8"))
     for source in sources:
-        proof = json.loads((PROOFS / f"{source.stem}.json").read_text(encoding="utf-8"))
+        file = PROOFS / f"{source.stem}.json"
+        if not file.is_file():
+            kept.pop(source.stem, None)
+            continue
+        proof = json.loads(file.read_text(encoding="utf-8"))
         proof["runners"]["book"] = html
         kept[source.stem] = proof
 

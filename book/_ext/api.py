@@ -1,4 +1,4 @@
-"""The reference, read from the package's source when the book is built: functions and classes, settings, and links to both.
+"""The reference, read from the package's source when the book is built.
 
 `api` takes a module and, if not all of it is wanted, names; it writes each docstring as Markdown
 below its signature. `settings` makes the table of a class of `config.py`, `presets` the one of its
@@ -39,7 +39,7 @@ BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiv
 
 
 def markdown(doc: str) -> str:
-    r"""A Google docstring as Markdown: a label for each section, a list of its names, the example as code.
+    r"""Return a Google docstring as Markdown: labels, lists of names, the example as code.
 
     Example:
         >>> markdown("Half of x.\n\nArgs:\n    x: A number.").splitlines()
@@ -58,7 +58,10 @@ def markdown(doc: str) -> str:
 
 
 def parameters(node: ast.FunctionDef | ast.ClassDef) -> str:
-    """What stands between the brackets of a call: of a class, those of `__init__` or a dataclass' fields, if it has any."""
+    """Return what stands between the brackets of a call.
+
+    For a class these are the arguments of `__init__`, or the fields of a dataclass.
+    """
     if isinstance(node, ast.FunctionDef):
         return (
             ast.unparse(node.args).removeprefix("self, ").removeprefix("cls, ").removeprefix("self")
@@ -112,7 +115,7 @@ def described(node: ast.FunctionDef | ast.ClassDef, method: bool = False) -> str
 
 
 def public(parent: ast.Module | ast.ClassDef) -> list[ast.FunctionDef | ast.ClassDef]:
-    """What a reader may call: no underscore, and a docstring that says more than where the real one is."""
+    """Return what a reader may call: it has no underscore, and a docstring of its own."""
     return [
         node
         for node in parent.body
@@ -135,7 +138,7 @@ def aliases(tree: ast.Module) -> dict[str, str]:
 
 
 class Api(SphinxDirective):
-    """The public names of a module, or those that are given after it, below what the module says of itself."""
+    """Show the public names of a module, or those that stand after it, below its docstring."""
 
     required_arguments = 1
     optional_arguments = 99
@@ -202,7 +205,7 @@ def allowed(field: dict[str, Any]) -> str:
 
 
 class Settings(SphinxDirective):
-    """The table of `Config` or `Controls`: each field with its default, what it may be, and what it means."""
+    """Show the table of `Config` or `Controls`: fields, defaults, values and meanings."""
 
     required_arguments = 1
 
@@ -289,7 +292,7 @@ class LinkNames(SphinxPostTransform):
 def _resolve(
     app: Sphinx, env: Any, node: nodes.Element, text: nodes.Element
 ) -> nodes.Element | None:
-    """A class in a signature links to its place too; one of another package is left as it is, without a warning."""
+    """Link a class in a signature to its place, too; one of another package stays as it is."""
     if node.get("refdomain") != "py":
         return None
     at = targets(env.domains["py"].objects).get(node["reftarget"])

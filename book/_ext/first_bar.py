@@ -1,4 +1,4 @@
-"""One folded bar before the first figure of a chapter: set-up, parameters, imports and the figure's code."""
+"""Fold set-up, parameters, imports and the first figure's code of a chapter into one bar."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joins the modules and the data of what moves on a page to one plain script, and loads it on the pages that show it.
+"""Join the modules and the data of what moves on a page to one plain script.
 
 A browser that opens the book from a folder refuses modules and `fetch`; a plain script works
 everywhere. The modules keep their places in `book/_static`, where node tests them one by one.
@@ -63,7 +63,8 @@ def bundle(script: Script, book: Path) -> str:
         text = EXPORT.sub("", IMPORT.sub("", file.read_text(encoding="utf-8")))
         if left := re.search(r"^(?:import|export)\b.*", text, re.MULTILINE):
             raise ValueError(
-                f"{file.name}: write {left[0]!r} as `import {{ … }} from './….mjs';` or `export function/const`"
+                f"{file.name}: write {left[0]!r} as `import {{ … }} from './….mjs';` "
+                "or `export function/const`"
             )
         parts.append(text)
     data = (book / script.data).read_text(encoding="utf-8")

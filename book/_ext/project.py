@@ -32,7 +32,7 @@ def book_address(urls: dict[str, str]) -> str:
 
 
 def _fill_in(app: Sphinx, config: Config) -> None:
-    """Set the addresses behind the buttons, in the head of each page and on 404.html, and the version in the footer."""
+    """Set the addresses behind buttons, in heads and on 404.html, and the version in the footer."""
     text = (Path(app.srcdir) / "pyproject.toml").read_text(encoding="utf-8")
     project: dict[str, Any] = tomllib.loads(text)["project"]
     options = config.html_theme_options

@@ -1,4 +1,4 @@
-"""What a page may load and run: itself and what lies beside it. A policy in each page tells the browser so.
+"""Let a page load and run itself and what lies beside it, by a policy in each page.
 
 The book is static files on any host, so the policy is part of the page (`<meta http-equiv>`). What
 only a host can say, that no other site may show a page in a frame, is in `book/_extra/_headers`.
@@ -75,7 +75,7 @@ def policy(html: str, page: str) -> str:
 
 
 def outward(link: re.Match[str]) -> str:
-    """The opening tag of a link to another site: over https, and what opens there learns nothing of this window."""
+    """Return the opening tag of a link to another site, which learns nothing of this window."""
     tag = link[0].replace('href="http://', 'href="https://')
     rel = REL.search(tag)
     if rel is None:

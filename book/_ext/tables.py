@@ -1,4 +1,4 @@
-"""Tables that the build reads from files, so that no number is typed: results, chapters, and proofs of chapters.
+"""Make tables from files, so that no number is typed: results, chapters, proofs of chapters.
 
 `results-table` gives means over runs from a CSV in `book/results`. `chapter-table` lists chapters
 with the time their page took. `proved-table` lists what `tools/verify.py --record` wrote; each
@@ -51,7 +51,7 @@ def _row(cells: Sequence[Cell]) -> nodes.row:
 def summary(
     rows: pd.DataFrame, by: str, metrics: list[str], methods: list[str], digits: int
 ) -> list[list[str]]:
-    """One row per method: its name, the number of runs, mean ± sample standard deviation of each metric.
+    """Return a row per method: name, number of runs, mean ± deviation (n − 1) of each metric.
 
     Raises:
         ValueError: the file has no such column or method.
@@ -134,7 +134,7 @@ class ChapterTable(Directive):
 
 
 def proofs(book: Path) -> dict[str, Any]:
-    """What `tools/verify.py --record` recorded, and whether each chapter's source is still the proved one."""
+    """Return what `tools/verify.py --record` wrote, and whether each source is the proved one."""
     path = book / "results" / "proof.json"
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for stem, proof in found.items():

@@ -1,4 +1,4 @@
-"""What the theme gets wrong on our pages, put right; tools/check_pages.mjs sees it where a fix has no effect."""
+"""Put right what the theme gets wrong; tools/check_pages.mjs sees where a fix has no effect."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ REPLACED = {
     ' data-mode="light" title="Light"': ' data-mode="light"',
     ' data-mode="dark"  title="Dark"': ' data-mode="dark"',
     ' data-mode="auto"  title="System Settings"': ' data-mode="auto"',
-    '<div role="list" class="citation-list">': '<div class="citation-list">',  # its children are no list items
+    # its children are no list items
+    '<div role="list" class="citation-list">': '<div class="citation-list">',
 }
 
 
@@ -41,7 +42,7 @@ def mended(html: str) -> str:
 
 
 def for_readers(buttons: list[dict[str, Any]], source: Path) -> list[dict[str, Any]]:
-    """The buttons at the top of a page: Colab without a menu around it, and an edit button that opens what people edit.
+    """Return the buttons of a page: Colab without a menu, and an edit button for the source.
 
     Args:
         buttons: As the theme made them.

@@ -1,4 +1,4 @@
-"""A CLIP without a single image: a linear map from an image classifier's rows to its class names."""
+"""A CLIP without an image: a linear map from an image classifier's rows to its class names."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Reliability: how often a model is right, beside how sure it was."""
 
 from collections.abc import Mapping
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -71,7 +72,7 @@ def reliability_diagram(curves: Mapping[str, pd.DataFrame]) -> Figure:
         figure = Figure(figsize=(WIDTH, 4.3), layout="constrained")
         axes = figure.subplots(2, len(curves), sharex=True, height_ratios=(3.4, 1), squeeze=False)
 
-        panels = zip(axes.T, curves.items(), (BEFORE, AFTER), strict=False)
+        panels = zip(axes.T, curves.items(), cycle((BEFORE, AFTER)), strict=False)
         for (above, below), (title, curve), colour in panels:
             _draw_accuracy(above, curve, colour)
             above.set(title=title, ylim=(-0.03, 1.03), xlim=(0, 1))

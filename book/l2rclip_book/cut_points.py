@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.metrics import rps
 from l2rclip_lite.ranks import Ranks
 
@@ -68,6 +69,9 @@ def cut(
         targets: Rank indices of `train` and `val`.
         ranks: K ranks.
 
+    Raises:
+        InputError: All training labels are of the lowest rank, or all of the highest.
+
     Example:
         >>> x = torch.tensor([0.0, 1.0, 2.0, 3.0])
         >>> y = torch.tensor([0, 0, 1, 1])
@@ -79,17 +83,18 @@ def cut(
     spread = values["train"].std().clamp_min(1e-6)
     x = {split: ((part - centre) / spread).double().numpy() for split, part in values.items()}
 
-    best = (np.inf, torch.empty(0))
+    questions = _questions(x["train"], len(ranks))
+    above = (targets["train"].numpy()[:, None] > np.arange(len(ranks) - 1)).ravel()
+    if above.all() or not above.any():
+        raise InputError("cut points: all labels are of one end of the scale; add another rank.")
+
+    candidates = []
     for strength in STRENGTHS:
         model = LogisticRegression(C=strength, fit_intercept=False, max_iter=1000)
-        questions = _questions(x["train"], len(ranks))
-        asked = np.arange(len(ranks) - 1)
-        model.fit(questions, (targets["train"].numpy()[:, None] > asked).ravel())
-
+        model.fit(questions, above)
         score = float(rps(targets["val"], _answers(model, x["val"], len(ranks)), ranks))
-        if score < best[0]:
-            best = (score, _answers(model, x["test"], len(ranks)))
-    return best[1]
+        candidates.append((score, _answers(model, x["test"], len(ranks))))
+    return min(candidates, key=lambda candidate: candidate[0])[1]
 
 
 def _questions(x: Float[np.ndarray, " batch"], n_ranks: int) -> Float[np.ndarray, "row feature"]:

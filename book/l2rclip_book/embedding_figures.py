@@ -90,7 +90,9 @@ def clouds(
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
 
-        for axis, (title, panel) in zip(axes.flat, panels.items(), strict=True):
+        for empty in axes.flat[len(panels) :]:
+            empty.remove()
+        for axis, (title, panel) in zip(axes.flat, panels.items(), strict=False):
             cloud(axis, panel.places, panel.labels, ranks)
             if panel.ranks is not None:
                 _draw_ranks(axis, panel.ranks)

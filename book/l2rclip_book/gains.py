@@ -132,8 +132,8 @@ def compare_arms(
         >>> images = pd.DataFrame(
         ...     {"data": "hc18", "run": 0, "arm": ["a"] * 3 + ["b"] * 3, "path": list("xyz") * 2}
         ... )
-        >>> found = compare_arms(images.assign(rps=[1.0, 2.0, 3.0, 2.0, 4.0, 6.0]), "a", "b")
-        >>> found[["data", "gain", "low", "high"]].values.tolist()[0]
+        >>> table = compare_arms(images.assign(rps=[1.0, 2.0, 3.0, 2.0, 4.0, 6.0]), "a", "b")
+        >>> table[["data", "gain", "low", "high"]].values.tolist()[0]
         ['hc18', 50.0, 50.0, 50.0]
     """
     generator = np.random.default_rng(0)
@@ -179,7 +179,8 @@ def _gain(means: Float[np.ndarray, "*draw arm"]) -> Float[np.ndarray, "*draw"]:
 def interval_of(draws: Float[np.ndarray, " draw"]) -> dict[str, float]:
     """Return the interval, p and smallest visible gain of bootstrap draws of a gain."""
     low, high = np.quantile(draws, EDGES)
-    tail = 1 + min((draws <= 0).sum(), (draws >= 0).sum())
+    # a draw that is no number counts on both sides
+    tail = 1 + min((~(draws > 0)).sum(), (~(draws < 0)).sum())
     return {
         "low": low,
         "high": high,

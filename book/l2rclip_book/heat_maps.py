@@ -60,8 +60,8 @@ def heat_maps(  # noqa: PLR0913  (as chapters name them)
                 vmax=1.0,
                 square=True,
                 cbar=False,
-                annot=digits is not None and np.round(table, digits) + 0.0,  # without -0.0
-                fmt=f".{digits}f",
+                annot=None if digits is None else np.round(table, digits) + 0.0,  # without -0.0
+                fmt=".2g" if digits is None else f".{digits}f",
                 yticklabels=names if is_left else False,
                 xticklabels=names if below and is_lowest else False,
             )

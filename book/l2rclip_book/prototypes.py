@@ -1,4 +1,4 @@
-"""Fixed vectors in place of text features: what the sentences are compared with on a tuned tower."""
+"""Fixed vectors in place of text features: rivals of the sentences on a tuned tower."""
 
 import torch
 import torch.nn.functional as F

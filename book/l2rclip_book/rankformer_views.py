@@ -131,7 +131,7 @@ def movement(
 def attention_weights(
     former: RankFormer, embeddings: Embeddings, tokens: Tokens
 ) -> Float[Tensor, "group query key"]:
-    """Return the weights with which the words of a group look at each other, as RankFormer has them.
+    """Return the weights with which the words of a group look at each other in RankFormer.
 
     They are those of its first block, the mean of its heads.
 

@@ -1,4 +1,4 @@
-"""What `make clip` measured with the towers of published CLIPs: a figure and a paragraph of its rows.
+"""What `make clip` measured with published CLIPs: a figure and a paragraph of its rows.
 
 `experiments/matrix/clip.yaml` says what is run, and fixed beforehand what is tested: the three
 claims of `gains.CLAIMS` for each towers, on the mean of the data sets that were at hand, with Holm
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from l2rclip_book.evidence import intervals
 from l2rclip_book.gains import CLAIMS, MEAN, NONE, compare_pairs
-from l2rclip_book.result_files import find_result
+from l2rclip_book.result_files import find_result, read_table
 from l2rclip_book.statistics import holm
 from l2rclip_book.style import DATA
 
@@ -43,9 +43,9 @@ class ClipRows:
     Args:
         table: A row per towers, study, data set, run and arm.
         images: The scores of each test image in each of them.
-        record: How they were made: `towers` (commits and SHA-256 of the weights of each, and whether
-            they were known beforehand), `missing` units, and `left_out`, the data sets that could
-            not be had.
+        record: How they were made: `towers` (commits and SHA-256 of the weights of each, and
+            whether they were known beforehand), `missing` units, and `left_out`, the data sets that
+            could not be had.
     """
 
     table: pd.DataFrame
@@ -63,8 +63,8 @@ def read_clip(folder: str = "") -> ClipRows | None:
     if file is None:
         return None
     record = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
-    images = pd.read_csv(file.with_suffix(".images.csv.gz"))
-    return ClipRows(pd.read_csv(file), images, record)
+    images = read_table(file.with_suffix(".images.csv.gz"))
+    return ClipRows(read_table(file), images, record)
 
 
 def judged_claims(clip: ClipRows) -> pd.DataFrame:
@@ -93,7 +93,7 @@ def judged_claims(clip: ClipRows) -> pd.DataFrame:
 
 
 def tuned_gains(clip: ClipRows) -> pd.DataFrame:
-    """Compare L2RCLIP with its rivals on a tuned tower, each at the rate of its best validation RPS."""
+    """Compare L2RCLIP with rivals on a tuned tower, each at the rate that validates best."""
     return _gains_by_towers(at_best_rate(clip), RIVALS)
 
 

@@ -37,8 +37,8 @@ def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str
     file = find_result("matrix.images.csv.gz", folder)
     if file is not None:
         record = json.loads(file.with_name("matrix.json").read_text(encoding="utf-8"))
-        rows = _read_table(file.with_name("matrix.csv"))
-        return rows, _read_table(file), record["missing"]
+        rows = read_table(file.with_name("matrix.csv"))
+        return rows, read_table(file), record["missing"]
 
     columns = ["study", "data", "run", "arm", "condition", "rps"]
     rows = pd.DataFrame(columns=[*columns, "n", "n_train", "val_rps", "amae", "seconds"])
@@ -46,7 +46,11 @@ def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str
     return rows, images, ["all"]
 
 
-def _read_table(file: Path) -> pd.DataFrame:
-    """Read a table of results, in which an empty condition is an empty text."""
+def read_table(file: Path) -> pd.DataFrame:
+    """Read a table of results, in which an empty condition is an empty text.
+
+    Args:
+        file: A CSV file, which may be compressed.
+    """
     table = pd.read_csv(file, dtype={"condition": str, "level": str, "subject": str})
     return table.fillna({"condition": ""})

@@ -197,6 +197,8 @@ def see_images(model: L2RCLIP, data: OrdinalDataset) -> SeenImages:
     config = model.config
     if config.start is not None:
         raise InputError("signs: the run began with another run, whose tower stage 1 met.")
+    if config.weights is not None:
+        raise InputError("signs: the run began with a file of weights, which is not read again.")
     places = np.linspace(0, len(data.test) - 1, min(MAX_IMAGES, len(data.test)))
     part = data.test.subset(places.round().astype(int).tolist())
 

@@ -24,8 +24,8 @@ SPLITS = ("train", "val", "test")
 def spearman_rho(left: Rows, right: Rows) -> Float[np.ndarray, " resample"]:
     """Compute Spearman's ρ of every row with the same row of the other table.
 
-    It is the Pearson correlation of mid-ranks. SciPy's `spearmanr` correlates every column with every other one; a permutation test needs
-    thousands of pairs.
+    It is the Pearson correlation of mid-ranks. SciPy's `spearmanr` correlates every column with
+    every other one; a permutation test needs thousands of pairs.
 
     Args:
         left: Numbers.
@@ -54,6 +54,7 @@ def orders_by_chance(
     values: Float[np.ndarray, " rank"],
     true: Float[np.ndarray, " batch"],
     *,
+    fixed: int = 0,
     draws: int = 1_000,
     seed: int = 0,
 ) -> Float[np.ndarray, " resample"]:
@@ -65,6 +66,7 @@ def orders_by_chance(
         probabilities: Of each image, one for each rank.
         values: Of the ranks.
         true: Value of each image.
+        fixed: How many of the lowest ranks keep their sentences.
         draws: How often the sentences are given out.
         seed: Decides how.
 
@@ -73,9 +75,12 @@ def orders_by_chance(
         >>> values = np.array([1.0, 2.0, 3.0])
         >>> sorted(set(orders_by_chance(certain, values, values).round(1).tolist()))
         [-1.0, -0.5, 0.5, 1.0]
+        >>> sorted(set(orders_by_chance(certain, values, values, fixed=1).round(1).tolist()))
+        [0.5, 1.0]
     """
     generator = np.random.default_rng(seed)
-    shuffled = generator.permuted(np.tile(values, (draws, 1)), axis=1)
+    shuffled = np.tile(values, (draws, 1))
+    shuffled[:, fixed:] = generator.permuted(shuffled[:, fixed:], axis=1)
     expected = shuffled @ probabilities.T
     return spearman_rho(expected, np.tile(true, (draws, 1)))
 
@@ -86,8 +91,8 @@ def ordinality(
     """Score the order in K rank features in three ways; d is the cosine distance 1 − cos.
 
     Args:
-        text_features: One row per rank, lowest rank first. Rows are scaled to unit length; centre them first if you
-            use them so.
+        text_features: One row per rank, lowest rank first. Rows are scaled to unit length; centre
+            them first if you use them so.
 
     Returns:
         `gap`: Spearman's ρ of the rank gap j − i against d(i, j) over all pairs i < j; in [−1, 1],
@@ -140,7 +145,7 @@ def _unit_rows(features: Float[np.ndarray, "rank dim"]) -> Float[np.ndarray, "ra
 
 
 def _ordered_triplets(distance: Float[np.ndarray, "rank rank"]) -> float:
-    """Return the share of ranks i < j < k whose outer pair (i, k) is farther apart than an inner."""
+    """Return the share of ranks i < j < k whose outer pair is farther apart than the inner ones."""
     outer = distance[:, None, :]  # of i and k, for each j
     first = distance[:, :, None]  # of i and j
     second = distance[None]  # of j and k
@@ -189,8 +194,10 @@ def compare(one: ArrayLike, other: ArrayLike, *, seed: int = 0) -> Comparison:
 def holm(p_values: Sequence[float] | Float[np.ndarray, " test"]) -> list[float]:
     """Adjust p-values by Holm's step-down method.
 
-    Compare the results with α, and the chance of any false alarm stays below α. The i-th smallest of m p-values becomes max_{j ≤ i} min(1, (m − j + 1) p_(j)). Source: Holm
-    1979, https://www.jstor.org/stable/4615733.
+    Compare the results with α, and the chance of any false alarm stays below α. The i-th smallest
+    of m p-values becomes max_{j ≤ i} min(1, (m − j + 1) p_(j)).
+
+    Source: Holm 1979, https://www.jstor.org/stable/4615733.
 
     Args:
         p_values: One per comparison, in [0, 1].
@@ -240,8 +247,8 @@ def thumbnail(image: Image.Image) -> Float[np.ndarray, " pixel"]:
 def near_duplicates(data: OrdinalDataset, *, threshold: float = 0.92) -> pd.DataFrame:
     """Find pairs of images whose thumbnails are nearly the same, the most similar first.
 
-    Every image is opened. It finds a second shot, another brightness, a narrow crop. It does not find the same thing from
-    another side: if you know what an image shows, split by that.
+    Every image is opened. It finds a second shot, another brightness, a narrow crop. It does not
+    find the same thing from another side: if you know what an image shows, split by that.
 
     Args:
         data: Any data set.

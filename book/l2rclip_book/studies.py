@@ -25,7 +25,7 @@ from l2rclip_book.conditions import reworded
 from l2rclip_book.cut_points import cut, stretched
 from l2rclip_book.nearest import nearest_neighbours
 from l2rclip_book.prototypes import PROTOTYPES
-from l2rclip_book.statistics import orders_by_chance, ordinality
+from l2rclip_book.statistics import orders_by_chance, ordinality, spearman_rho
 from l2rclip_book.study_scores import image_scores, seen_and_unseen
 from l2rclip_lite.baselines import check_baselines, train_baseline
 from l2rclip_lite.calibration import calibrate
@@ -96,7 +96,7 @@ class Arm:
 def image_features(
     data: OrdinalDataset, towers: Towers, file: Path | None = None, *, quiet: bool = True
 ) -> dict[str, Float[Tensor, " dim"]]:
-    """Return features of every image, before their projection, by path; from a file if there is one.
+    """Return features of every image, before projection, by path; from a file if there is one.
 
     Args:
         data: All splits are encoded.
@@ -259,14 +259,14 @@ class Study:
         return stretched(values["test"], own, ranks)
 
     def _relative(self, start: str, config: Config) -> L2RCLIP:
-        """Return the relative with its own ranks: their sentences, or its outputs if it has some."""
+        """Return the relative with its own ranks: their sentences, or its own outputs."""
         header = ModelFile.read_header(find_start(start))
         if header.head() is None:
             return self._model(header.ranks, as_it_is(config))
         return L2RCLIP.from_pretrained(start).to(self.towers.logit_scale.device)
 
     def _answer_by_baseline(self, method: str, model: L2RCLIP, inputs: TrainingData) -> Answer:
-        """Train a baseline; where it tunes the tower, the validation RPS is that of its kept epoch."""
+        """Train a baseline; of a tuned one the validation RPS is that of its kept epoch."""
         check_baselines([method], model.config)
         baseline = train_baseline(method, model, inputs, quiet=self.quiet)
         val_probabilities = baseline.probabilities(inputs.encode(baseline, "val"))
@@ -333,12 +333,25 @@ class Study:
 
 
 def _chance(probabilities: Float[Tensor, "batch rank"], data: OrdinalDataset) -> dict[str, float]:
-    """Return what sentences given to random ranks order: 2.5 and 97.5 % of Spearman's ρ."""
+    """Return what sentences given to random ranks order: 2.5 and 97.5 % of Spearman's ρ.
+
+    The same with the lowest sentence at its rank, and how often such an order beats the right one.
+    """
+    answers = probabilities.double().numpy()
     values = np.array(data.ranks.values, dtype=float)
     true = values[np.array(data.test.targets)]
-    rho = orders_by_chance(probabilities.double().numpy(), values, true)
-    low, high = np.quantile(rho, (0.025, 0.975))
-    return {"chance_low": float(low), "chance_high": float(high)}
+    right = spearman_rho((answers @ values)[None], true[None])[0]
+
+    low, high = np.quantile(orders_by_chance(answers, values, true), (0.025, 0.975))
+    rho = orders_by_chance(answers, values, true, fixed=1)
+    fixed_low, fixed_high = np.quantile(rho, (0.025, 0.975))
+    return {
+        "chance_low": float(low),
+        "chance_high": float(high),
+        "lowest_fixed_low": float(fixed_low),
+        "lowest_fixed_high": float(fixed_high),
+        "lowest_fixed_above": float((rho > right + 1e-9).mean()),
+    }
 
 
 def as_it_is(config: Config) -> Config:
@@ -368,6 +381,7 @@ def stage1_config(config: Config) -> Config:
         config,
         epochs2=0,
         lr2=None,
+        lambda1=config.loss_weights().lambda1,
         lambda_push=0.0,
         lambda_tight=0.0,
         lambda_rps=0.0,

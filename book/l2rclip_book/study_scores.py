@@ -24,7 +24,7 @@ def unseen_ranks(data: OrdinalDataset) -> list[int]:
 def seen_and_unseen(
     probabilities: Float[Tensor, "batch rank"], data: OrdinalDataset
 ) -> dict[str, float]:
-    """Compute test metrics on the images of seen and of unseen ranks apart, over answers of any rank.
+    """Compute test metrics on images of seen and of unseen ranks apart, over answers of any rank.
 
     Args:
         probabilities: K per test image.

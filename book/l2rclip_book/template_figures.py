@@ -38,9 +38,9 @@ def token_figure(
     lines = [len(rows) for rows in sentences.values()]
     with style():
         figure = Figure(figsize=(WIDTH, 0.36 * sum(lines) + 0.6), layout="constrained")
-        axes = figure.subplots(len(lines), 1, height_ratios=lines)
+        axes = figure.subplots(len(lines), 1, height_ratios=lines, squeeze=False)
 
-        for axis, (title, rows) in zip(axes, sentences.items(), strict=True):
+        for axis, (title, rows) in zip(axes.flat, sentences.items(), strict=True):
             axis.set(xlim=(0, 66), ylim=(len(rows) - 0.4, -0.6), title=title)
             axis.axis("off")
 

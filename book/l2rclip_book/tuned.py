@@ -32,6 +32,17 @@ BY_ERROR = "judged by the error of the median"
 OVER_SETS = "for sets like these eight"
 CHANGES = (*LEFT_OUT, BY_ERROR, OVER_SETS)
 
+UNITS = {
+    "bracol-area": "percent",
+    "apples81": "apples",
+    "hc18": "weeks",
+    "cherries81": "cherries",
+    "pears": "pears",
+    "portraits": "years",
+    "bracol": "grades",
+    "retinamnist": "grades",
+}
+
 RECIPES = {  # arms of the search, as a page names them
     "lr2 0.0001": "rate 1e-4",
     "lr2 0.0002": "rate 2e-4",
@@ -189,11 +200,45 @@ def _over_sets(gains: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for claim, part in gains[gains["data"] != MEAN].groupby("row", sort=False):
         of_set = part["gain"].to_numpy(float)
+        if len(of_set) < 2:
+            continue
         mean = float(of_set.mean())
         reach = float(stats.t.ppf(0.975, len(of_set) - 1) * stats.sem(of_set))
         rows.append((claim, mean, mean - reach, mean + reach))
     table = pd.DataFrame(rows, columns=["row", "gain", "low", "high"])
     return table.assign(change=OVER_SETS)
+
+
+def in_units(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the error of the median in the unit of each set, and what a training takes.
+
+    Args:
+        table: Rows of the studies `main`, whose towers are frozen, and `at-best`.
+
+    Returns:
+        A line per set, in means over the runs that both studies have: the `unit`, the error of the
+        median rank, of L2RCLIP with a frozen tower, of cross-entropy and L2RCLIP with a tuned one,
+        then the minutes of a training of these two. NaN where there are no rows.
+    """
+    numbers = table.astype({"mae_median": float, "seconds": float})
+    numbers["minutes"] = numbers["seconds"] / 60
+    tuned = numbers[numbers["study"] == STUDY]
+    frozen = numbers[numbers["study"] == "main"].merge(tuned[["data", "run"]].drop_duplicates())
+    columns = {
+        "unit": pd.Series(UNITS),
+        "median rank": _means(frozen, "median-rank", "mae_median"),
+        "L2RCLIP, frozen": _means(frozen, "L2RCLIP", "mae_median"),
+        "cross-entropy, tuned": _means(tuned, NONE, "mae_median"),
+        "L2RCLIP, tuned": _means(tuned, "L2RCLIP", "mae_median"),
+        "minutes, cross-entropy": _means(tuned, NONE, "minutes"),
+        "minutes, L2RCLIP": _means(tuned, "L2RCLIP", "minutes"),
+    }
+    return pd.DataFrame(columns).reindex(SETS)
+
+
+def _means(table: pd.DataFrame, arm: str, column: str) -> pd.Series[float]:
+    """Return the mean of a column over the runs of an arm, for each data set."""
+    return table[table["arm"] == arm].groupby("data")[column].mean()
 
 
 def mean_ranks(table: pd.DataFrame) -> pd.Series[float]:

@@ -50,14 +50,15 @@ ONE_TO_ONE = {  # exploratory: words after a relative against each way without t
     "labels, relative by labels": (WORDS, "labels, relative by labels"),
     "frozen head": (WORDS, "frozen head, relative"),
     "one direction": (WORDS, "rank-axis, relative"),
-    "own sentences, cut": (WORDS, "own numbers, cut"),
-    "own outputs, cut": (WORDS, "own outputs, cut"),
+    "own sentences, fitted": (WORDS, "own numbers, cut"),
+    "own outputs, fitted": (WORDS, "own outputs, cut"),
     "a sixth way to choose from": (BEST_OF_ALL, BEST_WORDLESS),
 }
 ALL_IMAGES = {  # exploratory, the second arms are of `at-best`
     "words": (WORDS, "L2RCLIP"),
     "labels": ("labels, relative by labels", "rps"),
-    "labels, against words alone": ("labels, relative by labels", "L2RCLIP"),
+    "labels after it, against words without": ("labels, relative by labels", "L2RCLIP"),
+    "words, against labels, both without": ("L2RCLIP", "rps"),
 }
 BY_A_RELATIVE = {  # exploratory: what beginning with a relative saves
     "words": (WORDS, "words"),
@@ -102,9 +103,10 @@ def orders(images: pd.DataFrame) -> pd.DataFrame:
         >>> table[["arm", "rho"]].values.tolist()
         [['a', 1.0]]
     """
+    generator = np.random.default_rng(0)
     rows = []
     for data, part in images.groupby("data", sort=False):
-        rho, draws = _orders_of(part)
+        rho, draws = _orders_of(part, generator)
         for arm in rho.index:
             low, high = np.quantile(draws[arm], EDGES)
             rows.append((data, arm, rho[arm], low, high))
@@ -118,10 +120,13 @@ def chance_orders(table: pd.DataFrame) -> pd.DataFrame:
         table: Rows of all studies.
 
     Returns:
-        Indexed by `data`: `chance_low` and `chance_high`, 95 % of the correlations, a mean over runs.
+        Indexed by `data`, each a mean over runs: `chance_low` and `chance_high`, 95 % of the
+        correlations; `lowest_fixed_low` and `lowest_fixed_high`, the same where the lowest rank
+        keeps its sentence, and `lowest_fixed_above`, the share of those above the right order.
     """
     rows = table[(table["study"] == "words-new") & (table["arm"] == NEW_WORDS["new words"][0])]
     columns = ["chance_low", "chance_high"]
+    columns += ["lowest_fixed_low", "lowest_fixed_high", "lowest_fixed_above"]
     return rows.reindex(columns=["data", *columns]).groupby("data")[columns].mean()
 
 
@@ -136,10 +141,11 @@ def compare_orders(images: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
     Returns:
         As `gains.compare_arms`, but `gain` is a difference of Spearman's ρ.
     """
+    generator = np.random.default_rng(0)  # one for all data sets, so that draws are independent
     rows = []
     draws_by_set = []
     for data, part in images[images["arm"].isin([one, other])].groupby("data", sort=False):
-        rho, draws = _orders_of(part)
+        rho, draws = _orders_of(part, generator)
         if len(rho) < 2:
             continue
 
@@ -151,9 +157,10 @@ def compare_orders(images: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
     return with_mean(rows, draws_by_set)
 
 
-def _orders_of(images: pd.DataFrame) -> tuple[pd.Series[float], pd.DataFrame]:
+def _orders_of(
+    images: pd.DataFrame, generator: np.random.Generator
+) -> tuple[pd.Series[float], pd.DataFrame]:
     """Return ρ of each arm of one data set, a mean over runs, and its bootstrap draws by arm."""
-    generator = np.random.default_rng(0)
     rho_of_run = []
     draws_of_run = []
     for _, of_run in images.groupby("run"):
@@ -170,7 +177,7 @@ def _orders_of(images: pd.DataFrame) -> tuple[pd.Series[float], pd.DataFrame]:
         rho_of_run.append(pd.Series(rho))
         draws_of_run.append(pd.DataFrame(draws))
 
-    mean_draws = sum(draws_of_run[1:], draws_of_run[0]) / len(draws_of_run)
+    mean_draws = pd.concat(draws_of_run).groupby(level=0).mean()  # over the runs of each arm
     return pd.concat(rho_of_run, axis=1).mean(axis=1), mean_draws
 
 

@@ -18,7 +18,7 @@ from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.download import download
 from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.files import digest_of, read_json, sha256_of
-from l2rclip_lite.towers.hub import HubFiles
+from l2rclip_lite.towers.hub import HubFiles, NotAllowedError
 from l2rclip_lite.towers.open_clip import weights_file
 
 LIKE_CLIP = "ViT-B-16/random"  # as fast as the trained one, and needs no network
@@ -65,7 +65,7 @@ def fetch_weights(name: str, pins: Mapping[str, Any], begun: Path) -> Weights:
     """
     kept = read_begun(begun).get(name, {})
     hub = HubFiles(commits={**kept.get("commits", {}), **pins.get("commits", {})})
-    published = name != "mini" and not name.endswith("/random")
+    published = is_published(name)
     digest = ""
     if published:
         try:
@@ -91,6 +91,26 @@ def fetch_weights(name: str, pins: Mapping[str, Any], begun: Path) -> Weights:
     return Weights(dict(towers.commits), digest, pinned, towers.image_size)
 
 
+def is_published(name: str) -> bool:
+    """Return whether the weights of towers come from the hub, and not by pip or a seed."""
+    return name != "mini" and not name.endswith("/random")
+
+
+def is_here(name: str, pins: Mapping[str, Any]) -> bool:
+    """Return whether this machine has the weights of towers; for the arguments see `fetch_weights`.
+
+    Raises:
+        InputError: A wrong name.
+    """
+    if not is_published(name):
+        return True
+    try:
+        weights_file(name, HubFiles(allow_download=False, commits=pins.get("commits")))
+    except NotAllowedError:
+        return False
+    return True
+
+
 def read_begun(file: Path) -> dict[str, Any]:
     """Return the weights, by the name of their towers, that a run was begun with."""
     return read_json(file) if file.is_file() else {}
@@ -113,19 +133,56 @@ def check_disk(folder: Path, gib: float, cure: str) -> None:
         gib: The room it takes.
         cure: What to do.
     """
-    place = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(place).free / 2**30
+    free = shutil.disk_usage(_existing(folder)).free / 2**30
     if free < gib:
         raise InputError(
             f"{folder}: {free:.1f} GiB are free, and about {gib:.1f} are needed; {cure}."
         )
 
 
-def check_disks(names: Iterable[str], data_folder: Path) -> None:
-    """Refuse disks that are too small for the weights of towers, and for the images."""
-    gib = WEIGHTS_SIZE * len(list(names))
-    check_disk(Path(HF_HUB_CACHE), gib, "free some space, or name another folder by HF_HOME")
-    check_disk(data_folder, DATA_SIZE, "free some space, or name another folder by DATA=FOLDER")
+def check_disks(plan: dict[str, Any], names: Iterable[str], data_folder: Path) -> None:
+    """Refuse disks that are too small for the weights and the images that are not here yet.
+
+    Args:
+        plan: From `plan.read_clip`.
+        names: Of the towers.
+        data_folder: Of all data sets.
+    """
+    pins = plan["towers"]
+    weights_gib = sum(WEIGHTS_SIZE for name in names if not is_here(name, pins.get(name, {})))
+    source_names = [plan["data"][name]["load"]["name"] for name in absent_data(plan, data_folder)]
+    data_gib = DATA_SIZE if any(DATA_SETS[name].url for name in source_names) else 0.0
+
+    cure = "free some space, or name another folder by"
+    hub = Path(HF_HUB_CACHE)
+    if _existing(hub).stat().st_dev == _existing(data_folder).stat().st_dev:
+        check_disk(data_folder, weights_gib + data_gib, f"{cure} DATA=FOLDER or HF_HOME")
+        return
+    check_disk(hub, weights_gib, f"{cure} HF_HOME")
+    check_disk(data_folder, data_gib, f"{cure} DATA=FOLDER")
+
+
+def _existing(folder: Path) -> Path:
+    """Return a folder, or the nearest one above it that is there."""
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+def absent_data(plan: dict[str, Any], folder: Path) -> dict[str, Path]:
+    """Return, by its name, the folder of each data set of a plan that is not there, or is empty.
+
+    Args:
+        plan: From `plan.read_clip`.
+        folder: Of all data sets.
+    """
+    absent = {}
+    for name in data_sets(plan):
+        facts = plan["data"][name]
+        if "folder" not in facts:
+            continue
+        place = folder / facts["folder"]
+        if not place.is_dir() or not any(place.iterdir()):
+            absent[name] = place
+    return absent
 
 
 def fetch_data(plan: dict[str, Any], folder: Path) -> dict[str, str]:
@@ -142,23 +199,17 @@ def fetch_data(plan: dict[str, Any], folder: Path) -> dict[str, str]:
         InputError: No data set is there.
     """
     missing = {}
-    names = data_sets(plan)
-    for name in names:
-        facts = plan["data"][name]
-        place = folder / facts.get("folder", "")
-        if "folder" not in facts or (place.is_dir() and any(place.iterdir())):
-            continue
-
-        owner = facts["load"]["name"]
-        if DATA_SETS[owner].url:
+    for name, place in absent_data(plan, folder).items():
+        source_name = plan["data"][name]["load"]["name"]
+        if DATA_SETS[source_name].url:
             print(f"{name}: fetching it into {place}", flush=True)
         try:
-            download(owner, place)
+            download(source_name, place)
         except InputError as error:
             missing[name] = sentence(error)
             print(f"{missing[name]}\nIt is left out.", flush=True)
 
-    if len(missing) == len(names):
+    if len(missing) == len(data_sets(plan)):
         raise InputError(
             "no data set is here, and none could be fetched; connect this machine to a network, "
             "or name a folder that holds bracol_severity/ by DATA=FOLDER."
@@ -197,9 +248,9 @@ def image_passes(plan: dict[str, Any]) -> float:
 
         if unit["settings"]["image_side"] == "tower":
             epoch = 3 * TRAIN_SHARE + VAL_SHARE
-            each = unit["settings"]["epochs2"] * epoch + 1 - TRAIN_SHARE
+            passes_per_image = unit["settings"]["epochs2"] * epoch + 1 - TRAIN_SHARE
             run = f"{key['study']}-{key['run']}"
-            passes[key["data"], run] = images * each * len(unit["arms"])
+            passes[key["data"], run] = images * passes_per_image * len(unit["arms"])
     return sum(passes.values())
 
 

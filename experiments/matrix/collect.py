@@ -39,8 +39,7 @@ def gather(folder: Path, plan: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, 
         SystemExit: There is no row.
     """
     plan = planning.anywhere(plan)
-    units = [f"{u['study']}/{u['data']}-{u['run']}" for u in planning.units(plan)]
-    files = {unit: folder / "rows" / f"{unit}.csv" for unit in units}
+    files = unit_files(folder, plan)
     done = {unit: file for unit, file in files.items() if is_finished(file)}
     if not done:
         raise SystemExit(
@@ -63,6 +62,13 @@ def gather(folder: Path, plan: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, 
         "data": data_with_cards(plan, origins),
         "studies": plan["studies"],
     }
+
+
+def unit_files(folder: Path, plan: dict[str, Any]) -> dict[str, Path]:
+    """Return the file of rows of every unit of a plan, by its name, such as "main/hc18-0"."""
+    units = planning.units(planning.anywhere(plan))
+    names = [f"{unit['study']}/{unit['data']}-{unit['run']}" for unit in units]
+    return {name: folder / "rows" / f"{name}.csv" for name in names}
 
 
 def is_finished(file: Path) -> bool:
@@ -105,13 +111,14 @@ def ranking(table: pd.DataFrame, by: str = "val_rps") -> pd.DataFrame:
 
 
 def image_scores(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """Return the scores of every test image of the units in a table."""
+    """Return the scores of every test image of the units in a table, as text, see `gather`."""
     units = table[["study", "data", "run"]].drop_duplicates()
     files = [
         folder / "rows" / study / f"{data}-{run}.images.csv"
         for study, data, run in units.itertuples(index=False)
     ]
-    return pd.concat([pd.read_csv(file) for file in sorted(files)])
+    tables = [pd.read_csv(file, dtype=str, keep_default_na=False) for file in sorted(files)]
+    return pd.concat(tables)
 
 
 def write_table(
@@ -143,6 +150,9 @@ def main() -> None:
         print(ranking(table).groupby("data").head(10).round(4).to_string(index=False))
     if options.preset == "search":
         print(chosen_recipes(table).to_string())
+    if not origin["features"]:
+        features = options.folder / "features"
+        print(f"{features} holds no image features, so the JSON file has no hash of any")
     n_missing = len(origin["missing"])
     print(f"{len(table)} rows of {origin['units']} units; {n_missing} units missing")
 

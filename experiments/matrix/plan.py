@@ -15,6 +15,7 @@ import copy
 import itertools
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,7 @@ def read(preset: str = "page") -> dict[str, Any]:
 
     Args:
         preset: "page", the runs behind the book; "search", the recipes of each method; "smoke", one
-            run of each study of both that takes seconds; "sweep", a grid of settings.
+            run of each study of these two, which takes seconds; "sweep", a grid of settings.
 
     Raises:
         ValueError: Another preset, or two combinations of a sweep with one name.
@@ -135,7 +136,8 @@ def search(plan: dict[str, Any]) -> dict[str, Any]:
         arm = {"method": method} if facts is None else facts
         arms = {}
         for recipe in plan["recipes"]:
-            arms[_title(recipe)] = arm | {"settings": _settings(recipe)}
+            settings = merged(arm.get("settings", {}), _settings(recipe))
+            arms[_title(recipe)] = arm | {"settings": settings}
         studies[f"search-{_dashed(method)}"] = {
             "question": f"Which rate and clipping suit {method}?",
             "data": list(plan["data"]),
@@ -181,7 +183,11 @@ def _dashed(text: str) -> str:
 def code_commit() -> str:
     """Return the commit of the code, with a + where it has been changed since."""
     describe = ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"]
-    done = subprocess.run(describe, capture_output=True, text=True)
+    folder = Path(__file__).parent
+    try:
+        done = subprocess.run(describe, capture_output=True, text=True, cwd=folder)
+    except OSError:  # there is no git
+        return "unknown"
     return done.stdout.strip() or "unknown"
 
 
@@ -201,8 +207,8 @@ def units(plan: dict[str, Any], data_folder: Path | None = None) -> list[dict[st
 
     Args:
         plan: From `read`.
-        data_folder: Units whose images are not in it are left out; None leaves out all that need a
-            folder.
+        data_folder: Units whose images are not in it, or those of a relative, are left out; None
+            leaves out all that need a folder.
 
     Returns:
         `study`, `data` and `run` of each unit; runs count from 0.
@@ -214,10 +220,10 @@ def units(plan: dict[str, Any], data_folder: Path | None = None) -> list[dict[st
             names = plan["groups"][names]
 
         for name in names:
-            data = plan["data"][name]
-            if _is_missing(data, data_folder):
+            needed = _needed_data(plan, study, name)
+            if any(_is_missing(data, data_folder) for data in needed):
                 continue
-            n_runs = _n_runs(data)
+            n_runs = _n_runs(plan["data"][name])
             limit = facts.get("runs", n_runs)  # one number, or one for some data sets
             if isinstance(limit, dict):
                 limit = limit.get(name, n_runs)
@@ -232,6 +238,19 @@ def anywhere(plan: dict[str, Any]) -> dict[str, Any]:
     for facts in plan["data"].values():
         facts.pop("folder", None)
     return plan
+
+
+def _needed_data(plan: dict[str, Any], study: str, name: str) -> list[dict[str, Any]]:
+    """Return what a study loads on a data set: that one, and those its relatives are trained on."""
+    data = plan["data"][name]
+    needed = [data]
+    for arm in plan["studies"][study]["arms"].values():
+        if arm is None or "start" not in arm:
+            continue
+        relative = plan["relatives"][data["relatives"][arm["start"]]]
+        if "shipped" not in relative:
+            needed.append(plan["data"][relative["data"]])
+    return needed
 
 
 def _is_missing(data: dict[str, Any], data_folder: Path | None) -> bool:
@@ -266,9 +285,10 @@ def unit(
         plan["settings"], data_facts.get("settings", {}), facts.get("settings", {}), {"seed": run}
     )
     arms = {name: {"method": name} if arm is None else arm for name, arm in facts["arms"].items()}
-    conditions = [
-        (condition, condition.pop("settings", {})) for condition in facts.get("conditions", [{}])
-    ]
+    conditions = []
+    for condition in facts.get("conditions", [{}]):
+        own_settings = condition.pop("settings", {})
+        conditions.append((condition, own_settings))
     if preset == "smoke":
         settings = merged(settings, SMOKE_SETTINGS)
         _shrink(arms, conditions)
@@ -351,7 +371,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of the real data sets")
     options = parser.parse_args()
 
-    plan = read(options.preset)
+    try:
+        plan = read(options.preset)
+    except ValueError as error:
+        sys.exit(str(error))
     every = units(plan, options.data)
     for study, facts in plan["studies"].items():
         n_units = sum(unit["study"] == study for unit in every)

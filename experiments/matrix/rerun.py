@@ -69,8 +69,23 @@ def differences(old: dict[str, Any], new: dict[str, Any], tolerance: float = 0.0
     return different
 
 
-def main() -> None:
-    """Parse the command line, rerun, print what differs."""
+def chosen_rows(table: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Return the rows of a table that a condition chooses; an empty condition chooses all.
+
+    Raises:
+        ValueError: It cannot be read, names a column that is not there, or chooses no row.
+    """
+    try:
+        chosen = table.query(where) if where else table
+    except Exception as error:  # pandas raises whatever Python does of such a text
+        raise ValueError(f"{where!r} cannot be used: {error}") from error
+    if chosen.empty:
+        raise ValueError(f"{where!r} chooses none of {len(table)} rows")
+    return chosen
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the options of the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -85,13 +100,20 @@ def main() -> None:
     parser.add_argument(
         "--preset", default="page", choices=planning.PRESETS, help="that of the table"
     )
-    options = parser.parse_args()
+    return parser
 
+
+def main() -> None:
+    """Parse the command line, rerun, print what differs."""
+    parser = _parser()
+    options = parser.parse_args()
     table = pd.read_csv(
         options.table, dtype={"level": str, "condition": str}, keep_default_na=False
     )
-    if options.where:
-        table = table.query(options.where)
+    try:
+        table = chosen_rows(table, options.where)
+    except ValueError as error:
+        parser.error(f"--where: {error}")
     drawn = table.sample(min(options.rows, len(table)), random_state=options.draw)
     origin = json.loads(options.table.with_suffix(".json").read_text(encoding="utf-8"))
 

@@ -46,7 +46,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder of data sets; OUT/data without it")
     parser.add_argument("--out", type=Path, help="runs/clip, or runs/clip-short")
     parser.add_argument("--short", action="store_true", help="in miniature, on generated leaves")
-    parser.add_argument("--cpu", action="store_true", help="compute without a GPU, for days")
+    parser.add_argument("--cpu", action="store_true", help="allow a CPU where no GPU is, for days")
     options = parser.parse_args(arguments)
 
     if options.out is None:
@@ -136,13 +136,19 @@ def folder_of(out: Path, towers: str) -> Path:
 def gather(
     plan: dict[str, Any], all_weights: dict[str, needs.Weights], out: Path, left_out: dict[str, str]
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """Return the rows of all towers, the scores of their images, and how they were made."""
+    """Return the rows of all towers, the scores of their images, and how they were made.
+
+    Towers of which every unit failed have no row, and each of their units is missing.
+    """
     tables = []
     images = []
     origins = {}
     missing: list[str] = []
     for towers in all_weights:
         folder = folder_of(out, towers)
+        if not has_rows(folder, plan):
+            missing += [f"{towers} {unit}" for unit in collect.unit_files(folder, plan)]
+            continue
         table, origin = collect.gather(folder, plan)
         tables.append(table)
         images.append(collect.image_scores(folder, table).assign(towers=towers))
@@ -177,7 +183,7 @@ def run(options: argparse.Namespace) -> int:
 
     left_out: dict[str, str] = {}
     if not options.short:
-        needs.check_disks(names, options.data)
+        needs.check_disks(plan, names, options.data)
         check_time(plan, len(names), options.cpu)
 
     begun = options.out / "weights.json"
@@ -193,21 +199,20 @@ def run(options: argparse.Namespace) -> int:
         failed += run_towers(plan, name, weights, options, commit)
     print("\n".join(["", *failed]))
 
-    ready = {name: each for name, each in all_weights.items() if has_rows(options.out, name)}
-    if not ready:
+    if not any(has_rows(folder_of(options.out, name), plan) for name in names):
         raise TrainingError("every unit failed, so there are no rows; the sentences above say why.")
 
     results = options.out if options.short else RESULTS
-    collect.write_table(results / TABLE, *gather(plan, ready, options.out, left_out))
+    collect.write_table(results / TABLE, *gather(plan, all_weights, options.out, left_out))
     write_page(results, options.out)
     if not options.short:
         print("Please send the rows: `Rows of your own` in CONTRIBUTING.md says how.")
     return 1 if failed else 0
 
 
-def has_rows(out: Path, towers: str) -> bool:
-    """Return whether a unit of some towers has its rows."""
-    return any(map(collect.is_finished, folder_of(out, towers).rglob("rows/*/*.csv")))
+def has_rows(folder: Path, plan: dict[str, Any]) -> bool:
+    """Return whether a unit of a plan has its rows in the folder of some towers."""
+    return any(map(collect.is_finished, collect.unit_files(folder, plan).values()))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

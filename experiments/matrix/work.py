@@ -18,6 +18,7 @@ from torch import Tensor
 
 from l2rclip_book.studies import Arm, Study, image_features
 from l2rclip_lite import L2RCLIP, Config, load_dataset, load_towers
+from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.files import write_json, write_text
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training.fit import choose_device
@@ -124,6 +125,9 @@ def write_unit(
 
     Returns:
         The rows.
+
+    Raises:
+        TrainingError: An error is not a number.
     """
     rows = []
     images = []
@@ -131,15 +135,12 @@ def write_unit(
         scores = row.pop("images")
         images.append(scores.assign(**key, arm=row["arm"], condition=row["condition"]))
         rows.append({**key, **row, **origin})
-        print(
-            f"{row['condition']:<24}{row['arm']:<32}RPS {row['rps']:7.3f}  "
-            f"MAE of the median {row['mae_median']:7.3f}  {row['seconds']:6.1f} s",
-            flush=True,
-        )
+        print(_line(row), flush=True)
+        if math.isnan(row["mae"]):
+            where = f"{key['study']} on {key['data']}"
+            raise TrainingError(f"{where}: the error of {row['arm']} is not a number.")
 
     table = pd.DataFrame(rows)
-    if any(math.isnan(value) for value in table["mae"]):
-        raise ValueError("an error is missing")
     write_text(out, table.to_csv(index=False))
     image_scores = pd.concat(images).to_csv(index=False, float_format="%.4f")
     write_text(out.with_suffix(".images.csv"), image_scores)
@@ -148,6 +149,14 @@ def write_unit(
     record = {"unit": work.unit, "versions": versions, "card": work.data.card.to_dict()}
     write_json(out.with_suffix(".json"), record | dict(origin))
     return table
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    """Return a row as one line."""
+    return (
+        f"{row['condition']:<24}{row['arm']:<32}RPS {row['rps']:7.3f}  "
+        f"MAE of the median {row['mae_median']:7.3f}  {row['seconds']:6.1f} s"
+    )
 
 
 def words(condition: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ import pytest
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import read_image
 from l2rclip_lite.export import KEY, answer, open_session
+from l2rclip_lite.files import sha256_of
 
 PAGE = browser_model.PAGE
 
@@ -24,7 +25,7 @@ def test_the_model_is_the_one_that_the_results_are_of() -> None:
     """One file of at most 5 MB, its description for the page, the settings of the tool."""
     facts = json.loads((browser_model.RESULTS / "browser.json").read_text(encoding="utf-8"))
     model = PAGE / "model.onnx"
-    assert browser_model.sha256(model) == facts["model_sha256"]
+    assert sha256_of(model) == facts["model_sha256"]
 
     description = json.loads((PAGE / "model.json").read_text(encoding="utf-8"))
     assert description.pop("bytes") == model.stat().st_size <= 5e6

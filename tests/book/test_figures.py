@@ -31,35 +31,11 @@ EPOCHS = [(1, 1, 0.8, 0.5), (1, 2, 0.9, 0.4), (1, 3, 0.8, 0.5), (2, 1, 0.6, 0.5)
 HISTORY = [
     {"stage": s, "epoch": e, "loss": 2.0 - e, "val_mae": m, "val_rps": r} for s, e, m, r in EPOCHS
 ]
-CHANCES = torch.tensor([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]])[[0, 1, 0, 0, 0]]
-CURVE = own_data.reliability(
-    [0, 0, 1], [[0.9, 0.1], [0.7, 0.3], [0.7, 0.3]], Ranks(("a", "b"), (0, 1), "{rank}")
-)
 LABELS = np.array([0, 1, 2, 0])
 FLAT = np.array([[5.0, 0.0], [0.0, 0.0], [-1.0, 0.0], [2.0, 1.0]])
-PIXELS = np.stack([np.asarray(image).T for image in IMAGES])
-STRIPS = {"a": [0, 2, 3], "b": [1, 0, 3]}
-ORDERS = ("true", "blind", "shuffled")
-ENDS = {"circle": [1.0, 1.0, 0.0], "sphere": [-0.5, 0.5]}
 SPELT = [["start", "a", "no", "end", "·"], ["start", "a", "very", "low", "end"]]
-NAMED = torch.tensor([[0, 0, 1, 0, 0], [0, 0, 1, 1, 0]], dtype=torch.bool)
-READ = {"rank": torch.tensor([[0.0, 0, 0, 0, 0], [0, 1, 2, 3, 0]])}
-READING = (READ, {"rank": torch.eye(2)}, SPELT, (1, 3))
-TOKENS = [([("a", False), ("low", True), ("leaf", False)], 0.0)]
-SCORES = {
-    "words": {
-        "mine": template_figures.Scores(0.7, [0.1, 0.2], (-0.5, 0.5)),
-        "other": template_figures.Scores(0.5, [0.0], (-0.5, 0.5)),
-    }
-}
-
-
-def log_axes() -> Figure:
-    """Draw axes: across, many powers of ten; up, less than one."""
-    with plots.style():
-        figure = Figure()
-        figure.subplots().set(xscale="log", yscale="log", xlim=(1e-5, 1e7), ylim=(0.2, 0.7))
-    return figure
+ALONG = torch.tensor([[0.0, 0, 0, 0, 0], [0, 1, 2, 3, 0]])  # a number for each token of SPELT
+ORDERS = ("true", "blind", "shuffled")
 
 
 # --- what is read off a figure --------------------------------------------------------------------
@@ -142,94 +118,185 @@ def highest_bin(figure: Figure) -> float:
     return figure.axes[3].lines[0].get_ydata().max()
 
 
+# --- what it must be ------------------------------------------------------------------------------
+
+
+def log_axes() -> Figure:
+    """Draw axes: across, many powers of ten; up, less than one."""
+    with plots.style():
+        figure = Figure()
+        figure.subplots().set(xscale="log", yscale="log", xlim=(1e-5, 1e7), ylim=(0.2, 0.7))
+    return figure
+
+
 # figure, its arguments, what is read off it, what that must be
-FIGURES: list[tuple[Callable[..., Figure], tuple[Any, ...], Callable[[Figure], Any], Any]] = [
-    # the first two images of each rank stand in its column; none shows rank 1
-    (partial(plots.contact_sheet, rows=2), (SPLIT, RANKS), image_numbers, [1, -1, 0, 2, -1, 3]),
-    # in stage 1 epoch 2 has the lowest RPS; stage 2 goes on counting at 4, and its last is kept
-    (plots.training_curves, (HISTORY, RANKS), dots, [[[2, 0.9], [5, 0.7]]]),
-    # in an earlier release the lowest RPS was; of two the lower error decides
-    (partial(plots.training_curves, select="rps"), (HISTORY, RANKS), dots, [[[2, 0.9], [4, 0.6]]]),
-    # of two lows one is called high
-    (
+FIGURES = [
+    pytest.param(
+        partial(plots.contact_sheet, rows=2),
+        (SPLIT, RANKS),
+        image_numbers,
+        [1, -1, 0, 2, -1, 3],
+        id="the first two images of each rank stand in its column, and none shows rank 1",
+    ),
+    pytest.param(
+        plots.training_curves,
+        (HISTORY, RANKS),
+        dots,
+        [[[2, 0.9], [5, 0.7]]],
+        id="in stage 1 epoch 2 has the lowest RPS, and stage 2, from 4 on, keeps its last",
+    ),
+    pytest.param(
+        partial(plots.training_curves, select="rps"),
+        (HISTORY, RANKS),
+        dots,
+        [[[2, 0.9], [4, 0.6]]],
+        id="in an earlier release the lowest RPS was kept, and of two the lower error decided",
+    ),
+    pytest.param(
         plots.confusion,
         ({"me": ([0, 0, 2], [0, 2, 2])}, RANKS),
         cells,
         [0.5, 0, 0.5, 0, 0, 0, 0, 0, 1],
+        id="of two lows one is called high",
     ),
-    # a rank may be called $, and a power of ten is no formula either
-    (
+    pytest.param(
         plots.confusion,
         ({"$2 of $3": ([0, 1, 2], [0, 1, 2])}, MONEY),
         first_three_ticks,
         [*MONEY.names],
+        id="a rank may be called $",
     ),
-    (log_axes, (), powers_of_ten, ["10⁻⁵", "0.001", "0.1", "10", "1,000"]),
-    (
+    pytest.param(
+        log_axes,
+        (),
+        powers_of_ten,
+        ["10⁻⁵", "0.001", "0.1", "10", "1,000"],
+        id="a power of ten is no formula",
+    ),
+    pytest.param(
         plots.gallery,
-        (SPLIT, CHANCES, RANKS, [3, 1]),
+        (
+            SPLIT,
+            torch.tensor([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]])[[0, 1, 0, 0, 0]],
+            RANKS,
+            [3, 1],
+        ),
         bar_heights,
         [[], [], [0.1, 0.2, 0.7], [0.5, 0.3, 0.2]],
+        id="below images 3 and 1 stand their probabilities",
     ),
-    (plots.image_grid, (IMAGES, list("abcde")), image_numbers, [0, 1, 2, 3, 4, -1, -1, -1]),
-    # of the answers that are sure at 0.7 half is right, and the one at 0.9 is
-    (own_data.reliability_diagram, ({"T": CURVE},), dots, [[[0.7, 0.5], [0.9, 1]]]),
-    # ranks begin at 0, 20 and 40 %, and an edge opens its rank
-    (
+    pytest.param(
+        plots.image_grid,
+        (IMAGES, list("abcde")),
+        image_numbers,
+        [0, 1, 2, 3, 4, -1, -1, -1],
+        id="five images leave three places empty",
+    ),
+    pytest.param(
+        own_data.reliability_diagram,
+        (
+            {
+                "T": own_data.reliability(
+                    [0, 0, 1],
+                    [[0.9, 0.1], [0.7, 0.3], [0.7, 0.3]],
+                    Ranks(("a", "b"), (0, 1), "{rank}"),
+                )
+            },
+        ),
+        dots,
+        [[[0.7, 0.5], [0.9, 1]]],
+        id="of the answers that are sure at 0.7 half is right, and the one at 0.9 is",
+    ),
+    pytest.param(
         metrics.threshold_scale,
         (IMAGES[:3], [0.1, 0.2, 0.5], [0, 0.2, 0.4, 1], RANKS),
         frame_ranks,
         [0, 1, 2],
+        id="ranks begin at 0, 20 and 40 %, and an edge opens its rank",
     ),
-    # mass ½ on the truth and ½ two ranks above: two gaps of ½, squared ¼ each
-    (
+    pytest.param(
         metrics.staircases,
         ({"far": [0.5, 0, 0.5]}, 0, RANKS),
         horizontal_labels,
         ["", "squares add up to 0.5"],
+        id="mass ½ on the truth and ½ two ranks above are two gaps of ½, squared ¼ each",
     ),
-    # images are discs, and each of the three ranks has a diamond
-    (
+    pytest.param(
         partial(embed.clouds, columns=1),
         ({"A": embed.Cloud(FLAT, LABELS, FLAT[:3])}, RANKS),
         dots,
         [FLAT.tolist(), FLAT[:3].tolist()],
+        id="images are discs, and each of the three ranks has a diamond",
     ),
-    # in the order of their points from left to right
-    (
+    pytest.param(
         embed.thumbnails,
-        (FLAT, LABELS, PIXELS, STRIPS, RANKS),
+        (
+            FLAT,
+            LABELS,
+            np.stack([np.asarray(image).T for image in IMAGES]),
+            {"a": [0, 2, 3], "b": [1, 0, 3]},
+            RANKS,
+        ),
         image_numbers,
         [-1, 2, 3, 0, 1, 3, 0],
+        id="images stand in the order of their points from left to right",
     ),
-    # two of the starts on the circle end in one bin
-    (
+    pytest.param(
         losses.free_texts,
-        (dict.fromkeys(ORDERS, on_circle(0, 90).expand(4, 2, 2)), dict.fromkeys(ORDERS, ENDS)),
+        (
+            {order: on_circle(0, 90).expand(4, 2, 2) for order in ORDERS},
+            {order: {"circle": [1.0, 1.0, 0.0], "sphere": [-0.5, 0.5]} for order in ORDERS},
+        ),
         highest_bin,
         2,
+        id="two of the starts on the circle end in one bin",
     ),
-    # two context vectors after the start; 3 words, 2 context, 1 start and end, 0 padding
-    (former.token_grid, (SPELT, NAMED, 2), cells, [1, 2, 2, 3, 3, 1, 0, 1, 2, 2, 3, 3, 3, 1]),
-    (former.axes_figure, READING, cells, [0, 1, 1, 0, 0, 0, 2, 2, 2, 0]),
-    (
+    pytest.param(
+        former.token_grid,
+        (SPELT, torch.tensor([[0, 0, 1, 0, 0], [0, 0, 1, 1, 0]], dtype=torch.bool), 2),
+        cells,
+        [1, 2, 2, 3, 3, 1, 0, 1, 2, 2, 3, 3, 3, 1],
+        id="start 1, two context vectors 2, words 3, end 1, padding 0",
+    ),
+    pytest.param(
+        former.axes_figure,
+        ({"rank": ALONG}, {"rank": torch.eye(2)}, SPELT, (1, 3)),
+        cells,
+        [0, 1, 1, 0, 0, 0, 2, 2, 2, 0],
+        id="the framed word reads the words of its own sentence",
+    ),
+    pytest.param(
         former.movement_figure,
-        ({"a": READ["rank"][1:]}, SPELT[1:]),
+        ({"a": ALONG[1:]}, SPELT[1:]),
         second_and_third_text,
         ["a\n1.00", "very\n2.00"],
+        id="each word has its movement below it",
     ),
-    (
+    pytest.param(
         template_figures.token_figure,
-        ({"CLIP": TOKENS, "MiniLM": TOKENS},),
+        (
+            {
+                "CLIP": [([("a", False), ("low", True), ("leaf", False)], 0.0)],
+                "MiniLM": [([("a", False), ("low", True), ("leaf", False)], 0.0)],
+            },
+        ),
         texts,
         ["a", "low", "leaf"],
+        id="each token stands in its box",
     ),
-    # rings of random weights, then the trained network's diamonds
-    (
+    pytest.param(
         template_figures.score_rows,
-        (SCORES,),
+        (
+            {
+                "words": {
+                    "mine": template_figures.Scores(0.7, [0.1, 0.2], (-0.5, 0.5)),
+                    "other": template_figures.Scores(0.5, [0.0], (-0.5, 0.5)),
+                }
+            },
+        ),
         dots,
         [[[0.1, 0], [0.2, 0], [0, 1]], [[0.7, 0], [0.5, 1]]],
+        id="rings of random weights, then the trained network's diamonds",
     ),
 ]
 
@@ -262,7 +329,7 @@ def test_colours_hold_on_a_light_and_a_dark_page(page: str) -> None:
 def test_a_figure_shows_its_data(
     draw: Callable[..., Figure], data: tuple[Any, ...], read: Callable[[Figure], Any], expected: Any
 ) -> None:
-    """The comment above each row of `FIGURES` says why."""
+    """What each row of `FIGURES` is called; and no formula is left at a tick."""
     figure = draw(*data)
     figure.draw_without_rendering()
     assert read(figure) == expected

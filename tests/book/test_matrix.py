@@ -14,7 +14,6 @@ import pandas as pd
 import plan as planning
 import pytest
 import real_data
-import rerun
 import yaml
 from work import Work
 
@@ -179,6 +178,22 @@ def test_a_unit_is_the_same_text_in_every_process() -> None:
     assert len(texts) == 1
 
 
+def test_units_without_the_folder_of_a_relative_are_left_out(folders: Path) -> None:
+    """The relative of pears by labels is trained on apples."""
+    (folders / "apples81").rmdir()
+    names = every_unit("page", folders)
+    assert "words-new/pears-0" not in names
+    assert "at-best/pears-0" in names
+
+
+def test_a_method_of_a_search_keeps_its_own_settings() -> None:
+    """A recipe adds to them."""
+    searched = yaml.safe_load(planning.SEARCH.read_text(encoding="utf-8"))
+    searched["methods"] = {"rps": {"method": "rps", "settings": {"epochs2": 3}}}
+    arms = planning.search(searched)["studies"]["search-rps"]["arms"]
+    assert arms["lr2 0.0001"]["settings"] == {"epochs2": 3, "lr2": 1e-4}
+
+
 def test_units_without_their_folder_are_left_out(folders: Path) -> None:
     """Only the generated leaves are always there."""
     leaves = {name for name in every_unit("page", folders) if "leaves" in name}
@@ -286,29 +301,6 @@ def test_the_smallest_rows_come_out_again() -> None:
         (row,) = work.rows(arm)
         assert row["rps"] == pytest.approx(float(stored.loc[arm, "rps"]), rel=1e-3), arm
         assert set(row) - {"images"} <= set(table)
-
-
-OLD_ROW = {
-    "arm": "full",
-    "mae": "0.25",
-    "seconds": "3.1",
-    "commit": "a",
-    "text_gap": "",
-    "level": "4",
-}
-NEW_ROW = {"arm": "full", "mae": 0.25, "seconds": 9.0, "commit": "b", "level": 4}
-
-
-def test_rows_with_the_same_metrics_are_the_same() -> None:
-    """Seconds and commit may differ, and an empty cell equals one that is not there."""
-    assert rerun.differences(OLD_ROW, NEW_ROW) == []
-
-
-def test_a_metric_that_differs_in_one_digit_is_named() -> None:
-    """Unless the tolerance allows it."""
-    other = NEW_ROW | {"mae": 0.25000001}
-    assert rerun.differences(OLD_ROW, other) == ["mae: 0.25 in the table, 0.25000001 now"]
-    assert rerun.differences(OLD_ROW, other, tolerance=1e-6) == []
 
 
 # --- units and Snakemake --------------------------------------------------------------------------

@@ -115,6 +115,7 @@ def test_a_page_is_executed_by_python3_at_the_profile_page_and_its_figures_are_d
         ("import os\nos.popen('ls')", "other", ["os.popen"]),
         (OWN, "other", []),  # `l2rclip` itself, but not through a shell
         (OWN + ", shell=True", "other", ["subprocess.run"]),
+        (OWN + "\nsubprocess.run(['ls'])", "other", ["subprocess.run"]),  # it allows no other call
         ("get_ipython().run_line_magic('pip', 'x')\n!ls", "setup", ["!ls"]),
     ],
 )

@@ -13,8 +13,6 @@ FILES = [
     for path in sorted((ROOT / room).rglob("*.py"))
 ]
 FILLERS = {"found", "said", "told", "given", "known", "often"}
-# What users need not install, or need not wait for.
-OPTIONAL = {"open_clip", "timm", "scipy.ndimage", "umap", "sklearn", "onnx", "onnxruntime"}
 
 
 def faults(tree: ast.Module, *, late_imports: bool) -> Iterator[str]:
@@ -31,8 +29,30 @@ def faults(tree: ast.Module, *, late_imports: bool) -> Iterator[str]:
             yield f"{node.lineno}: {node.module} belongs to the top"
 
 
+LATE = "def f():\n    from l2rclip_lite.ranks import Ranks"
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ("a, b = 1, 2", "1: values assigned in a row"),
+        ("\nsaid = 1", "2: said"),
+        ("def f(often): ...", "1: often"),
+        (LATE, "2: l2rclip_lite.ranks belongs to the top"),
+    ],
+)
+def test_a_fault_is_named_with_its_line(source: str, fault: str) -> None:
+    """Whoever meets it reads where and what."""
+    assert list(faults(ast.parse(source), late_imports=False)) == [fault]
+
+
+def test_a_command_may_import_late() -> None:
+    """So that `--help` answers at once."""
+    assert list(faults(ast.parse(LATE), late_imports=True)) == []
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_reads_as_the_design_asks(path: Path) -> None:
-    """Commands may import late, so that `--help` answers at once."""
+    """Of the package, the book's code, tools, experiments and tests."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     assert list(faults(tree, late_imports="commands" in path.parts)) == []

@@ -343,3 +343,11 @@ def test_ages_of_three_years_share_a_rank(tmp_path: Path) -> None:
     data = load_dataset("portraits", root=tmp_path)
     assert data.test.targets == (0, 0, 1, 1, 16, 16)
     assert [data.ranks.values[rank] for rank in data.test.targets] == [35, 35, 38, 38, 83, 83]
+
+
+def test_a_circumference_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    """By file and row."""
+    lines = ["filename,pixel size(mm),head circumference (mm)", "000_HC.png,0.1,x"]
+    (tmp_path / "training_set_pixel_size_and_HC.csv").write_text("\n".join(lines))
+    with pytest.raises(InputError, match=r"HC.csv row 2: head circumference \(mm\) 'x' is no"):
+        owners_labels.main(["hc18", str(tmp_path)])

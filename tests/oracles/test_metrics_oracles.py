@@ -14,7 +14,7 @@ CASES = [(1, 5, 300), (2, 62, 200), (3, 2, 30), (4, 12, 7)]  # seed, ranks, imag
 def case(seed: int, count: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, Ranks]:
     """Return truth, predicted ranks, probabilities and ranks with values from 10 on.
 
-    The top rank never occurs.
+    The top rank never occurs, unless there are but two.
     """
     generator = np.random.default_rng(seed)
     y = generator.integers(max(count - 1, 2), size=n)

@@ -3,6 +3,7 @@
 import copy
 import math
 import os
+import socket
 import sys
 from dataclasses import replace
 from datetime import timedelta
@@ -30,10 +31,18 @@ from l2rclip_lite.training.stages import train_stage2
 
 # every term of stage 2, and losses that compare the images of a batch with each other
 METHODS = ("stage 2", "coral", "supcon")
+PORT_IS_TAKEN = 98  # an exit code that nothing else here gives
 
 
 def join(rank: int, port: int) -> None:
-    """Be one of two processes, as `accelerate launch` starts them."""
+    """Be one of two processes, as `accelerate launch` starts them; the first one owns the port."""
+    if rank == 0:
+        try:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            os._exit(PORT_IS_TAKEN)
+
     os.environ.update(
         WORLD_SIZE="2",
         RANK=str(rank),

@@ -19,6 +19,13 @@ def share(true, expected, of_tie=0.5, with_equal=False):
     return right / pairs
 
 
+def by_place(true, expected):
+    pairs = [(i, j) for j in range(4) for i in range(j) if true[i] != true[j]]
+    right = [expected[i] < expected[j] for i, j in pairs]
+    ties = [expected[i] == expected[j] for i, j in pairs]
+    return (sum(right) + sum(ties) / 2) / len(pairs)
+
+
 def band_of(p, true, of=lambda x: x, ends=(0.025, 0.975), orders=None):
     rho = []
     for order in orders or permutations(range(5)):
@@ -36,11 +43,12 @@ def of_leaves(p, true):
 
 # calls of a check, and words of its verdict
 CALLS = [
-    ("check_in_order(lambda t, e: share(t, e, with_equal=True))", "five pairs"),
-    ("check_in_order(lambda t, e: share(t, e, of_tie=0.0))", "a tie counts one half"),
-    ("check_in_order(lambda t, e: share(t, e, of_tie=1.0))", "a tie counts one half"),
+    ("check_in_order(lambda t, e: share(t, e, with_equal=True))", "all pairs"),
+    ("check_in_order(lambda t, e: share(t, e, of_tie=0.0))", "a tie counts a half"),
+    ("check_in_order(lambda t, e: share(t, e, of_tie=1.0))", "a tie counts a half"),
     ("check_in_order(lambda t, e: 2 * share(t, e) - 1)", "no pair is in order"),
     ("check_in_order(lambda t, e: 100 * share(t, e))", "all pairs are in order"),
+    ("check_in_order(by_place)", "it is 1.0"),
     ("check_in_order(lambda t, e: None)", "return a number"),
     ("check_in_order(lambda t, e: float(spearmanr(t, e)[0]))", "all pairs are in order"),
     ("check_land(lambda new, old, values, s: values[np.argmax(old @ new)])", "as near to"),
@@ -48,6 +56,7 @@ CALLS = [
     ("check_land(lambda new, old, values, s: softmax(old @ new) @ values)", "the last of the"),
     ("check_land(lambda new, old, values, s: np.exp(s * old @ new) @ values)", "the last of"),
     ("check_land(lambda new, old, values, s: np.exp(s * old @ new))", "return one number"),
+    ("check_land(lambda new, old, values, s: softmax(s * new @ old) @ values)", "mismatch"),
     ("check_band(of_leaves)", "for these leaves"),
     ("check_band(lambda p, t: band_of(p, t, ends=(0, 1)))", "for these leaves"),
     ("check_band(lambda p, t: band_of(p, t, of=lambda p: p == p.max(1, keepdims=True)))", "leaves"),
@@ -59,6 +68,7 @@ CALLS = [
     ('check_vocabulary(["0", "25", "50", "75", "100"])', "no digits"),
     ('check_vocabulary(["zero", "ten percent", "half", "most", "all"])', "no percents"),
     ('check_vocabulary(["no", "little", "some", "much", "extreme"])', "land at"),
+    ('check_vocabulary(["no", "low", "very low", "very high", "high"])', "does not rise"),
     ('check_vocabulary("abcde")', "five different words"),
     ("check_vocabulary(vocabularies[2])", "of your own"),
     ("check_vocabulary([1, 2, 3, 4, 5])", "each is a text"),

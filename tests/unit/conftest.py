@@ -1,6 +1,7 @@
 """Towers, data and runs that several test files share; no test changes them."""
 
 import shutil
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -47,6 +48,20 @@ def pocket_model() -> Iterator[str]:
         file = Path(shutil.copy(source, Path(folder, "pocket.json")))
         open_clip.add_model_config(file)
         yield file.stem
+
+
+@pytest.fixture
+def hosts(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Hosts that were asked for; none answers."""
+    requested: list[object] = []
+
+    def refuse(*host: object, **_: object) -> None:
+        requested.append(host)
+        raise OSError("no network here")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    return requested
 
 
 @pytest.fixture(scope="session")

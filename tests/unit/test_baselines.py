@@ -9,27 +9,25 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from l2rclip_lite.baselines import (
     ALIASES,
     BASELINES,
     check_baselines,
+    losses,
     probes,
     registry,
     run_baseline,
     train_baseline,
 )
-from l2rclip_lite.baselines.losses import coral_loss
-from l2rclip_lite.baselines.probes import bare_sentences
 from l2rclip_lite.baselines.registry import OBJECTIVES
-from l2rclip_lite.baselines.training import frozen_head
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.protocols import hold_out
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.kernel import RIDGES, fit_linear_heads
+from l2rclip_lite.kernel import RIDGES
+from l2rclip_lite.losses import ranked_probability_loss
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prediction import coral_probabilities, corn_probabilities, normal_probabilities
 from l2rclip_lite.ranks import Ranks
@@ -70,92 +68,112 @@ def train(name: str, material: Material, folder: Path | None = None) -> Tensor:
 # --- the registry -------------------------------------------------------------------------------
 
 
-def test_every_objective_has_two_numbers_of_its_own() -> None:
-    """One tuned, one frozen; cross-entropy keeps 3, the first one after the two stages."""
-    numbers = [row.number for row in OBJECTIVES.values()]
-    taken = {*numbers, *(number + 1 for number in numbers)}
-    assert len(taken) == 2 * len(numbers)
-    assert min(numbers) == OBJECTIVES["cross-entropy"].number == 3
-
-
 def test_a_loss_has_the_name_of_its_baseline() -> None:
     """But for four; two are added to cross-entropy, the others stand in its place."""
-    expected = {name: f"{name.replace('-', '_')}_loss" for name in OBJECTIVES}
-    expected["cross-entropy"] = "cross_entropy"
-    expected["coop"] = "cross_entropy"
-    expected["ordinalclip-inverse"] = "ordinalclip_loss"
-    expected["rps"] = "ranked_probability_loss"
+    expected = {
+        "cross-entropy": F.cross_entropy,
+        "coop": F.cross_entropy,
+        "ordinalclip-inverse": losses.ordinalclip_loss,
+        "rps": ranked_probability_loss,
+    }
+    for name in OBJECTIVES.keys() - expected.keys():
+        expected[name] = getattr(losses, f"{name.replace('-', '_')}_loss")
 
-    assert {name: row.loss.__name__ for name, row in OBJECTIVES.items()} == expected
-    assert {name for name, row in OBJECTIVES.items() if row.adds} >= {"ordinal-entropy", "rps"}
+    assert {name: row.loss for name, row in OBJECTIVES.items()} == expected
+    assert {name for name, row in OBJECTIVES.items() if row.adds} == {"ordinal-entropy", "rps"}
 
 
 # --- all of them --------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def learned(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Names of the parameters that a step has changed."""
-    names: set[str] = set()
-    take_step = Stage.step
+class Trained(NamedTuple):
+    """A baseline, what it answers to the test images, and the weights that it began with."""
 
-    def record(self: Stage, loss: Tensor, rows: Tensor) -> None:
-        names.update(self.parameters)
-        take_step(self, loss, rows)
+    name: str
+    model: L2RCLIP
+    answer: Tensor
+    before: dict[str, Tensor]
 
-    monkeypatch.setattr(Stage, "step", record)
-    return names
+
+@pytest.fixture(scope="module", params=BASELINES)
+def trained(request: pytest.FixtureRequest, lacking: Material) -> Trained:
+    """Each baseline in its turn."""
+    before = {key: value.clone() for key, value in lacking.model.state_dict().items()}
+    model = train_baseline(request.param, lacking.model, lacking.data)
+    answer = model.probabilities(lacking.data.encode(model, "test"))
+    return Trained(request.param, model, answer, before)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BASELINES)
-def test_a_baseline_answers_with_a_rank_absent_and_leaves_no_trace(
-    name: str, lacking: Material, learned: set[str], tmp_path: Path
+def test_a_baseline_answers_with_a_rank_absent(trained: Trained) -> None:
+    """Each of ten images gets five probabilities."""
+    assert trained.answer.shape == (10, 5)
+    assert (trained.answer >= 0).all()
+    assert torch.allclose(trained.answer.sum(1).double(), torch.ones(10).double(), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_model_that_a_baseline_begins_with_stays_as_it_was(
+    trained: Trained, lacking: Material
 ) -> None:
-    """K probabilities per image; the tower trains only if the name says so, and is another one.
-
-    Saved and loaded, the baseline gives the same answers to the images themselves.
-    """
-    before = {key: value.clone() for key, value in lacking.model.state_dict().items()}
-
-    trained = train_baseline(name, lacking.model, lacking.data)
-    answer = trained.probabilities(lacking.data.encode(trained, "test"))
-
-    assert answer.shape == (10, 5)
-    assert (answer >= 0).all()
-    assert torch.allclose(answer.sum(1).double(), torch.ones(10).double(), atol=1e-5)
-
+    """The next baseline begins with it, too."""
     for key, value in lacking.model.state_dict().items():
-        assert torch.equal(value, before[key]), key
-    tuned = {key for key in learned if key.startswith("towers.")}
-    assert all(key.startswith("towers.image.") for key in tuned)
-    assert bool(tuned) == (name in OBJECTIVES)
+        assert torch.equal(value, trained.before[key]), key
 
-    trained.save_pretrained(tmp_path)
+
+@pytest.mark.slow
+def test_a_baseline_tunes_the_image_tower_only_if_its_name_says_so(trained: Trained) -> None:
+    """And never the text tower."""
+    changed = []
+    for key, value in trained.model.towers.state_dict().items():
+        if not torch.equal(value, trained.before[f"towers.{key}"]):
+            changed.append(key)
+
+    assert all(key.startswith("image.") for key in changed)
+    assert bool(changed) == (trained.name in OBJECTIVES)
+
+
+@pytest.mark.slow
+def test_a_saved_baseline_answers_as_before(
+    trained: Trained, lacking: Material, tmp_path: Path
+) -> None:
+    """To the images themselves."""
+    trained.model.save_pretrained(tmp_path)
     loaded = L2RCLIP.from_pretrained(tmp_path)
     prediction = loaded.predict(lacking.data.images["test"])
-    assert torch.allclose(prediction.probabilities, answer, atol=1e-5)
+    assert torch.allclose(prediction.probabilities, trained.answer, atol=1e-5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["coop-frozen", "ordinalclip", "supcon"])
-def test_a_baseline_that_is_killed_after_an_epoch_ends_the_same(
+def test_a_baseline_that_is_killed_after_an_epoch_goes_on_after_it(
     name: str, lacking: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And a second run from nothing gives the same bits."""
+    """No step of that epoch is taken again, and it ends in the bits of a run that was let be."""
     whole = train(name, lacking, tmp_path / "whole")
     end_epoch = Stage.end_epoch
+    take_step = Stage.step
+    steps: list[tuple[int, int]] = []
 
     def end_and_die(self: Stage, probabilities: Tensor) -> None:
         end_epoch(self, probabilities)
         raise KeyboardInterrupt
 
+    def record(self: Stage, loss: Tensor, rows: Tensor) -> None:
+        steps.append((self.number, len(self.history)))
+        take_step(self, loss, rows)
+
+    monkeypatch.setattr(Stage, "step", record)
     with monkeypatch.context() as patch:
         patch.setattr(Stage, "end_epoch", end_and_die)
         with pytest.raises(KeyboardInterrupt):
             train(name, lacking, tmp_path / "killed")
+    (first_epoch,) = {*steps}
+    steps.clear()
 
     assert torch.equal(train(name, lacking, tmp_path / "killed"), whole)
+    assert steps
+    assert first_epoch not in steps
 
 
 def test_run_baseline_is_train_baseline_from_a_data_set(
@@ -305,95 +323,3 @@ def test_a_number_becomes_a_normal_curve_around_the_nearest_rank(numbers: list[f
     gap_of_mode = gap.gather(1, rows.argmax(1, keepdim=True))
     assert torch.allclose(rows, by_hand)
     assert torch.allclose(gap_of_mode, gap.min(1, keepdim=True).values)
-
-
-# --- probes -------------------------------------------------------------------------------------
-
-
-def test_zero_shot_reads_the_bare_sentences(leaves: OrdinalDataset, small: Config) -> None:
-    """Raw, or centred: the mean of the five texts moved to the origin.
-
-    Whatever the prompts have learned plays no part.
-    """
-    model = L2RCLIP(load_towers("tiny/random"), leaves.ranks, small)
-    torch.nn.init.ones_(model.prompts.context)
-
-    raw = model.towers.encode_text(leaves.ranks.sentences)
-    centred = F.normalize(raw - raw.mean(0), dim=1)
-    assert torch.allclose(bare_sentences(model, raw=True), raw, atol=1e-5)
-    assert torch.allclose(bare_sentences(model, raw=False), centred, atol=1e-5)
-
-
-FOUR = Ranks.integers(0, 3, template="grade {rank}")
-STEPS = torch.arange(4)
-LINE = F.pad(STEPS[:, None].float(), (0, 1))  # rank k is at (k, 0)
-
-
-def both(train: object, val: object) -> dict[str, Tensor]:
-    """Return tensors of both splits."""
-    return {"train": torch.as_tensor(train), "val": torch.as_tensor(val)}
-
-
-@pytest.mark.parametrize(
-    ("train", "targets", "val", "expected"),
-    [
-        # the ends lead along the ranks, but those between them stray sideways: covariance
-        # −1.5 (0, 0) − 0.5 (1, 6) + 0.5 (2, −6) + 1.5 (3, 0) = (5, −6)
-        ([[0, 0], [1, 6], [2, -6], [3, 0]], STEPS, LINE, (3, 0)),
-        # the only image of the highest rank strays by 2, and the covariance follows it less:
-        # −0.2 · 3 (1, 0) + 0.8 · 3 (2, 0) + 1.8 (3, 2) = (9.6, 3.6), around the mean value of 1.2
-        (
-            [[0, 0], [1, 0], [2, 0], [0, 0], [1, 0], [2, 0], [0, 0], [1, 0], [2, 0], [3, 2]],
-            [0, 1, 2, 0, 1, 2, 0, 1, 2, 3],
-            torch.cat([LINE + torch.tensor([0, 3]), LINE - torch.tensor([0, 3])]),
-            (9.6, 3.6),
-        ),
-    ],
-    ids=["ends", "covariance"],
-)
-def test_the_rank_axis_is_one_of_two_directions(
-    train: list[list[float]], targets: list[int], val: Tensor, expected: tuple[float, float]
-) -> None:
-    """From end to end, or the covariance with the values: what validation images like better."""
-    features = both(torch.tensor(train).float(), val.float())
-    head = probes.rank_axis(features, both(targets, STEPS.repeat(len(val) // 4)), FOUR)
-
-    direction = F.normalize(torch.tensor(expected).float(), dim=0)
-    length = head.weight[:-1].norm(dim=0)
-    assert torch.allclose(head.weight[:-1], direction[:, None] * length, atol=1e-4)
-    assert torch.allclose(length, length[0])  # one slope for all thresholds
-
-
-def test_on_a_single_feature_the_rank_axis_is_coral() -> None:
-    """Which is fitted elsewhere, with the loss of coral-pytorch; the highest rank is the lowest."""
-    generator = torch.Generator().manual_seed(0)
-    target = torch.arange(60) % 3
-    features = torch.randn(60, 1, generator=generator) - target[:, None] + 100
-    split = both(features, features)
-    targets = both(target, target)
-
-    data = TrainingData(split, targets, split)
-    expected = frozen_head(OBJECTIVES["coral"], data, UNEVEN)
-    answer = probes.rank_axis(split, targets, UNEVEN)
-    assert torch.allclose(answer(features), expected(features), atol=1e-3)
-
-
-def test_coral_of_two_ranks_is_logistic_regression() -> None:
-    """Against scikit-learn, with one threshold: weights and bias are apart, as the mask says.
-
-    With two ranks CORAL is −mean log σ(±f): C = 1 / (λ B), with the bias penalised as a weight of
-    the constant 3.
-    """
-    generator = torch.Generator().manual_seed(0)
-    target = torch.arange(40) % 2
-    z = torch.randn(40, 3, generator=generator) + target[:, None]
-    mask = torch.tensor([[1.0, 0.0]] * 3 + [[0.0, 1.0]])
-    (head,) = fit_linear_heads(z, target, torch.ones(1, 2), coral_loss, [0.1], mask)
-
-    centred = (z - z.mean(0)).double()
-    scaled = 3 * centred / centred.norm(dim=1).mean()
-    x = torch.cat([scaled, torch.full((40, 1), 3.0).double()], dim=1).numpy()
-    oracle = LogisticRegression(C=1 / (0.1 * 40), fit_intercept=False, tol=1e-8)
-    expected = oracle.fit(x, target.numpy()).predict_proba(x)[:, 1]
-
-    assert head(z).sigmoid().numpy()[:, 0] == pytest.approx(expected, abs=1e-4)

@@ -116,12 +116,15 @@ def test_words_that_nobody_can_explain_are_still_one_line(monkeypatch: pytest.Mo
     refused(outcome, "error: Invalid choice invalid choice 'tset'")
 
 
+NAMES = ("fit", "baselines", "compare", "report", "predict", "evaluate", "export", "data", "doctor")
+
+
 def test_no_command_at_all_names_them() -> None:
     """All nine, in the order of the help."""
     outcome = run()
-    sentence = "error: name a command: fit, baselines, compare, report, predict, "
-    assert outcome.code == 2
-    assert outcome.err.startswith(sentence)
+    names = f"{', '.join(NAMES[:-1])} or {NAMES[-1]}"
+    expected = f"error: name a command: {names}; `l2rclip --help` says what they do\n"
+    assert outcome == (2, "", expected)
 
 
 @pytest.mark.parametrize(
@@ -175,13 +178,20 @@ def test_debug_adds_the_traceback() -> None:
 # --- help ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [command.__name__ for command in cli.COMMANDS])
+@pytest.mark.parametrize("command", NAMES)
 def test_the_help_of_a_command_has_an_example(command: str) -> None:
-    """To be copied; the help of all has one line for each command."""
+    """To be copied."""
     outcome = run(command, "--help")
     assert outcome.code == 0
     assert f"Try:\n  l2rclip {command}" in outcome.out
-    assert f"l2rclip {command} " not in run("--help").out
+
+
+def test_the_help_of_all_has_one_sentence_for_each_command() -> None:
+    """The first line of its docstring, and no example."""
+    text = " ".join(run("--help").out.replace("│", " ").split())
+    sentences = [f"{each.__name__} {each.__doc__.splitlines()[0]}" for each in cli.COMMANDS]
+    assert " • ".join(sentences) in text
+    assert not any(f"l2rclip {name} " in text for name in NAMES)
 
 
 def test_the_help_of_fit_has_every_setting_with_its_docstring() -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.data import Split
+from l2rclip_lite.data import OrdinalDataset, Split
 from l2rclip_lite.encoding import CachedFeatures, FeatureCache, encode_images
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors, save_tensors
@@ -25,6 +25,7 @@ from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.towers.open_clip import OpenClipTowers
+from l2rclip_lite.training.fit import fit
 
 NOISE = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 3), dtype=np.uint8)
 IMAGES = [Image.fromarray(pixels) for pixels in NOISE]
@@ -87,6 +88,18 @@ def test_the_features_of_images_are_computed_once(
 
     assert torch.equal(other.encode(IMAGES, backbone=True, cache=tmp_path), features)
     assert n_encoded == [4]
+
+
+def test_a_fit_keeps_features_for_other_runs(
+    leaves: OrdinalDataset, small: Config, tmp_path: Path, n_encoded: list[int]
+) -> None:
+    """Sixty images are encoded once; the second run has other settings, and the same images."""
+    cache = tmp_path / "cache"
+    one = replace(small, image_side="kernel")
+    other = replace(one, lr1=1e-3)
+    fit(leaves, one, tmp_path / "one", cache=cache, quiet=True)
+    fit(leaves, other, tmp_path / "other", cache=cache, quiet=True)
+    assert n_encoded == [32, 8, 10, 10]
 
 
 def test_other_images_and_other_towers_have_features_of_their_own(

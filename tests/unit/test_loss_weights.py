@@ -24,24 +24,26 @@ def model(leaves: OrdinalDataset, small: Config) -> L2RCLIP:
 
 
 def both_stages(model: L2RCLIP, weights: dict[str, float], z: Tensor, y: Tensor) -> Tensor:
-    """The sum of both stages' losses under these weights; the others are 0."""
+    """Return the losses of both stages under these weights; the others are 0."""
     model.config = replace(model.config, **dict.fromkeys(NAMES, 0.0) | weights)
     values = model.ranks.values_tensor()
     text = model.rank_features
-    return stage1_loss(model, z, text, y, values) + stage2_loss(model, z, y, values)
+    return torch.stack([stage1_loss(model, z, text, y, values), stage2_loss(model, z, y, values)])
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_weight_of_two_adds_its_term_twice(name: str, model: L2RCLIP) -> None:
-    """The loss rises by the term with weight 1, and by twice that with 2."""
+    """The loss of one stage rises by the term with weight 1, and by twice that with 2."""
     y = torch.tensor([0, 1, 3])
     z = F.normalize(model.rank_features[[1, 1, 4]] + model.rank_features[[0, 2, 3]], dim=1)
 
-    loss = [both_stages(model, {name: weight}, z, y).detach() for weight in (0.0, 1.0, 2.0)]
-    term = float(loss[1] - loss[0])
+    losses = [both_stages(model, {name: weight}, z, y).detach() for weight in (0.0, 1.0, 2.0)]
+    without, once, twice = losses
+    rises = (once - without).tolist()
 
-    assert abs(term) > 1e-3
-    assert float(loss[2] - loss[0]) == pytest.approx(2 * term, rel=1e-2)
+    assert rises.count(0.0) == 1
+    assert max(map(abs, rises)) > 1e-3
+    assert (twice - without).tolist() == pytest.approx([2 * rise for rise in rises], rel=1e-2)
 
 
 @given(labels=st.lists(st.integers(0, 4), min_size=1, max_size=7), seed=st.integers(0, 2**31))
@@ -56,7 +58,7 @@ def test_any_batch_has_a_finite_gradient(
     z[0] = model.rank_features[labels[0]]
     z = F.normalize(z, dim=1).requires_grad_()
 
-    loss = both_stages(model, {name: 1.0}, z, y)
+    loss = both_stages(model, {name: 1.0}, z, y).sum()
     (gradient,) = torch.autograd.grad(loss, z)
 
     assert loss.isfinite()

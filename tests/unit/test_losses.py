@@ -1,4 +1,4 @@
-"""The losses on a fixture drawn by seed, as the released code has them; laws of any batch."""
+"""The losses on a fixture drawn by seed, as the released code has them, and what they refuse."""
 
 import math
 from collections.abc import Callable
@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import example, given
-from hypothesis import strategies as st
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
@@ -24,6 +22,8 @@ from l2rclip_lite.losses import (
     tightness,
 )
 
+# The numbers "as released" are what the authors' code (raywang335/L2RCLIP, 168fd4b) gives for this
+# fixture; those of variants that it lacks were computed from its formulas.
 Y = torch.tensor([0, 1, 2, 3, 4, 2])
 RANKS = torch.arange(5.0, dtype=torch.float64)
 SHUFFLE = [2, 3, 5, 0, 4, 1]
@@ -152,28 +152,6 @@ def test_without_a_partner_of_any_anchor_supcon_is_0(seeded: tuple[Tensor, Tenso
     """Of ranks 7 to 11 there is no image."""
     image, text = seeded
     assert float(supervised_contrastive_loss(text, image, torch.arange(7, 12), Y, 1.0)) == 0
-
-
-def every_loss(image: Tensor, text: Tensor, target: Tensor, values: Tensor) -> dict[str, Tensor]:
-    """Return all forms of all losses."""
-    paired = text[target]
-    own = torch.arange(len(text))
-    first = (image, paired, paired, values[target])
-    other_options = ordinal_pairwise_loss(
-        image, text, target, values, normalise="global", order="shuffled", push_power=2
-    )
-    return {
-        "stage 2": ordinal_pairwise_loss(image, text, target, values),
-        "stage 2, other options": other_options,
-        "stage 2, blind": ordinal_pairwise_loss(image, text, target, values, order="blind"),
-        "stage 1": ordinal_pairwise_loss_stage1(*first),
-        "stage 1, by rank": ordinal_pairwise_loss_stage1(image, text, text, target, values=values),
-        "stage 1, symmetric": ordinal_pairwise_loss_stage1(*first, symmetric=True),
-        "stage 1, blind": ordinal_pairwise_loss_stage1(*first, symmetric=True, blind=True),
-        "plain": contrastive_loss(image, paired, 3.0),
-        "supcon": supervised_contrastive_loss(text, image, own, target, 3.0),
-        "contrastive": asymmetrical_contrastive_loss(image, text, target, 3.0),
-    }
 
 
 Z = torch.eye(6, 8)
@@ -321,74 +299,6 @@ def test_weights_do_not_depend_on_how_values_are_kept() -> None:
     t = torch.eye(len(RANKS))
     losses = [ordinal_pairwise_loss_stage1(t[Y], t, t, Y, values=v) for v in (few, few.float())]
     assert losses[0] == losses[1]
-
-
-def test_gradients_are_those_of_the_numbers(seeded: tuple[Tensor, Tensor]) -> None:
-    """Finite differences in float64, for images and texts, of every form."""
-    image, text = seeded
-    image.requires_grad_()
-    text.requires_grad_()
-
-    for name in every_loss(image, text, Y, RANKS):
-
-        def loss(image: Tensor, text: Tensor, name: str = name) -> Tensor:
-            return every_loss(image, text, Y, RANKS)[name]
-
-        assert torch.autograd.gradcheck(loss, (image, text), fast_mode=True), name
-
-
-@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
-def test_half_precision_in_and_out(seeded: tuple[Tensor, Tensor], half: torch.dtype) -> None:
-    """Everything inside is fp32, also under autocast: the numbers are those of rounded features."""
-    image = seeded[0].to(half)
-    text = seeded[1].to(half)
-    exact = every_loss(image.float(), text.float(), Y, RANKS.float())
-
-    with torch.autocast("cpu", torch.bfloat16):
-        rounded = every_loss(image.requires_grad_(), text, Y, RANKS.float())
-
-    for name, loss in rounded.items():
-        assert loss.dtype == torch.float32, name
-        assert float(loss.detach()) == pytest.approx(float(exact[name]), abs=1e-6), name
-        (gradient,) = torch.autograd.grad(loss, image, retain_graph=True)
-        assert gradient.isfinite().all(), name
-
-
-LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=9)
-
-
-@example(labels=[2, 2], seed=0, shift=0, step=1.0)  # one gap, which is 0: in the released code 0/0
-@given(
-    labels=LABELS,
-    seed=st.integers(0, 2**31),
-    shift=st.integers(-1000, 1000),
-    step=st.floats(0.01, 100),
-)
-def test_laws_of_any_batch(labels: list[int], seed: int, shift: int, step: float) -> None:
-    """One image, one label, ranks absent, an image on its text: loss and gradient are finite.
-
-    Ranks 16 … 20 in place of 0 … 4, or in months in place of years, change nothing. Nor does the
-    order of the batch, except in the released stage 1, which `symmetric` repairs.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    target = torch.tensor(labels)
-    image = unit(len(labels), generator)
-    text = unit(5, generator)
-    image[0] = text[labels[0]]
-    order = torch.randperm(len(labels), generator=generator)
-
-    other_values = every_loss(image, text, target, RANKS * step + shift)
-    moved = every_loss(image[order], text, target[order], RANKS)
-
-    for name, loss in every_loss(image.requires_grad_(), text, target, RANKS).items():
-        (gradient,) = torch.autograd.grad(loss, image, retain_graph=True)
-        assert gradient.isfinite().all(), name
-
-        value = float(loss.detach())
-        assert -3 <= value < math.inf, name
-        assert float(other_values[name]) == pytest.approx(value, abs=1e-7), name
-        if name not in ("stage 1", "stage 1, by rank"):
-            assert float(moved[name]) == pytest.approx(value, abs=1e-6), name
 
 
 def test_no_image_is_left_out_for_its_target(seeded: tuple[Tensor, Tensor]) -> None:

@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l2rclip_lite import metrics
+from l2rclip_lite.data import Split
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.metrics import evaluate
 from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.results import judge
 
 OF_ROWS = ("rps", "ece", "auc")
 PAIRED = (
@@ -116,6 +118,15 @@ def test_epsilon_error_by_hand() -> None:
     assert metrics.epsilon_error([1, 1], [17.0, 17.5], ages, [0.0, 0.0]) == 0.5
     with pytest.raises(InputError, match="1 deviations, 2 images"):
         metrics.epsilon_error([0, 1], [0, 1], ages, [1.0])
+
+
+def test_kendall_by_hand() -> None:
+    """Of six pairs two agree and none disagrees; one ties in the truth, three in the answers.
+
+    So τ_b is 2 / √(5 · 3); τ_c would be ½.
+    """
+    tau = metrics.kendall([0, 0, 1, 2], [0, 1, 1, 1], grades(3))
+    assert tau == pytest.approx(2 / math.sqrt(15))
 
 
 def test_undefined_agreement_is_zero_without_a_warning() -> None:
@@ -242,6 +253,30 @@ def test_the_three_answers_of_a_row_by_hand() -> None:
     assert (scores["mae_expected"], scores["accuracy_expected"]) == (pytest.approx(0.2), 1.0)
     assert of_cs == ["cs@1", "cs@1_median", "cs@1_expected"]
     assert evaluate([[0.502, 0.502, 0.0]], [1], ranks)["mae_expected"] == 0.5
+
+
+# Anna's ten images are all right, Ben's are all off by one grade.
+SUBJECTS = ["anna"] * 10 + ["ben"] * 10
+RIGHT_OF_ANNA = torch.eye(2)[[0] * 10 + [1] * 10]
+
+
+def test_the_bootstrap_draws_groups() -> None:
+    """Of two draws none, one or both are Anna: accuracy 0, ½ or 1, the ends a quarter each."""
+    scores = evaluate(RIGHT_OF_ANNA, [0] * 20, grades(2), groups=SUBJECTS, intervals=True)
+    assert scores["accuracy"] == 0.5
+    assert (scores["accuracy_low"], scores["accuracy_high"]) == (0, 1)
+
+    of_images = evaluate(RIGHT_OF_ANNA, [0] * 20, grades(2), intervals=True)
+    assert 0.2 < of_images["accuracy_low"] < of_images["accuracy_high"] < 0.8
+
+
+def test_a_run_is_judged_by_subjects_and_deviations() -> None:
+    """Those of the split: ε is ½ (1 − e^(−1/2)) with σ = 1, an interval that of Anna and Ben."""
+    paths = [f"{place}.png" for place in range(20)]
+    part = Split(paths, [0] * 20, paths, subjects=SUBJECTS, deviations=[1.0] * 20)
+    scores = judge(RIGHT_OF_ANNA, part, grades(2), intervals=True)
+    assert scores["epsilon_error"] == pytest.approx((1 - math.exp(-0.5)) / 2)
+    assert (scores["accuracy_low"], scores["accuracy_high"]) == (0, 1)
 
 
 def test_equal_rows_stay_tied() -> None:

@@ -59,7 +59,7 @@ def images(count: int) -> list[Image.Image]:
 
 
 def test_a_plain_loop_trains_it(leaves: OrdinalDataset) -> None:
-    """The loop that everybody writes who knows PyTorch: it learns the training leaves by heart."""
+    """The loop that everybody writes who knows PyTorch: four epochs take a quarter off the loss."""
     torch.manual_seed(0)
     model = L2RCLIP(load_towers("tiny/random"), leaves.ranks, CONFIG)
     train = replace(leaves.train, transform=model.transform(train=False))
@@ -168,34 +168,14 @@ def test_images_paths_and_a_folder_get_the_same_answer(model: L2RCLIP, files: li
 
 
 def test_one_image_needs_no_list(model: L2RCLIP, files: list[Path]) -> None:
-    """As a path, an image, an array or a tensor."""
+    """As a path, an image, an array, a batch of one array, or a tensor: the same bytes."""
     image = images(1)[0]
     array = np.array(image)
     tensor = torch.from_numpy(array).movedim(2, 0).float() / 255
-    expected = model.predict(files[0]).probabilities
+    expected = model.predict(files[:1]).probabilities
 
-    assert torch.equal(model.predict(image).probabilities, expected)
-    for form in (array, [array], array[None], tensor):
-        assert torch.allclose(model.predict(form).probabilities, expected, atol=0.02)
-
-
-def test_an_image_of_16_bits_is_that_of_8(model: L2RCLIP, tmp_path: Path) -> None:
-    """Where each value is 257 times the other."""
-    grey = np.array(images(1)[0])[..., 0]
-    Image.fromarray(grey.astype(np.uint16) * 257).save(tmp_path / "deep.png")
-    prediction = model.predict([tmp_path / "deep.png", Image.fromarray(grey)])
-    assert torch.equal(*prediction.probabilities)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [np.zeros((8, 8, 3)), torch.zeros(3, 8, 8).int(), torch.full((3, 8, 8), -2.0)],
-    ids=["doubles", "integers", "normalised"],
-)
-def test_numbers_that_are_no_pixels_are_refused(wrong: object, model: L2RCLIP) -> None:
-    """By the number of the image, with the fix; test_images.py has all of them."""
-    with pytest.raises(InputError, match=r"image 0: .*; give "):
-        model.predict(wrong)
+    for form in (files[0], image, array, array[None], tensor):
+        assert torch.equal(model.predict(form).probabilities, expected)
 
 
 def test_probabilities_are_those_of_the_logits_at_the_temperature(model: L2RCLIP) -> None:
@@ -316,29 +296,37 @@ def test_a_number_below_its_least_is_refused(model: L2RCLIP) -> None:
         model.predict(images, batch_size=2**63)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_a_model_in_half_precision_predicts(model: L2RCLIP, dtype: torch.dtype) -> None:
-    """Also the model that ships, which has a head and the towers `mini`."""
+COLOURS = images(9)[::4]  # green, brown, violet
+
+
+@pytest.mark.parametrize(("dtype", "least"), [(torch.float16, 0.999), (torch.bfloat16, 0.95)])
+def test_a_model_in_half_precision_sees_nearly_the_same(
+    model: L2RCLIP, dtype: torch.dtype, least: float
+) -> None:
+    """Each image is nearest to itself; also by the model that ships: a head, and towers `mini`."""
     for any_model in (model, L2RCLIP.from_pretrained("leaves")):
-        exact = any_model.predict(images(3)).probabilities
-        half = any_model.to(dtype).predict(images(3)).probabilities
-        assert half.dtype == torch.float32
-        assert torch.allclose(half, exact, atol=0.2)
+        exact = any_model.encode(COLOURS)
+        half = any_model.to(dtype).encode(COLOURS).float()
+        cosines = F.cosine_similarity(half[:, None], exact[None], dim=2)
+        assert cosines.argmax(1).tolist() == [0, 1, 2]
+        assert (cosines.diagonal() > least).all()
+        assert any_model.predict(COLOURS).probabilities.dtype == torch.float32
 
 
-def test_bf16_predicts_nearly_the_same() -> None:
+def test_bf16_sees_nearly_the_same() -> None:
     """Autocast on the image tower alone; features leave it in fp32, and losses take them."""
     model = L2RCLIP.build(RANKS, replace(CONFIG, precision="bf16"))
-    exact = L2RCLIP.build(RANKS, CONFIG).predict(images(3)).probabilities
-    rounded = model.predict(images(3)).probabilities
+    exact = L2RCLIP.build(RANKS, CONFIG).encode(COLOURS)
+    rounded = model.encode(COLOURS)
 
+    cosines = F.cosine_similarity(rounded[:, None], exact[None], dim=2)
+    assert cosines.argmax(1).tolist() == [0, 1, 2]
+    assert (cosines.diagonal() > 0.999).all()
     assert rounded.dtype == torch.float32
     assert not torch.equal(rounded, exact)
-    assert torch.allclose(rounded, exact, atol=0.2)
 
     y = torch.tensor([0, 1, 2])
-    z = model.encode(images(3))
-    loss = ordinal_pairwise_loss(z, model.rank_features, y, RANKS.values_tensor())
+    loss = ordinal_pairwise_loss(rounded, model.rank_features, y, RANKS.values_tensor())
     assert loss.isfinite()
 
 

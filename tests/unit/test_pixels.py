@@ -3,7 +3,6 @@
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
 
 from l2rclip_lite.pixels import Augment
 from l2rclip_lite.towers.base import Towers
@@ -34,21 +33,39 @@ def test_normalised_pixels_by_hand(tiny: Towers, mini: Towers) -> None:
     assert mini.normalize(black).flatten().tolist() == pytest.approx([-127 / 128] * 3)
 
 
-def test_transform_is_squash_and_normalise_and_augments_by_torchs_seed(tiny: Towers) -> None:
-    """Without training it is deterministic; with it, a seed gives the same picture."""
-    picture = Image.radial_gradient("L").rotate(10, fillcolor=200)
-    plain: Tensor = tiny.transform()(picture)
-    assert torch.equal(plain, tiny.transform()(picture))
+PICTURE = Image.radial_gradient("L").rotate(10, fillcolor=200)
+
+
+def test_the_transform_squeezes_and_normalises(tiny: Towers) -> None:
+    """Bytes over 255, on the scale of the tower."""
+    by_hand = tiny.normalize(tiny.resize()(PICTURE)[None] / 255)[0]
+    assert torch.allclose(tiny.transform()(PICTURE), by_hand, atol=1e-6)
+
+
+def test_the_transform_of_training_draws_by_torchs_seed(tiny: Towers) -> None:
+    """The same seed, the same picture; another draw, another one."""
+    transform = tiny.transform(train=True)
+    torch.manual_seed(0)
+    first = transform(PICTURE)
+    second = transform(PICTURE)
 
     torch.manual_seed(0)
-    first = tiny.transform(train=True)(picture)
-    second = tiny.transform(train=True)(picture)
-    torch.manual_seed(0)
-    assert torch.equal(tiny.transform(train=True)(picture), first)
+    assert torch.equal(transform(PICTURE), first)
     assert not torch.equal(first, second)
 
-    flipped = tiny.transform(train=True, light=False)(picture)
-    assert any(torch.equal(flipped, either) for either in (plain, plain.flip(-1)))
+
+def test_a_draw_below_a_half_flips_an_image() -> None:
+    """Of two images the first has such draws; top to bottom is flipped where that is asked for."""
+    pixels = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).view(2, 3, 4, 4)
+    draws = torch.tensor([0.49, 0.5]).expand(4, 2)[..., None, None, None]
+
+    mirrored = Augment(light=False)(pixels, draws=draws)
+    assert torch.equal(mirrored[0], pixels[0].flip(-1))
+    assert torch.equal(mirrored[1], pixels[1])
+
+    turned = Augment(upside_down=True, light=False)(pixels, draws=draws)
+    assert torch.equal(turned[0], pixels[0].flip(-1, -2))
+    assert torch.equal(turned[1], pixels[1])
 
 
 def test_augmentation_by_hand() -> None:

@@ -34,11 +34,19 @@ def free_port() -> int:
 
 
 def run_two(target: Callable[..., None], *arguments: object) -> list[int | None]:
-    """Return the exit codes of two processes that train together, as accelerate starts them."""
-    port = free_port()
-    pair = [children.start(target, *arguments, rank, port) for rank in range(2)]
-    for child in pair:
-        child.join(120)
+    """Return the exit codes of two processes that train together, as accelerate starts them.
+
+    Where another program has taken their port meanwhile, they meet at a second one.
+    """
+    for _ in range(2):
+        port = free_port()
+        pair = [children.start(target, *arguments, rank, port) for rank in range(2)]
+        pair[0].join(120)
+        if pair[0].exitcode != pairs.PORT_IS_TAKEN:
+            break
+        pair[1].kill()
+
+    pair[1].join(120)
     return [child.exitcode for child in pair]
 
 

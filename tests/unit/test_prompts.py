@@ -179,12 +179,6 @@ def test_a_context_that_does_not_fit_is_refused(tiny: Towers) -> None:
         RankPrompts(tiny, ranks, context_length=5, rankformer=False)(tiny)
 
 
-def test_heads_that_do_not_divide_the_width_are_refused(tiny: Towers) -> None:
-    """They share 64 dimensions."""
-    with pytest.raises(InputError, match=r"heads: 3 heads do not divide the embedding width 64\."):
-        RankPrompts(tiny, AGES, heads=3)
-
-
 def test_attention_that_would_take_gigabytes_is_refused(tiny: Towers) -> None:
     """2,000 ranks of 9 tokens: 18,000² = 324 million pairs are too many; within sentences few."""
     names = tuple(f"grade {k}" for k in range(2000))

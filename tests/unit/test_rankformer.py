@@ -159,10 +159,17 @@ def test_alpha_may_be_fixed() -> None:
     assert isinstance(RankFormer(8, heads=2, alpha=1).alpha, nn.Parameter)
 
 
-@pytest.mark.parametrize("shape", [{"heads": 3}, {"heads": 0}, {"depth": 0}])
-def test_a_shape_that_no_transformer_has_is_refused(shape: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    ("shape", "sentence"),
+    [
+        ({"heads": 3}, r"^heads: 3 heads do not divide the embedding width 8\.$"),
+        ({"heads": 0}, "^heads is 0; give a whole number from 1"),
+        ({"depth": 0}, "^depth is 0; give a whole number from 1"),
+    ],
+)
+def test_a_shape_that_no_transformer_has_is_refused(shape: dict[str, int], sentence: str) -> None:
     """In one sentence that names the argument."""
-    with pytest.raises(InputError, match=next(iter(shape))):
+    with pytest.raises(InputError, match=sentence):
         RankFormer(8, **shape)
 
 

@@ -2,8 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from scipy.spatial.distance import pdist
+from scipy.stats import spearmanr
 from torch import Tensor
 
 from l2rclip_lite import signs
@@ -56,10 +59,15 @@ def test_texts_with_nothing_changed_are_those_of_the_model(refined: L2RCLIP) -> 
 def test_stage_1_gains_the_order_of_its_sentences_minus_that_of_the_templates(
     refined: L2RCLIP,
 ) -> None:
-    """Both by the same measure."""
-    after = signs.rank_order(refined.rank_features)
-    before = signs.rank_order(signs.template_features(refined))
-    assert signs.order_gained(refined) == after - before != 0
+    """Spearman's ρ of rank gap and cosine distance, by SciPy, of both."""
+    gaps = pdist(np.arange(6.0)[:, None])
+    orders = []
+    for text in (refined.text_features(), centred(refined.towers.encode_text(SIX.sentences))):
+        distances = pdist(text.detach().double().numpy(), "cosine")
+        orders.append(spearmanr(gaps, distances).statistic)
+
+    assert signs.order_gained(refined) == pytest.approx(orders[0] - orders[1])
+    assert orders[0] != orders[1]
 
 
 def test_rankformer_gains_what_answers_lose_without_it(refined: L2RCLIP) -> None:

@@ -1,7 +1,6 @@
 """The open_clip adapter: CLIP's tokens of ranks, and equality with open_clip's own text path."""
 
 import json
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -255,12 +254,11 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("name", UNUSABLE)
-def test_a_name_that_cannot_be_had_is_one_sentence_at_once(name: str) -> None:
-    """An unknown name, tag or kind, without a network: no wait, no traceback of a hub."""
-    start = time.perf_counter()
+def test_a_name_that_cannot_be_had_is_one_sentence_at_once(name: str, hosts: list[object]) -> None:
+    """An unknown name, tag or kind, on a machine that is offline: no host is asked for it."""
     with pytest.raises(InputError, match=UNUSABLE[name]) as caught:
         load_towers(name)
-    assert time.perf_counter() - start < 20
+    assert hosts == []
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
 

@@ -22,15 +22,14 @@ from l2rclip_book.words import (
 )
 from l2rclip_book.words_figures import shares_of_chance
 
-RNG = np.random.default_rng(0)
-
 
 def answers(data: str, run: int, **noise: float) -> pd.DataFrame:
     """Return forty images and the expected values of arms, each with its own noise."""
+    generator = np.random.default_rng([run, *data.encode()])
     true = np.arange(40.0)
     rows = []
     for arm, spread in noise.items():
-        expected = true + spread * RNG.standard_normal(40)
+        expected = true + spread * generator.standard_normal(40)
         rows.append(pd.DataFrame({"arm": arm, "true": true, "expected": expected}))
     images = pd.concat(rows)
     paths = images["true"].astype(int).astype(str) + ".png"

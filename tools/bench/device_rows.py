@@ -37,7 +37,7 @@ def device_waits(setting: Setting) -> Figure:
         many = _counted(stage, 4)
         waits[stage] = (many["waits"] - few["waits"]) / (many["steps"] - few["steps"])
         sent[stage] = (many["sent"] - few["sent"]) / (many["steps"] - few["steps"])
-    return summary([max(waits.values())] * 2, {"waits": waits, "sent": sent})
+    return summary([max(waits.values())], {"waits": waits, "sent": sent})
 
 
 def _counted(stage: str, steps: int) -> dict[str, int]:
@@ -76,7 +76,7 @@ def two_processes(setting: Setting) -> Figure:
     two = weights[2]
     names = [name for name in one if not name.endswith(LEFT_OUT)]
     difference = max(float((one[name] - two[name]).abs().max()) for name in names)
-    return summary([difference] * 2, {"seconds": seconds, "tensors": len(names)})
+    return summary([difference], {"seconds": seconds, "tensors": len(names)})
 
 
 def clip_miniature(setting: Setting) -> Figure:
@@ -88,4 +88,4 @@ def clip_miniature(setting: Setting) -> Figure:
         subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
         seconds = time.perf_counter() - start
         rows = len(Path(out, "clip.csv").read_text(encoding="utf-8").splitlines()) - 1
-    return summary([seconds] * 2, {"rows": rows})
+    return summary([seconds], {"rows": rows})

@@ -25,12 +25,12 @@ TRAINED = ("train", "train", "train", "val", "test")
 
 
 def list_seconds(setting: Setting) -> Figure:
-    """Load long CSV files of one's own; the value is the longest."""
+    """Measure how long CSV files of several lengths take to load; the value is the longest's."""
     return _of_lists(setting, "seconds")
 
 
 def list_memory(setting: Setting) -> Figure:
-    """Measure the most memory of a process that loads a long CSV file; the value is the longest."""
+    """Measure the peak memory of processes that load such files; the value is the longest's."""
     return _of_lists(setting, "mib")
 
 
@@ -45,7 +45,7 @@ def encoding_growth(setting: Setting) -> Figure:
         measured = {number: _in_a_new_process(_encode, folder, number) for number in numbers}
 
     per_image = [measured[number]["seconds"] / number for number in numbers[-3:]]
-    return summary([max(per_image) / min(per_image)] * 2, {"images": measured})
+    return summary([max(per_image) / min(per_image)], {"images": measured})
 
 
 def _of_lists(setting: Setting, what: str) -> Figure:

@@ -98,8 +98,9 @@ def ratio(ours: Sequence[float], other: Sequence[float], detail: Detail) -> Figu
 
 
 def summary(numbers: Sequence[float], detail: Detail | None = None) -> Figure:
-    """Return the median and the quartiles of numbers."""
-    low, median, high = statistics.quantiles(numbers, n=4, method="inclusive")
+    """Return the median and the quartiles of numbers; those of one number are that number."""
+    column = list(numbers) * 2 if len(numbers) == 1 else numbers  # `quantiles` takes no single one
+    low, median, high = statistics.quantiles(column, n=4, method="inclusive")
     return {
         "value": median,
         "low": low,

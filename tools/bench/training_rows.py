@@ -113,7 +113,7 @@ def ordinalclip(setting: Setting) -> Figure:
 
 
 def stage1_ranks(setting: Setting) -> Figure:
-    """Measure the steepest growth of a stage-1 step between 5, 62 and 620 ranks ÷ theirs.
+    """Divide the growth of a stage-1 step by that of the ranks, 5 to 62 to 620; return the steeper.
 
     From the end of a step to the end of the next, as in stage 2: the work of an epoch (the prompts
     encoded anew, the validation images) would weigh most where STEPS are fewest.
@@ -190,7 +190,8 @@ def kernel_morph(setting: Setting) -> Figure:
     The features are drawn with a spectrum like that of the mini tower's; ages follow a direction of
     them, with noise. Images of training validate, so that no row of ridges ends early.
     """
-    number, dim = (2000, 64) if setting.quick else (MORPH, 1280)
+    number = 2000 if setting.quick else MORPH
+    dim = 64 if setting.quick else 1280
     generator = torch.Generator().manual_seed(0)
     axis = torch.arange(dim)
     spectrum = (-axis / 250).exp() / (1 + axis)
