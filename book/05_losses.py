@@ -450,7 +450,7 @@ assert abs(on_own + math.sqrt(3) / 4) < 1e-9
 #    image that stays.
 # 3. The pull is halved: $\tfrac12 d^2$ has the slope $d$, as a push has the slope $\omega$.
 # 4. The least gap $m$ of the batch is subtracted, so that the closest pairs do not push. If two images share a rank,
-#    $m$ is 0.
+#    $m$ is 0. $M$ is the largest gap between two images of the batch.
 #
 # $$
 # \begin{aligned}

@@ -17,7 +17,7 @@
 # The first version is what any of us would write in an evening. It runs, nothing warns, its first stage ends worse than a constant,
 # and its error ends up much higher than it need be. Five repairs follow, one at a time, each a few lines, with the error before
 # and after; not all of them turn out to matter here. In the end the code equals the package, tensor by tensor and run by run.
-# The package lends only two things: the pretrained towers and the leaf images.
+# The package lends only two things: the pretrained towers, and the leaf images with the names of their ranks.
 #
 # **You need.** The symbols of {doc}`05_losses`, RankFormer from {doc}`04_rankformer`, and enough PyTorch to write a training
 # loop yourself.
@@ -96,7 +96,7 @@ plots.training_curves(
 # %% [markdown]
 # ## 1. From ranks to word embeddings
 #
-# A rank becomes a sentence, a sentence becomes tokens, and each token becomes a vector, a row of $R$. The method works on these
+# A rank becomes a sentence, a sentence becomes tokens, and each token becomes a vector: $R$ has one for each rank and token. The method works on these
 # vectors, so we need more of a text tower than *sentence in, feature out*: `tokenize`, whose mask `words` is true between start
 # and end; `embed`; and `encode_embeddings`, which takes vectors where the tower would have looked up words.
 
@@ -123,8 +123,8 @@ print(tokens.ids.shape, r.tolist(), f"s = {s:.0f}")
 # - **The images** are drawn with 128 pixels a side, and `towers.resize()` makes a tensor of $3 \times 96 \times 96$ of each, still in
 #   whole numbers from 0 to 255. It would squeeze an image that is no square, not crop it: a crop could cut away the damage that
 #   the label counts.
-# - **`requires_grad_(False)`** freezes both towers, and `load_towers` puts them in evaluation mode: dropout would blur the
-#   sentences.
+# - **`requires_grad_(False)`** freezes both towers (stage 2 sets `towers.image` free again, all of it), and `load_towers` puts them in
+#   evaluation mode: dropout would blur the sentences.
 #
 # ## 2. What the last two chapters built
 #
@@ -304,9 +304,9 @@ def errors(z, t, y):  # RPS and absolute error of each image
 # - **Each epoch has a generator of its own**, so that a run which is stopped after any epoch can be resumed exactly. Its seed is made
 #   of run, stage and epoch (from 0); it draws the permutation, then what each batch needs.
 # - **Flips and relighting**, in stage 2 only, keep every grade what it was: a leaf has no up or down (a face does), and light is not
-#   damage. Each of two flips has probability one half. Then an image $x$ of pixels from 0 to 1, whose mean over all pixels and colours
-#   is $\bar x$, becomes $c\,(b\,x - \bar x) + \bar x$, with a brightness $b$ and a contrast $c$ that are drawn for each
-#   image: 0.85 and uniformly up to 0.3 more. What leaves the range is cut off, and the result is rounded to bytes, as a camera's is.
+#   damage. Each of two flips is drawn for each image, with probability one half. Then an image $x$ of pixels from 0 to 1, whose mean
+#   over all pixels and colours is $\bar x$, becomes $c\,(b\,x - \bar x) + \bar x$, with a brightness $b$ and a contrast $c$ that are
+#   drawn for each image, uniformly from 0.85 to 1.15. What leaves the range is cut off, and the result is rounded to bytes, as a camera's is.
 #   Scaling for the tower comes last.
 #
 # ## 3. The first run
@@ -562,8 +562,8 @@ towers, t, ours2, states2 = second_stage(prompts)
 show("short gradients", "epoch by RPS")
 
 # %% [markdown]
-# On these leaves it brings nothing, and its first epoch is the worse one: the curves end close together, and the one without it a
-# little lower, in one run of each. It is the package's default (`controls.clip`) because other short runs lost their first steps without it ({doc}`reproduction`).
+# On these leaves, in one run of each, it brings nothing: its first epoch is worse, and at the end the two are close. It is the
+# package's default (`controls.clip`) because other short runs lost their first steps without it ({doc}`reproduction`).
 #
 # Here are all runs of this page, in the order of the repairs: the validation errors of the last epoch, and the test errors of
 # the epochs that were kept.

@@ -267,12 +267,14 @@ cells.rename_axis(index=None, columns="RPS saved, %")
 
 # %% tags=["hide-input"]
 units = in_units(table[table["condition"] == ""]).rename(NAMES)
-decimals = dict.fromkeys(units.columns[1:5], 2)
-units.round(decimals | dict.fromkeys(units.columns[5:], 1)).fillna("–")
+for column in units.columns[1:]:
+    digits = 1 if "minutes" in column else 2
+    units[column] = units[column].map(f"{{:.{digits}f}}".format)
+units.replace("nan", "–")
 
 # %% [markdown]
-# So the leads are real and mostly small, and a tuned tower is not always worth its minutes: on cherries the frozen one has less
-# error than both tuned ones, on faces it is close to them.
+# So in units most leads are small, and a tuned tower is not always worth its minutes: on cherries the frozen one has less error than
+# both tuned ones, on faces it is close to them.
 
 # %% tags=["remove-cell"]
 if set(SETS) <= set(tuned["data"]):

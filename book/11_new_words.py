@@ -367,10 +367,13 @@ pd.DataFrame(
             "{:.0%}".format
         ),
     }
-).rename(NAMES)
+).rename(NAMES).rename_axis(None)
 
 # %% [markdown]
-# TODO-FIXED
+# On five grades *no* does it alone: the other four sentences may be given to any rank. So it is not a matter of *low* and *high*, but of
+# how far an image is from *no damage*. On 21 percents *zero* gives the direction, and the others add to the order. On pears the first word does not say the direction:
+# with the others at random the order may still be upside down, and hardly any such order is better than the right one. On cherries
+# there is no order to choose.
 #
 # And order is all that crosses over. This is the RPS without a label, beside the median rank, which knows how frequent the ranks are:
 
@@ -814,7 +817,8 @@ assert check_vocabulary(solution) == "right"
 #
 # - A model that compares images with sentences can be asked in sentences that training never had, without a label. After a relative
 #   it orders leaves and pears better than the plain tower does. New words for ranks were tried on one real set.
-# - Most of that order is an axis of the images, which the relative taught; TODO-SUM. Asked in its own
+# - Most of that order is an axis of the images, which the relative taught. On five grades the sentence of *no* damage does it alone;
+#   on pears the other numbers are needed. Asked in its own
 #   sentences, the relative orders as well, on drawn leaves better. One that learned labels, and never read a sentence, orders
 #   leaves as well and pears far worse.
 # - Where words land can be seen before any image is. It is a hint, not a proof.
