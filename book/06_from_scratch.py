@@ -306,7 +306,7 @@ def errors(z, t, y):  # RPS and absolute error of each image
 # - **Flips and relighting**, in stage 2 only, keep every grade what it was: a leaf has no up or down (a face does), and light is not
 #   damage. Each of two flips is drawn for each image, with probability one half. Then an image $x$ of pixels from 0 to 1, whose mean
 #   over all pixels and colours is $\bar x$, becomes $c\,(b\,x - \bar x) + \bar x$, with a brightness $b$ and a contrast $c$ that are
-#   drawn for each image, uniformly from 0.85 to 1.15. What leaves the range is cut off, and the result is rounded to bytes, as a camera's is.
+#   drawn for each image, uniformly between 0.85 and 0.3 more. What leaves the range is cut off, and the result is rounded to bytes, as a camera's is.
 #   Scaling for the tower comes last.
 #
 # ## 3. The first run

@@ -17,7 +17,7 @@
 # ({doc}`09_does_it_help`). So what are the sentences for? A classifier with one output for each percent of damage cannot be
 # asked whether the damage is *low*. Somebody must say first from which percent on it is low, by judgement or from labels. A
 # model that compares images with sentences can be asked at once: write another sentence. How good is the answer? This chapter
-# asks, first without a single label, then with a few for each rank, and always beside models that have no words.
+# asks, first without a single label, then with a few for each rank, and beside models that have no words.
 #
 # **You need.** Ranks and scores ({doc}`01_ordinal_classification`), and the two stages of L2RCLIP
 # ({doc}`02_two_stages`). Order is measured by *Spearman's correlation*: how well two rankings agree, here that of the
@@ -90,7 +90,7 @@ def with_interval(expected: torch.Tensor) -> str:
     return f"{order(expected):+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Five drawn leaves, one for each true grade from no to very high damage; below each its true grade and the answer of the model."}, "figure": {"caption": "The first test leaf of each grade: its true grade, and the median answer in words that the model never had.", "name": "fig-11-five"}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Five drawn leaves, one for each true grade from no to very high damage; below each its true grade and the answer of the model."}, "figure": {"caption": "The first test leaf of each grade: its true grade, and the median answer in words that its training on leaves never had.", "name": "fig-11-five"}}
 names = ("no", "very low", "low", "high", "very high")
 template = "a photo of a leaf with {rank} damage"
 grades = Ranks(names, (0, 1, 2, 3, 4), template)
@@ -109,8 +109,8 @@ image_grid(
 # `leaves-percent` comes with the package. It is an image tower of 4 MB that was trained, once, so that drawn leaves meet
 # sentences of percents, from *a photo of a leaf with zero percent damage* upwards. No sentence of this training held *no*,
 # *low* or *high*, words that the text tower, which stays frozen, knows from its own training.
-# For {numref}`fig-11-five` we wrote five such sentences, and the text tower turned them into vectors. Nothing was trained. This
-# is all:
+# For {numref}`fig-11-five` we wrote five sentences with these words, and the text tower turned them into vectors. Nothing was
+# trained. This is all (brackets hold the 95 % bootstrap interval over the leaves):
 
 # %%
 model = L2RCLIP.from_pretrained("leaves-percent")
@@ -167,6 +167,7 @@ def landing(vocabulary: tuple[str, ...]) -> np.ndarray:
     """The percent to which each sentence is nearest."""
     values = tuple(range(len(vocabulary)))
     new = model.with_ranks(Ranks(vocabulary, values, template)).rank_features
+    # centred by `with_ranks`: the mean of the new sentences is off
     with torch.no_grad():
         near = (model.scale * new @ model.rank_features.T).softmax(dim=1)
         return (near @ model.ranks.values_tensor()).numpy()
@@ -295,12 +296,12 @@ Markdown(
 # - *No sentence is needed at all.* A relative *by labels* learned the same images with an output for each number or percent, and
 #   never read a sentence. It answers by its own outputs, as their mean.
 # - *A person can say which end is up.* The lowest sentence keeps its rank, and the others are given to random ranks.
-# - *A person can stretch the scale.* Let 0 to 61 percent be the lowest to the highest rank, evenly. Then the relative's own
-#   sentences give a place, too, and not only an order.
+# - *A person can stretch the scale.* Let the lowest value of the relative's scale be the lowest rank and the highest the highest,
+#   evenly. Then its own sentences give a place, too, and not only an order (each answer lies on at most two ranks).
 #
 # Three claims were registered before their rows were run (`experiments/matrix/studies.yaml`). The first, *new words*: sentences
-# after a relative order images better than on the plain tower. All comparisons but that with the plain tower were added when the
-# first rows had been read.
+# after a relative order images better than on the plain tower, which is the first of the six comparisons; the other five were added
+# when its rows had been read.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Four groups of marks with intervals on a scale of rank correlation from minus one to one: for each data set the plain tower, a relative by labels with its own outputs, the relative in its own sentences, and the new sentences after a relative. A band shows what sentences given to random ranks reach."}, "figure": {"caption": "Order without a label: rank correlation of expected and true value on the test images, mean of three folds, with the bootstrap interval over images. The band holds 95 % of what the same sentences reach when they are given to random ranks.", "name": "fig-11-orders"}}
 table, scores, missing = read_results(RESULTS)
@@ -339,12 +340,12 @@ Markdown(
 
 # %% [markdown]
 # Leaves and pears are put in order by new sentences, and better than on the plain tower: the claim *new words* holds on the mean.
-# (On 21 percents only the images are new, and a part of the gain is owed to a plain tower that is upside down.) It is not only *no*
-# that is told from the rest: the order stays among the damaged leaves. Cherries are not put in order by anything here.
+# (On 21 percents only the images are new, and a part of the gain is owed to a plain tower that is upside down.) Not only
+# healthy leaves are told from the rest: the order stays among the damaged ones. Cherries are not put in order by anything here.
 #
 # And is a sentence needed? On leaves it is not: a tower that never read one orders them as well, by its outputs for percents. On
 # pears the tower that learned the apples by sentences is far ahead of the one that learned them by labels. (One set each way, and
-# one training of the leaves: take neither for a rule.) Only sentences can answer in *your* words. New words for ranks were tried
+# the relative of drawn leaves was trained once: take neither for a rule.) Only sentences can answer in *your* words. New words for ranks were tried
 # on one real set, the five grades; pears and cherries change the name of the fruit, and 21 percents change no word.
 #
 # Now look at the band. Give the very same sentences to random ranks, and on three sets it is wide: random orders correlate with the
@@ -447,8 +448,9 @@ Markdown(
 )
 
 # %% [markdown]
-# Labels gain on all four sets; what words gain cannot be told from nothing on any. But without a relative words are ahead of labels:
-# on the mean labels with one only draw level with words without one, and are ahead of them on cherries.
+# Labels gain on all four sets; what words gain cannot be told from nothing on any. But without a relative words are ahead of these
+# labels, clear of zero on three sets (of the best rival in {doc}`09_does_it_help` by less): so on the mean labels with a relative only
+# draw level with words without one, and are ahead of them on cherries.
 #
 # ## A few labels: do words help?
 #
@@ -483,7 +485,8 @@ Markdown(gain_table(one_to_one, "saved RPS, %, against"))
 #
 # Suppose that you have a relative of your data, and forty labelled images. If yours are leaves, try the one that ships;
 # otherwise fit the relative first, with `--image-side tower`, and name its run. Three commands: answer without a
-# label, train with forty labels, and judge on images that neither model saw.
+# label, train with forty labels (on thirty of them; five validate, and five are kept for a test), and judge on images that neither
+# model saw.
 
 # %%
 COMMANDS = r"""

@@ -30,6 +30,7 @@ def test_an_arm_without_training_answers_as_its_relative_in_other_words(tmp_path
     assert row["images"]["expected"].tolist() == pytest.approx(expected.tolist(), abs=1e-4)
     assert row["rps"] != pytest.approx(plain["rps"], abs=1e-4)
     assert row["chance_low"] < row["chance_high"]
+    assert row["lowest_fixed_low"] < row["lowest_fixed_high"]
 
     own = Work(OWN, "pears", tmp_path)
     for arm, kind in {"own numbers": "words", "own outputs": "labels"}.items():

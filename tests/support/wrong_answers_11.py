@@ -43,7 +43,7 @@ def of_leaves(p, true):
 
 # calls of a check, and words of its verdict
 CALLS = [
-    ("check_in_order(lambda t, e: share(t, e, with_equal=True))", "all pairs"),
+    ("check_in_order(lambda t, e: share(t, e, with_equal=True))", "of 5 pairs"),
     ("check_in_order(lambda t, e: share(t, e, of_tie=0.0))", "a tie counts a half"),
     ("check_in_order(lambda t, e: share(t, e, of_tie=1.0))", "a tie counts a half"),
     ("check_in_order(lambda t, e: 2 * share(t, e) - 1)", "no pair is in order"),

@@ -9,6 +9,7 @@ from l2rclip_book.tuned import (
     OVER_SETS,
     SETS,
     critical_difference,
+    in_units,
     judge_tuned,
     variations,
 )
@@ -84,3 +85,18 @@ def test_nemenyis_critical_difference_is_that_of_the_published_table() -> None:
     for methods, q in ((2, 1.960), (4, 2.569), (10, 3.164)):
         expected = q * (methods * (methods + 1) / (6 * 8)) ** 0.5
         assert abs(critical_difference(methods, data_sets=8) - expected) < 1e-3
+
+
+def test_errors_in_units_are_of_the_runs_that_both_studies_have() -> None:
+    """The frozen tower has a second run, which no tuned one has; other sets have no rows."""
+    rows = [
+        ("at-best", 0, "cross-entropy", 3.0, 60.0),
+        ("at-best", 0, "L2RCLIP", 2.0, 90.0),
+        ("main", 0, "L2RCLIP", 4.0, 6.0),
+        ("main", 1, "L2RCLIP", 9.0, 6.0),
+        ("main", 0, "median-rank", 5.0, 0.0),
+    ]
+    columns = ["study", "run", "arm", "mae_median", "seconds"]
+    units = in_units(pd.DataFrame(rows, columns=columns).assign(data="hc18"))
+    assert units.loc["hc18"].tolist() == ["weeks", 5.0, 4.0, 3.0, 2.0, 1.0, 1.5]
+    assert units.drop("hc18").drop(columns="unit").isna().all(axis=None)
