@@ -420,9 +420,8 @@ for title, (arm, error) in answers.items() if len(of_grades) else ():
     draws = off[draw.integers(len(off), size=(2000, len(off)))].mean(axis=1)
     low, high = np.quantile(draws, [0.025, 0.975])
     lines.append((title, f"{off.mean():.2f} [{low:.2f}, {high:.2f}]"))
-pd.DataFrame(
-    lines, columns=["five grades, without a label", "MAE of the median"]
-)
+heads = ["five grades, without a label", "MAE of the median"]
+pd.DataFrame(lines, columns=heads).set_index(heads[0])
 
 # %% [markdown]
 # On leaves four cut points are worth more than five sentences: these are off by 1.02 grades, the same relative with cut points by
