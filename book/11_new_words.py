@@ -405,13 +405,13 @@ by_person = (
     pd.Series(np.digitize(percent, CUTS)) - of_grades["true"].values
 ).abs()
 answers = {
-    "five new sentences": ("after a relative", of_grades["error"]),
+    "five new sentences": ("after a relative", of_grades.get("error")),
     "its own sentences, cut by a person": ("own numbers", by_person),
     "outputs of a relative by labels, cut by a person": (
         "own outputs",
         by_person,
     ),
-    "median rank": ("median-rank", of_grades["error"]),
+    "median rank": ("median-rank", of_grades.get("error")),
 }
 draw = np.random.default_rng(0)
 lines = []
