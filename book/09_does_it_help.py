@@ -266,7 +266,9 @@ cells.rename_axis(index=None, columns="RPS saved, %")
 # **In units, and in minutes.** This is the error of the median, and one training of a tower. The frozen tower saw 224 pixels:
 
 # %% tags=["hide-input"]
-units = in_units(table[table["condition"] == ""]).rename(NAMES)
+columns = table.columns.union(["mae_median"])  # absent where there are no rows
+units = in_units(table[table["condition"] == ""].reindex(columns=columns))
+units = units.rename(NAMES)
 for column in units.columns[1:]:
     digits = 1 if "minutes" in column else 2
     units[column] = units[column].map(f"{{:.{digits}f}}".format)
