@@ -237,6 +237,7 @@ Markdown(
 # %% [markdown]
 # So a difference is shown on fetal heads alone, in the two trainings that both have, and {ref}`prototypes` says that stage 1 makes most of it. The loss,
 # and prototypes that stay where they are while the tower moves, could explain the rest; that is a reading, not a test.
+# Which part of stage 1 is it? None could be shown to help on two sets where parts were taken away ({doc}`16_all_studies`).
 #
 # **Pixels pay, too.** Somebody who had not written this package got an hour to beat L2RCLIP at 96 pixels, and did, by images of
 # 224. These help L2RCLIP as well, which then keeps its lead on pears and has none on faces ({ref}`hour`; single runs).
