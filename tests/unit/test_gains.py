@@ -13,6 +13,7 @@ from l2rclip_book.gains import (
     MEAN,
     compare_arms,
     gain_table,
+    interval_of,
     judge_claims,
     order_steps,
     paired_scores,
@@ -261,3 +262,8 @@ def test_intervals_are_where_the_numbers_say() -> None:
     marks = [c for c in axis.collections if c.get_zorder() == 3]
     assert [c.get_offsets()[0][0] for c in marks] == [3, 5, 4]
     assert to_hex(marks[1].get_facecolor()[0]) == evidence.DATA["hc18"][1]
+
+
+def test_draws_that_are_no_numbers_make_nothing_significant() -> None:
+    """They could lie on either side of zero."""
+    assert interval_of(np.full(99, np.nan))["p"] == 1
