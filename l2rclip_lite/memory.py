@@ -68,7 +68,7 @@ def is_lost_worker(error: BaseException) -> bool:
     """
     if isinstance(error, OSError | EOFError):
         frames = list(walk_tb(error.__traceback__))
-        return bool(frames) and frames[-1][0].f_globals["__name__"] == "multiprocessing.connection"
+        return bool(frames) and frames[-1][0].f_globals["__name__"].startswith("multiprocessing.")
     return "DataLoader worker (pid" in str(error)
 
 

@@ -101,11 +101,11 @@ def test_a_sweep_has_two_hundred_different_runs(folders: Path) -> None:
 
 
 def test_a_search_tries_every_recipe_with_every_method(folders: Path) -> None:
-    """Four rates, two of them also with gradients as they are; all else was the default then."""
+    """Four rates, two of them also with gradients as they are; all else is the default."""
     for name, unit in every_unit("search", folders).items():
         recipes = {(config.lr2, config.controls.clip) for _, config in arms_of(unit)}
         assert len(recipes) == 6, name
-        others = Config(threads=1, image_size=96, epochs1=30, seed=unit["seed"])
+        others = Config(threads=1, image_size=96, seed=unit["seed"])
         for _, config in arms_of(unit):
             assert replace(config, lr2=None, controls=Controls()) == others
 
