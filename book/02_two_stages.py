@@ -62,7 +62,7 @@ from l2rclip_lite.training.features import TrainingData
 torch.set_num_threads(1)
 SIZE, PIXELS, EPOCHS1, EPOCHS2 = {
     "smoke": (60, 64, 2, 1),
-    "page": (400, 96, 12, 8),
+    "page": (400, 96, 8, 6),
     "full": (4000, 128, 60, 30),
 }[PROFILE]
 OUT = Path(OUT or tempfile.mkdtemp()) / "leaves"
@@ -294,7 +294,7 @@ if PROFILE == "page" and SEED == 0:  # smoke proves only that the code runs
 # numbers in place of 1,280, and its five points must come from a text tower. Stage 2 makes the difference, because it
 # trains the image tower itself.
 #
-# That proves nothing about language. A fair rival tunes the *same* tower for as many epochs with cross-entropy and no
+# That proves nothing about language. The rival to ask for tunes the *same* tower for as many epochs with cross-entropy and no
 # sentence at all. On real photographs of coffee leaves, both presets and this rival were trained on the same five
 # folds (five ways to split the images), at the learning rate that suits L2RCLIP. How much RPS does one save against the other, in percent?
 
@@ -317,9 +317,10 @@ if len(saved):
 
 # %% [markdown]
 # The default is ahead of cross-entropy and of *paper*; whether *paper* is ahead of cross-entropy, these images cannot
-# tell. Is the gain due to language? For the smaller part: with random vectors in place of the sentences most of it is still there
+# tell. Is the gain due to language? That is not shown: with random vectors in place of the sentences most of it is still there
 # ({doc}`20_controls`). {doc}`09_does_it_help` trains on the same leaves with other folds and epochs and with
-# a rate for each rival, so its numbers differ; it also finds where L2RCLIP is ahead of random vectors. For a data set of your own, compare in this order: first the median rank, then the probe, then the tuned tower.
+# a rate for each rival, so its numbers differ; it also finds where L2RCLIP is ahead of random vectors. For a data set of your
+# own, compare in this order: first the median rank, then the probe, then the tuned tower.
 #
 # ## What stage 1 did to the sentences
 #

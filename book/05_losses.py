@@ -93,10 +93,11 @@ forces = {
 loss_figures.force_circles(forces, PENTAGON, PENTAGON[[0]], own=0)
 
 # %% [markdown]
-# A force is minus a gradient, and the figure splits it by text. Under cross-entropy two texts that are equally near
-# push equally hard, whatever their ranks. A *pairwise loss* lets each text push the image by a weight times their
-# distance. With all weights 1 it is *order-blind*. With the *true order* the weight is the gap of the ranks, so rank 4
-# pushes four times as hard as rank 1, and the image moves left. With the gaps of a *shuffled* order it moves right.
+# A force is minus a gradient, and the figure splits it by text. Under cross-entropy two texts that are equally near push
+# equally hard, whatever their ranks. The push of a *pairwise loss* is minus a weight times the distance of image and text: its
+# force is as large as the weight, at any distance. With all weights 1 it is *order-blind*. With the *true order* the weight is
+# the gap of the ranks, so rank 4 pushes four times as hard as rank 1, and the image moves left. With the gaps of a *shuffled*
+# order it moves right.
 #
 # ## A small batch to check against
 #
@@ -173,8 +174,9 @@ print(f"among all five sentences {among_all:.3f}")
 
 # %% [markdown]
 # The wrong answers are copies of the right one, so the loss stays that of a blind guess. Among all $K$ sentences it can
-# fall to 0. So L2RCLIP's loss is *asymmetrical*. Image to text is a plain cross-entropy over ranks. A text has many
-# images, $P(k)$, and shares its probability among them. As in the released code, the two directions are added:
+# fall to nearly 0. So L2RCLIP's loss is *asymmetrical*. Image to text is a plain cross-entropy over ranks. A text has many
+# images, $P(k)$, and shares its probability among them: with $n$ of them it keeps a loss of at least $\log n$, a constant
+# without a gradient. As in the released code, the two directions are added:
 #
 # $$
 # \begin{aligned}
@@ -359,14 +361,15 @@ for scale in (1.0, 10.0, 100.0):
 # ## Stage 2: the ordinal weight
 #
 # Three changes lead to the pairwise loss, with which `preset="paper"` trains stage 2. The default puts RPS in its place
-# (below), but its stage 1 needs the same weight. The changes are our reading of the authors' code.
+# (below), but its stage 1 needs a weight much like it. The changes are our reading of the authors' code.
 #
 # 1. **A weight.** The blind push weighs each text 1, even the image's own, where it works against the pull. A weight
 #    should be 0 there, grow with the gap, and not depend on the unit, years or decades. The simplest is the gap divided
 #    by $M$, here the largest gap between an image of the batch and any of the $K$ ranks.
-# 2. **Distance, not its square.** Squared pushes add up to one, away from the weighted mean of the texts. A push by $d$
-#    has a direction for each text, and its size is the weight alone.
-# 3. **No scale.** $s/2$ multiplies pull and push alike; a weight $\lambda$ takes its place.
+# 2. **Distance, not its square.** Squared pushes together act as a single push, away from the weighted mean of the texts. A
+#    push by $d$ has a direction for each text, and its size is the weight alone.
+# 3. **No scale.** $s/2$ multiplies pull and push alike. In training a weight $\lambda$ for each term takes its place
+#    ({doc}`02_two_stages`).
 #
 # $$
 # \begin{aligned}
@@ -435,7 +438,7 @@ assert abs(on_own + math.sqrt(3) / 4) < 1e-9
 # ### Try it
 #
 # In the book, a {doc}`playground <playground>` follows: drag the square image or a text, press *Slide to rest*, change
-# the loss or the weights ω. With the true order an image of rank 1 comes to rest a little *beyond* its own text.
+# the loss or the weights ω. With the true order an image of rank 1 comes to rest a little off its own text, on the side of rank 0.
 #
 # <div class="pg" id="playground-loss" role="region" aria-label="Playground of losses"></div>
 #
@@ -446,8 +449,8 @@ assert abs(on_own + math.sqrt(3) / 4) < 1e-9
 #
 # 1. Image $i$ pushes text $y_j$ by $\omega_{ij}\lVert z_i-t_{y_j}\rVert$, as before. But before training the
 #    images of near ranks need not lie near each other, so the directions of these pushes say little about the order.
-# 2. So texts push each other, too. Such a push moves both of its ends, so half of it moves as much as a push by an
-#    image that stays.
+# 2. So texts push each other, too. Both of them move, so with a factor of ½ they part as fast as a text and an image that
+#    stays.
 # 3. The pull is halved: $\tfrac12 d^2$ has the slope $d$, as a push has the slope $\omega$.
 # 4. The least gap $m$ of the batch is subtracted, so that the closest pairs do not push. If two images share a rank,
 #    $m$ is 0. $M$ is the largest gap between two images of the batch.
@@ -478,7 +481,7 @@ package = losses.ordinal_pairwise_loss_stage1(Z, T[y], T[y], r[y])
 compare(stage1(Z, T, y, r), package)
 
 # %% [markdown]
-# **Break it.** Give it a batch of one rank, the same batch in another order, and a push by $d^2$, with and without unit
+# **Break it.** Try a batch of one rank, the six images in another order, and a push by $d^2$, with and without unit
 # length:
 
 # %%
@@ -578,7 +581,7 @@ if PROFILE != "smoke":
 #   its own wrong order (which the histograms, by the true one, cannot show).
 # - **The spacing is not that of the ranks.** With one image per rank, as here, $m$ is 1, so neighbours have weight 0 and
 #   lie close together at both ends. In a batch of 16 images of five ranks some share a rank: $m$ is 0, and neighbours
-#   push a little. The contrastive loss does the rest.
+#   push a little.
 #
 # ## A third loss: the ranked probability score
 #
@@ -621,7 +624,7 @@ for logits in sure_of[:, None]:
 #
 # The score also rewards honesty. If "yes" is right with probability $q$, the mean score of one question is
 # $q(1-F)^2+(1-q)F^2$, which is least at $F=q$. A loss whose best answer is the honest one is called *proper*
-# {cite:p}`gneiting2007strictly`. Cross-entropy is proper, too. Is the pairwise loss?
+# {cite:p}`gneiting2007strictly`. Cross-entropy is proper, too. Is tightness, the pull of the pairwise loss?
 #
 # ## Tightness makes a model too sure
 #
@@ -636,7 +639,7 @@ z = F.normalize(C[grades].mean(0), dim=0)
 print(*(f"{p:.4f}" for p in (s * z @ C.T).softmax(0)))
 
 # %% [markdown]
-# That is all but certain of rank 2, which only eight experts chose: the scale $s$, which turns distances into
+# That is all but certain of rank 2, which only eight experts chose, so tightness is not proper: the scale $s$, which turns distances into
 # probabilities, is no part of tightness. In training it does not act alone: on the twenty images cross-entropy holds it
 # back (first column of the table below; the honest share is 0.40). The damage shows on images that differ. Here is the
 # whole loss of stage 2, with a weight for each addition, and data to try it on: an image is 8 numbers, of which only the
@@ -710,7 +713,7 @@ table = pd.DataFrame(rows).T.map(float)
 digits = {name: 3 if "RPS" in name else 2 for name in table}
 table.round(digits)
 
-# %% mystnb={"image": {"alt": "Five rows, one per loss, each with two dots: how often the answer is right, and how sure the model is. The second lies a little to the right for cross-entropy alone, with diversity and with RPS, and far to the right with tightness."}, "figure": {"caption": "How often the most probable rank is right, and the mean probability that the model gives it, on 4,000 new images. The line between the two is over-confidence.", "name": "fig-05-sure"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Five rows, one per loss, each with two dots: how often the answer is right, and how sure the model is. The second lies a little to the right for cross-entropy alone, with diversity and with RPS, and far to the right with tightness."}, "figure": {"caption": "How often the most probable rank is right, and the mean probability that the model gives it, on 4,000 new images. The line between the two is how much surer the model is than it may be.", "name": "fig-05-sure"}} tags=["hide-input"]
 with style():
     figure, axis = plt.subplots(figsize=(6.4, 2.3), layout="constrained")
     axis.hlines(
@@ -771,10 +774,12 @@ if PROFILE != "smoke":
     assert table["RPS with it"].idxmin() in tight
 
 # %% [markdown]
-# - **Tightness makes the gap**, in this one run alone as with diversity, which by itself hardly changes anything. The package
-#   weighs them apart, by `lambda_tight` and `lambda_push`.
+# - **Tightness makes the gap**, in this one run with diversity and without. Diversity by itself hardly changes anything. The
+#   package has a weight for each, `lambda_tight` and `lambda_push`.
 # - **A temperature repairs it, here.** Divide all logits by one number, and the loss with tightness even does best:
-#   only the scale of its answers was wrong, since $s$ is frozen. So `fit` always fits one temperature, on validation
+#   only the scale of its answers was wrong, since $s$ is frozen. (The number is chosen by the RPS of the very images that it is
+#   judged by, so the last column is the best case. RPS judges all five probabilities, not only the highest, so this number
+#   can lie below 1 where the highest is too sure.) So `fit` always fits one temperature, on validation
 #   images ({doc}`10_your_own_images`).
 #
 # `preset="recommended"`, the default, puts RPS in place of the pairwise loss in stage 2. Stage 1 keeps its pairwise
@@ -1073,7 +1078,7 @@ check_rps_by_value(rps_by_value)
 
 # %% [markdown]
 # **4. Design a weight.** Five texts lie in a fan, 30° apart, and an image of rank 1 lies on its own text. The weight of
-# {eq}`eq-05-stage2` drives it past the text, towards the lower ranks. Find five weights that leave it where it is: 0
+# {eq}`eq-05-stage2` drives it off its text, towards the lower ranks. Find five weights that leave it where it is: 0
 # for its own text, and growing with the gap on the side of the higher ranks. A push by distance turns the image by
 # weight times $\cos(\theta/2)$.
 
@@ -1173,7 +1178,8 @@ for added in ADDED:
 # %% [markdown]
 # ## Three questions
 #
-# **A batch has ten images of rank 2 and one of each other rank. Which half of the contrastive loss notices?**
+# **A batch has ten images of rank 2 and one of each other rank. In which half of the contrastive loss does rank 2 count more
+# than the others?**
 #
 # :::{dropdown} Answer
 # Image to text: its mean runs over images, so rank 2 has ten votes of fourteen. Text to image runs over ranks, so there
@@ -1198,7 +1204,7 @@ for added in ADDED:
 #
 # - The asymmetrical contrastive loss asks an image for one text among all ranks, and a text for all its images.
 # - Cross-entropy pushes an image from all texts, whatever their rank; the ordinal pairwise loss puts the rank gap into
-#   the push. In stage 1 it creates the order that it is given, but not its spacing.
+#   the push. Free texts under the push of stage 1 mostly take the order that it is given, but not its spacing.
 # - RPS puts the order into the probabilities and is proper. Tightness is not, and makes a model too sure at a fixed
 #   scale; the recommended preset does without it in stage 2.
 #

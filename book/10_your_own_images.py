@@ -292,11 +292,11 @@ shell(1, 5, 14)
 shell(2)
 
 # %% [markdown]
-# Read the lower half. Each number is a baseline minus L2RCLIP on the same plants, and the brackets hold its 95 %
-# interval. An RPS or MAE above 0 and an accuracy below 0 are in favour of L2RCLIP. If the interval contains 0, as all
-# do here, the test images do not tell the two apart: take the simpler one, here the linear probe, with
-# `predict --method linear-probe`. But mind how little so few test images see. The interval of the RPS difference reaches nearly a
-# tenth of the RPS to either side, and further for ridge, more than most gains in {doc}`09_does_it_help`. `--folds 5` tests every image once.
+# Read the lower half. Each number is a baseline minus L2RCLIP on the same plants, and the brackets hold its 95 % interval. An
+# RPS or MAE above 0 and an accuracy below 0 are in favour of L2RCLIP. If the interval contains 0, as all do here, the test
+# images do not tell the two apart: take the simpler one, here the linear probe, with `predict --method linear-probe`. But mind
+# how little so few test images see. The interval of the RPS difference reaches nearly a tenth of the RPS to either side, and
+# further for ridge, more than most gains in {doc}`09_does_it_help`. `--folds 5` tests every image once.
 #
 # The rivals of a *tuned* tower are `cross-entropy` and `rps`; each gets the learning rate that a search on this book's sets gave it
 # ({ref}`recipes`).
@@ -387,7 +387,8 @@ figure
 # **The temperature** $T$ divides all logits {cite:p}`guo2017calibration`. Above 1 it makes the model less sure, below 1
 # surer; the most probable rank stays the same. `fit` takes the $T$ with the lowest RPS.
 #
-# **The interval** makes no assumption about the model {cite:p}`vovk2005algorithmic`. For each of $n$ validation images,
+# **The interval** makes no assumption about the model {cite:p}`vovk2005algorithmic`, but one about the images: that validation images
+# and new ones come singly from one source. Ours are not quite so, for several show one plant. For each of $n$ validation images,
 # measure how far its true rank lies from the middle of the predicted probabilities. With $F_k$ the probability of rank
 # $k$ and all ranks below it, the distance is $d_k = \max(1 - 2F_k,\; 2F_{k-1} - 1)$
 # {cite:p}`chernozhukov2021distributional`. Sort the distances, take number $\lceil 0.9\,(n + 1) \rceil$, and call it
@@ -476,9 +477,10 @@ print(*sentences, sep="\n")
 #   longer. Add `--upside-down` if your
 #   images have no top. With `--keep best` validation images choose between the trained network and two heads on the
 #   untrained one.
-# - **Few labels, from a relative**: first fit a larger set that is like yours, a {term}`relative`, then begin there:
-#   `--start runs/related`. Its ranks and sentences may be others; {doc}`11_new_words` has an example that ships. It helped on
-#   two of the three sets below and cost on one, so also fit without it, and let `l2rclip baselines` train labels after the same relative.
+# - **Few labels, from a relative**: first fit a larger set that is like yours, a {term}`relative`, then begin there: `--start
+#   runs/related`. Its ranks and sentences may be others; {doc}`11_new_words` has an example that ships. With four labels a
+#   rank, and many more to validate, it helped on two of the three sets below and cost on one, so also fit without it, and let
+#   `l2rclip baselines` train labels after the same relative.
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "A line for each of six data sets with up to four marks on a scale of error in percent of the median rank: a frozen tower, a tuned one, and with four images a rank a tuned tower without and with a relative."}, "figure": {"caption": "What each speed brings on six real sets, as the studies measured it. The frozen tower saw 224 pixels, the tuned ones 96. On cherries four labels a rank are worse than the median rank, and a relative that was trained with sentences makes them worse still.", "name": "fig-10-speeds"}}
 results = [str(at) for at in (HERE / "results", HERE / "book/results")]
@@ -496,13 +498,13 @@ of_set = [
     for data, row in both.iterrows()
 ]
 Markdown(
-    "What a tuned tower saves of the error of a frozen one, on the same folds: "
+    "What a tuned tower saves of the RPS of a frozen one, on the same folds: "
     f"{'; '.join(of_set) or 'no rows'}."
 )
 
 # %% [markdown]
 # So look at your own images before you choose a loss or a wording. On coffee leaves (leaf damage) tuning saves far more than any of
-# these did in {doc}`09_does_it_help`; on pears and faces a gain is not shown, and on cherries there is none. (Means of few
+# these did in {doc}`09_does_it_help`; on pears and faces it saves little, and on cherries nothing. (Means of few
 # runs without an interval, and the frozen tower saw more pixels.)
 #
 # **The whole test, in order.** First the median rank: if nothing beats it, look at the labels. Then frozen: `ridge` and

@@ -151,9 +151,9 @@ print(
 # %% [markdown]
 # Three things follow. The tower needs its drawn leaves: before them it sees no order. Its own percents order these leaves
 # *better* than the five words do, so if all you want is an order, ask in words that it has learned. And of 120 orders of the five
-# sentences fifteen do better than the right one, and as many worse than its reverse. So most of the order lies in the *images*.
-# The sentences say which end is up: with *no* in its place no order of the other four turns the leaves round. And they do
-# a little more, for the right order of these four is better than most of the 24.
+# sentences fifteen do better than the right one. So most of the order lies in the *images*.
+# The sentences say which end is up: with *no* in its place no order of the other four turns the leaves round. They may do
+# a little more: the right order of these four is better than most of the 24, but such luck is not rare.
 #
 # ## Where a sentence lands
 #
@@ -340,13 +340,16 @@ Markdown(
 
 # %% [markdown]
 # Leaves and pears are put in order by new sentences, and better than on the plain tower: the claim *new words* holds on the mean.
-# (On 21 percents only the images are new, and a part of the gain is owed to a plain tower that is upside down.) Not only
+# It says that a tower takes its order along to sentences that it never had, not that the words make the order. (On 21
+# percents only the images are new, and a part of the gain is owed to a plain tower that is upside down. With 2,000 draws *p*
+# cannot be smaller.) Not only
 # healthy leaves are told from the rest: the order stays among the damaged ones. Cherries are not put in order by anything here.
 #
-# And is a sentence needed? On leaves it is not: a tower that never read one orders them as well, by its outputs for percents. On
-# pears the tower that learned the apples by sentences is far ahead of the one that learned them by labels. (One set each way, and
-# the relative of drawn leaves was trained once: take neither for a rule.) Only sentences can answer in *your* words. New words for ranks were tried
-# on one real set, the five grades; pears and cherries change the name of the fruit, and 21 percents change no word.
+# And is a sentence needed? On leaves it is not: a tower that never read one orders them as well, by its outputs for percents.
+# On pears the tower that learned the apples by sentences is far ahead of the one that learned them by labels. (One set each
+# way, and the relative of drawn leaves was trained once: take neither for a rule.) Only sentences can answer in *your* words.
+# New words for ranks were tried on one real set, the five grades; pears and cherries change the name of the fruit, and 21
+# percents change no word.
 #
 # Now look at the band. Give the very same sentences to random ranks, and on three sets it is wide: random orders correlate with the
 # truth, too, one way or the other. The new words stand at its upper end, level with the relative's own sentences. So most of the
@@ -371,10 +374,10 @@ pd.DataFrame(
 ).rename(NAMES).rename_axis(None)
 
 # %% [markdown]
-# On five grades *no* does it alone: the other four sentences may be given to any rank. So it is not a matter of *low* and *high*, but of
-# how far an image is from *no damage*. On 21 percents *zero* gives the direction, and the others add to the order. On pears the first word does not say the direction:
-# with the others at random the order may still be upside down, and hardly any such order is better than the right one. On cherries
-# there is no order to choose.
+# On five grades *no* does it alone: the other four sentences may be given to any rank. So it is not a matter of *low* and
+# *high*, but of how far an image is from *no damage*. On 21 percents *zero* gives the direction, and the others add to the
+# order. On pears the first word does not say the direction: with the others at random the order may still be upside down, and
+# hardly any such order is better than the right one. On cherries there is no order to choose.
 #
 # And order is all that crosses over. This is the RPS without a label, beside the median rank, which knows how frequent the ranks are:
 
@@ -391,8 +394,8 @@ unlabelled.rename_axis(index=None, columns="RPS without a label")
 
 # %% [markdown]
 # After a relative the sentences come nowhere below the median rank. They order pears far better than the plain tower does, and
-# yet their RPS is nearly twice as high: use such answers to sort, never as probabilities. They are below the evenly stretched scale but on 21
-# percents (no intervals here).
+# yet their RPS is nearly twice as high: use such answers to sort, never as probabilities. They are below the evenly stretched
+# scale but on 21 percents (no intervals here).
 #
 # **A person can do better.** Somebody who knows leaves might say: below 1 percent is *no* damage, up to 5 *very low*, up to 10 *low*, up
 # to 15 *high*. These round numbers are ours, named before we looked. (With each half a percent higher, tried beside them, both errors are a
@@ -425,8 +428,9 @@ heads = ["five grades, without a label", "MAE of the median"]
 pd.DataFrame(lines, columns=heads).set_index(heads[0])
 
 # %% [markdown]
-# On leaves four cut points are worth more than five sentences: these are off by 1.02 grades, the same relative with cut points by
-# 0.64, the one by labels by 0.54. So where a person can say what a word means on a scale that is there, take the person. New words are for where nobody can.
+# On leaves four cut points are worth more than five sentences: these are off by 1.02 grades, the same relative with cut points
+# by 0.64, the one by labels by 0.54. So where a person can say what a word means on a scale that is there, take the person. New
+# words are for where nobody can.
 #
 # ## A few labels: does a relative help?
 #
@@ -483,8 +487,9 @@ Markdown(
 
 # %% [markdown]
 # Labels gain on all four sets; what words gain cannot be told from nothing on any. But without a relative words are ahead of these
-# labels, clear of zero on three sets (of the best rival in {doc}`09_does_it_help` by less): so on the mean labels with a relative only
-# draw level with words without one, and are ahead of them on cherries.
+# labels, clear of zero on three sets. (They are not the strongest rival: the lead over the best of three in {doc}`09_does_it_help` is
+# about half as large.) So on the mean labels with a relative only draw level with words without one, and are ahead of them on
+# cherries. A part of what labels gain by a relative may mend a weak start.
 #
 # ## A few labels: do words help?
 #
@@ -595,9 +600,9 @@ low, high = np.quantile(off[draw].mean(1), [0.025, 0.975])
 print(f"MAE of the median: {off.mean():.2f} [{low:.2f}, {high:.2f}] ranks")
 
 # %% [markdown]
-# On drawn leaves that is no worse. On coffee leaves, which this relative never saw, training is far better: see *own sentences, fitted*
-# in the table above. Try both; and compare on fifty labelled images that neither saw, for the five that `fit` keeps for validation
-# cannot tell.
+# On drawn leaves that is no worse, and looks better (the intervals overlap, and the forty were split in another way). On coffee
+# leaves, which this relative never saw, training is far better: see *own sentences, fitted* in the table above. Try both; and
+# compare on fifty labelled images that neither saw, for the five that `fit` keeps for validation cannot tell.
 #
 # ## Exercises
 #
@@ -717,9 +722,9 @@ def land(new, old, values, s: float) -> float:
 assert check_land(land) == "right"
 
 # %% [markdown]
-# **3. A band of random orders.** Draw the band of {numref}`fig-11-orders` for the leaves of this page. `p` holds the probabilities of the five
-# sentences, a row for each leaf. Give the sentences to the ranks in each of the 120 orders, correlate the expected rank with the
-# truth (`spearmanr` is here), and return the 2.5 and 97.5 % quantiles of the 120 correlations.
+# **3. A band of random orders.** Draw the band of {numref}`fig-11-orders` for the leaves of this page. `p` holds the
+# probabilities of the five sentences, a row for each leaf. Give the sentences to the ranks in each of the 120 orders, correlate
+# the expected rank with the truth (`spearmanr` is here), and return the 2.5 and 97.5 % quantiles of the 120 correlations.
 
 
 # %% tags=["hide-input"]
@@ -832,8 +837,8 @@ assert check_vocabulary(solution) == "right"
 # **A head with twenty outputs counts apples. Can it count pears? Can it answer *few*, *some*, *many*?**
 #
 # :::{dropdown} Answer
-# It can answer: its outputs are the numbers one to twenty, whatever the fruit. But above it ordered pears no better than a plain tower. *Few*,
-# no: no output means that, and a person or labelled images must say first which outputs to add up.
+# It can answer: its outputs are the numbers one to twenty, whatever the fruit. But above it ordered pears no better than a
+# plain tower. *Few*, no: no output means that, and a person or labelled images must say first which outputs to add up.
 # :::
 #
 # **Why is rank correlation the first score without a label, and not RPS or MAE?**

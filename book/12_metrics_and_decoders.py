@@ -13,9 +13,9 @@
 # %% [markdown]
 # # Metrics and decoders
 #
-# {doc}`01_ordinal_classification` works out three metrics by hand and reads three answers off a row of probabilities. This
+# {doc}`01_ordinal_classification` works out four metrics by hand and reads three answers off a row of probabilities. This
 # appendix covers the rest: the metrics that the package reports, what each of them cannot see, how to choose a decoder, and
-# how little a small test set lets you say. Use it as a reference: each section can be read alone.
+# how little a small test set lets you say. Use it as a reference: most sections can be read alone.
 #
 # **You need.** MAE, QWK, RPS and the three decoders of {doc}`01_ordinal_classification`; quantiles.
 #
@@ -63,7 +63,7 @@ SIZE, PIXELS = {"smoke": (60, 64), "page": (500, 96), "full": (4000, 128)}[
 NAMES = ("no", "very low", "low", "high", "very high")
 ranks = Ranks(NAMES, (0, 1, 2, 3, 4), "a photo of a leaf with {rank} damage")
 
-# %% mystnb={"image": {"alt": "Two five by five tables of true rank against answer. On the left the errors are beside the diagonal, on the right in the two far corners. Under each are accuracy, one-off accuracy, MAE in ranks and QWK."}, "figure": {"caption": "Share of each true rank that got each answer, for two made-up classifiers, and four metrics. Read the first line under both tables, then the other three.", "name": "fig-12-two"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two five by five tables of true rank against answer. On the left the errors are beside the diagonal, on the right in the two far corners. Under each are accuracy, one-off accuracy, MAE in ranks and QWK."}, "figure": {"caption": "Share of each true rank that got each answer, for two made-up classifiers, and four metrics. Compare accuracy, the first line under each table, then the other three.", "name": "fig-12-two"}} tags=["hide-input"]
 truth = np.repeat(np.arange(5), 40)
 near, far = truth.copy(), truth.copy()
 near[:20], near[-20:] = 1, 3
@@ -154,8 +154,9 @@ by_hand("scikit-learn", plain, Fraction(2, 3))
 by_hand("with labels=range(6)", with_labels, Fraction(19, 41))
 
 # %% [markdown]
-# Two errors of four ranks shrank to one rank each, and the score rose without a warning. This can happen wherever a rank is
-# absent, as in a small test set or a bootstrap sample. That is why every function here takes `ranks`.
+# Two errors of four ranks shrank to one rank each, and the score rose without a warning. This can happen wherever a rank
+# between two others occurs neither in the truth nor in the answers, as in a small test set or a bootstrap sample. That is why
+# every function here takes `ranks`.
 #
 # ### In the right order?
 #
@@ -207,9 +208,9 @@ by_hand("too sure", expected_rps([0, 1, 0, 0, 0]), Fraction(4, 8))
 by_hand("too unsure", expected_rps([0.2] * 5), Fraction(7, 10))
 
 # %% [markdown]
-# Do probabilities mean what they say? Of all answers given with a confidence of three quarters, three in four should be
-# right. The **expected calibration error** {cite:p}`guo2017calibration` sorts the answers into bins $\mathcal B_b$ by their
-# largest probability, the confidence, and compares its mean in each bin with the share of right answers:
+# Do probabilities mean what they say? Of all answers given with a probability of three quarters, three in four should be
+# right. An answer's *confidence* is its largest probability. The **expected calibration error** {cite:p}`guo2017calibration` sorts
+# the answers by it into 15 bins $\mathcal B_b$ of equal width, and compares its mean in each bin with the share of right answers:
 #
 # $$
 # \text{ECE} = \sum_b \frac{\lvert \mathcal B_b\rvert}{n} \,\Big\lvert
@@ -227,10 +228,10 @@ by_hand("ECE", metrics.ece([0, 1, 2, 4], rows, ranks), Fraction(1, 8))
 # %% [markdown]
 # ### And the rare rank?
 #
-# Badly damaged leaves are rare, and they are the ones that matter. Take ten leaves: eight are healthy, one has rank 3, one
-# rank 4. A model calls all of them healthy, and the plain mean is kind to it. **AMAE** {cite:p}`baccianella2009evaluation`
-# first takes the mean error $m_k$ of each rank, and then the mean over the set $\mathcal K$ of the ranks that occur; **MMAE**
-# {cite:p}`cruzramirez2014metrics` takes the worst rank:
+# Badly damaged leaves are rare, and they are the ones that matter. Take ten leaves: eight are healthy, one has rank 3, one rank
+# 4. A model calls all of them healthy, and the plain mean is kind to it. **AMAE** {cite:p}`baccianella2009evaluation` first
+# takes the mean error $m_k$ over the $n_k$ images of each rank $k$, and then the mean over the set $\mathcal K$ of the ranks
+# that occur; **MMAE** {cite:p}`cruzramirez2014metrics` takes the worst rank:
 #
 # $$
 # m_k = \frac{1}{n_k} \sum_{i:\, y_i = k} \lvert \hat y_i - k \rvert , \quad
@@ -253,8 +254,8 @@ by_hand("MMAE", metrics.mmae(*ten), 4)
 # | off by at most one | `one_off` | nearest rank | 0 to 1, higher |
 # | CS@$k$ | `cs_at` | value | 0 to 1, higher |
 # | MAE | `mae` | value | 0 or more units, lower |
-# | MAE in ranks | `mae_rank` | place among the ranks | 0 to $K-1$, lower |
-# | AMAE, MMAE | `amae`, `mmae` | place among the ranks | 0 to $K-1$, lower |
+# | MAE in ranks | `mae_rank` | position | 0 to $K-1$, lower |
+# | AMAE, MMAE | `amae`, `mmae` | position | 0 to $K-1$, lower |
 # | QWK | `qwk` | nearest rank | at most 1, chance 0, higher |
 # | rank correlation | `spearman`, `kendall` | order of the values | $-1$ to 1, higher |
 # | RPS | `rps` | probabilities | 0 to $K-1$, lower |
@@ -341,9 +342,9 @@ assert np.allclose(surcharge, 100 / (5 * np.array(counts)))
 
 # %% [markdown]
 # Accuracy charges for the first step and nothing more. One-off forgives the first step and then charges all at once. MAE
-# charges each step the same, and so does RPS for answers given with certainty. QWK charges (almost) by the square. AMAE
-# charges by rarity, $n / (K n_k)$ times what MAE charges. Choosing a metric is choosing a price list, so ask what an error
-# costs *you*.
+# charges each step the same, and so does RPS for answers given with certainty. QWK charges (almost) by the square. AMAE charges
+# by rarity, $n / (\lvert\mathcal K\rvert\, n_k)$ times what MAE charges. Choosing a metric is choosing a price list, so ask
+# what an error costs *you*.
 #
 # ## Which metric notices what?
 #
@@ -455,14 +456,14 @@ assert list(tally[tally == 5].index) == ["rps"]
 # - **Constant answer.** Every metric notices but ECE: a model that knows nothing and says so is well calibrated.
 # - **One too high.** Rank correlations see nothing: the shift keeps the order, except for the two highest ranks, which it
 #   merges.
-# - **Ends swapped.** The healthiest and the sickest leaves are exchanged, and every metric notices.
+# - **Ends swapped.** The probabilities of the lowest and the highest rank are exchanged, and every metric notices.
 # - **Over-confident.** The answers are the same for every leaf, so every metric of answers gives the *same number*. Only the
 #   two that read probabilities can notice.
-# - **Rare rank never said.** The rank is too rare for accuracy, MAE, QWK and correlations. AMAE and MMAE are made for it.
+# - **Rare rank never said.** Only AMAE and MMAE, which are made for it, and RPS notice; for the others the rank is too rare.
 #
-# RPS alone notices all five, but it cannot tell them apart, and few readers have a feeling for its size. So report a pair:
-# one metric for the size of the error in a unit that readers understand (MAE, with AMAE where ranks are rare), and one for
-# the probabilities (RPS).
+# In this simulation RPS alone notices all five, but it cannot tell them apart, and few readers have a feeling for its size. So
+# report a pair: one metric for the size of the error in a unit that readers understand (MAE, with AMAE where ranks are rare),
+# and one for the probabilities (RPS).
 #
 # ## Decoders in depth
 #
@@ -513,7 +514,8 @@ assert honest["RMSE"].idxmin() == "expectation"
 #
 # A test set is a sample. Another one of the same size would give another number. The **bootstrap**
 # {cite:p}`efron1979bootstrap` draws as many images from the test set as it has, with replacement, computes the metric, and
-# repeats; the middle 95 % of the values form an interval. For the MAE of a small test set:
+# repeats; the middle 95 % of the values form an interval. Here it is for the MAE of ridge regression, which fits the number of the
+# rank to the features of the image by a straight line, on a small test set:
 
 # %%
 data = load_dataset("leaves", ranks=5, size=SIZE, seed=SEED)
@@ -546,7 +548,8 @@ assert np.allclose((low, high), (judged["mae_low"], judged["mae_high"]))
 #
 # Whether two intervals overlap settles little: a hard leaf is hard for both methods. Look at the *differences*, image by
 # image. The table shows the RPS that one method saves against another, with its bootstrap interval. It says *better* only if
-# the interval excludes 0 and a signed-rank test agrees, after Holm's correction for the number of comparisons.
+# the interval excludes 0 and Wilcoxon's signed-rank test agrees: it ranks the differences by size and compares the two signs, and
+# Holm's correction raises its p for the number of comparisons.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 rates = np.bincount(data.train.targets, minlength=5) / len(data.train)
@@ -580,8 +583,8 @@ if PROFILE == "page" and SEED == 0:
     assert results == ["no difference shown", "better", "better", results[0]]
 
 # %% [markdown]
-# *Frequencies* never looks at an image. It reports how frequent each rank is in training, the best constant for RPS, as the
-# median rank is for MAE. *Zero-shot* first subtracts the mean of the five sentences, and fits one temperature to the
+# *Frequencies* never looks at an image. It reports how frequent each rank is in training; other chapters call it *median rank*,
+# after its answer. *Zero-shot* first subtracts the mean of the five sentences, and fits one temperature to the
 # validation images. What may be said:
 #
 # - **Frozen features carry damage.** Ridge and linear probe beat the constant.
@@ -741,7 +744,7 @@ assert "too wide" in check_interval(lambda x: np.quantile(x, (0.025, 0.975)))
 #   separately.
 # - Rank correlations do not see a shift, ECE does not see ignorance, and no metric of answers sees false certainty.
 # - RPS reads the whole row, knows distance, and rewards honesty.
-# - QWK must be told how many ranks there are, or absent ranks change it unnoticed.
+# - QWK must be told which ranks lie between, or absent ones change it unnoticed.
 # - Most probable rank, median and expectation each suit a different price. Say which one you used.
 # - Report no number without a constant predictor beside it, and no difference without an interval, computed image by image.
 #

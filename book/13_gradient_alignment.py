@@ -251,8 +251,9 @@ if PROFILE != "smoke":
 # %% [markdown]
 # - **Own vectors help nobody,** as on paper. The small negative numbers come from centring: the text side subtracts the mean
 #   of all texts, so if one text moves, all others move a little the other way. Without centring the matrix is diagonal.
-# - **OrdinalCLIP helps by distance,** because it was built to: near ranks share blended vectors.
-# - **Context and RankFormer help by wording.** *Very low* and *very high* are three ranks apart and help each other. Their
+# - **In OrdinalCLIP next neighbours help each other,** because it was built so: they blend the three vectors in similar
+#   proportions. All other pairs harm each other.
+# - **With context and RankFormer a far pair can help each other.** *Very low* and *very high* are three ranks apart and do. Their
 #   names share a word, and their sentences have the same length. Nothing in the model says that *low* is nearer.
 #
 # So some ranks do help each other, even along `token`, where no rank sees another. For this first step attention between ranks
@@ -316,7 +317,7 @@ by_digits = measured(in_digits, centres_many)
 print("names:", ", ".join(in_words.names[1:5]), "…")
 print("names:", ", ".join(in_digits.names[1:5]), "…")
 
-# %% mystnb={"image": {"alt": "Three panels over the number of ranks between two ranks. Left: mean alignment with names in words, one line for each thing that is trained. Middle: a dot for every pair of ranks for axis rank, one colour where both names have as many words, another where not. Right: the lines with names in digits."}, "figure": {"caption": "Alignment over the distance of two ranks. Left: with names in words, neighbours seem to help, most of all along axis rank. Middle: every pair behind that line; it splits by the length of the names. Right: with names in digits the lines fall together.", "name": "fig-13-gap"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Three panels over the number of ranks between two ranks. Left: mean alignment with names in words, one line for each thing that is trained. Middle: a dot for every pair of ranks for axis rank, one colour where both names have as many words, another where not. Right: the lines with names in digits."}, "figure": {"caption": "Alignment over the distance of two ranks. Left: with names in words, neighbours seem to help, most of all with a vector per slot and, of the three axes, along rank. Middle: every pair behind that line; it splits by the length of the names. Right: with names in digits the lines fall together.", "name": "fig-13-gap"}} tags=["hide-input"]
 length = RankPrompts(towers, in_words).tokens.words.sum(1)
 alike = length[:, None] == length
 i, j = np.triu_indices(count, 1)
@@ -403,30 +404,32 @@ if PROFILE != "smoke":
 
 # %% [markdown]
 # Stop at the left panel of {numref}`fig-13-gap`, and the hope has come true: neighbours help, and of the three axes `rank`
-# helps most. The middle panel spoils it. Along `rank`, two ranks help each other if their names have *as many words*,
-# however far apart they are, and harm each other if not, even as next neighbours. A longer name pushes the rest of its
+# helps most. The middle panel spoils it. Along `rank`, two ranks whose names have *as many words* help each other, near ones
+# mostly more than far ones; if not, even next neighbours harm each other. (The number for far ranks is the mean of four pairs,
+# all with *sixty percent*, that for next neighbours of two.) A longer name pushes the rest of its
 # sentence one slot to the right, so only sentences with names of one length line up word by word. Neighbours often have
 # names of one length, and that is most of it. In digits every name has one token, and the advantage is gone. Attention is not needed
 # either: a vector per slot shows the same effect, and more of it.
 #
-# So it was mostly the length. Look back at {numref}`fig-13-alignment`, axis `rank`: there too the three short names help each
-# other, and so do the two long ones.
+# So along `rank` it was mostly the length. Look back at {numref}`fig-13-alignment`, axis `rank`: there too the three short names
+# help each other, and so do the two long ones. These five names alone could not have told, since only the long ones hold *very*.
 #
 # What is left in the right panel is small: next neighbours help each other, most other ranks do a little harm. This does not
-# come from RankFormer, because the context alone has it. It comes from the tower, which gives similar sentences similar
-# features, and from the images, as in the two-rank example.
+# come from RankFormer, because the context alone has it. It may come from the tower, which gives similar sentences similar
+# features, and from the images, as in the two-rank example; neither was varied here.
 #
 # ## What follows, and what does not
 #
-# - For your own ranks: prefer names with equal numbers of tokens if you use the axis `rank`. `RankPrompts(towers,
-#   ranks).tokens.words.sum(1)` counts them.
+# - Along `rank`, names of unequal length push each other away in the first step. Whether that costs accuracy was not measured.
+#   `RankPrompts(towers, ranks).tokens.words.sum(1)` counts the tokens of your own names.
 # - A rare rank can be helped by others whose names are *built* like its own, and is pushed away by the rest. With 1,000 images
-#   of the lowest rank and 5 of the highest, the push is far stronger (exercise 3). No model was trained here; errors are
-#   measured in {doc}`16_all_studies`.
+#   of the lowest rank, fewer of each higher one and 5 of the highest, the others push the highest rank's text away many times as
+#   hard as its own images pull it (exercise 3). No model was trained here; errors are measured in {doc}`16_all_studies`.
 # - The score $\bar z_i \cdot t_i$ is only the pull. The loss of stage 1 also pushes wrong texts away, and pulls less where an
 #   image is already right.
 # - This page describes the first step. At that moment the last layer of RankFormer's FFN is zero, so only this layer and
-#   $\alpha$ have a gradient at all; the attention has none yet. Long training may end elsewhere.
+#   $\alpha$ have a gradient at all. The attention has none yet, but its random weights already decide what the last layer reads,
+#   and they were drawn once. Long training may end elsewhere.
 #
 # ## Exercises
 #
@@ -542,8 +545,9 @@ def check_share(share_of_others: object) -> None:
 
 # %% [markdown]
 # **1. A real step.** A gradient promises; a step delivers. Write a function that changes `prompts.context` by a step of the
-# given length along the gradient of the taught rank, measures the change of every score $\bar z_j \cdot t_j$, puts the
-# context back, and returns the changes divided by the length.
+# given length along the gradient of $\bar z_i \cdot t_i$ by the context, where $i$ is the rank `taught`. It measures the change
+# of every score $\bar z_j \cdot t_j$, puts the context back, and returns the changes divided by the length. `images` holds the
+# mean image of each rank; the `towers` are those of this page.
 
 
 # %%
@@ -594,7 +598,7 @@ check_words(WordVectors)
 # %% [markdown]
 # :::{dropdown} Solution
 # `unique` with `return_inverse` numbers the words; start, end and padding are left out. The cell prints the alignment of
-# *very low* and *very high*. Sharing *very* does not help them: once more it was the length, not the word.
+# *very low* and *very high*. Sharing *very* does not help them, so a shared word is not enough.
 # :::
 
 
@@ -701,7 +705,8 @@ for check, answer, expected in (
 # - A step for one rank moves every text that shares a parameter with it. To first order the effect is the scalar product of two
 #   gradients; its cosine is the gradient alignment.
 # - With nothing shared, no rank is helped. With one shared vector, ranks help each other as far as their images agree.
-# - RankFormer and the context help by wording, not by order. Along the axis `rank` the length of a name decides.
+# - Along the axis `rank`, and with a vector per slot, it is mostly names of equal length that help each other, not near ranks.
+#   With names of one length, next neighbours help a little, whatever is trained.
 # - All this is about the first step, not about the error of a trained model.
 #
 # ## Sources

@@ -91,10 +91,11 @@ figure
 # %% [markdown]
 # ## One batch, 720 losses
 #
-# The pairwise loss of stage 1 pushes image $i$ from text $j$ for the pairs $i<j$. The matrix of distances between images
-# and texts is not symmetric, so image $j$ never meets text $i$: half of the pairs are left out, and which half depends on the
-# order of the rows. The batch is that of {doc}`05_losses`, five texts and six images in eight dimensions with the ranks 0, 1,
-# 2, 3, 4 and 2. `stage1`, in the folded cell above, gives the loss of the rows that you name, in your order.
+# The pairwise loss of stage 1 pushes image $i$ from the text of image $j$ for the pairs $i<j$. The matrix of distances between
+# images and texts is not symmetric, so image $j$ never meets the text of image $i$: half of the pairs are left out, and which
+# half depends on the order of the rows. The batch is that of {doc}`05_losses`, five texts and six images in eight dimensions
+# with the ranks 0, 1, 2, 3, 4 and 2. `stage1`, in the folded cell above, gives the loss of the rows that you name, in your
+# order.
 
 # %%
 for rows in ([0, 1, 2, 3, 4, 5], [2, 3, 5, 0, 4, 1]):
@@ -120,7 +121,7 @@ assert abs(symmetric + 0.124853) < 1e-6
 # %% [markdown]
 # The symmetric form uses all pairs $i\neq j$. It *is* the mean over all orders, because image $i$ comes before image $j$
 # in half of them. So `symmetric=True` gives the released loss without the noise of the shuffle. The default stays as
-# released, to keep numbers comparable; in training, set `Controls(symmetric=True)`.
+# released, to keep numbers comparable. To train with the symmetric form, set `Controls(symmetric=True)`.
 #
 # ## Weights that depend on the company
 #
@@ -142,9 +143,10 @@ assert torch.equal(
 assert torch.equal(weight * 4, (r - 1).abs())
 
 # %% [markdown]
-# As soon as the batch holds an image of rank 0 or 4, $M$ is 4, and the two divisors agree. In a batch of 16 images that
-# is nearly always so. If those ranks are rare, however, every batch without them pushes harder. `normalise="global"`
-# divides by the largest gap of the label space, and the same image always gets the same weight.
+# As soon as the batch holds an image of rank 0 or 4, $M$ is 4, and the two divisors agree. With five equally frequent ranks and
+# 16 images that is nearly always so. With many ranks, or where those two are rare, it is not, and every batch without them
+# pushes harder. `normalise="global"` divides by the largest gap of the label space, and the same image always gets the same
+# weight.
 #
 # In stage 1 all gaps are between two images of the batch, and the least, $m$, is subtracted from each. That has a side effect
 # which no setting removes: the pairs with the least gap have weight 0. In a batch of two images $m=M$, and the whole push is gone.
@@ -224,7 +226,7 @@ def coral(p, y):
 def corn(p, y):
     above, yes, asked = answers(p, y)
     before = torch.cat([torch.ones(len(p), 1), above[:, :-1]], dim=1)
-    conditional = above / before  # P(rank > k, conditional rank > k - 1)
+    conditional = above / before  # P(rank > k given rank > k - 1)
     right = torch.where(yes, conditional, 1 - conditional)
     return -right.log()[asked].mean()
 
@@ -287,9 +289,9 @@ settled = {name: settle(loss) for name, loss in by_probability.items()}
 
 # %% [markdown]
 # A second question for the same losses: one image has rank 1, and the model is sure of some rank, right or wrong, with
-# probability 0.9. How much does each mistake cost?
+# probability 0.9, the others getting 0.025 each. How much does each mistake cost, beyond being sure of rank 1?
 
-# %% mystnb={"image": {"alt": "Two tables of numbers with coloured cells, one row per loss and one column per rank. Left, probabilities: cross-entropy, CORN, CORAL and RPS equal the shares of the grades, SORD is flatter. Right, costs: cross-entropy and CORN cost the same for each wrong rank, the others rise with the distance from rank 1."}, "figure": {"caption": "Left: the probabilities at which each loss is least for twenty images that look alike; the first row is the honest answer. Right: what it costs to be sure of each rank where rank 1 is right, as a share of the dearest mistake.", "name": "fig-14-settle"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two tables of numbers with coloured cells, one row per loss and one column per rank. Left, probabilities: cross-entropy, CORN, CORAL and RPS equal the shares of the grades, SORD is flatter. Right, costs: cross-entropy and CORN cost the same for each wrong rank, the others rise from rank 1 towards either end."}, "figure": {"caption": "Left: the probabilities at which each loss is least for twenty images that look alike; the first row is the honest answer. Right: what it costs to be sure of each rank where rank 1 is right, as a share of the dearest mistake.", "name": "fig-14-settle"}} tags=["hide-input"]
 shares = torch.bincount(grades) / len(grades)
 sure = 0.9 * torch.eye(5) + 0.025 * (1 - torch.eye(5))
 costs = {}
@@ -337,25 +339,25 @@ for name in ("CORAL", "RPS", "SORD", "DLDL-v2", "mean-variance"):
     assert costs[name][2] < costs[name][3] < costs[name][4]
 
 # %% [markdown]
-# - **CORN is cross-entropy.** The conditional probabilities multiply to $p_y$, so its sum of logarithms is $-\log p_y$, up to
-#   a factor that counts the questions asked. It knows the order only through the shape of its network: each question has an
-#   output of its own.
+# - **CORN is cross-entropy.** The conditional probabilities multiply to $p_y$, so their logarithms sum to $\log p_y$, and
+#   the loss is cross-entropy but for a factor, the images over the questions asked. The order is only in what an output means:
+#   above $k$, given above $k-1$.
 # - **CORAL and RPS are honest and know the order.** They ask the same questions. CORAL's logarithm punishes a sure mistake
 #   without bound, RPS at most with $K-1$.
 # - **SORD pays for its order with honesty.** It asks for soft labels, so it settles on something softer than the truth.
-#   On five ranks the difference is large. A temperature fitted afterwards undoes part of it, so a comparison without one
-#   says little.
-# - **DLDL-v2 is softer than the truth, too, and mean-variance is sharper**: one spreads every label, the other punishes
+#   On five ranks the difference is large. A temperature fitted afterwards can undo part of it, so compare SORD with other losses
+#   only after fitting one.
+# - **DLDL-v2 is softer than the truth, too, and mean-variance is slightly sharper**: one spreads every label, the other punishes
 #   variance even where the images are in doubt.
 #
 # ### Losses of features
 #
-# Other losses need features, not probabilities: *SupCon* {cite:p}`khosla2020supervised` pulls images of one rank
-# together; *Rank-N-Contrast* {cite:p}`zha2023rank` wants the image with the nearer label to be nearer; *Ordinal Entropy*
-# {cite:p}`zhang2023improving` spreads the centres of the ranks by their gaps; *OrdinalCLIP*'s loss
-# {cite:p}`li2022ordinalclip` adds to cross-entropy a comparison among the images of a batch. A sharp test shows which of
-# them know the order. Exchange the names of ranks 2 and 4, for texts and labels alike: no point has moved, so a loss
-# that is blind to the order cannot change.
+# Other losses need features, not probabilities: *SupCon* {cite:p}`khosla2020supervised` pulls images of one rank together;
+# *Rank-N-Contrast* {cite:p}`zha2023rank` asks that of two images the one with the nearer label has the nearer feature; *Ordinal
+# Entropy* {cite:p}`zhang2023improving` spreads the centres of the ranks by their gaps; *OrdinalCLIP*'s loss
+# {cite:p}`li2022ordinalclip` adds to cross-entropy a comparison among the images of a batch. A sharp test shows which of them
+# know the order. Exchange the names of ranks 2 and 4, for texts and labels alike: no point has moved, so a loss that is blind
+# to the order cannot change.
 
 
 # %%
@@ -484,7 +486,8 @@ check_batch([0, 4])
 
 # %% [markdown]
 # **2. A weight of its own.** Write a stage-1 weight $\omega_{ij}$ for all pairs of a batch, as a matrix, that depends on
-# nothing but the two ranks, is finite for every batch, and is 1 between the ends of the scale.
+# nothing but the two ranks, grows with their gap from the first step on, is finite for every batch, and is 1 between the ends
+# of the scale.
 
 
 # %%
@@ -509,12 +512,13 @@ def weight(y, r):
 check_weight(weight)
 
 # %% [markdown]
-# **3. Mean-variance.** Write the loss with $m_i=\sum_k p_{ik}\,r_k$, the expected rank:
+# **3. Mean-variance.** Write the loss with $\mu_i=\sum_k p_{ik}\,r_k$, the expected rank. Here $\lambda_1$ and $\lambda_2$
+# weigh the terms of this loss alone:
 #
 # $$
 # \begin{aligned}
-# L ={} &\mathrm{CE} + \tfrac{\lambda_1}2 \operatorname*{mean}_i\,(m_i-r_{y_i})^2 \\
-# {}+{} &\lambda_2 \operatorname*{mean}_i\, \textstyle\sum_k p_{ik}\,(r_k-m_i)^2 .
+# L ={} &\mathrm{CE} + \tfrac{\lambda_1}2 \operatorname*{mean}_i\,(\mu_i-r_{y_i})^2 \\
+# {}+{} &\lambda_2 \operatorname*{mean}_i\, \textstyle\sum_k p_{ik}\,(r_k-\mu_i)^2 .
 # \end{aligned}
 # $$ (eq-14-mean-variance)
 
@@ -528,8 +532,8 @@ check_mean_variance(mean_variance)
 
 # %% [markdown]
 # :::{dropdown} Solution
-# A matrix product gives all expected ranks. Note that the second term pulls the *mean* to the label and the third one makes
-# the distribution narrow, whether or not the images are in doubt: together they are sharper than the truth.
+# A matrix product gives all expected ranks. Note that the second term pulls the *mean* to the label, which leaves the answer
+# honest. The third makes the distribution narrow, whether or not the images are in doubt: it is sharper than the truth.
 # :::
 
 

@@ -125,8 +125,8 @@ with style():
 # %% [markdown]
 # ## The same grades in other words
 #
-# A number has one name. A grade has many: *low*, *mild*, *minor*. The names in a data set are someone's choice, so choose again:
-# three words for each of five grades make 243 ways to write the same scale.
+# In digits, or in words, a number has one name. A grade has many: *low*, *mild*, *minor*. The names in a data set are someone's
+# choice, so choose again: three words for each of five grades make 243 ways to write the same scale.
 
 # %% tags=["hide-input"]
 head = ["grade", "as in the data set", "also", "or"]
@@ -161,7 +161,7 @@ assert scores.min() < 0.3
 
 # %% [markdown]
 # The choice of words alone takes the same five grades from next to no order to nearly perfect order. Part of it is spelling:
-# *high* and *very high* share a word, *mild* and *slight* only their meaning, and the cosines show how much that matters. If you
+# *high* and *very high* share a word, *mild* and *slight* only their meaning, and the cosines of three pairs agree with that. If you
 # write a scale of your own ({doc}`10_your_own_images`), you can score a few wordings in a second, though nothing here
 # shows that a better score means fewer errors. And do not
 # take the best of 243 as proof of order: a search raises the score of wrong orders, too. Exercise 3 measures how much.
@@ -237,13 +237,13 @@ trained = [score.trained for score in panels["damage"].values()]
 assert 0.3 < np.ptp(trained) < np.ptp(scores)
 
 # %% [markdown]
-# For ages the sentence hardly matters: every kind scores well above both networks with random weights, even the sentence about a
-# cat and the one in disorder. The order is in the *name* of the rank. For five grades the kinds differ a lot, but
-# none is clear of the band of shuffled names: five ranks are too few to tell. Do not choose a template by this score alone: a sentence about a cat may keep the order of damage
-# and still have nothing to do with a leaf. What the sentence does to the error of a trained model is measured in
-# {doc}`16_all_studies`.
+# For ages the sentence hardly matters: every kind scores well above both networks with random weights, even the sentence about
+# a cat and the one in disorder. The order is in the *name* of the rank. For five grades the kinds differ a lot, but none is
+# clear of the band of shuffled names: five ranks are too few to tell. Do not choose a template by this score alone: a sentence
+# about a cat may keep the order of damage and still have nothing to do with a leaf. What the sentence does to the error of a
+# trained model is measured in {doc}`16_all_studies`.
 #
-# ## A CLIP made without an image
+# ## A CLIP joined without an image
 #
 # CLIP learned from hundreds of millions of images with captions {cite:p}`radford2021learning`. `mini` has seen no such pair. It
 # joins two networks that were trained apart:
@@ -251,7 +251,7 @@ assert 0.3 < np.ptp(trained) < np.ptp(scores)
 # - an image classifier, EfficientNet-Lite0 {cite:p}`tan2019efficientnet`, trained on the 1,000 classes of ImageNet
 #   {cite:p}`russakovsky2015imagenet`. For each class it holds a row of weights: the direction in which its 1,280 features point
 #   when it sees that thing, because the score of a class is the inner product of its row with the features. The rows $W$ are
-#   *visual prototypes* that need no image.
+#   *visual prototypes*: they were learned from images, but we need none to use them.
 # - a sentence encoder, MiniLM {cite:p}`wang2020minilm,reimers2019sentence`. It turns the 1,000 names of the classes, as "a photo of
 #   a …", into vectors $T$ of 384 numbers.
 #
@@ -264,17 +264,19 @@ print(", ".join(called[::250]))
 print("W:", tuple(rows.shape), " T:", tuple(texts.shape))
 
 # %% [markdown]
-# A linear map $A$ from one list to the other is a regression with a closed solution. Subtract the mean from $T$, which leaves
+# With $W$ of $1000 \times 1280$ and $T$ of $1000 \times 384$ numbers, a linear map $A$ of $384 \times 1280$ from one list to the
+# other is a regression with a closed solution. Subtract the mean $m$ of its rows from $T$, which leaves
 # $T_c$, and minimise $\lVert W A^\top - T_c \rVert^2 + \lambda \lVert A \rVert^2$. There are more features than names, so
 # without the ridge $\lambda$ the map could learn every row by heart. Every row of $A$ is then a mixture of the rows of $W$,
-# since any other direction would cost length and explain nothing: $A^\top = W^\top B$. Put this in, set the derivative with
-# respect to $B$ to zero, and find $(W W^\top + \lambda I)\, B = T_c$. So the minimum lies at
+# since any other direction would cost length and explain nothing: $A^\top = W^\top G$. Put this in, set the derivative with
+# respect to $G$ to zero, and find $(W W^\top + \lambda I)\, G = T_c$. So the minimum lies at
 #
 # $$
 # A = T_c^\top \left( W W^\top + \lambda I \right)^{-1} W ,
 # $$ (eq-15-ridge)
 #
-# and an image with features $f$ lands at $z = A f / \lVert A f \rVert$, among the sentences.
+# and an image with features $f$ lands at $z = A f / \lVert A f \rVert$, among the sentences: one with the vector $\tau$ lands at
+# $t = (\tau - m) / \lVert \tau - m \rVert$.
 
 
 # %%
@@ -301,9 +303,10 @@ if PROFILE != "smoke":
 # That is all of `mini`: EfficientNet's features, the map $A$, MiniLM's features, and the mean of $T$, which is the first of the
 # two origins in {doc}`03_rank_templates`. `tools/fit_mini_alignment.py` writes $A$ and the mean into the package.
 #
-# ### Things it has never been told
+# ### Names it was not fitted to
 #
-# Does the map hold for things it was not fitted to? Fit it to four fifths of the names and ask for the rest: given a name,
+# Does the map hold for names it was not fitted to? (The classifier knew all 1,000 classes, so this tests the map alone, not new
+# things.) Fit it to four fifths of the names and ask for the rest: given a name,
 # which of the unseen rows belongs to it? *Recall at one* is the share of names whose most similar row is the right one. As a
 # control, fit the map to wrong pairs.
 
@@ -372,8 +375,8 @@ summary += f"of the unseen things {kept[1]:.0%} the row of a thing."
 display(Markdown(summary.replace("%", " %")))
 
 # %% [markdown]
-# Many misses are near misses: the Maltese finds another dog. Others are just wrong: the tench, a fish, finds a gong. Still, names
-# alone have taught the map that animals differ from things, and much about which things look alike.
+# Many misses are near misses: the Maltese finds another dog. Others are just wrong: the tench, a fish, finds a gong. Still, what
+# the pairs of names and rows have taught the map carries over to other names.
 #
 # ### How strong a ridge?
 
@@ -439,9 +442,9 @@ if PROFILE != "smoke":
 #
 # ### What it cannot do
 #
-# ImageNet's names are things: a dog, a teapot. None of them is a *degree*. So `mini` can tell a dog from a teapot it was never
-# told about, but the last section of {doc}`03_rank_templates` found that it cannot grade a leaf: the sentences lie in order, the
-# image features hold the damage, and no pair of the fit ever tied the two together. Call `mini` a small CLIP for teaching and
+# ImageNet's names are things: a dog, a teapot. None of them is a *degree*. In one run, the last section of {doc}`03_rank_templates`
+# found that `mini` cannot grade a leaf without training: the image features held the damage, but the sentences did not point to
+# it, for no pair of the fit ever tied the two together. Call `mini` a small CLIP for teaching and
 # for work offline, never a replacement for CLIP. With a connection, `load_towers("ViT-B-16/openai")` gives the real one behind
 # the same interface.
 #
@@ -497,9 +500,9 @@ def primal_solved(rows: Tensor, texts: Tensor, ridge: float) -> Tensor:
 check_primal(primal_solved)
 
 # %% [markdown]
-# **2. A map that only rotates.** Orthogonal Procrustes allows no stretching: among all $Q$ with $Q^\top Q = I$, take the one with
-# the largest trace of $Q^\top W^\top T_c$, whose rotated rows agree most with the sentences. Write it with a singular value
-# decomposition. The check counts the unseen names that it finds.
+# **2. A map that only rotates.** Orthogonal Procrustes allows no stretching: among all $Q$ of $1280 \times 384$ numbers with
+# $Q^\top Q = I$, take the one for which $W Q$ has the largest inner product with $T_c$, the trace of $Q^\top W^\top T_c$. Write
+# it with a singular value decomposition. The check counts the unseen names that it finds.
 
 # %% tags=["hide-input"]
 
@@ -537,7 +540,7 @@ check_rotation(rotation)
 # %% [markdown]
 # :::{dropdown} Solution
 # With $W^\top T_c = U S V^\top$ the trace is largest at $Q = U V^\top$, where it is the sum of the singular values. It finds about
-# as many names as the ridge does: most of what the two lists share is a rotation.
+# as many names of this split as the ridge map does.
 # :::
 
 
@@ -554,7 +557,8 @@ check_rotation(rotation_solved)
 # %% [markdown]
 # **3. The best of 243 by luck.** If you search 243 wordings, the fair control searches them as well. `wordings` holds the
 # features of all, wordings × grades × dim. Write `best_by_luck(wordings, names)`: for each order in `names` (one permutation of
-# the five grades per row), put the grades of every wording into that order, and return the best gap score over all wordings.
+# the five grades per row), put the grades of every wording into that order, and take the best gap score over all wordings. Return
+# an array with a score per order. `shuffled_gaps(rows, names)` gives those of one wording.
 
 # %% tags=["hide-input"]
 
@@ -590,8 +594,8 @@ check_luck(best_by_luck)
 
 # %% [markdown]
 # :::{dropdown} Solution
-# `shuffled_gaps` scores one wording in all orders. Stack the scores of all wordings and take the largest per order. In the
-# median order, the best of 243 wordings scores about as well as the words of the data set do in the true order. Only the true
+# Stack the scores of all wordings and take the largest per order. The median of these over all orders is about the score that the
+# words of the data set have in the true order. Only the true
 # order read backwards, which has the same gaps, keeps up with the best wording of all.
 # :::
 
@@ -607,11 +611,11 @@ check_luck(best_by_luck_solved)
 # %% [markdown]
 # ## Summary
 #
-# - The names of the grades change the order of the sentences more than anything else; the sentence around them matters little
-#   for numbers, more for five grades.
+# - For five grades, other words for the same grades change the order of the sentences from next to none to nearly perfect. For
+#   ages the sentence around the name hardly matters.
 # - Score a few wordings before training. If you search many, compare the best with the best that a search finds in wrong orders.
-# - `mini` is a ridge regression between the rows of a classifier and the names of its classes. It finds things it was never told
-#   about, and it knows no degrees.
+# - `mini` is a ridge regression between the rows of a classifier and the names of its classes. It finds many names that
+#   the map was not fitted to, and it knows no degrees.
 #
 # ## Sources
 #

@@ -21,7 +21,7 @@
 # **You need.** Ranks, accuracy and MAE ({doc}`01_ordinal_classification`), and the split into training, validation and test.
 #
 # **Time and hardware.** Seconds, on anything. No image of a benchmark is opened: the counts come from
-# `book/results/data_sets.csv`, which `tools/count_ranks.py` makes from the published lists.
+# `book/results/data_sets.csv`, which `tools/count_ranks.py` makes from the published lists, or from the labels where there is none.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 import importlib.util
@@ -82,7 +82,7 @@ benchmarks = {
 }
 
 
-# %% mystnb={"image": {"alt": "Small bar charts, one for each data set and protocol, bars coloured from the lowest to the highest rank, each with a dark line for the test images. Generated leaves and HCI are flat; lesion areas thin out towards twenty percent, cherries towards twenty, MORPH and CLAP2015 towards old age, until ranks are empty; all crops with more than nineteen pears share a high last bar; aesthetics has nearly all images in two middle grades."}, "figure": {"caption": "Images per rank, lowest rank on the left: bars are training and validation, the line is test, crosses are ranks without a training image. Each panel shows the first fold of its protocol and has its own scale.", "name": "fig-17-ranks"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Small bar charts, one for each data set and protocol, bars coloured from the lowest to the highest rank, each with a dark line for the test images. Generated leaves and HCI are flat; lesion areas thin out towards twenty percent, cherries towards twenty, MORPH and CLAP2015 towards old age, until ranks are empty; the last bar of apples, cherries and pears is high, for it holds all larger counts; aesthetics has nearly all images in two middle grades."}, "figure": {"caption": "Images per rank, lowest rank on the left: bars are training and validation, the line is test, crosses are ranks without an image in training and validation. Each panel shows the first fold of its protocol and has its own scale.", "name": "fig-17-ranks"}} tags=["hide-input"]
 def small_multiples(parts: dict[str, pd.DataFrame]) -> Figure:
     """One panel per label distribution."""
     columns = min(3, len(parts))
@@ -189,13 +189,14 @@ table = {name: sizes(part) | floor(part) for name, part in benchmarks.items()}
 pd.DataFrame.from_dict(table, orient="index").round(3)
 
 # %% [markdown]
-# `empty` counts the ranks without an image in training and validation. The MAE is in years for MORPH, CLAP2015 and the
-# portraits, whose ranks are three years wide, in age groups for Adience, in decades for HCI, in percent of the leaf for
+# The table has the first fold of each protocol; the MAE on the cards of fruits and portraits is over all folds. `empty` counts the
+# ranks without an image in training and validation. The MAE is in years for MORPH, CLAP2015 and the portraits (whose ranks alone
+# are three years wide), in age groups for Adience, in decades for HCI, in percent of the leaf for
 # `bracol-area`, in fruits for `apples81`, `cherries81` and `pears`, in weeks for `hc18`, and in grades for the rest.
 #
 # ## Who is in training and in test?
 #
-# A face that was in training is easier to date than a new one: hair, light and camera give it away. The lists of MORPH and of
+# A person who was in training may be easier to date than a new one: hair, light and camera can give the age away. The lists of MORPH and of
 # the portraits name the person, those of Adience the user, those of apples and pears the tree, those of HC18 the examination,
 # and cherries come in blocks of neighbouring photographs, so leakage can be counted there. The table shows how much of the
 # test part is also in training, in percent: first persons (users, trees, blocks, examinations), then the images that show
@@ -219,12 +220,12 @@ if len(shared):
 seen
 
 # %% [markdown]
-# A zero holds for what was counted: one woman may have had two examinations, and one person may be in the albums of two users.
-# Compare the two splits of MORPH: in the random one nearly all people of the test part were in training, in the one by person
-# very few. What a model gains from the first may be that it knows these people.
-# Papers call the random split D or RS and the other C or SE, while the files of the method's authors have the two letters
-# swapped. So this package uses names alone. No fold of any benchmark has the same *file* in training and in test. But the five
-# test parts of `rs-partial` overlap: they are repeated draws, not a cross-validation.
+# A zero says that no counted unit is on both sides, and the unit is not always a person: one woman may have had two
+# examinations, and one person may be in the albums of two users. Compare `random` with `subject-exclusive` of MORPH: in the
+# random one nearly all people of the test part were in training, in the one by person very few. What a model gains from the
+# first may be that it knows these people. Papers call the random split D or RS and the other C or SE, while the files of the
+# method's authors have the two letters swapped. So this package uses names alone. No fold of any benchmark has the same *file*
+# in training and in test. But the five test parts of `rs-partial` overlap: they are repeated draws, not a cross-validation.
 #
 # To make a split of your own in which no person is on both sides, write `load_dataset("morph", root=..., subject_disjoint=True)`,
 # or `--subject-disjoint` on the command line. Your own images need no such option: if your table has a column `group` that says
@@ -309,7 +310,7 @@ Markdown("\n".join(card(name) for name in ("hci", "aesthetics")))
 # | leaves | everything; they are generated | |
 # | BRACOL | `l2rclip data bracol --download DIR` | |
 # | RetinaMNIST | `l2rclip data retinamnist --download DIR` | |
-# | lesion area, apples, cherries, pears, fetal heads | nothing: the studies used copies, and the owners' own files, of which a checksum could be made, were not at hand | see each card |
+# | lesion area, apples, cherries, pears, fetal heads | no command: the studies used copies, and we did not have the owners' files to make checksums of | see each card |
 # | portraits | nothing: the table that numbers and dates them is not published | see its card |
 # | MORPH II, CLAP2015, Adience, HCI, aesthetics | the split lists | the images, from their owners |
 #
@@ -473,7 +474,7 @@ for answer, expected in (
 # %% [markdown]
 # ## Summary
 #
-# - Real label distributions have long tails and empty ranks; a metric must be told how many ranks there are.
+# - Many real label distributions have long tails and empty ranks; a metric must be told which ranks there are.
 # - The floor is the majority rank for accuracy and the median rank for MAE, on the same split.
 # - In MORPH's usual protocols many or most test persons were also in training; only `subject-exclusive` is nearly free of that.
 # - Faces are for research under their owner's licence, never for judging or identifying anybody.
@@ -483,6 +484,6 @@ for answer, expected in (
 # The collections: {cite:t}`ricanek2006morph`, {cite:t}`escalera2015chalearn`, {cite:t}`eidinger2014age`,
 # {cite:t}`palermo2012dating`, {cite:t}`schifanella2015image`, {cite:t}`esgario2020deep`, {cite:t}`yang2023medmnist`,
 # {cite:t}`kodors2024autonomous`, {cite:t}`apeinans2024cherry`, {cite:t}`kodors2023rapid`, {cite:t}`vandenheuvel2018automated`.
-# The split lists are those of {cite:t}`wang2023learning`, published under the MIT licence. The protocols of MORPH II and CLAP2015
-# are described by {cite:t}`shin2022moving`, those of HCI and of five-fold aesthetics by {cite:t}`wang2023ord2seq`, and why faces should be split by
-# person by {cite:t}`paplham2024call`.
+# The split lists are those of {cite:t}`wang2023learning`, published under the MIT licence. The protocols of MORPH II and
+# CLAP2015 are described by {cite:t}`shin2022moving`, those of HCI and of five-fold aesthetics by {cite:t}`wang2023ord2seq`, and
+# why faces should be split by person by {cite:t}`paplham2024call`.

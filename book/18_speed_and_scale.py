@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Speed and scale: what training costs, and how it grows
 #
-# A method that trains an image tower cannot cost less than the image tower. L2RCLIP should cost that much and little more:
+# A method that trains an image tower cannot cost less than the image tower. With its defaults L2RCLIP should cost little more:
 # its images are encoded once for stage 1, its texts once for stage 2. This appendix counts the operations of both stages, and
 # works out what a run takes with the 55,134 images of MORPH II, with a million and with a hundred million. Where somebody has
 # run `make bench`, it also compares measured times with their targets.
@@ -45,6 +45,7 @@ GPU_SHARE = 0.4  # share of that peak that training reaches: an assumption
 # %% tags=["hide-input"]
 import json
 import logging
+import math
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -140,7 +141,7 @@ def operations(name: str) -> dict[str, float]:
 
 counted = {name: operations(name) for name in NAMES}
 
-# %% mystnb={"image": {"alt": "Horizontal bars for a step of stage 1, a step of stage 2 and a step of a one-stage scheme, in two panels for 5 and for 62 ranks, and in two colours for two pairs of towers. Stage 2 is 1 everywhere. With 5 ranks stage 1 hardly shows. With 62 ranks and small towers it is most of a step of the image tower, and the one-stage scheme nearly two."}, "figure": {"caption": "Operations per step with 16 images, divided by those of training the image tower alone (the line at 1). A step of stage 2 costs no visibly more than the tower alone; a step of stage 1 costs its texts; a one-stage step costs both.", "name": "fig-18-steps"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Horizontal bars for a step of stage 1, a step of stage 2 and a step of a one-stage scheme, in two panels for 5 and for 62 ranks, and in two colours for two pairs of towers. Stage 2 is 1 everywhere. With 5 ranks stage 1 hardly shows. With 62 ranks and small towers it is most of a step of the image tower, and the one-stage scheme nearly two."}, "figure": {"caption": "Operations per step with 16 images, divided by those of training the image tower alone (the line at 1). A step of stage 2 costs hardly more than the tower alone; a step of stage 1 costs its texts; a one-stage step costs both.", "name": "fig-18-steps"}} tags=["hide-input"]
 bars = []
 for name, f in counted.items():
     for ranks in (5, 62):
@@ -178,8 +179,9 @@ plt.show()
 #   + \underbrace{3 E_2 N f_I}_{\text{stage 2}}
 # $$ (eq-18-cost)
 #
-# operations. RankFormer and the optimiser are left out; the losses, counted below, are negligible. A one-stage scheme that encodes every prompt in every
-# step, as OrdinalCLIP {cite:p}`li2022ordinalclip` does, takes
+# operations, where a multiplication and an addition count as two; $B$ is the batch of stage 1. RankFormer and the optimiser are
+# left out; the losses, counted below, are negligible. A one-stage scheme that encodes every prompt in every step, as
+# OrdinalCLIP {cite:p}`li2022ordinalclip` does, takes
 #
 # $$
 # C_{\text{one}} = E_2 \Bigl( 3 N f_I + \tfrac{N}{B}\, 2K f_T \Bigr) .
@@ -231,9 +233,13 @@ pd.DataFrame(table)
 MORPH = 55_134
 table = {}
 for name, f in counted.items():
-    for batch in (16, 256):
+    for batch, title in {
+        16: "16 images per step",
+        256: "256 images per step",
+        math.ceil(MORPH / 32): "default, 32 steps",
+    }.items():
         terms = {k: cost(f, MORPH, k, batch) for k in (5, 62, 620)}
-        table[name, f"{batch} images per step"] = {
+        table[name, title] = {
             f"{k} ranks": f"{t['stage 1'] / t['stage 2']:.1%}"
             for k, t in terms.items()
         }
@@ -243,21 +249,31 @@ pd.DataFrame(table)
 # Few ranks, a large image tower and large batches make stage 1 cheap: the features are cached, and texts are encoded once per
 # step, not once per image. Up to 62 ranks, any one of these keeps it below a fifth of stage 2, any two near one hundredth. With
 # many ranks and a small tower or small batches it is the more expensive of the two. The remedy is a larger batch, fewer epochs,
-# or both. So by default an epoch of stage 1 has 32 steps, however many images there are.
+# or both. So by default an epoch of stage 1 has 32 steps, from 512 images on.
+#
+# Does it pay to have two stages? Compare whole runs, with the default batch of stage 1 and with 16 images, which the one-stage
+# scheme has in any case:
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 sentences = []
 for name, f in counted.items():
     terms = cost(f, MORPH)
+    few, many = (
+        sum(list(each.values())[:4]) / each["stage 2"]
+        for each in (cost(f, MORPH, batch=math.ceil(MORPH / 32)), terms)
+    )
     sentences.append(
-        f"With **{name}**, 62 ranks and batches of 16, an epoch of the one-stage "
-        f"scheme takes {terms['one-stage scheme'] / terms['stage 2']:.2f} times the "
-        "operations of an epoch of stage 2. Encoding all images once takes "
-        f"{terms['features, once'] / terms['stage 2']:.1%} of stage 2."
+        f"With **{name}** and 62 ranks, in units of stage 2: two stages "
+        f"{few:.2f} by default and {many:.2f} with batches of 16, the one-stage "
+        f"scheme {terms['one-stage scheme'] / terms['stage 2']:.2f}. Encoding all "
+        f"images once takes {terms['features, once'] / terms['stage 2']:.1%}."
     )
 measured = rows.get("ordinalclip", {}).get("value")
 if measured:
-    sentences.append(f"Measured in time, with mini: {measured:.2f} times.")
+    sentences.append(
+        "Measured in time, with mini, an epoch of the one-stage scheme takes "
+        f"{measured:.3f} times as long as one of stage 2."
+    )
 Markdown(" ".join(sentences))
 
 # %% [markdown]
@@ -352,8 +368,8 @@ if loads:
 Markdown("\n".join(lines) if rows else "No row was measured.")
 
 # %% [markdown]
-# A stage-1 step grows a little faster than the ranks. Attention along the rank axis compares every rank with every other,
-# and with hundreds of ranks its largest tensors are so large that memory for them is requested from the system in every step.
+# From 5 to 62 ranks a step of stage 1 grows more slowly than the ranks, from there to 620 a little faster. A likely cause is
+# attention along the rank axis, which compares every rank with every other.
 #
 # Two costs per image must not grow with the number of images: that of reading the list, and that of encoding an image (the
 # features go to disk in pieces). The next figure shows both as measured, with a new process for each number of images.
@@ -402,10 +418,10 @@ else:
 # ## On paper: how far it goes
 #
 # Now for more images. Everything below follows from the counts, from the measured rows if there are any, and from the
-# assumptions in the parameters cell. Change these and run the page again. Here stage 1 has the default batch, a 32nd of the
-# images where that is more than 16, so an epoch of it has 32 steps however many images there are. No GPU was measured for this
-# page: the hours on a GPU are the operations of {eq}`eq-18-cost` in batches of 256, divided by an assumed share of the published
-# peak of a card.
+# assumptions in the parameters cell. Change these and run the page again. The hours of `mini` have the default batch of stage 1,
+# a 32nd of the images where that is more than 16, and leave out that images beyond the package's memory are decoded again in every
+# epoch. No GPU was measured for this page: the hours on a GPU are the operations of {eq}`eq-18-cost` with batches of 256 in stage 1,
+# divided by an assumed share of the published peak of a card.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 PIXELS, GIB = 3 * 224 * 224, 2**30  # bytes of a resized image; of a GiB
@@ -467,7 +483,7 @@ for title, n in SIZES.items():
 pd.DataFrame(table)
 
 # %% [markdown]
-# What runs out first? Each row below names a number of images at which something does.
+# What runs out first? Each row has a number of images, what reaches its limit there, and the remedy.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 ENDS = {
@@ -569,7 +585,7 @@ plt.show()
 #
 # ## Exercises
 #
-# **1. When do texts cost as much as images?** Take the counts of the last tower, `last["sentence"]` and `last["image"]`, and
+# **1. When do texts cost as much as images?** Take the counts of ViT-B-16, `last["sentence"]` and `last["image"]`, and
 # batches of 16. For which number of ranks does a step of the one-stage scheme, {eq}`eq-18-one`, cost twice a step of stage 2?
 
 
@@ -621,14 +637,14 @@ print(check_ranks(62))
 print(check_ranks(16 * 3 * last["image"] / (2 * last["sentence"])))
 
 # %% [markdown]
-# **2. Smaller images.** How many images with a side of 112 pixels fill half of 64 GiB?
+# **2. Smaller images.** How many images with a side of 112 pixels, each pixel three bytes, fill half of 64 GiB?
 
 # %%
 print(check_images(1e5))
 
 # %% [markdown]
 # :::{dropdown} Solution
-# An image has three bytes for each of its pixels; divide. A quarter of the pixels, four times the images.
+# Divide the bytes by those of an image. A quarter of the pixels, four times the images.
 # :::
 
 # %% tags=["hide-cell"]
@@ -689,10 +705,12 @@ for f in counted.values():  # what the text says of the counts
 # %% [markdown]
 # ## Summary
 #
-# - Stage 1 never sees an image again after its features, stage 2 never a text: what is left is the image tower.
-# - With many ranks and a small tower, two stages gain most over a one-stage scheme.
-# - Compare two things in turns, in one run, by medians: ratios carry over to other machines, times do not.
-# - As images grow in number, memory runs out first, then patience, then the speed of opening files. Each has its own remedy.
+# - Stage 1 never sees an image again after its features, stage 2 never a text. So stage 1 pays only for texts, stage 2 for images.
+# - A step of stage 1 costs as much for texts as one of the one-stage scheme. Two stages are cheaper because stage 1 takes few, large
+#   steps; with many ranks, a small tower and batches of 16 they cost more.
+# - Compare two things in turns, in one run, by medians. Ratios usually differ less between machines than times do; one was measured.
+# - As images grow in number, first the package stops keeping them in memory, then a run takes too long, then opening files does.
+#   Each has its own remedy.
 #
 # ## Sources
 #

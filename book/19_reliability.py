@@ -262,7 +262,7 @@ def digest(file: Path) -> str:
 files = "model.safetensors metrics.json history.csv predictions.csv"
 for name in files.split():
     same = digest(killed / name) == digest(calm / name)
-    print(f"{name:<18}", "the same bytes" if same else "DIFFERENT")
+    print(f"{name:<18}", "the same" if same else "DIFFERENT")
 
 # %% tags=["remove-cell"]
 for name in files.split():
@@ -397,6 +397,8 @@ display(Markdown(markdown_table(["sent", "answer"], answers)))
 assert [outcome == "loaded" for _, outcome in answers] == [False] * 6 + [True]
 
 # %% [markdown]
+# The fixes are meant for the owner of a run. If somebody else sent the model, ask for an undamaged copy.
+#
 # The last one was loaded, and nothing could have noticed: the file is whole, the shapes fit, the numbers are finite. Only its
 # SHA-256 differs. That helps where somebody has written the right one down, as this package has for the weights of `mini`.
 #
@@ -629,7 +631,7 @@ playground.cleanup()
 #
 # - None lost in $n$ cases rules out, at $5\,\%$, that a share of more than about $3/n$ is lost.
 # - A file is the old or the new one, and an epoch owns its randomness: with these two, the run that this page killed twice ended in
-#   the same bytes. For a bound that means something, run `make faults`.
+#   the same bytes, but for the seconds noted in `metrics.json`. For a bound that means something, run `make faults`.
 # - An image is judged before it is decoded, a model is data and never a program, and a refusal names the file and the fix.
 # - Coverage says what ran; mutants say what would be noticed.
 #

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import pandas as pd
 from scipy import stats
 
-from l2rclip_book.gains import MANY, MEAN, NONE, compare_pairs, judge_claims
+from l2rclip_book.gains import MANY, MEAN, NONE, compare_pairs, judge_claims, run_interval
 from l2rclip_book.result_files import find_result
 
 STUDY = "at-best"
@@ -26,11 +26,16 @@ CLAIMS = {
 LEFT_OUT = {  # sets, to see what the claims rest on
     "as registered": (),
     "coffee leaves counted once": ("bracol",),
+    "without coffee leaves": ("bracol", "bracol-area"),
     "without faces and pears": ("portraits", "pears"),
+    "cherries and retinas alone": tuple(set(SETS) - {"cherries81", "retinamnist"}),
 }
 BY_ERROR = "judged by the error of the median"
-OVER_SETS = "for sets like these eight"
-CHANGES = (*LEFT_OUT, BY_ERROR, OVER_SETS)
+BY_SUBJECT = "drawn by tree, person or examination"
+OVER_RUNS = "over trainings"
+OVER_SETS = "for the mean of sets like these eight"
+NEW_SET = "for one new set like these"
+CHANGES = (*LEFT_OUT, BY_ERROR, BY_SUBJECT, OVER_RUNS, OVER_SETS, NEW_SET)
 
 UNITS = {
     "bracol-area": "percent",
@@ -169,7 +174,7 @@ def judge_tuned(
 
 
 def variations(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
-    """Return what the two claims are without some sets, by another score, and over sets.
+    """Return what the two claims are without some sets, by another score, and over other units.
 
     Args:
         table: Rows of the study `at-best`.
@@ -177,7 +182,7 @@ def variations(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         `change`, `row` (the claim), `gain` on the mean of the sets, `low` and `high`: its 95 %
-        interval over test images or, in the last change, over data sets.
+        interval over test images, or over what the change names.
     """
     arms = with_best_rival(table, images)
     parts = []
@@ -187,26 +192,57 @@ def variations(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 
     by_error = compare_pairs(arms.assign(rps=arms.get("error")), CLAIMS)
     parts.append(by_error.assign(change=BY_ERROR))
+    by_subject = compare_pairs(arms, CLAIMS, by_subject=True)
+    parts.append(by_subject.assign(change=BY_SUBJECT))
 
     gains = pd.concat(parts, ignore_index=True)
     means = gains[gains["data"] == MEAN]
     over_sets = _over_sets(gains[gains["change"] == "as registered"])
     columns = ["change", "row", "gain", "low", "high"]
-    return pd.concat([means, over_sets], ignore_index=True)[columns]
+    return pd.concat([means, _over_runs(table), over_sets], ignore_index=True)[columns]
+
+
+def _over_runs(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean gain of each claim with the interval in which the unit is a training.
+
+    The squared standard errors of `run_interval` add up over the sets, which share nothing; the
+    degrees of freedom are those of Welch and Satterthwaite.
+    """
+    rows = []
+    arms = with_best_rival(table, table)
+    for claim, (one, other) in CLAIMS.items():
+        of_set = run_interval(arms, one, other).dropna()
+        if of_set.empty:
+            continue
+        own = of_set["runs"] - 1
+        squares = ((of_set["run_high"] - of_set["run_gain"]) / stats.t.ppf(0.975, own)) ** 2
+        freedom = squares.sum() ** 2 / (squares**2 / own).sum()
+        mean = float(of_set["run_gain"].mean())
+        reach = float(stats.t.ppf(0.975, freedom) * math.sqrt(squares.sum()) / len(of_set))
+        rows.append((claim, mean, mean - reach, mean + reach))
+    columns = ["row", "gain", "low", "high"]
+    return pd.DataFrame(rows, columns=columns).assign(change=OVER_RUNS)
 
 
 def _over_sets(gains: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean gain of each claim with the t interval in which the unit is a data set."""
+    """Return the mean gain of each claim with two t intervals in which the unit is a data set.
+
+    The first is for the mean of such sets. The second, a prediction interval, is for the gain on
+    one more of them: it is √(1 + 1/n) standard deviations of the gains wide where that of the mean
+    is √(1/n).
+    """
     rows = []
     for claim, part in gains[gains["data"] != MEAN].groupby("row", sort=False):
         of_set = part["gain"].to_numpy(float)
         if len(of_set) < 2:
             continue
+        n_sets = len(of_set)
         mean = float(of_set.mean())
-        reach = float(stats.t.ppf(0.975, len(of_set) - 1) * stats.sem(of_set))
-        rows.append((claim, mean, mean - reach, mean + reach))
-    table = pd.DataFrame(rows, columns=["row", "gain", "low", "high"])
-    return table.assign(change=OVER_SETS)
+        unit = float(stats.t.ppf(0.975, n_sets - 1) * of_set.std(ddof=1))
+        for change, share in ((OVER_SETS, 1 / n_sets), (NEW_SET, 1 + 1 / n_sets)):
+            reach = unit * math.sqrt(share)
+            rows.append((change, claim, mean, mean - reach, mean + reach))
+    return pd.DataFrame(rows, columns=["change", "row", "gain", "low", "high"])
 
 
 def in_units(table: pd.DataFrame) -> pd.DataFrame:
@@ -217,8 +253,9 @@ def in_units(table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         A line per set, in means over the runs that both studies have: the `unit`, the error of the
-        median rank, of L2RCLIP with a frozen tower, of cross-entropy and L2RCLIP with a tuned one,
-        then the minutes of a training of these two. NaN where there are no rows.
+        median rank, of L2RCLIP with a frozen tower, of cross-entropy, the best rival and L2RCLIP
+        with a tuned one, then the minutes of a training of cross-entropy and L2RCLIP. NaN where
+        there are no rows.
     """
     numbers = table.astype({"mae_median": float, "seconds": float})
     numbers["minutes"] = numbers["seconds"] / 60
@@ -229,6 +266,7 @@ def in_units(table: pd.DataFrame) -> pd.DataFrame:
         "median rank": _means(frozen, "median-rank", "mae_median"),
         "L2RCLIP, frozen": _means(frozen, "L2RCLIP", "mae_median"),
         "cross-entropy, tuned": _means(tuned, NONE, "mae_median"),
+        "best rival, tuned": _means(with_best_rival(tuned, tuned), BEST_RIVAL, "mae_median"),
         "L2RCLIP, tuned": _means(tuned, "L2RCLIP", "mae_median"),
         "minutes, cross-entropy": _means(tuned, NONE, "minutes"),
         "minutes, L2RCLIP": _means(tuned, "L2RCLIP", "minutes"),

@@ -90,7 +90,9 @@ def _print_scores(run: "Run", data: "OrdinalDataset") -> None:
         )
 
     temperature = float(run.model.temperature)
+    too_few = float(run.model.conformal) == 1.0
+    intervals = "intervals of all ranks, for want of images" if too_few else "90 % intervals"
     print(
         f"calibrated on {plural(len(data.val), 'validation image')}: "
-        f"temperature {temperature:.2f}, 90 % intervals"
+        f"temperature {temperature:.2f}, {intervals}"
     )

@@ -14,7 +14,7 @@ from l2rclip_lite.training import fit as training
 
 
 def test_fit_prints_what_it_read_what_trains_and_the_scores(drawn_run: DrawnRun) -> None:
-    """36 images, 12 per rank: 70/15/15 leaves 8 + 2 + 2 of each."""
+    """36 images, 12 per rank: 70/15/15 leaves 8 + 2 + 2 of each; nine make intervals of 90 %."""
     lines = drawn_run.fit.out.splitlines()
     first_cells = {line.split("  ")[0] for line in lines}
 
@@ -23,6 +23,7 @@ def test_fit_prints_what_it_read_what_trains_and_the_scores(drawn_run: DrawnRun)
     assert ["towers.logit_scale", "1", "frozen", "frozen"] in [line.split() for line in lines]
     assert {"L2RCLIP", "after stage 1", "median rank"} <= first_cells
     assert lines[-2].startswith("calibrated on 6 validation images: temperature ")
+    assert lines[-2].endswith(", intervals of all ranks, for want of images")
     assert lines[-1].endswith(f"; the run is in {drawn_run.out}")
 
 

@@ -6,6 +6,9 @@ import pytest
 from l2rclip_book.gains import MEAN
 from l2rclip_book.tuned import (
     BY_ERROR,
+    BY_SUBJECT,
+    NEW_SET,
+    OVER_RUNS,
     OVER_SETS,
     SETS,
     critical_difference,
@@ -62,22 +65,46 @@ def test_the_claims_without_some_sets_and_over_sets() -> None:
     table = runs({"L2RCLIP": 3.0, "cross-entropy": 1.0, "rps": 2.0})
     faces = (table["data"] == "portraits") & (table["arm"] == "L2RCLIP")
     table.loc[faces, "rps"] = 0.2
-    images = images_of(table).assign(error=1.0)
+    images = images_of(table).assign(error=1.0, subject="one tree")
 
     claims = variations(table, images)
     gains = claims[claims["row"] == "against cross-entropy"].set_index("change")["gain"]
     assert gains.round(6).to_dict() == {
         "as registered": 55.0,
         "coffee leaves counted once": round(390 / 7, 6),
+        "without coffee leaves": round(340 / 6, 6),
         "without faces and pears": 50.0,
+        "cherries and retinas alone": 50.0,
         BY_ERROR: 0.0,
+        BY_SUBJECT: 55.0,
         OVER_SETS: 55.0,
+        NEW_SET: 55.0,
     }
 
     over_sets = claims.set_index("change").loc[OVER_SETS].iloc[0]
     reach = 2.364624 * 40 / 8  # t of 7 degrees; the one other value lies 40 off, so the error is 5
     assert over_sets["high"] - over_sets["gain"] == pytest.approx(reach)
+    new_set = claims.set_index("change").loc[NEW_SET].iloc[0]
+    assert new_set["high"] - new_set["gain"] == pytest.approx(3 * reach)  # √(1 + 1/8) is 3 √(1/8)
     assert variations(table[:0], images[:0]).empty
+
+
+def test_the_claims_over_trainings() -> None:
+    """Gains of 40 and 60 % on faces, which vary, and twice 50 % on seven sets.
+
+    The variance of faces is 200, and each run of 4 training images tests 2: its squared error is
+    (1/2 + 2/4) 200. That of the mean of eight sets is 200/64, with the one degree of freedom that
+    faces have, and t is 12.7062.
+    """
+    table = runs({"L2RCLIP": 3.0, "cross-entropy": 1.0, "rps": 2.0})
+    table = pd.concat([table, table.assign(run=1)], ignore_index=True)
+    faces = (table["data"] == "portraits") & (table["arm"] == "L2RCLIP")
+    table.loc[faces, "rps"] = [1.2, 0.8]
+
+    images = images_of(table).assign(error=1.0, subject="one tree")
+    over_runs = variations(table, images).set_index("change").loc[OVER_RUNS].iloc[0]
+    assert over_runs["gain"] == pytest.approx(50)
+    assert over_runs["high"] - over_runs["gain"] == pytest.approx(12.7062 * (200 / 64) ** 0.5)
 
 
 def test_nemenyis_critical_difference_is_that_of_the_published_table() -> None:
@@ -91,12 +118,14 @@ def test_errors_in_units_are_of_the_runs_that_both_studies_have() -> None:
     """The frozen tower has a second run, which no tuned one has; other sets have no rows."""
     rows = [
         ("at-best", 0, "cross-entropy", 3.0, 60.0),
+        ("at-best", 0, "rps", 2.5, 60.0),
         ("at-best", 0, "L2RCLIP", 2.0, 90.0),
         ("main", 0, "L2RCLIP", 4.0, 6.0),
         ("main", 1, "L2RCLIP", 9.0, 6.0),
         ("main", 0, "median-rank", 5.0, 0.0),
     ]
     columns = ["study", "run", "arm", "mae_median", "seconds"]
-    units = in_units(pd.DataFrame(rows, columns=columns).assign(data="hc18"))
-    assert units.loc["hc18"].tolist() == ["weeks", 5.0, 4.0, 3.0, 2.0, 1.0, 1.5]
+    table = pd.DataFrame(rows, columns=columns)
+    units = in_units(table.assign(data="hc18", val_rps=table["mae_median"]))
+    assert units.loc["hc18"].tolist() == ["weeks", 5.0, 4.0, 3.0, 2.5, 2.0, 1.0, 1.5]
     assert units.drop("hc18").drop(columns="unit").isna().all(axis=None)

@@ -56,7 +56,9 @@ ROWS = {
         stage2_vit, "stage-2 step ÷ forward and backward of the bare image tower, ViT-B-16", 1.05
     ),
     "stage1-ranks": Row(
-        stage1_ranks, "growth of the stage-1 step ÷ growth of the ranks, 5 to 62 to 620", 1.0
+        stage1_ranks,
+        "growth of the stage-1 step ÷ growth of the ranks, the larger of 5 to 62 and 62 to 620",
+        1.0,
     ),
     "stage1-batch": Row(
         stage1_batch, "stage-1 step per image, 6,250 a step ÷ 512 a step, 62 ranks, mini", 3.0
@@ -78,12 +80,15 @@ ROWS = {
     ),
     "lists-million": Row(
         list_seconds,
-        "1,000,000 rows of a CSV to a ready data set, of the processor",
+        "1,000,000 rows of a CSV to a ready data set, processor time",
         10.0,
         unit="s",
     ),
     "lists-memory": Row(
-        list_memory, "peak memory of a process that loads them, imports included", 954, unit="MiB"
+        list_memory,
+        "peak memory of a process that loads 1,000,000 rows, imports included",
+        954,
+        unit="MiB",
     ),
     "encode-growth": Row(
         encoding_growth, "slowest ÷ fastest image of 10,000, 100,000 and 200,000 to encode", 1.10
@@ -104,15 +109,22 @@ ROWS = {
     ),
     "device-waits": Row(
         device_waits,
-        "moments at which a training step waits for its device, counted on one that pretends",
+        "moments at which a training step waits for its device, counted on a simulated one",
         1,
         unit="a step",
     ),
     "two-processes": Row(
-        two_processes, "largest weight of two processes − that of one, three epochs", 1e-5, unit=""
+        two_processes,
+        "largest difference of weights, two processes against one, three epochs",
+        1e-5,
+        unit="",
     ),
     "clip-miniature": Row(
-        clip_miniature, "make clip in miniature, on random towers", 0, "none", "s"
+        clip_miniature,
+        "`make clip` (published CLIPs) in miniature, on random towers",
+        0,
+        "none",
+        "s",
     ),
     "gpu-images": Row(gpu, "stage-2 training of ViT-B-16 in bf16", 0, "none", "images/s"),
 }
