@@ -306,8 +306,8 @@ assert (changes["joint"][others] > 1e-6).all()
 # two axes.
 #
 # Now read the coloured column of `rank` from top to bottom: *no, very, low, high, very*. A name of two words pushes the
-# rest of its sentence one slot to the right. From there on, one slot holds different parts of the sentences. With the
-# axis `rank`, prefer rank names with equal numbers of tokens. {doc}`13_gradient_alignment` shows what unequal ones do.
+# rest of its sentence one slot to the right. From there on, one slot holds different parts of the sentences.
+# {doc}`13_gradient_alignment` shows what that does to a first step.
 #
 # ## What moves in stage 1
 #

@@ -624,7 +624,7 @@ for logits in sure_of[:, None]:
 #
 # The score also rewards honesty. If "yes" is right with probability $q$, the mean score of one question is
 # $q(1-F)^2+(1-q)F^2$, which is least at $F=q$. A loss whose best answer is the honest one is called *proper*
-# {cite:p}`gneiting2007strictly`. Cross-entropy is proper, too. Is tightness, the pull of the pairwise loss?
+# {cite:p}`gneiting2007strictly`. Cross-entropy is proper, too. Is tightness, the pull of the pairwise loss, proper as well?
 #
 # ## Tightness makes a model too sure
 #

@@ -514,8 +514,7 @@ assert honest["RMSE"].idxmin() == "expectation"
 #
 # A test set is a sample. Another one of the same size would give another number. The **bootstrap**
 # {cite:p}`efron1979bootstrap` draws as many images from the test set as it has, with replacement, computes the metric, and
-# repeats; the middle 95 % of the values form an interval. Here it is for the MAE of ridge regression, which fits the number of the
-# rank to the features of the image by a straight line, on a small test set:
+# repeats; the middle 95 % of the values form an interval. Here it is for the MAE of ridge regression, which predicts the number of the rank by a weighted sum of the features, on a small test set:
 
 # %%
 data = load_dataset("leaves", ranks=5, size=SIZE, seed=SEED)

@@ -13,10 +13,11 @@
 # %% [markdown]
 # # Speed and scale: what training costs, and how it grows
 #
-# A method that trains an image tower cannot cost less than the image tower. With its defaults L2RCLIP should cost little more:
-# its images are encoded once for stage 1, its texts once for stage 2. This appendix counts the operations of both stages, and
-# works out what a run takes with the 55,134 images of MORPH II, with a million and with a hundred million. Where somebody has
-# run `make bench`, it also compares measured times with their targets.
+# A method that trains an image tower cannot cost less than the image tower. With its defaults and many images L2RCLIP should
+# cost little more (on the small sets of {doc}`09_does_it_help` it took up to twice as long): its images are encoded once for
+# stage 1, its texts once for stage 2. This appendix counts the operations of both stages, and works out what a run takes with
+# the 55,134 images of MORPH II, with a million and with a hundred million. Where somebody has run `make bench`, it also
+# compares measured times with their targets.
 #
 # **You need.** The two stages and what is frozen in each ({doc}`02_two_stages`), forward and backward passes, logarithmic axes.
 #
@@ -264,7 +265,7 @@ for name, f in counted.items():
     )
     sentences.append(
         f"With **{name}** and 62 ranks, in units of stage 2: two stages "
-        f"{few:.2f} by default and {many:.2f} with batches of 16, the one-stage "
+        f"{few:.2f} with the default batch and {many:.2f} with 16, the one-stage "
         f"scheme {terms['one-stage scheme'] / terms['stage 2']:.2f}. Encoding all "
         f"images once takes {terms['features, once'] / terms['stage 2']:.1%}."
     )
@@ -707,7 +708,7 @@ for f in counted.values():  # what the text says of the counts
 #
 # - Stage 1 never sees an image again after its features, stage 2 never a text. So stage 1 pays only for texts, stage 2 for images.
 # - A step of stage 1 costs as much for texts as one of the one-stage scheme. Two stages are cheaper because stage 1 takes few, large
-#   steps; with many ranks, a small tower and batches of 16 they cost more.
+#   steps; with 62 ranks, batches of 16 and thirty epochs of stage 1 they cost more.
 # - Compare two things in turns, in one run, by medians. Ratios usually differ less between machines than times do; one was measured.
 # - As images grow in number, first the package stops keeping them in memory, then a run takes too long, then opening files does.
 #   Each has its own remedy.

@@ -14,6 +14,7 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
+SHIPPED = {".py", ".safetensors", ".toml", ".json", ".sha256", ".typed"}  # in the wheel
 
 
 def sources(names: Sequence[str] = (), book: Path = BOOK) -> list[Path]:
@@ -48,7 +49,7 @@ def package_hash(root: Path = ROOT) -> str:
     """Return the SHA-256 over names and contents of all files of the two packages in the wheel."""
     digest = hashlib.sha256()
     for package in (root / "l2rclip_lite", root / "book" / "l2rclip_book"):
-        paths = [p for p in package.rglob("*") if p.suffix in {".py", ".safetensors"}]
+        paths = [p for p in package.rglob("*") if p.suffix in SHIPPED]
         for path in sorted(paths):
             digest.update(path.relative_to(package).as_posix().encode() + b"\0")
             digest.update(hashlib.sha256(path.read_bytes()).digest())

@@ -71,7 +71,7 @@ def read_search(folder: str = "") -> pd.DataFrame:
     """
     file = find_result("search.csv", folder)
     if file is None:
-        return pd.DataFrame(columns=["study", "data", "run", "arm", "val_rps"])
+        return pd.DataFrame(columns=["study", "data", "run", "arm", "val_rps", "rps"])
     return pd.read_csv(file)
 
 
@@ -120,6 +120,28 @@ def chosen_recipes(search: pd.DataFrame) -> pd.DataFrame:
     for data in scores["data"].unique():
         chosen[f"without {data}"] = _lowest(scores[scores["data"] != data])
     return pd.DataFrame(chosen)
+
+
+def rps_of_own_recipes(search: pd.DataFrame) -> pd.DataFrame:
+    """Return the test RPS of each method if each training takes the recipe that validates best.
+
+    Args:
+        search: The rows of a search.
+
+    Returns:
+        A line per data set, a column per method: the mean over its trainings.
+
+    Example:
+        >>> arms = {"arm": ["lr2 0.0001", "lr2 0.0002"], "val_rps": [2.0, 1.0], "rps": [5.0, 6.0]}
+        >>> search = pd.DataFrame(arms).assign(study="search-rps", data="pears", run=0)
+        >>> rps_of_own_recipes(search)["cross-entropy + RPS"].to_dict()
+        {'pears': 6.0}
+    """
+    scores = search.astype({"val_rps": float, "rps": float})
+    ordered = scores.sort_values("val_rps", kind="stable")
+    chosen = ordered.drop_duplicates(["study", "data", "run"]).replace({"study": METHODS})
+    cells = chosen.pivot_table("rps", "data", "study").reindex(columns=list(METHODS.values()))
+    return cells.rename_axis(index=None, columns="RPS")
 
 
 def _lowest(scores: pd.DataFrame) -> dict[str, str]:
