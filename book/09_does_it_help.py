@@ -168,7 +168,7 @@ evidence.intervals(claims, label="RPS saved, %", title=verdicts, limit=35)
 # there it saves 3.2 to 7.4 %.
 #
 # The method as a whole saves more, 3.3 to 8.7 % on the three later sets, whose test images were in view when its voting was
-# chosen. But in L2RCLIP's mean of heads the numbers have at least 94 % of the weight on each set ({ref}`controls`), so this
+# chosen. But in L2RCLIP's mean of heads the numbers have nearly all of the weight on each set ({ref}`controls`), so this
 # gain comes from knowing the order: a head that is told the numbers alone does as well on five of the six sets, and better on
 # pears. *Words after stage 1* has no numbers in its head. It is not language alone: stage 1 reads the labels and the values of
 # the ranks. The order in the loss saves 0.6 % against a weight of 1 for every pair, which also pushes harder on average. A
