@@ -258,3 +258,14 @@ def test_after_a_failure_the_page_of_the_last_good_run_stays(
     with pytest.raises(SystemExit, match="ZeroDivisionError"):
         execute.execute(source, page, {"PROFILE": "page"})
     assert page.read_text() == "the good one"
+
+
+@pytest.mark.parametrize("name", ["model.py", "cards.toml", "tower.safetensors", "lists.sha256"])
+def test_a_package_has_another_hash_if_a_file_of_it_changes(tmp_path: Path, name: str) -> None:
+    """Data of the package change what a page shows, as code does."""
+    file = tmp_path / "l2rclip_lite" / name
+    file.parent.mkdir()
+    file.write_text("one", encoding="utf-8")
+    before = chapters.package_hash(tmp_path)
+    file.write_text("two", encoding="utf-8")
+    assert chapters.package_hash(tmp_path) != before
