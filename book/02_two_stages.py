@@ -62,7 +62,7 @@ from l2rclip_lite.training.features import TrainingData
 torch.set_num_threads(1)
 SIZE, PIXELS, EPOCHS1, EPOCHS2 = {
     "smoke": (60, 64, 2, 1),
-    "page": (400, 96, 12, 8),
+    "page": (360, 96, 10, 7),
     "full": (4000, 128, 60, 30),
 }[PROFILE]
 OUT = Path(OUT or tempfile.mkdtemp()) / "leaves"
@@ -245,7 +245,7 @@ plots.training_curves(run.history, ranks, reference=constant["mae"])
 # while the validation error rises, the model learns its training images by heart: give stage 2 fewer epochs.
 #
 # Within one run, keep the last epoch of stage 2. By then the learning rate has fallen to 0 and the weights have
-# settled. Sixty validation images would choose among the last few epochs mostly by luck; {doc}`20_controls` compares both
+# settled. So few validation images would choose among the last few epochs mostly by luck; {doc}`20_controls` compares both
 # rules.
 #
 # ## The result, and what to compare it with

@@ -517,7 +517,7 @@ assert honest["RMSE"].idxmin() == "expectation"
 # repeats; the middle 95 % of the values form an interval. Here it is for the MAE of ridge regression, which predicts the number of the rank by a weighted sum of the features, on a small test set:
 
 # %%
-data = load_dataset("leaves", ranks=5, size=SIZE, seed=SEED)
+data = load_dataset("leaves", ranks=5, size=SIZE, seed=SEED, pixels=PIXELS)
 model = L2RCLIP.build(data.ranks, Config(image_size=PIXELS, threads=1))
 frozen = TrainingData.load(data, model)
 predicted = {}

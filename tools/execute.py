@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import multiprocessing
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,9 @@ def run(source: Path, parameters: Mapping[str, Any]) -> NotebookNode:
                 kernel_name="python3",
                 cwd=str(source.parent),
                 progress_bar=False,
+                # both save more than a second a chapter: one file at the end, and no farewell
+                request_save_on_cell_execute=False,
+                shutdown_kernel="immediate",
             )
 
         try:
@@ -233,21 +236,6 @@ def timeless(page: NotebookNode) -> dict[str, Any]:
     return {"stamp": made, "cells": cells, "kernel": page.metadata.get("kernelspec")}
 
 
-def side_by_side(commands: Mapping[str, list[str]], jobs: int) -> dict[str, bool]:
-    """Run named commands, `jobs` at a time, and return which went well.
-
-    The output of each is printed when it ends.
-    """
-
-    def one(name: str) -> tuple[str, bool]:
-        done = subprocess.run(commands[name], capture_output=True, text=True)
-        print((done.stdout + done.stderr).rstrip(), flush=True)
-        return name, done.returncode == 0
-
-    with ThreadPoolExecutor(jobs) as pool:
-        return dict(pool.map(one, commands))
-
-
 def _parser() -> argparse.ArgumentParser:
     """Return the options of the command."""
     parser = argparse.ArgumentParser(
@@ -274,17 +262,32 @@ def check(sources: Sequence[Path]) -> int:
     return int(bool(failures))
 
 
-def execute_side_by_side(sources: Sequence[Path], options: argparse.Namespace) -> int:
-    """Run each chapter by a process of its own; the status is 1 if one failed."""
-    shared = ["--profile", options.profile]
-    if options.out:
-        shared += ["--out", str(options.out)]
-    for name, value in options.extra:
-        shared += ["-p", name, value]
+def execute_side_by_side(
+    sources: Sequence[Path], out: Path | None, parameters: Mapping[str, Any], jobs: int
+) -> int:
+    """Run chapters, `jobs` at a time; the status is 1 if one failed."""
+    status = 0
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        runs = [pool.submit(execute_into, source, out, parameters) for source in sources]
+        for run in as_completed(runs):
+            try:
+                print(run.result(), flush=True)
+            except SystemExit as failure:
+                print(failure, flush=True)
+                status = 1
+    return status
 
-    commands = {path.stem: [sys.executable, __file__, path.stem, *shared] for path in sources}
-    went_well = side_by_side(commands, options.jobs)
-    return int(not all(went_well.values()))
+
+def execute_into(source: Path, out: Path | None, parameters: Mapping[str, Any]) -> str:
+    """Run a chapter, write it into a folder or beside its source, and return a line about it.
+
+    Raises:
+        SystemExit: as `execute` does.
+    """
+    path = (out or source.parent) / f"{source.stem}.ipynb"
+    page = execute(source, path, parameters)
+    seconds = page.metadata[page_rules.STAMP]["seconds"]
+    return f"{source.stem}: {seconds} s at {parameters['PROFILE']} -> {path}"
 
 
 def main() -> int:
@@ -307,16 +310,13 @@ def main() -> int:
             "give --out FOLDER"
         )
 
+    kernels.prepare_environment()
     sources = chapters.slowest_first(sources)
     if options.jobs > 1 and len(sources) > 1:
-        return execute_side_by_side(sources, options)
+        return execute_side_by_side(sources, options.out, parameters, options.jobs)
 
-    kernels.prepare_environment()
     for source in sources:
-        out = (options.out or source.parent) / f"{source.stem}.ipynb"
-        page = execute(source, out, parameters)
-        seconds = page.metadata[page_rules.STAMP]["seconds"]
-        print(f"{source.stem}: {seconds} s at {options.profile} -> {out}", flush=True)
+        print(execute_into(source, options.out, parameters), flush=True)
     return 0
 
 

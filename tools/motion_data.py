@@ -83,8 +83,8 @@ def moments() -> tuple[list[Moment], list[Moment], int, Int[np.ndarray, " image"
         cross-entropy, from the same start; the kept epoch; the rank index of each fresh image; the
         ranks.
     """
-    unseen = load_dataset("leaves", ranks=10, size=360, seed=SEED + 1).train
-    data = load_dataset("leaves", ranks=10, size=700, seed=SEED)
+    unseen = load_dataset("leaves", ranks=10, size=300, seed=SEED + 1, pixels=96).train
+    data = load_dataset("leaves", ranks=10, size=560, seed=SEED, pixels=96)
     model = L2RCLIP.build(data.ranks, SETTINGS)
     fresh = ResizedImages(unseen, model.towers.image_size)
     training = WatchedData(**vars(TrainingData.load(data, model)))

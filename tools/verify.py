@@ -23,7 +23,8 @@ import sysconfig
 import tempfile
 import time
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,21 @@ def record(sources: list[Path], html: dict[str, Any]) -> None:
     RECORD.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
+def side_by_side(commands: Mapping[str, list[str]], jobs: int) -> dict[str, bool]:
+    """Run named commands, `jobs` at a time, and return which went well.
+
+    The output of each is printed when it ends.
+    """
+
+    def one(name: str) -> tuple[str, bool]:
+        done = subprocess.run(commands[name], capture_output=True, text=True)
+        print((done.stdout + done.stderr).rstrip(), flush=True)
+        return name, done.returncode == 0
+
+    with ThreadPoolExecutor(jobs) as pool:
+        return dict(pool.map(one, commands))
+
+
 def main() -> int:
     """Parse the command line; run the runners on every chapter asked for, the book once for all."""
     parser = argparse.ArgumentParser(
@@ -255,7 +271,7 @@ def main() -> int:
     sources = chapters.slowest_first(chapters.sources(options.chapter))
     if len(sources) > 1:
         alone = {path.stem: [sys.executable, __file__, path.stem, "--no-book"] for path in sources}
-        good = all(execute.side_by_side(alone, options.jobs).values())
+        good = all(side_by_side(alone, options.jobs).values())
     else:
         good = prove_chapter(sources[0])
 

@@ -40,10 +40,30 @@ def spearman_rho(left: Rows, right: Rows) -> Float[np.ndarray, " resample"]:
         >>> spearman_rho(left, right).tolist()
         [1.0, 0.0]
     """
-    mean_rank = (left.shape[-1] + 1) / 2
-    a = rankdata(left, axis=-1) - mean_rank
-    b = rankdata(right, axis=-1) - mean_rank
+    return correlation_of_ranks(mid_ranks(left), mid_ranks(right))
 
+
+def mid_ranks(rows: Rows) -> Rows:
+    """Return the places of the numbers of each row, less their mean; equal numbers share one.
+
+    Example:
+        >>> mid_ranks(np.array([[7, 9, 9, 8]]))
+        array([[-1.5,  1. ,  1. , -0.5]])
+    """
+    mean_rank = (rows.shape[-1] + 1) / 2
+    return np.asarray(rankdata(rows, axis=-1) - mean_rank)
+
+
+def correlation_of_ranks(a: Rows, b: Rows) -> Float[np.ndarray, " resample"]:
+    """Compute `spearman_rho` from the `mid_ranks` of both sides.
+
+    Ranking takes nearly all of its time, so rank once what is compared with many.
+
+    Example:
+        >>> labels = mid_ranks(np.array([[0, 1, 2]]))
+        >>> correlation_of_ranks(mid_ranks(np.array([[9, 2, 1]])), labels)
+        array([-1.])
+    """
     scale = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
     rho = (a * b).sum(-1) / np.where(scale > 0, scale, 1)
     return np.clip(rho, -1, 1)

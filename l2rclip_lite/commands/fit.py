@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from l2rclip_lite.data import OrdinalDataset
     from l2rclip_lite.results import Run
 
+FEWEST_TO_CALIBRATE = 9  # with fewer images an interval of 90 % holds every rank
+
 
 def fit(
     dataset: DataSet,
@@ -90,7 +92,7 @@ def _print_scores(run: "Run", data: "OrdinalDataset") -> None:
         )
 
     temperature = float(run.model.temperature)
-    too_few = float(run.model.conformal) == 1.0
+    too_few = len(data.val) < FEWEST_TO_CALIBRATE
     intervals = "intervals of all ranks, for want of images" if too_few else "90 % intervals"
     print(
         f"calibrated on {plural(len(data.val), 'validation image')}: "
