@@ -63,7 +63,7 @@ SIZE, PIXELS = {"smoke": (60, 64), "page": (500, 96), "full": (4000, 128)}[
 NAMES = ("no", "very low", "low", "high", "very high")
 ranks = Ranks(NAMES, (0, 1, 2, 3, 4), "a photo of a leaf with {rank} damage")
 
-# %% mystnb={"image": {"alt": "Two five by five tables of true rank against answer. On the left the errors are beside the diagonal, on the right in the two far corners. Under each are accuracy, one-off accuracy, MAE in ranks and QWK."}, "figure": {"caption": "Share of each true rank that got each answer, for two made-up classifiers, and four metrics. Compare accuracy, the first line under each table, then the other three.", "name": "fig-12-two"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two five by five tables of true rank against answer. On the left the errors are beside the diagonal, on the right in the two far corners. Under each are accuracy, one-off accuracy, MAE in ranks and QWK."}, "figure": {"caption": "Share of each true rank that got each answer, for two made-up classifiers, and four metrics. Compare accuracy, the first metric under each table, then the other three.", "name": "fig-12-two"}} tags=["hide-input"]
 truth = np.repeat(np.arange(5), 40)
 near, far = truth.copy(), truth.copy()
 near[:20], near[-20:] = 1, 3
@@ -457,8 +457,8 @@ assert list(tally[tally == 5].index) == ["rps"]
 # - **One too high.** Rank correlations see nothing: the shift keeps the order, except for the two highest ranks, which it
 #   merges.
 # - **Ends swapped.** The probabilities of the lowest and the highest rank are exchanged, and every metric notices.
-# - **Over-confident.** The answers are the same for every leaf, so every metric of answers gives the *same number*. Only the
-#   two that read probabilities can notice.
+# - **Over-confident.** Each leaf gets the answer that the healthy model gives, so every metric of answers has the *same
+#   number* as there. Only the two that read probabilities can notice.
 # - **Rare rank never said.** Only AMAE and MMAE, which are made for it, and RPS notice; for the others the rank is too rare.
 #
 # In this simulation RPS alone notices all five, but it cannot tell them apart, and few readers have a feeling for its size. So

@@ -16,6 +16,7 @@ import hashlib
 import multiprocessing
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -23,6 +24,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import chapters
@@ -84,7 +86,7 @@ def run(source: Path, parameters: Mapping[str, Any]) -> NotebookNode:
                 kernel_name="python3",
                 cwd=str(source.parent),
                 progress_bar=False,
-                # both save more than a second a chapter: one file at the end, and no farewell
+                # write one file, at the end, and then kill the kernel: both save time
                 request_save_on_cell_execute=False,
                 shutdown_kernel="immediate",
             )
@@ -267,15 +269,32 @@ def execute_side_by_side(
 ) -> int:
     """Run chapters, `jobs` at a time; the status is 1 if one failed."""
     status = 0
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        runs = [pool.submit(execute_into, source, out, parameters) for source in sources]
-        for run in as_completed(runs):
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, end_with_parent) as pool:
+        runs = {pool.submit(execute_into, source, out, parameters): source for source in sources}
+        for done in as_completed(runs):
             try:
-                print(run.result(), flush=True)
-            except SystemExit as failure:
-                print(failure, flush=True)
+                print(done.result(), flush=True)
+            except (Exception, SystemExit) as error:  # whatever it was, the others go on
+                print(f"{runs[done].stem}: {error or type(error).__name__}", flush=True)
                 status = 1
     return status
+
+
+def end_with_parent() -> None:
+    """Let a worker of the pool end at Ctrl-C, and where its parent is killed.
+
+    It would otherwise go on with the next chapter.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    def wait() -> None:
+        parent = multiprocessing.parent_process()
+        assert parent is not None, "only a worker calls this"
+        parent.join()
+        os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
 
 
 def execute_into(source: Path, out: Path | None, parameters: Mapping[str, Any]) -> str:

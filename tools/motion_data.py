@@ -5,7 +5,7 @@
 `book/results/motion.json` holds, for each epoch, the places of 260 fresh leaves and of what stands
 for each rank (sentences; for cross-entropy the weight vectors of its linear layer) on one plane
 that stays as it is. It is spanned by the two largest directions of the images of both models after
-training; no label enters but two signs. Takes about five minutes.
+training; no label enters but two signs. Takes about two minutes.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def moments() -> tuple[list[Moment], list[Moment], int, Int[np.ndarray, " image"
         cross-entropy, from the same start; the kept epoch; the rank index of each fresh image; the
         ranks.
     """
-    unseen = load_dataset("leaves", ranks=10, size=300, seed=SEED + 1, pixels=96).train
-    data = load_dataset("leaves", ranks=10, size=560, seed=SEED, pixels=96)
+    unseen = load_dataset("leaves", ranks=10, size=360, seed=SEED + 1).train
+    data = load_dataset("leaves", ranks=10, size=700, seed=SEED)
     model = L2RCLIP.build(data.ranks, SETTINGS)
     fresh = ResizedImages(unseen, model.towers.image_size)
     training = WatchedData(**vars(TrainingData.load(data, model)))

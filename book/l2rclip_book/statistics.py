@@ -40,14 +40,14 @@ def spearman_rho(left: Rows, right: Rows) -> Float[np.ndarray, " resample"]:
         >>> spearman_rho(left, right).tolist()
         [1.0, 0.0]
     """
-    return correlation_of_ranks(mid_ranks(left), mid_ranks(right))
+    return correlation_of_ranks(centred_ranks(left), centred_ranks(right))
 
 
-def mid_ranks(rows: Rows) -> Rows:
-    """Return the places of the numbers of each row, less their mean; equal numbers share one.
+def centred_ranks(rows: Rows) -> Rows:
+    """Rank the numbers of each row, and subtract the mean rank; equal numbers share a rank.
 
     Example:
-        >>> mid_ranks(np.array([[7, 9, 9, 8]]))
+        >>> centred_ranks(np.array([[7, 9, 9, 8]]))
         array([[-1.5,  1. ,  1. , -0.5]])
     """
     mean_rank = (rows.shape[-1] + 1) / 2
@@ -55,13 +55,13 @@ def mid_ranks(rows: Rows) -> Rows:
 
 
 def correlation_of_ranks(a: Rows, b: Rows) -> Float[np.ndarray, " resample"]:
-    """Compute `spearman_rho` from the `mid_ranks` of both sides.
+    """Compute `spearman_rho` from the `centred_ranks` of both tables.
 
-    Ranking takes nearly all of its time, so rank once what is compared with many.
+    Ranking takes most of the time. A table that is compared with several need be ranked only once.
 
     Example:
-        >>> labels = mid_ranks(np.array([[0, 1, 2]]))
-        >>> correlation_of_ranks(mid_ranks(np.array([[9, 2, 1]])), labels)
+        >>> labels = centred_ranks(np.array([[0, 1, 2]]))
+        >>> correlation_of_ranks(centred_ranks(np.array([[9, 2, 1]])), labels)
         array([-1.])
     """
     scale = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))

@@ -24,7 +24,7 @@ from l2rclip_book.gains import (
     with_mean,
     with_verdicts,
 )
-from l2rclip_book.statistics import correlation_of_ranks, mid_ranks, spearman_rho
+from l2rclip_book.statistics import centred_ranks, correlation_of_ranks, spearman_rho
 
 SETS = ("bracol-area", "bracol", "pears", "cherries81")
 FEW = ("few_shot=2", "few_shot=4")  # the conditions of the two claims about few images
@@ -168,13 +168,13 @@ def _orders_of(
         expected = of_run.pivot(index="arm", columns="path", values="expected")[true.index]
         draw = generator.integers(len(true), size=(DRAWS, len(true)))
         labels = true.to_numpy()
-        drawn_labels = mid_ranks(labels[draw])
+        drawn_labels = centred_ranks(labels[draw])
 
         rho = {}
         draws = {}
         for arm, answers in zip(expected.index, expected.to_numpy(), strict=True):
             rho[arm] = spearman_rho(answers[None], labels[None])[0]
-            draws[arm] = correlation_of_ranks(mid_ranks(answers[draw]), drawn_labels)
+            draws[arm] = correlation_of_ranks(centred_ranks(answers[draw]), drawn_labels)
         rho_of_run.append(pd.Series(rho))
         draws_of_run.append(pd.DataFrame(draws))
 

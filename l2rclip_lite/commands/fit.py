@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from l2rclip_lite.data import OrdinalDataset
     from l2rclip_lite.results import Run
 
-FEWEST_TO_CALIBRATE = 9  # with fewer images an interval of 90 % holds every rank
+FEWEST_FOR_INTERVALS = 9  # with fewer images an interval of 90 % holds every rank
 
 
 def fit(
@@ -92,7 +92,7 @@ def _print_scores(run: "Run", data: "OrdinalDataset") -> None:
         )
 
     temperature = float(run.model.temperature)
-    too_few = len(data.val) < FEWEST_TO_CALIBRATE
+    too_few = len(data.val) < FEWEST_FOR_INTERVALS
     intervals = "intervals of all ranks, for want of images" if too_few else "90 % intervals"
     print(
         f"calibrated on {plural(len(data.val), 'validation image')}: "

@@ -44,7 +44,7 @@ def test_one_side_stands_still_in_each_stage() -> None:
 
 
 def test_the_map_holds_every_place() -> None:
-    """260 images and 10 ranks, within the box."""
+    """All images and 10 ranks, within the box."""
     for panel in MOTION["panels"]:
         for name, count in (("images", len(MOTION["labels"])), ("ranks", 10)):
             for numbers in panel[name]:

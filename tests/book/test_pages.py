@@ -260,6 +260,21 @@ def test_after_a_failure_the_page_of_the_last_good_run_stays(
     assert page.read_text() == "the good one"
 
 
+def test_where_the_kernel_of_one_chapter_dies_the_others_are_written(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where it takes too much memory: a line says which, and the status is 1."""
+    fails = tmp_path / "02_fails.py"
+    fails.write_text(f"{tiny.read_text()}\n# %%\nimport os\n\nos._exit(1)\n", encoding="utf-8")
+    status = execute.execute_side_by_side([fails, tiny], tmp_path, {"PROFILE": "page"}, jobs=2)
+    lines = sorted(capsys.readouterr().out.splitlines())
+    assert status == 1
+    assert lines[0].startswith("01_tiny: ")
+    assert lines[1] == "02_fails: Kernel died"
+    assert (tmp_path / "01_tiny.ipynb").exists()
+    assert not (tmp_path / "02_fails.ipynb").exists()
+
+
 @pytest.mark.parametrize("name", ["model.py", "cards.toml", "tower.safetensors", "lists.sha256"])
 def test_a_package_has_another_hash_if_a_file_of_it_changes(tmp_path: Path, name: str) -> None:
     """Data of the package change what a page shows, as code does."""
