@@ -276,7 +276,7 @@ def execute_side_by_side(
             try:
                 print(done.result(), flush=True)
             except (Exception, SystemExit) as error:  # whatever it was, the others go on
-                print(f"{runs[done].stem}: {error or type(error).__name__}", flush=True)
+                print(f"{runs[done].stem}: {str(error) or type(error).__name__}", flush=True)
                 status = 1
     return status
 
