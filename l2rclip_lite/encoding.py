@@ -23,7 +23,7 @@ from l2rclip_lite.bounds import MAX_BATCH, MAX_WORKERS, whole_number
 from l2rclip_lite.errors import InputError, one_line, reason
 from l2rclip_lite.files import WIDEST, check_encoding, read_header, read_tensors, save_tensors
 from l2rclip_lite.images import DECODING, ResizedImages
-from l2rclip_lite.memory import out_of_memory_in_words
+from l2rclip_lite.memory import fewer_images, out_of_memory_in_words
 from l2rclip_lite.progress import Progress
 from l2rclip_lite.towers.base import Towers
 
@@ -257,10 +257,12 @@ def encode_images(
         piece = max(1, cache.piece // batch_size) * batch_size
     features = torch.empty(0)  # until the first part says how wide it is
 
-    # a quarter, as `fit` encodes up to twice its --batch-size at once
-    at_once = min(batch_size, count)
+    # a quarter, as from 16 images a step on `fit` encodes 32 at once
+    cure = fewer_images(min(batch_size, count), "--micro-batch-size", divisor=4)
+    if batch_size > 1:
+        cure += " or less (of fit; in Python batch_size), or another --device"
     with (
-        out_of_memory_in_words("encoding images", at_once, "--batch-size", divisor=4),
+        out_of_memory_in_words("encoding images", cure),
         Progress(desc="encoding images", total=count, disable=quiet, leave=False) as progress,
     ):
         for start in range(0, count, piece):

@@ -169,9 +169,12 @@ def fit_kernel_heads(
 def _root(kernel: Kernel) -> Float[Tensor, "rank column"]:
     """Return R with R Rᵀ = G, and refuse what is no kernel."""
     g = numbers(kernel, "kernel", axes=2).astype(float)
+    problem = "kernel: not symmetric and positive; take one from `rank_kernel`."
+    if g.shape[0] != g.shape[1] or not np.allclose(g, g.T, atol=1e-5):
+        raise InputError(problem)
     spectrum, axes = np.linalg.eigh(g)
-    if not np.allclose(g, g.T, atol=1e-5) or spectrum[0] < -1e-5 * spectrum[-1]:
-        raise InputError("kernel: not symmetric and positive; take one from `rank_kernel`.")
+    if spectrum[0] < -1e-5 * spectrum[-1]:
+        raise InputError(problem)
     return torch.from_numpy(axes * np.sqrt(spectrum.clip(0)))
 
 

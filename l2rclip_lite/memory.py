@@ -13,28 +13,24 @@ CPU_WORDS = ("DefaultCPUAllocator", "not enough memory", "can't allocate memory"
 
 
 @contextmanager
-def out_of_memory_in_words(
-    where: str, images: int, setting: str, divisor: int = 2
-) -> Iterator[None]:
+def out_of_memory_in_words(where: str, cure: str) -> Iterator[None]:
     """Turn "out of memory", of an accelerator or a CPU, into one sentence.
 
     Args:
         where: What is being done, such as "stage 2".
-        images: How many images are in memory at once.
-        setting: What decides that, such as "--batch-size".
-        divisor: By how much fewer images to try.
+        cure: What is in memory, and what to try, see `fewer_images`.
 
     Raises:
         TrainingError: In the place of an error that is about memory, or a process that decodes
             images and was killed; others pass.
 
     Example:
-        >>> with out_of_memory_in_words("stage 2", 64, "--batch-size"):
+        >>> with out_of_memory_in_words("stage 2", fewer_images(64, "--micro-batch-size")):
         ...     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate ...")
         Traceback (most recent call last):
         ...
         l2rclip_lite.errors.TrainingError: stage 2: out of memory with 64 images at once;
-        try --batch-size 32.
+        try --micro-batch-size 32.
     """
     try:
         yield
@@ -46,12 +42,24 @@ def out_of_memory_in_words(
             ) from error
         if not is_out_of_memory(error):
             raise
-
-        if images > 1:
-            cure = f"with {images} images at once; try {setting} {max(1, images // divisor)}"
-        else:
-            cure = "with a single image; use another device, or train with a smaller --image-size"
         raise TrainingError(f"{where}: out of memory {cure}.") from error
+
+
+def fewer_images(images: int, setting: str, divisor: int = 2) -> str:
+    """Return how many images are in memory, and how many to try.
+
+    Args:
+        images: How many are there at once.
+        setting: What decides that, such as "--micro-batch-size".
+        divisor: By how much fewer to try.
+
+    Example:
+        >>> fewer_images(64, "--micro-batch-size")
+        'with 64 images at once; try --micro-batch-size 32'
+    """
+    if images > 1:
+        return f"with {images} images at once; try {setting} {max(1, images // divisor)}"
+    return "with a single image; use another device, or train with a smaller --image-size"
 
 
 def is_lost_worker(error: BaseException) -> bool:

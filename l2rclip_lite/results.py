@@ -72,9 +72,9 @@ class Run:
     Args:
         model: The trained model.
         metrics: `val` and `test` (see `metrics.evaluate`), `test_after_stage1`, `median_rank` (see
-            there), and `seconds` of encoding and of each stage, in the process that finished the
-            run. With `keep="best"` also `comparison`: which model was `kept`, and the validation
-            `rps` of each.
+            the function `median_rank`), and `seconds` of encoding and of each stage, in the process
+            that finished the run. With `keep="best"` also `comparison`: which model was `kept`, and
+            the validation `rps` of each.
         history: One row per epoch, both stages.
         out: Its directory.
     """
@@ -88,7 +88,7 @@ class Run:
 def validation_scores(
     probabilities: Probabilities, target: Int[Tensor, " batch"], ranks: Ranks
 ) -> dict[str, float]:
-    """Return the scores of an epoch in the history: MAE of both answers, accuracy, RPS."""
+    """Return the scores of an epoch: MAE of the likeliest rank and of the mean, accuracy, RPS."""
     values = ranks.values_tensor()
     predicted = probabilities.argmax(1)
     expected = probabilities @ values
@@ -115,9 +115,10 @@ def judge(
 
 
 def median_rank(data: OrdinalDataset) -> dict[str, float]:
-    """Return test metrics of the predictor that uses the frequency of each training rank, no image.
+    """Return test metrics of a predictor that looks at no image.
 
-    Its answer is always the median training rank; its probabilities are the frequencies.
+    Its answer is always the median training rank; its probabilities are the shares of the ranks
+    among the training images.
     """
     frequencies = torch.tensor(data.counts("train")).double() / len(data.train)
     median = torch.from_numpy(medians(frequencies[None].numpy()))
@@ -167,7 +168,7 @@ def write_results(
     seconds: Mapping[str, float],
     comparison: Comparison | None = None,
 ) -> None:
-    """Write everything of a run but its `config.json`.
+    """Write everything of a finished run, and note its model in `config.json`.
 
     `metrics.json` comes last, since with it the run is complete.
 

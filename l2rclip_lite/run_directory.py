@@ -303,8 +303,8 @@ class RunDirectory:
             source: Arguments of `load_dataset`.
 
         Raises:
-            InputError: The folder holds another run, or something else; or the run that training
-                begins with is not what it was.
+            InputError: The folder holds another run, or something else; the run that training
+                begins with is not what it was; or a source that cannot be recorded.
         """
         data_fingerprint = fingerprint(data)
         visible = {path.name for path in self.folder.iterdir() if not path.name.startswith(".")}
@@ -317,8 +317,6 @@ class RunDirectory:
             fix = self._fix("choose a new or empty --out", TRAIN_AGAIN)
             raise InputError(f"{self.folder}: is not a run directory; {fix}.")
 
-        if source is not None and not isinstance(source, Mapping):
-            raise InputError(f"source is {source!r:.80}; give the arguments of `load_dataset`.")
         record = {
             "config": config.to_dict(),
             "used": config.used(),
@@ -339,6 +337,9 @@ class RunDirectory:
             problem = f"not written by this release ({sentence(error).removeprefix('config: ')})"
             raise InputError(f"{self.config}: {problem}; choose another --out.") from error
         names = wanted.keys() | begun.keys()
+        start_sha256 = start_digest(config)
+        if start_sha256 is not None and start_sha256 == stored.start_sha256:
+            names -= {"start"}  # it may have moved
         changed = sorted(name for name in names if wanted.get(name) != begun.get(name))
 
         fix = self._fix("choose a new --out, or repeat its settings", TRAIN_AGAIN)
@@ -352,7 +353,7 @@ class RunDirectory:
         if changed:
             problem = f"{self.folder}: holds a run with another {', '.join(changed)}"
             raise InputError(f"{problem}; {fix}.")
-        if self.unfinished.exists() and stored.start_sha256 != start_digest(config):
+        if self.unfinished.exists() and stored.start_sha256 != start_sha256:
             problem = f"{self.folder}: began with what {config.start} was, which has changed since"
             raise InputError(f"{problem}; bring it back, or {fix}.")
         if not covers_images(stored.dataset.fingerprint):

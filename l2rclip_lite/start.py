@@ -13,7 +13,7 @@ from torch import Tensor
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import sha256_of
-from l2rclip_lite.model_file import ModelFile, find_model_file, unusable
+from l2rclip_lite.model_file import ModelFile, find_model_file, must_be_stored, unusable
 from l2rclip_lite.prompts import TextSide
 
 # of the models that ship; the image tower of `leaves` was never trained
@@ -42,7 +42,9 @@ def read_start(file: Path) -> ModelFile:
         InputError: It is damaged, or was trained on a frozen image tower.
     """
     start = ModelFile.read(file)
-    if not any(key.startswith(TOWER) for key in start.tensors):
+    image_tower = TOWER[0]
+    is_trained = must_be_stored(image_tower, start.config)  # a file may hold more than it must
+    if not (is_trained and any(key.startswith(image_tower) for key in start.tensors)):
         problem = "its image tower was never trained, so there is nothing to begin with"
         raise InputError(f"{file}: {problem}; fit the relative with --image-side tower.")
     return start

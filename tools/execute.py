@@ -275,7 +275,8 @@ def execute_side_by_side(
         for done in as_completed(runs):
             try:
                 print(done.result(), flush=True)
-            except (Exception, SystemExit) as error:  # whatever it was, the others go on
+            # whatever it was, the others go on, unless the system has killed a worker of the pool
+            except (Exception, SystemExit) as error:
                 print(f"{runs[done].stem}: {str(error) or type(error).__name__}", flush=True)
                 status = 1
     return status

@@ -1,7 +1,8 @@
 // node tools/print_book.mjs [SITE = _build/html] [FILE = _build/book.pdf]
 // Prints the built book into one PDF: title, contents, chapters and reference, with links between pages, an outline, page
 // numbers and figures in the light theme. Solutions are open, folded code stays folded. Needs what tools/check_pages.mjs needs.
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { findTools, launch, openSite, readPages } from './site.mjs';
 
@@ -66,6 +67,10 @@ async function showBook({ title, contents, articles, style, photo }) {
   }
 }
 
+if (!existsSync(join(folder, 'book', 'index.html'))) {
+  console.error('print: the book is not built; run `make html`');
+  process.exit(1);
+}
 const tools = findTools(reason => { console.error(`print: ${reason}`); process.exit(1); });
 const browser = await launch(tools);
 const site = await openSite(folder, await readPages(browser, folder));

@@ -14,6 +14,7 @@ colab      an empty folder, the notebook alone, which installs the wheel by its 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -72,9 +73,8 @@ def nbval(source: Path) -> str:
     if reason:
         raise SystemExit(reason)
 
-    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-q"]
-    command += ["-p", "no:cacheprovider", "-o", "addopts="]
-    command += ["--nbval-sanitize-with", str(chapters.ROOT / "tests" / "book" / "nbval.ini")]
+    # as a reader runs it; `book/conftest.py` has the rest
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval"]
     command.append(str(source.with_suffix(".ipynb")))
     output = kernels.started(lambda: run(command, cwd=chapters.ROOT))
     return output.strip().splitlines()[-1].strip("= ")
@@ -127,15 +127,15 @@ def make_stack(folder: Path) -> tuple[Path, Path]:
 
 
 def make_wheel() -> Path:
-    """Build the wheel of the source as it is, or return the one that is not older.
+    """Build the wheel of the source as it is, or return the one that was built from the same files.
 
     It is built from a copy that holds only what it needs (no stale build/).
     """
-    made = sorted(PROOFS.glob("*.whl"), key=lambda wheel: wheel.stat().st_mtime)
-    if made and made[-1].stat().st_mtime > _newest_change():
-        return made[-1]
+    folder = PROOFS / _hash_of_parts()[:16]
+    for made in folder.glob("*.whl"):
+        return made
 
-    PROOFS.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=PROOFS) as text:
         copy = Path(text)
         for part in PARTS:
@@ -148,18 +148,17 @@ def make_wheel() -> Path:
         pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
         run([*pip, "-w", text, text])
         (built,) = copy.glob("*.whl")
-        return built.replace(PROOFS / built.name)
+        return built.replace(folder / built.name)
 
 
-def _newest_change() -> float:
-    """Return the time of the last change of a file that the wheel is built from."""
-    times = []
+def _hash_of_parts() -> str:
+    """Return the SHA-256 of all that the wheel is built from."""
+    digest = hashlib.sha256(chapters.package_hash().encode())
     for part in PARTS:
         original = chapters.ROOT / part
-        for file in (original, *original.rglob("*.*")):
-            if BYTECODE not in file.parts:  # which a mere import changes
-                times.append(file.stat().st_mtime)
-    return max(times)
+        if original.is_file():
+            digest.update(original.read_bytes())
+    return digest.hexdigest()
 
 
 def run(command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
@@ -266,6 +265,8 @@ def main() -> int:
     )
     parser.add_argument("--no-book", action="store_true", help="leave the build of the book out")
     options = parser.parse_args()
+    if options.record and options.no_book:
+        parser.error("--record needs the build of the book; leave out --no-book")
 
     kernels.prepare_environment()
     sources = chapters.slowest_first(chapters.sources(options.chapter))

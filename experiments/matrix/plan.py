@@ -232,6 +232,20 @@ def units(plan: dict[str, Any], data_folder: Path | None = None) -> list[dict[st
     return every
 
 
+def missing_folders(plan: dict[str, Any], data_folder: Path | None = None) -> dict[str, Path]:
+    """Return, by the name of its data set, each folder that is not there.
+
+    Args:
+        plan: From `read`.
+        data_folder: Of all data sets; None has none of them.
+    """
+    missing = {}
+    for name, facts in plan["data"].items():
+        if _is_missing(facts, data_folder):
+            missing[name] = (data_folder or Path("DATA")) / facts["folder"]
+    return missing
+
+
 def anywhere(plan: dict[str, Any]) -> dict[str, Any]:
     """Return a plan whose units are there whether their images are here or not."""
     plan = copy.deepcopy(plan)

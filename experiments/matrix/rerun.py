@@ -1,7 +1,7 @@
 r"""Train rows of a results table again, and print whether every metric is the same.
 
     python experiments/matrix/rerun.py book/results/matrix.csv --rows 3 --draw 1 --data DATA
-    python experiments/matrix/rerun.py book/results/matrix.csv \
+    python experiments/matrix/rerun.py book/results/matrix.csv --data DATA \
         --where "study == 'main' and arm == 'words'"
 
 Rows are drawn at random by --draw among those that --where chooses. On a CPU of the kind that made
@@ -26,6 +26,8 @@ import pandas as pd
 import plan as planning
 from collect import feature_hashes
 from work import Work
+
+from l2rclip_lite.errors import InputError, sentence
 
 NOT_REPEATED = ("seconds", "commit", "study", "data", "run")
 
@@ -120,7 +122,10 @@ def main() -> None:
     all_same = True
     for record in drawn.to_dict("records"):
         row = {str(name): value for name, value in record.items()}
-        new, hashes = train_again(row, options.data, options.preset)
+        try:
+            new, hashes = train_again(row, options.data, options.preset)
+        except InputError as error:
+            parser.error(sentence(error))
         different = differences(row, new, options.tolerance)
         if different:
             all_same = False

@@ -203,7 +203,12 @@ def run(options: argparse.Namespace) -> int:
         raise TrainingError("every unit failed, so there are no rows; the sentences above say why.")
 
     results = options.out if options.short else RESULTS
-    collect.write_table(results / TABLE, *gather(plan, all_weights, options.out, left_out))
+    with_rows = {  # also those of an earlier call
+        name: needs.Weights(**facts)
+        for name, facts in kept.items()
+        if name in names or has_rows(folder_of(options.out, name), plan)
+    }
+    collect.write_table(results / TABLE, *gather(plan, with_rows, options.out, left_out))
     write_page(results, options.out)
     if not options.short:
         print("Please send the rows: `Rows of your own` in CONTRIBUTING.md says how.")

@@ -23,6 +23,8 @@ from l2rclip_lite.files import write_json, write_text
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training.fit import choose_device
 
+ALL_THREADS = torch.get_num_threads()  # before a unit asks for fewer
+
 
 class Work:
     """Data, towers and image features of a unit.
@@ -36,9 +38,9 @@ class Work:
 
     def __init__(self, unit: dict[str, Any], name: str, cache: Path | None = None) -> None:
         config = Config(**({"device": "cpu"} | unit["settings"]))
-        if config.threads:
-            torch.set_num_threads(config.threads)  # 1: rows do not depend on the machine's cores
-            threadpool_limits(config.threads)  # nor do those of scikit-learn
+        threads = config.threads or ALL_THREADS  # 1: rows do not depend on the machine's cores
+        torch.set_num_threads(threads)
+        threadpool_limits(threads)  # nor do those of scikit-learn
         self.unit = unit
         self.data = load_dataset(**unit["load"])
 

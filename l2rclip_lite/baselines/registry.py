@@ -170,10 +170,10 @@ def _check_that_it_trains(name: str, objective: Objective, config: Config) -> No
         raise InputError(
             f"baselines: {name} learns the context; set context_length, or leave it out."
         )
-    if config.start is not None:  # it has been trained
-        return
     if objective.prompts is not None and config.stage1_epochs() == 0:
         raise InputError(f"baselines: {name} learns in stage 1; set epochs1, or leave it out.")
+    if config.start is not None:  # whose outputs it may begin with
+        return
     learns_in_stage2 = objective.prompts is None and not name.endswith(FROZEN)
     if learns_in_stage2 and config.epochs2 == 0:
         raise InputError(f"baselines: {name} learns in stage 2; set epochs2, or leave it out.")
@@ -231,7 +231,13 @@ def train_baseline(
     Returns:
         A model that predicts, is saved and exported like any other, calibrated on the validation
         images.
+
+    Raises:
+        InputError: See `check_baselines`; or no epoch in which to learn, and no outputs to begin
+            with.
+        TrainingError: Numbers that are not finite, or memory that runs out.
     """
+    check_baselines([name], model.config)
     name = one_name(name)
 
     if name in TEXTS:

@@ -93,6 +93,8 @@ def _train(
         data: Its data.
         how: Where to keep features.
     """
+    from threadpoolctl import threadpool_limits
+
     from l2rclip_lite.baselines import train_baseline
     from l2rclip_lite.results import write_predictions
     from l2rclip_lite.training.features import TrainingData
@@ -105,20 +107,20 @@ def _train(
         commits=trained.towers.commits,
     )
     model.to(trained.device)
-    loaded = TrainingData.load(data, model, cache=how.cache, quiet=False)
+    with threadpool_limits(trained.config.threads):
+        loaded = TrainingData.load(data, model, cache=how.cache, quiet=False)
+        for name in names:
+            baseline = run.baseline(name)
+            print(one_line(f"{name}, to be kept in {baseline.folder}"), file=sys.stderr, flush=True)
+            with baseline.writing():
+                baseline.claim(data, trained.config, source)
+                fitted = train_baseline(name, model, loaded, run=baseline, quiet=False)
+                fitted.save_pretrained(baseline.folder)
+                baseline.record_model()
 
-    for name in names:
-        baseline = run.baseline(name)
-        print(one_line(f"{name}, to be kept in {baseline.folder}"), file=sys.stderr, flush=True)
-        with baseline.writing():
-            baseline.claim(data, trained.config, source)
-            fitted = train_baseline(name, model, loaded, run=baseline, quiet=False)
-            fitted.save_pretrained(baseline.folder)
-            baseline.record_model()
-
-            p = fitted.probabilities(loaded.encode(fitted, "test"))
-            write_predictions(baseline, fitted, data.test, p)
-            baseline.clean()
+                p = fitted.probabilities(loaded.encode(fitted, "test"))
+                write_predictions(baseline, fitted, data.test, p)
+                baseline.clean()
 
 
 def _with_names(text: str) -> str:

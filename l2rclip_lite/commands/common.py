@@ -24,8 +24,8 @@ LabelsAre = Literal["names", "index", "position"]  # as `data` has it, which nee
 class Place:
     """Where the data of a finished run are now.
 
-    A run's own record of them is followed only inside the current folder; whatever lies elsewhere
-    is named again.
+    Paths in a run's own record are followed only if they lie inside the current folder. Give any
+    other by its option.
     """
 
     root: str | None = None

@@ -36,7 +36,7 @@ def evaluate(  # noqa: PLR0913  (an entry point)
     words: OtherWords = WORDS,
     how: How = Reading(),
 ) -> None:
-    r"""Read a run's data again, or a new table of labels; compute every metric with its interval.
+    r"""Read a run's data again, or a new table; compute every metric, most with an interval.
 
     Try:
       l2rclip evaluate runs/mine
@@ -55,8 +55,9 @@ def evaluate(  # noqa: PLR0913  (an entry point)
         method: A baseline of the run, such as sord, in place of L2RCLIP.
         labels_are: What a new table of labels holds, see `l2rclip fit --help`; as in the run if not
             given.
-        calibrate: A table of labels; its images, none of which is scored, decide temperature and
-            intervals in place of the run's validation images.
+        calibrate: A table of labels; its images decide the temperature in place of the run's
+            validation images, and none of them may be scored. Its paths start from --root, or else
+            from the current folder.
         words: Ranks that training never had.
         how: Where to find data and device.
     """
@@ -138,7 +139,7 @@ def _calibrate(
     how: Reading,
     scored: "Split",
 ) -> None:
-    """Fit temperature and intervals on the images of a second table of labels.
+    """Fit the temperature on the images of a second table of labels.
 
     Raises:
         InputError: One of them is to be scored, too, or it is the table of the run.
@@ -148,10 +149,11 @@ def _calibrate(
     part = _rows_of_new_table(run, labels, how, labels_are, model)
     if part is None:
         raise InputError(f"{labels}: is the run's own table; name one of other images.")
-    shared = set(part.paths) & set(scored.paths)
-    if shared:
-        problem = f"the image {min(shared)} is to be scored, too"
-        raise InputError(f"{labels}: {problem}; leave it out of one of the tables.")
+    contents = {scored.digest(index) for index in range(len(scored))}
+    for index, path in enumerate(part.paths):  # one image may have two names
+        if part.digest(index) in contents:
+            problem = f"the image {path} is to be scored, too"
+            raise InputError(f"{labels}: {problem}; leave it out of one of the tables.")
     fit(model, model.encode(part, cache=how.cache), part.targets)
 
 
@@ -164,14 +166,16 @@ def _rows_of_new_table(
     """
     from l2rclip_lite.data.own_images.files import files_inside
     from l2rclip_lite.data.own_images.labels import label_space
-    from l2rclip_lite.data.own_images.reading import own_table
+    from l2rclip_lite.data.own_images.reading import own_table, table_file
     from l2rclip_lite.data.table import as_split, first_row
 
     source = _recorded_source(run)
     root = Path(how.root or ".")
-    own_file = Path(source.get("root") or ".", source.get("labels") or "labels.csv")
-    if own_file.resolve() == Path(root, labels).resolve():
-        return None
+    if source.get("name") == "csv":
+        own_root = Path(source.get("root") or ".")
+        own_file = table_file(own_root, source.get("labels") or "labels.csv")
+        if own_file.resolve() == table_file(root, labels).resolve():
+            return None
 
     columns = {
         "path": str(source.get("path_column", "path")),

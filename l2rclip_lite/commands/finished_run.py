@@ -249,7 +249,9 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
     stored = RunDirectory(run).read_record().dataset
     fix = "fit it by `l2rclip fit`, or pass --root if it has moved"
     if stored.source is None:
-        raise InputError(f"{run}: has no record of where its data are; {fix}.")
+        problem = f"{run}: has no record of where its data are"
+        cure = "fit it by `l2rclip fit`, or score a table of labels by --root and --labels"
+        raise InputError(f"{problem}; {cure}.")
 
     places = {"root": where.root, "labels": where.labels, "lists": where.lists}
     named = {key: place for key, place in places.items() if place}
@@ -282,7 +284,8 @@ def start_of(run: str, recorded: str | None, named: str | None) -> str | None:
         named: Where the user says that it is.
 
     Raises:
-        InputError: It lies where the user has not named it, or is another model than it was.
+        InputError: It lies where the user has not named it, is another model than it was, or is
+            named where there was none.
     """
     from l2rclip_lite.files import sha256_of
     from l2rclip_lite.model_file import HUB
@@ -290,6 +293,8 @@ def start_of(run: str, recorded: str | None, named: str | None) -> str | None:
     from l2rclip_lite.start import find_start
 
     if recorded is None:
+        if named is not None:
+            raise InputError(f"{run}: began with no other run; leave out --start.")
         return None
     is_here = not recorded.startswith(HUB) and Path(recorded).resolve().is_relative_to(Path.cwd())
     if named is None and not is_here:

@@ -1,5 +1,6 @@
 """`l2rclip fit`: train on a data set, in two stages."""
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -60,6 +61,8 @@ def fit(
     from l2rclip_lite.data import load_dataset
     from l2rclip_lite.training.fit import fit as train
 
+    is_first = os.environ.get("RANK", "0") == "0"  # of several processes, one prints
+    quiet = quiet or not is_first
     source = {"name": dataset} | load_options(options)
     loaded = load_dataset(**source)
     if not quiet:
@@ -69,6 +72,8 @@ def fit(
     if not quiet:
         _print_scores(run, loaded)
 
+    if not is_first:
+        return
     test = run.metrics["test"]
     scores = f"test RPS {test['rps']:.3f}, MAE (median) {test['mae_median']:.3f}"
     scores += f", accuracy {test['accuracy']:.3f}"

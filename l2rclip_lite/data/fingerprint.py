@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.images import as_rgb
 from l2rclip_lite.pixels import pixel_digest
 
@@ -50,10 +52,13 @@ def dataset_record(
         data: What the run is trained on.
         source: Arguments of `load_dataset`.
         data_fingerprint: See `fingerprint`.
+
+    Raises:
+        InputError: A source that JSON cannot hold.
     """
     return {
         "name": data.name,
-        "source": source,
+        "source": recordable(source),
         "fingerprint": data_fingerprint,
         "ranks": data.ranks.to_dict(),
         "counts": {split: data.counts(split) for split in SPLITS},
@@ -61,6 +66,28 @@ def dataset_record(
         "protocol": list(data.protocol),
         "missing": list(data.missing),
     }
+
+
+def recordable(source: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return arguments of `load_dataset` as JSON can hold them, with paths as text.
+
+    Raises:
+        InputError: Something that JSON cannot hold, such as a table.
+    """
+    if source is None:
+        return None
+    if not isinstance(source, Mapping):
+        raise InputError(f"source is {source!r:.80}; give the arguments of `load_dataset`.")
+
+    plain = {}
+    for name, value in source.items():
+        plain[name] = os.fspath(value) if isinstance(value, os.PathLike) else value
+        try:
+            json.dumps(plain[name])
+        except (TypeError, ValueError) as error:
+            problem = f"source: {name} is of the type {type(value).__name__}, which is no record"
+            raise InputError(f"{problem}; give text and numbers, or source=None.") from error
+    return plain
 
 
 def difference(stored: str, current: str) -> str:

@@ -27,8 +27,10 @@ class TrainingBatch(NamedTuple):
     """What one step trains on.
 
     Args:
-        images: Normalised pixels, or unit features; of several processes, the own part of them.
-        target: Rank index of each image of the whole batch, of each view after the other.
+        images: Unit features of the whole batch; or normalised pixels, of which each process has
+            its own part.
+        target: Rank index of each image of the whole batch. With several views the list is
+            repeated: all images of the first view, then all of the second.
         rows: Which training images they are.
     """
 
@@ -181,7 +183,7 @@ class TrainingData:
 
 
 class PartOfImages(ResizedImages):
-    """Some of the images of another object, which keeps them."""
+    """A selection of the images of another `ResizedImages`, which keeps what is read here."""
 
     def __init__(self, whole: ResizedImages, rows: list[int]) -> None:
         super().__init__(Subset(whole.images, rows), whole.size)
@@ -241,8 +243,8 @@ def encode_together(
 def encoding_batch_size(config: Config) -> int:
     """Return how many images are encoded at once: 32, or a step's where those are less than 16.
 
-    Where nothing learns, an image takes less than half the memory. Whoever trains on a few at a
-    time for want of memory has as few encoded.
+    An image that is only encoded takes less than half the memory of one that is trained on. Where a
+    step holds fewer than 16, memory is scarce, and no more than these are encoded at once.
 
     Example:
         >>> [encoding_batch_size(Config(batch_size=size)) for size in (64, 16, 8)]

@@ -157,23 +157,23 @@ def _both_stages(
 
     seconds = {}
     began = time.monotonic()
-    images = TrainingData.load(data, model, cache=cache or run.features, quiet=quiet)
+    inputs = TrainingData.load(data, model, cache=cache or run.features, quiet=quiet)
     seconds["encoding"] = time.monotonic() - began
 
     began = time.monotonic()
-    history = train_stage1(model, images, run=run, quiet=quiet, on_epoch=on_epoch)
-    calibrate(model, images.features["val"], images.targets["val"])
-    answers = {"test_after_stage1": model.probabilities(images.features["test"])}
+    history = train_stage1(model, inputs, run=run, quiet=quiet, on_epoch=on_epoch)
+    calibrate(model, inputs.features["val"], inputs.targets["val"])
+    answers = {"test_after_stage1": model.probabilities(inputs.features["test"])}
     model.temperature.fill_(1)  # stage 2 chooses its epoch without one
     seconds["stage 1"] = time.monotonic() - began
 
     began = time.monotonic()
-    rows, comparison = train_image_side(model, images, run=run, quiet=quiet, on_epoch=on_epoch)
+    rows, comparison = train_image_side(model, inputs, run=run, quiet=quiet, on_epoch=on_epoch)
     seconds["stage 2"] = time.monotonic() - began
 
-    calibrate(model, images.encode(model, "val"), images.targets["val"])
+    calibrate(model, inputs.encode(model, "val"), inputs.targets["val"])
     for split in ("val", "test"):
-        answers[split] = model.probabilities(images.encode(model, split))
+        answers[split] = model.probabilities(inputs.encode(model, split))
     if PartialState().is_main_process:
         write_results(run, model, data, history + rows, answers, seconds, comparison)
 

@@ -2,7 +2,8 @@
 
 Features of the untrained tower are there since stage 1, so two heads on them take seconds: a linear
 probe, the plain classifier that one tries first, and the kernel head, which knows the ranks. With
-`keep="best"` a tuned tower that loses to one of them on validation images is not kept.
+`keep="best"` a tuned tower is kept only if its validation RPS is lower than that of both, by more
+than one standard error.
 """
 
 from collections.abc import Mapping

@@ -17,12 +17,13 @@ from signal import SIGINT, SIGTERM
 from threading import Timer, current_thread, main_thread
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import PartialState
 from accelerate.utils import gather
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.distributed import DistError
 from torch.distributed.rendezvous import rendezvous
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from l2rclip_lite.errors import TrainingError
@@ -42,6 +43,8 @@ def lost_process_in_words() -> Iterator[None]:
     """
     try:
         yield
+    except TrainingError:  # has its sentence, which may quote any file name
+        raise
     except RuntimeError as error:
         # torch has a class for NCCL; gloo, of CPUs, names itself in a RuntimeError
         if not isinstance(error, DistError) and "gloo" not in str(error):
@@ -155,9 +158,9 @@ class ImageSide(nn.Module):
 class GatheredImageSide:
     """Unit image features of a whole batch, of which each process encodes its part.
 
-    Each process has the gradient of the loss of the whole batch with respect to its own features,
-    N times: the parameters of the tower then take the mean over the N processes, where the gradient
-    of the batch is the sum.
+    The gradient of the whole batch is the sum of what the N processes contribute, but
+    `DistributedDataParallel` takes their mean. So each process multiplies the gradient of its own
+    features by N.
 
     Args:
         model: Whose image tower trains; call it after `freeze`.
@@ -167,7 +170,8 @@ class GatheredImageSide:
         self.encode: nn.Module = ImageSide(model)
         self.state = PartialState()
         if self.state.num_processes > 1:
-            self.encode = Accelerator().prepare(self.encode)
+            # accelerate's own wrapper would follow its environment to half precision or a compiler
+            self.encode = DistributedDataParallel(self.encode)
 
     def __call__(self, pixels: Pixels, count: int, views: int = 1) -> Float[Tensor, "image dim"]:
         """Return the features of `count` images, in the order of the batch.

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from l2rclip_lite.checkpoints import Record, load_checkpoint, save_checkpoint
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, TrainingError
-from l2rclip_lite.memory import out_of_memory_in_words
+from l2rclip_lite.memory import fewer_images, out_of_memory_in_words
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.progress import Progress
 from l2rclip_lite.results import validation_scores
@@ -44,32 +44,27 @@ class StepImages(NamedTuple):
 
     Args:
         images: In all processes together.
-        at_once: In the memory of this process at once.
-        option: What decides that, such as "--batch-size".
+        at_once: In the memory of this process at once; None where their features are stored.
     """
 
     images: int
-    at_once: int
-    option: str
+    at_once: int | None
 
     @classmethod
     def of(cls, config: Config, batch_size: int | None, n_train: int) -> "StepImages":
         """Return the size of a step.
 
         Args:
-            config: Its batch size counts where there is no other; its micro batches, too.
-            batch_size: Images per step, the same in all processes; None takes the config's for
-                each.
+            config: Gives batch size and micro batch size of pixels.
+            batch_size: Images per step on stored features, the same in all processes; None where a
+                step reads pixels.
             n_train: Training images; no step has more in memory.
         """
         if batch_size is not None:
-            return cls(batch_size, min(batch_size, n_train), "--batch-size1")
+            return cls(batch_size, None)
 
-        images = global_batch_size(config.batch_size)
-        at_once = min(config.batch_size, n_train)
-        if config.micro_batch_size is None:
-            return cls(images, at_once, "--batch-size")
-        return cls(images, min(config.micro_batch_size, at_once), "--micro-batch-size")
+        at_once = min(config.micro_batch_size or config.batch_size, config.batch_size, n_train)
+        return cls(global_batch_size(config.batch_size), at_once)
 
 
 class Stage:
@@ -91,8 +86,9 @@ class Stage:
         lr: Peak learning rate.
         epochs: How many.
         batch_size: Images per step, the same in all processes; None takes the config's for each.
-        factors: Parameters whose name holds a key learn that many times faster.
-        name: What users read; None takes "stage" and the number.
+        factors: Maps a part of a name to a factor: parameters whose name contains it have a
+            learning rate that many times as high.
+        name: Of a baseline; None where the stage is one of L2RCLIP.
         run: Where each complete epoch is kept; None keeps none.
         quiet: Whether to hide the bar and the scores of each epoch.
         on_epoch: Called with each row of the history, when the epoch is on disk.
@@ -119,6 +115,7 @@ class Stage:
     ) -> None:
         self.number = number
         self.name = name or f"stage {number}"
+        self.is_baseline = name is not None
         self.parameters = dict(parameters)
         self.tower = [p for name, p in parameters.items() if name.startswith("towers.")]
         self.n_epochs = epochs
@@ -177,7 +174,16 @@ class Stage:
 
     def memory_in_words(self) -> AbstractContextManager[None]:
         """Return a context in which "out of memory" becomes one sentence."""
-        return out_of_memory_in_words(self.name, self.step_images.at_once, self.step_images.option)
+        at_once = self.step_images.at_once
+        if at_once is None:  # stored features are small
+            sentences = f"with {len(self.ranks)} sentences at once"
+            cure = (
+                f"{sentences}; use a shorter --template, fewer ranks (--rebin), or another device"
+            )
+        else:
+            setting = "a run with --micro-batch-size" if self.is_baseline else "--micro-batch-size"
+            cure = fewer_images(at_once, setting)
+        return out_of_memory_in_words(self.name, cure)
 
     def epochs(self) -> Iterator[torch.Generator]:
         """Yield the generator of each epoch still to be run: its one source of randomness."""
@@ -228,7 +234,6 @@ class Stage:
         """Return the error of a step that is not finite, with place, images and fix."""
         epoch = len(self.history) + 1
         step = len(self.epoch_losses) + 1
-        cure = f"use a smaller learning rate (now {self.lr:g}) with a new --out"
 
         images = ""
         if rows is not None and len(self.data.names):
@@ -238,10 +243,20 @@ class Stage:
                 images += f" and {len(rows) - MAX_NAMES} more"
 
         where = f"{self.name}, epoch {epoch}, step {step}"
-        return TrainingError(f"{where}: {what}{images}; complete epochs are kept; {cure}.")
+        kept = "complete epochs are kept"
+        return TrainingError(f"{where}: {what}{images}; {kept}; {self._learn_more_slowly()}.")
+
+    def _learn_more_slowly(self) -> str:
+        """Return what to do about numbers that are not finite."""
+        if self.is_baseline:  # has the settings of its run
+            return f"fit a run with a smaller learning rate (here {self.lr:g}), and train it there"
+        option = f"--lr{self.number}"
+        return f"use a smaller learning rate ({option}, now {self.lr:g}) with a new --out"
 
     def end_epoch(self, probabilities: Float[Tensor, "batch rank"]) -> None:
-        """Score the validation images, keep the best parameters so far, write the checkpoint.
+        """Score the validation images, keep the parameters or not, write the checkpoint.
+
+        `Controls.select` says which epoch is kept.
 
         Args:
             probabilities: Of the validation images.
@@ -251,7 +266,8 @@ class Stage:
         """
         epoch = len(self.history) + 1
         if not probabilities.isfinite().all():
-            raise TrainingError(f"{self.name}, epoch {epoch}: no finite output; learn more slowly.")
+            problem = f"{self.name}, epoch {epoch}: no finite output"
+            raise TrainingError(f"{problem}; {self._learn_more_slowly()}.")
 
         loss = sum(self.epoch_losses) / len(self.epoch_losses)
         row = {"stage": self.number, "epoch": epoch, "loss": loss}
@@ -260,7 +276,7 @@ class Stage:
 
         scores = f"validation RPS {row['val_rps']:.3f}, MAE {row['val_mae']:.3f}"
         self.bar.say(f"{self.name}, epoch {epoch} of {self.n_epochs}: loss {loss:.3f}, {scores}")
-        self._keep_if_best(row)
+        self._keep_if_chosen(row)
         self.bar.set_postfix_str(f"validation RPS {self.kept_score[0]:.3f}", refresh=False)
 
         if self.checkpoint_file and PartialState().is_main_process:
@@ -273,7 +289,7 @@ class Stage:
         if self.on_epoch:
             self.on_epoch(dict(row))
 
-    def _keep_if_best(self, row: Mapping[str, float]) -> None:
+    def _keep_if_chosen(self, row: Mapping[str, float]) -> None:
         """Keep the parameters if this is the epoch to keep so far, by `Controls.select`."""
         select = self.config.controls.select
         if select == "auto":
@@ -284,13 +300,13 @@ class Stage:
         kept_rps, kept_mae = self.kept_score
 
         if select == "last":
-            better = True
+            is_chosen = True
         elif select == "mae":
-            better = (mae, rps) < (kept_mae, kept_rps)
+            is_chosen = (mae, rps) < (kept_mae, kept_rps)
         else:
-            better = (rps, mae) < (kept_rps, kept_mae)
+            is_chosen = (rps, mae) < (kept_rps, kept_mae)
 
-        if better:
+        if is_chosen:
             self.kept_score = (rps, mae)
             self.kept = copies(self.parameters)
 
@@ -318,7 +334,7 @@ def adam(
     Args:
         parameters: By name.
         lr: Peak learning rate.
-        factors: Parameters whose name holds a key learn that many times faster.
+        factors: Maps a part of a name to a factor of the learning rate.
         weight_decay: L2 penalty.
     """
     groups: dict[float, list[nn.Parameter]] = {}

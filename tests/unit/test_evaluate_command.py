@@ -96,6 +96,13 @@ def test_of_a_new_table_every_row_is_scored(drawn_run: DrawnRun, photos: Path) -
     assert metrics["accuracy"] == pytest.approx(sum(hits) / 35)
 
 
+def test_a_table_in_the_place_of_another_runs_table_is_new(copied_run: Path, photos: Path) -> None:
+    """A run without a record has no table of its own, whatever a file is called."""
+    set_source(copied_run, None)
+    metrics = metrics_of(copied_run, "--root", photos, "--labels", "labels.csv")
+    assert metrics["n"] == 36
+
+
 def test_a_label_that_the_model_does_not_know_is_refused_by_row(
     drawn_run: DrawnRun, photos: Path
 ) -> None:

@@ -283,6 +283,21 @@ def test_a_dict_of_settings_is_refused(leaves: OrdinalDataset, tmp_path: Path) -
     assert not out.exists()
 
 
+def test_a_source_is_recorded_with_its_paths_as_text(
+    leaves: OrdinalDataset, small: Config, tmp_path: Path
+) -> None:
+    """A table of pandas is no record of where the data are."""
+    config = replace(small, epochs1=0, epochs2=0)
+    source = {"name": "csv", "root": tmp_path / "photos"}
+    fit(leaves, config, tmp_path / "run", source=source, quiet=True)
+    record = read_json(tmp_path / "run" / "config.json")
+    assert record["dataset"]["source"] == {"name": "csv", "root": str(tmp_path / "photos")}
+
+    source["labels"] = pd.DataFrame()
+    with pytest.raises(InputError, match=r"^source: labels is of the type DataFrame, which is no"):
+        fit(leaves, config, tmp_path / "other", source=source, quiet=True)
+
+
 @pytest.mark.parametrize(
     ("cache", "sentence"),
     [

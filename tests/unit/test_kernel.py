@@ -196,6 +196,9 @@ def test_a_kernel_of_nothing_is_refused(
     [
         ((Z, Y, KERNEL - torch.eye(4), [0.1]), "not symmetric and positive"),
         ((Z, Y, KERNEL.triu(), [0.1]), "not symmetric and positive"),
+        pytest.param(
+            (Z, Y, torch.ones(4, 5), [0.1]), "not symmetric and positive", marks=pytest.mark.untyped
+        ),
         ((Z, Y + 1, KERNEL, [0.1]), "target is 4"),
         ((Z[:1].repeat(60, 1), Y, KERNEL, [0.1]), "all training features are equal"),
         ((Z * 1e-40, Y, KERNEL, [0.1]), "the features hardly differ from each other"),

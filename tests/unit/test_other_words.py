@@ -70,7 +70,7 @@ def test_predict_answers_in_other_words(drawn_run: DrawnRun) -> None:
 
 
 def test_evaluate_in_other_words_begins_with_the_order(drawn_run: DrawnRun, tmp_path: Path) -> None:
-    """A second table decides temperature and intervals; it may not hold an image that is scored."""
+    """A second table decides the temperature; it may not hold an image that is scored."""
     names = sorted(f"images/{path.name}" for path in drawn_run.root.glob("images/*.png"))
     for table, rows in (("few", names[:8]), ("scored", names[8:]), ("both", names[:9])):
         lines = [f"{name},{('no', 'low', 'high')[k % 3]}" for k, name in enumerate(rows)]
@@ -86,6 +86,9 @@ def test_evaluate_in_other_words_begins_with_the_order(drawn_run: DrawnRun, tmp_
     assert UNSURE in outcome.err
 
     refused(run(*words, *scored, "--calibrate", tmp_path / "both.csv"), names[8], "leave it out")
+    again = (tmp_path / "both.csv").read_text().replace(names[8], f"./{names[8]}")
+    (tmp_path / "both.csv").write_text(again)  # the same image by another name
+    refused(run(*words, *scored, "--calibrate", tmp_path / "both.csv"), "is to be scored, too")
     fewer = ("evaluate", drawn_run.out, "--root", drawn_run.root, "--ranks", "no,high")
     refused(run(*fewer), "its data have 3 ranks, and --ranks names 2; give images with such labels")
 

@@ -23,6 +23,7 @@ from l2rclip_lite.files import read_json
 from l2rclip_lite.model_file import MODEL
 from l2rclip_lite.training import stage as stage_module
 from l2rclip_lite.training.fit import choose_device, fit
+from l2rclip_lite.training.processes import lost_process_in_words
 
 
 def free_port() -> int:
@@ -154,6 +155,12 @@ def test_a_process_that_ends_in_stage_1_is_missed_after_an_epoch(tmp_path: Path)
     """There nobody needs the other; without it the first would train all epochs, and then fail."""
     assert run_two(pairs.leave_in_stage_1, tmp_path / "run") == [2, 9]
     assert (tmp_path / "said").read_text(encoding="utf-8") == "0 of 9 epochs"
+
+
+def test_a_sentence_that_is_there_already_is_kept() -> None:
+    """It may quote a file whose name has the word by which gloo is known."""
+    with pytest.raises(TrainingError, match="igloo"), lost_process_in_words():
+        raise TrainingError("the loss is nan for the images igloo_01.jpg")
 
 
 def test_processes_that_would_train_alone_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

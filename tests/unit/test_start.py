@@ -122,8 +122,12 @@ def test_a_baseline_begins_with_the_outputs_of_its_relative(
     assert torch.allclose(same(PIXELS), L2RCLIP.from_pretrained(labels)(PIXELS), atol=1e-4)
 
     model = L2RCLIP.build(others.ranks, config)
-    other = train_baseline("cross-entropy", model, TrainingData.load(others, model))
-    assert torch.equal(other(PIXELS), torch.zeros(2, 20))
+    data = TrainingData.load(others, model)
+    with pytest.raises(InputError, match=r"cross-entropy learns in stage 2; set epochs2"):
+        train_baseline("cross-entropy", model, data)  # all its outputs would be 0
+    config = replace(config, epochs1=0)
+    with pytest.raises(InputError, match=r"coop learns in stage 1; set epochs1"):
+        train_baseline("coop", L2RCLIP.build(others.ranks, config), data)
 
 
 @pytest.mark.parametrize(("values", "carried"), [((0, 1, 2, 3, 4), True), ((1, 2, 3, 4, 5), False)])
@@ -188,6 +192,16 @@ def test_a_head_on_a_frozen_tower_is_no_relative(small: Config, tmp_path: Path) 
         L2RCLIP.build(NAMES, replace(small, start=str(tmp_path)))
 
 
+def test_nor_is_it_one_where_the_file_holds_whole_towers(small: Config, tmp_path: Path) -> None:
+    """As with weights of one's own."""
+    model = L2RCLIP.build(NAMES, replace(small, image_side="kernel"))
+    model.save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    replace(ModelFile.read(file), tensors=model.state_dict()).write(file)
+    with pytest.raises(InputError, match="its image tower was never trained"):
+        L2RCLIP.build(NAMES, replace(small, start=str(tmp_path)))
+
+
 def test_baselines_of_a_run_begin_where_it_began(
     relative: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,14 +209,19 @@ def test_baselines_of_a_run_begin_where_it_began(
     monkeypatch.chdir(tmp_path)
     start = Path(shutil.copytree(relative, tmp_path / "relative"))
     options = ("--towers", "tiny/random", "--heads", 2, "--hidden", 32, "--epochs1", 1)
-    data = ("--dataset", "leaves", "--size", 60, "--pixels", 64, "--ranks", 20, "--epochs2", 0)
+    data = ("--dataset", "leaves", "--size", 60, "--pixels", 64, "--ranks", 20, "--epochs2", 1)
     words = map(str, ("fit", *data, *options, "--start", start, "--out", "run"))
     assert run(*words).code == 0
 
-    assert run("baselines", "run", "cross-entropy").code == 0
-    baseline = L2RCLIP.from_pretrained("run/baselines/cross-entropy")
+    assert run("baselines", "run", "linear-probe").code == 0
+    baseline = L2RCLIP.from_pretrained("run/baselines/linear-probe")
     earlier = L2RCLIP.from_pretrained(relative)
     assert torch.equal(baseline.image_features(PIXELS), earlier.image_features(PIXELS))
+
+    moved = shutil.copytree(relative, tmp_path / "moved")
+    (tmp_path / "run" / "baselines" / "linear-probe" / "predictions.csv").unlink()
+    assert run("baselines", "run", "linear-probe", "--start", moved).code == 0
+    refused(run("baselines", relative, "--start", moved), "began with no other run; leave out")
 
     shutil.copy(relative / "baselines" / "cross-entropy" / "model.safetensors", start)
     refused(run("baselines", "run", "sord"), "relative: is not what run began with; bring")

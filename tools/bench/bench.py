@@ -84,7 +84,9 @@ def _five_digits(text: str) -> float:
 
 def _line(name: str, entry: dict[str, Any]) -> str:
     """Return a measured row as one line."""
-    value = entry.get("reason") or format(entry["value"], ".3g")
+    if entry["value"] is None:
+        return f"{name:<14}not measured: {entry['reason']}"
+    value = format(entry["value"], ".3g")
     verdict = {True: "met", False: "MISSED", None: "no target"}[entry["met"]]
     return f"{name:<14}{value} {entry['unit']}  {verdict}"
 
@@ -134,10 +136,13 @@ def main() -> None:
     if out.is_file():
         rows = json.loads(out.read_text(encoding="utf-8"))["rows"]
     for name in names:
-        rows[name] = measured(name, setting)
+        entry = measured(name, setting)
+        print(_line(name, entry), flush=True)
+        if entry["value"] is None and name in rows:  # what was measured before stays
+            continue
+        rows[name] = entry
         in_order = {key: rows[key] for key in ROWS if key in rows}
         write_json(out, {"device": options.device, "rows": in_order})
-        print(_line(name, rows[name]), flush=True)
     print(f"written: {os.path.relpath(out)}")
 
 

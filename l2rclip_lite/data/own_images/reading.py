@@ -36,7 +36,7 @@ def own_table(
     optional = [name for name in columns.values() if name in ("group", "split")]
     needed = [name for name in columns.values() if name not in optional]
 
-    source = labels if isinstance(labels, pd.DataFrame) else _table_file(root, labels)
+    source = labels if isinstance(labels, pd.DataFrame) else table_file(root, labels)
     table, spellings = read_columns(
         source,
         needed,
@@ -69,7 +69,7 @@ def _check_roles(columns: dict[str, str]) -> None:
         roles[column] = role
 
 
-def _table_file(root: Path, labels: str | Path) -> Path:
+def table_file(root: Path, labels: str | Path) -> Path:
     """Return the file of labels, in the folder or from here.
 
     Raises:

@@ -1,0 +1,16 @@
+"""For `pytest --nbval book/NN_name.ipynb`: quiet kernels, and times that are not compared."""
+
+from pathlib import Path
+
+import kernels
+import pytest
+
+kernels.prepare_environment()
+
+MAY_DIFFER = Path(__file__).parents[1] / "tests" / "book" / "nbval.ini"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Name what may differ between two runs, where the command line names nothing."""
+    if not config.getoption("nbval_sanitize_with"):
+        config.option.nbval_sanitize_with = str(MAY_DIFFER)
