@@ -452,7 +452,7 @@ table.set_index(["ranks", "seed", "slot"]).map("{:.0%}".format)
 # Before training, $R' = (1-\alpha)R$: every word becomes shorter by the share $\alpha$. After training, $\alpha$ multiplies what the
 # FFN has learned. Hold $\alpha$ fixed at four values, one run each, and see how far words and texts move.
 
-# %% mystnb={"image": {"alt": "Two panels over four values of alpha from 0.01 to 1, before training in grey and after a short stage 1 in red, on logarithmic scales. Left: how far words move, in their own length. Right: how far the text features move."}, "figure": {"caption": "α held fixed, before training (grey) and after a short stage 1 (red). Left: mean distance that a word moves. Right: mean distance between a text feature and the one without RankFormer; in the red curve the context was trained, too.", "name": "fig-04-alpha"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Two panels over four values of alpha from 0.01 to 1, before training in grey and after a short stage 1 in red, with logarithmic vertical scales. Left: how far words move, in their own length. Right: how far the text features move."}, "figure": {"caption": "α held fixed, before training (grey) and after a short stage 1 (red). Left: mean distance that a word moves. Right: mean distance between a text feature and the one without RankFormer; in the red curve the context was trained, too.", "name": "fig-04-alpha"}} tags=["hide-input", "nbval-ignore-output"]
 bare = RankPrompts(towers, ranks, rankformer=False)(towers).detach()
 rows = []
 for alpha in (0.01, 0.1, 0.5, 1.0):

@@ -200,6 +200,14 @@ def test_units_without_their_folder_are_left_out(folders: Path) -> None:
     assert every_unit("page", None).keys() == leaves
 
 
+def test_folders_that_are_not_there_are_named(folders: Path) -> None:
+    """A set that is called otherwise on the disk would be left out in silence."""
+    plan = planning.read()
+    assert planning.missing_folders(plan, folders) == {}
+    (folders / "bracol_severity").rename(folders / "bracol")
+    assert planning.missing_folders(plan, folders) == {"bracol": folders / "bracol_severity"}
+
+
 def test_later_settings_win_and_controls_are_merged_by_name() -> None:
     """A part that names one control leaves the others."""
     first = {"a": 1, "controls": {"x": 1, "y": 1}}
