@@ -18,10 +18,10 @@
 # of the context? The studies asked these, too, and this page shows the answers, with intervals but no verdicts. Take
 # it as a list of good next experiments.
 #
-# One warning about the name *L2RCLIP*. Where ranks are merged or training images skewed, the rows are older: there it is the
-# one head that validation preferred. Elsewhere it is the mean of the heads, as {doc}`09_does_it_help` explains. When both ran
-# on real images with many ranks, the two differed by less than half a percent (those older rows are not kept). And two names:
-# the *portraits* of the text are the *faces by age* of figures, *coffee leaves* are *leaf damage*.
+# One warning about the name *L2RCLIP*. Where ranks are merged or training images skewed, the rows are older: there *L2RCLIP* is
+# the one head that validation preferred. Elsewhere it is the mean of the heads, as {doc}`09_does_it_help` explains. When both
+# ran on real images with many ranks, the two differed by less than half a percent (those older rows are not kept). And two
+# names: the *portraits* of the text are the *faces by age* of figures, *coffee leaves* are *leaf damage*.
 #
 # **You need.** The staircase from no text to the hand-made order, {doc}`09_does_it_help`, and RankFormer and context
 # vectors in outline, {doc}`04_rankformer`.
@@ -111,11 +111,11 @@ intervals(few, label="RPS saved against no text, %", limit=60)
 # %% [markdown]
 # ## Few images, and none
 #
-# A kernel over ranks lets a rank borrow images from the ranks that it is expected to resemble. With many images per
-# rank there is little need to borrow; with four, a neighbour's images should be worth a lot. So the gain of a good
-# kernel should grow from the first block of {numref}`fig-16-few` to the third. On average that of numbers does, above
-# all from sixteen images to four, and that of words hardly. (Every block rests on the same two folds of three sets.) On their
-# mean words bring about half of what numbers bring in each; on leaf damage with four images a rank less, not clear of zero.
+# A kernel over ranks lets a rank borrow images from the ranks that it is expected to resemble. With many images per rank there
+# is little need to borrow; with four, a neighbour's images should be worth a lot. So the gain of a good kernel should grow from
+# the first block of {numref}`fig-16-few` to the third. On average that of numbers does, above all from sixteen images to four,
+# and that of words hardly. (Every block rests on the same two folds of three sets.) On the mean of the sets words bring about
+# half of what numbers bring; on leaf damage, with sixteen or four images a rank, no gain by words is shown.
 #
 # The last block goes further: every third rank between the two ends has no training image at all. The table separates
 # the test images of these unseen ranks from the rest: error of the most probable rank in the unit of the ranks, and
@@ -159,12 +159,11 @@ parts = compare_pairs(part("parts"), {arm: (arm, whole) for arm in changed})
 intervals(parts, label="RPS saved by the change, %")
 
 # %% [markdown]
-# RankFormer is needed. Without it (*context only*) the RPS rises on all three sets. It also rises, on average, when
-# attention stays within a sentence: on leaf damage words of different ranks should see each other. The context
-# hardly counts: without it, with one vector or with sixteen, the mean's interval contains zero, though on leaf damage a single
-# vector costs something. The two contrastive
-# losses differ on two sets, in opposite directions. A part that brings nothing here may still matter where rank names
-# are long, or where the towers know more.
+# RankFormer is needed. Without it (*context only*) the RPS rises on all three sets. It also rises on average, clearly only on
+# leaf damage, when attention stays within a sentence. The context hardly counts: without it, with one vector or with sixteen,
+# the mean's interval contains zero, though on leaf damage a single vector costs something. The two contrastive losses differ on
+# two sets, in opposite directions. A part that brings nothing here may still matter where rank names are long, or where the
+# towers know more.
 #
 # ## The sentence
 #
@@ -210,8 +209,8 @@ cells.rename_axis(index=None, columns="share, % [95 % interval]")
 # ## Coarser ranks, long tails, shifts
 #
 # Merging ranks to ten or five makes the task easier and the order shorter. A *long tail* thins the training images
-# until the rarest rank has a twentieth of the most frequent one. A *label shift* takes nine in ten training images
-# from the five most frequent ranks. Test images stay as they are.
+# until the rarest rank has a twentieth of the most frequent one. A *label shift* removes nine in ten training images
+# of the five most frequent ranks. Test images stay as they are.
 
 # %% mystnb={"image": {"alt": "Lines for ten ranks, five ranks, a long tail and a label shift; in each, what words, numbers and L2RCLIP save of the RPS of a head without text, with an interval per data set and their mean."}, "figure": {"caption": "What words, numbers and L2RCLIP save of the RPS of a head without text, in percent, with merged ranks and with skewed training images. Intervals of 95 % over test images. Exploratory.", "name": "fig-16-shapes"}}
 shapes = against_no_text(
@@ -243,8 +242,8 @@ few_ranks = compare_pairs(elsewhere, {arm: (arm, NONE) for arm in ways})
 intervals(few_ranks, label="RPS saved against no text, %", limit=60)
 
 # %% [markdown]
-# With five ranks there are only four pairs of neighbours to confuse. On coffee leaves numbers and stage 1 help all
-# the same. On RetinaMNIST numbers do not, and validation still gives them most of its votes (`kernel_numbers` in
+# With five ranks there are only four pairs of neighbours to confuse. On coffee leaves numbers and stage 1 help
+# nevertheless. On RetinaMNIST numbers do not, and validation still gives them most of its votes (`kernel_numbers` in
 # `book/results/matrix.csv`), so L2RCLIP, which may use numbers, is hardly better than a head without text there. On
 # generated leaves numbers bring about as much with twenty ranks as with sixty-two. So the number of ranks does not
 # say by itself what a prior over ranks is worth. Training four arms on your own images tells you, and takes seconds.
@@ -277,14 +276,14 @@ intervals(tuned_parts, label="RPS saved by the change, %", limit=15)
 # Take away what you like, and little happens. Not one interval says that a part of stage 1 helps. Three lie on the other side
 # of zero: pears without RankFormer, portraits without the pairwise loss, and the mean with one context vector. Of so many
 # intervals chance alone puts about one outside; but all means of stage 1 lean that way. All are compared with the same four
-# trainings of L2RCLIP, though, and one unlucky training among them would do that. So on a tuned tower the details of stage 1
-# are no reason for an hour of yours. With the released terms of stage 2 (*preset paper*) one of two trainings on pears ended
-# worse than the median rank; the other had nearly the RPS of L2RCLIP. On portraits the two cannot be told apart.
+# trainings of L2RCLIP, though, and one unlucky training among them would tilt all means. So on a tuned tower the details of
+# stage 1 are not worth an hour of yours. With the released terms of stage 2 (*preset paper*) one of two trainings on pears
+# ended worse than the median rank; the other had nearly the RPS of L2RCLIP. On portraits the two cannot be told apart.
 #
-# **Other losses on the same tower.** The next figure puts other ordinal losses, and two that compare images with images, in the
-# place of both stages. The linear heads learn at 4e-4, the rate of *rps*; only that of cross-entropy learns at 2e-4. The two
-# losses among images
-# (*supcon*, *rank-n-contrast*) have no head: the tower learns at its own rate, and a linear probe answers.
+# **Other losses on the same tower.** The next figure puts other ordinal losses ({doc}`14_other_losses`), and two that compare
+# images with images, in the place of both stages. The linear heads learn at 4e-4, the rate of *rps*; only that of cross-entropy
+# learns at 2e-4. The two losses among images
+# (*supcon*, *rank-n-contrast*) have no head: the tower learns at 2e-4, and a linear probe answers.
 
 # %% mystnb={"image": {"alt": "A line per loss, with the percentage of RPS that L2RCLIP saves against it when the image tower is trained, an interval for portraits and for pears, and the mean."}, "figure": {"caption": "What L2RCLIP saves against other losses on a tuned tower. Right of zero L2RCLIP is ahead. Two trainings; intervals of 95 % over test images. Exploratory: only cross-entropy and *rps* had a search for their rate.", "name": "fig-16-tuned-losses"}}
 losses = [NONE, "rps", "sord", "coral", "dldl-v2", "ordinal-entropy"]
@@ -319,10 +318,10 @@ pairs = {
 Markdown(gain_table(compare_pairs(thinned, pairs), "RPS saved by L2RCLIP, %"))
 
 # %% [markdown]
-# In all four trainings the error that counts every rank alike is lower with RankFormer than without, which four coins would
-# also do one time in eight; the RPS of all images cannot tell the two apart. It is the one sign on this page that RankFormer
-# does what it was made for when a tower is trained, and a small one: on portraits the plain head with its RPS loss cannot be
-# told apart from it.
+# In all four trainings the error that counts every rank alike is lower with RankFormer than without, and four coins all agree
+# one time in eight; the RPS of all images cannot tell the two apart. It is the one sign on this page that RankFormer does what
+# it was made for when a tower is trained, and a small one: on portraits the plain head with its RPS loss cannot be told apart
+# from it.
 #
 # **Larger images, and the place of each method.** All this was at 96 pixels. On pears, once, with 224:
 
@@ -435,7 +434,7 @@ Markdown(gain_table(ridge_among_few_solved(), "RPS saved, %"))
 #
 # - Numbers are worth more with four images per rank than with all; on the mean words bring about half of what numbers bring.
 # - Heads with a class per rank never get a rank without training images right; ridge, a slope, sometimes does.
-# - In stage 1 RankFormer counts, and so does its attention across ranks; the context and the wording hardly count.
+# - In stage 1 RankFormer counts, its attention across ranks clearly on leaf damage only; the context and the wording hardly count.
 # - On a tuned tower no part of stage 1 could be shown to help. Where some ranks have few images, one sign, without an
 #   interval, is for RankFormer.
 # - Percentages of different conditions are shares of different errors.

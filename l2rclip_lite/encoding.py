@@ -99,7 +99,8 @@ class FeatureCache:
         """Refuse a disk without room for so many bytes more, before they are computed.
 
         Raises:
-            InputError: Less is free, and what the folder holds is less, too.
+            InputError: What is free, together with what the folder already holds (these features
+                may replace it), is less.
         """
         if not self.folder.is_dir():
             return
@@ -258,9 +259,10 @@ def encode_images(
     features = torch.empty(0)  # until the first part says how wide it is
 
     # a quarter, as from 16 images a step on `fit` encodes 32 at once
-    cure = fewer_images(min(batch_size, count), "--micro-batch-size", divisor=4)
-    if batch_size > 1:
-        cure += " or less (of fit; in Python batch_size), or another --device"
+    at_once = min(batch_size, count)
+    cure = fewer_images(at_once, "another --device, or fit's --micro-batch-size", divisor=4)
+    if at_once > 1:
+        cure += " (in Python batch_size)"
     with (
         out_of_memory_in_words("encoding images", cure),
         Progress(desc="encoding images", total=count, disable=quiet, leave=False) as progress,

@@ -334,7 +334,11 @@ def read_header(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         for name in stored.keys():  # noqa: SIM118  (safetensors has no mapping)
             tensor = stored.get_slice(name)
             dtype = TYPES.get(tensor.get_dtype(), torch.bool)
-            shapes[name] = torch.empty(tensor.get_shape(), dtype=dtype, device="meta")
+            shape = tensor.get_shape()
+            try:
+                shapes[name] = torch.empty(shape, dtype=dtype, device="meta")
+            except (RuntimeError, TypeError) as error:
+                raise ValueError(f"{name} has the shape {shape}") from error
         return shapes, stored.metadata() or {}
 
 

@@ -28,7 +28,7 @@ ACCEPTED = (
     "a path, an image of Pillow, an array of bytes (height, width, 3), "
     "or a tensor (3, height, width)"
 )
-ImageLike: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | np.ndarray | Tensor
+ImageLike: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
 
 
 @runtime_checkable

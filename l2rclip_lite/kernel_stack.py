@@ -55,7 +55,8 @@ def stack_kernel_heads(
         quiet: Whether to hide the progress bar.
 
     Returns:
-        The head; its mixture is the same mean, its ridge the geometric one.
+        The mean head. Its `mixture` is the mean of the mixtures of the heads, its `ridge` the
+        geometric mean of their ridges, both weighted by votes.
 
     Example:
         >>> ranks = Ranks.integers(1, 2, template="{rank} apples")

@@ -285,7 +285,7 @@ class L2RCLIP(Pretrained):
                 takes.
             batch_size: Images at once, see `encode`, as for all below.
             workers: Processes that decode.
-            cache: A folder where features are kept.
+            cache: A folder where features of a frozen tower are kept; a tuned one does without.
             quiet: Whether to hide the progress bar.
 
         Returns:

@@ -81,15 +81,17 @@ class Prediction:
 
         probabilities = probabilities.float()
         rank = probabilities.argmax(1)
-        inside = torch.from_numpy(distances_from_median(p) <= conformal + SLACK).int()
+        # rounding can put the last rank farther than 1 from the median
+        inside = (distances_from_median(p) <= conformal + SLACK) | (conformal == 1)
+        holds = torch.from_numpy(inside).int()
 
         return cls(
             rank=rank,
             name=tuple(ranks.names[k] for k in rank),
             median=torch.from_numpy(medians(p)),
             expected=probabilities @ ranks.values_tensor(),
-            low=inside.argmax(1),
-            high=len(ranks) - 1 - inside.flip(1).argmax(1),
+            low=holds.argmax(1),
+            high=len(ranks) - 1 - holds.flip(1).argmax(1),
             probabilities=probabilities,
             path=tuple(map(str, path)),
         )

@@ -168,9 +168,10 @@ def usable_device(name: str) -> torch.device:
         Traceback (most recent call last):
         l2rclip_lite.errors.InputError: device: 'tpu' is none of cpu, cuda and mps; correct it.
     """
-    kind, _, number = name.partition(":")
+    kind, colon, number = name.partition(":")
     counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": torch.mps.device_count()}
-    if kind not in counts or (number and not number.isdecimal()):
+    is_place = number.isdecimal() and number == str(int(number))
+    if kind not in counts or (colon and not is_place):
         raise InputError(f"device: {name!r} is none of cpu, cuda and mps; correct it.")
     if int(number or 0) >= counts[kind]:
         raise InputError(f"device: no {name!r} device is visible here; use another device, or cpu.")

@@ -77,7 +77,7 @@ class RankPrompts(nn.Module):
         self.word_std = float(embedded[self.tokens.words.to(embedded.device)].std())
 
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # of no other device
             self.context = nn.Parameter(torch.randn(context_length, towers.width) * self.word_std)
             self.rankformer = None
             if rankformer:

@@ -7,9 +7,10 @@ much more, and plain steps zigzag. So L-BFGS moves N, in which it is curved abou
 
 $$M=(N/D)\,V^\top,\qquad D_{ac}=\sqrt{p_a\,h_c+\lambda}$$
 
-p is the mean square of each column of X; h and V are spectrum and axes of $R^\top HR$, where H is
-the second derivative of the loss by a shift of all outputs, as they are where the path begins or
-the ridge before ended.
+p is the mean square of each column of X; h and V are spectrum and axes of $R^\top HR$. H is the
+second derivative of the loss when one vector is added to the outputs of all images. It is computed
+once for each ridge, where its search starts: for the first at outputs of 0, for each later one at
+the solution of the ridge before.
 
 Source: Nocedal and Wright 2006, chapters 2.2 and 7.2.
 """

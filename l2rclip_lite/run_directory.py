@@ -337,10 +337,9 @@ class RunDirectory:
             problem = f"not written by this release ({sentence(error).removeprefix('config: ')})"
             raise InputError(f"{self.config}: {problem}; choose another --out.") from error
         names = wanted.keys() | begun.keys()
-        start_sha256 = start_digest(config)
-        if start_sha256 is not None and start_sha256 == stored.start_sha256:
-            names -= {"start"}  # it may have moved
         changed = sorted(name for name in names if wanted.get(name) != begun.get(name))
+        if "start" in changed and config.start and start_digest(config) == stored.start_sha256:
+            changed.remove("start")  # it has moved
 
         fix = self._fix("choose a new --out, or repeat its settings", TRAIN_AGAIN)
         changed_data = difference(stored.dataset.fingerprint, data_fingerprint)
@@ -353,7 +352,7 @@ class RunDirectory:
         if changed:
             problem = f"{self.folder}: holds a run with another {', '.join(changed)}"
             raise InputError(f"{problem}; {fix}.")
-        if self.unfinished.exists() and stored.start_sha256 != start_sha256:
+        if self.unfinished.exists() and stored.start_sha256 != start_digest(config):
             problem = f"{self.folder}: began with what {config.start} was, which has changed since"
             raise InputError(f"{problem}; bring it back, or {fix}.")
         if not covers_images(stored.dataset.fingerprint):

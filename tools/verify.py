@@ -151,6 +151,13 @@ def make_wheel() -> Path:
         return built.replace(folder / built.name)
 
 
+def forget_old_wheels() -> None:
+    """Remove the wheels that were built from other files."""
+    for folder in PROOFS.glob("*/"):
+        if folder.name != _hash_of_parts()[:16]:
+            shutil.rmtree(folder)
+
+
 def _hash_of_parts() -> str:
     """Return the SHA-256 of all that the wheel is built from."""
     digest = hashlib.sha256(chapters.package_hash().encode())
@@ -269,6 +276,8 @@ def main() -> int:
         parser.error("--record needs the build of the book; leave out --no-book")
 
     kernels.prepare_environment()
+    if not options.no_book:  # not one of several processes
+        forget_old_wheels()
     sources = chapters.slowest_first(chapters.sources(options.chapter))
     if len(sources) > 1:
         alone = {path.stem: [sys.executable, __file__, path.stem, "--no-book"] for path in sources}

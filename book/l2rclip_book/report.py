@@ -30,6 +30,7 @@ from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.results import ROWS, SCORES, Comparison, cell
 from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.run_schema import probabilities_of
+from l2rclip_lite.towers.hub import NotAllowedError
 
 Judged = tuple[Ranks, dict[str, pd.DataFrame], dict[str, Scores]]
 OURS = ROWS["test"]
@@ -158,8 +159,10 @@ def _score_parts(
     blind = f"{metrics['median_rank']['mae_median']:.2f}"
     answer = f"On {len(ours)} test images the median answer is off by {error} on average"
     kept = ""
-    if "comparison" in metrics:
-        kept = f"<p>Kept: {Comparison(**metrics['comparison']).in_words()}.</p>"
+    compared = metrics.get("comparison")
+    if compared is not None:
+        comparison = Comparison(compared["kept"], compared["rps"])
+        kept = f"<p>Kept: {escape(comparison.in_words())}.</p>"
     parts = {
         "In short": f"<p>{answer}; of a model that sees no image, by {blind}.</p>{kept}",
         f"Scores; MAE in {unit}": _table(rows, SCORES) + LEGEND,
@@ -203,6 +206,9 @@ def _signs(run: Path, read_data: Callable[[], OrdinalDataset]) -> str:
     reason = ""
     try:
         model = L2RCLIP.from_pretrained(run)
+    except NotAllowedError:
+        fetch = "<code>l2rclip evaluate RUN --allow-download</code> fetches them"
+        return f"<p>They cannot be computed: the towers are not on this machine; {fetch}.</p>"
     except InputError as error:
         return f"<p>They cannot be computed: {escape(one_line(str(error)))}</p>"
     try:
@@ -271,7 +277,7 @@ def _image(figure: Figure) -> str:
 
 def _card(text: str) -> str:
     """Return a model card without its head for a hub, its title and its table of results."""
-    body = text.split("---", 2)[-1]
+    body = text.split("---", 2)[-1] if text.startswith("---\n") else text
     left_out = ("#", "|", "**Test results")
     lines = [line for line in body.splitlines() if not line.startswith(left_out)]
 

@@ -208,6 +208,9 @@ def run(options: argparse.Namespace) -> int:
         for name, facts in kept.items()
         if name in names or has_rows(folder_of(options.out, name), plan)
     }
+    earlier = sorted(with_rows.keys() - set(names))
+    if earlier:
+        print(f"the table has the rows of an earlier call, too: {', '.join(earlier)}")
     collect.write_table(results / TABLE, *gather(plan, with_rows, options.out, left_out))
     write_page(results, options.out)
     if not options.short:

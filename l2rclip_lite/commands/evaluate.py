@@ -173,7 +173,10 @@ def _rows_of_new_table(
     root = Path(how.root or ".")
     if source.get("name") == "csv":
         own_root = Path(source.get("root") or ".")
-        own_file = table_file(own_root, source.get("labels") or "labels.csv")
+        own_name = source.get("labels") or "labels.csv"
+        own_file = own_root / own_name
+        if own_root.is_dir():  # else another folder may have a table of this name
+            own_file = table_file(own_root, own_name)
         if own_file.resolve() == table_file(root, labels).resolve():
             return None
 

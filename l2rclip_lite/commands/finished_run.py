@@ -250,7 +250,7 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
     fix = "fit it by `l2rclip fit`, or pass --root if it has moved"
     if stored.source is None:
         problem = f"{run}: has no record of where its data are"
-        cure = "fit it by `l2rclip fit`, or score a table of labels by --root and --labels"
+        cure = "fit it by `l2rclip fit`, or let `evaluate` score a table by --root and --labels"
         raise InputError(f"{problem}; {cure}.")
 
     places = {"root": where.root, "labels": where.labels, "lists": where.lists}

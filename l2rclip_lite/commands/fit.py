@@ -61,7 +61,8 @@ def fit(
     from l2rclip_lite.data import load_dataset
     from l2rclip_lite.training.fit import fit as train
 
-    is_first = os.environ.get("RANK", "0") == "0"  # of several processes, one prints
+    # of several processes, one prints
+    is_first = "WORLD_SIZE" not in os.environ or os.environ.get("RANK", "0") == "0"
     quiet = quiet or not is_first
     source = {"name": dataset} | load_options(options)
     loaded = load_dataset(**source)

@@ -11,6 +11,7 @@ from tqdm.contrib.concurrent import thread_map
 
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
+from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.describe import counts
 from l2rclip_lite.data.near_copies import difference_hash, nearest_copies
 from l2rclip_lite.data.protocols import CHANGES
@@ -84,6 +85,9 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     """
     if name in ("leaves", "retinamnist"):
         raise InputError(f"{name}: its images are no files, so there is nothing to check.")
+
+    if name in DATA_SETS and options.get("root") is None:
+        raise InputError(f"{name}: there is no folder of images to check; give --root.")
 
     lenient = dict(options)
     lenient["allow_missing"] = True

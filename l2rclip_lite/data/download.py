@@ -3,14 +3,25 @@
 import hashlib
 import os
 import tarfile
+import zlib
+from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from torch.hub import download_url_to_file
 
 from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, reason
 
+FAILURES = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    HTTPException,
+    tarfile.TarError,
+    zlib.error,
+    ValueError,
+)  # of a connection, or of what comes through it
 MAX_BYTES = 2**20  # of a file in an archive; no published one is as large
 DIGESTS = Path(__file__).parent  # its files *.sha256 are as `sha256sum` writes them
 
@@ -42,6 +53,8 @@ def download(name: str, folder: str | Path, *, url: str | None = None) -> Path:
         l2rclip_lite.errors.InputError: csv: nothing to download; `l2rclip data csv` says where its
         images are.
     """
+    if name not in DATA_SETS:
+        raise InputError(f"{name}: no such data set; choose from {', '.join(DATA_SETS)}.")
     source = url or DATA_SETS[name].url
     if not source:
         raise InputError(
@@ -49,12 +62,16 @@ def download(name: str, folder: str | Path, *, url: str | None = None) -> Path:
         )
 
     folder = Path(folder)
-    is_empty_folder = folder.is_dir() and not any(folder.iterdir())
-    if os.path.lexists(folder) and not is_empty_folder:
-        raise InputError(
-            f"{name}: {folder} already holds something; name a folder that does not exist yet."
-        )
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        is_empty_folder = folder.is_dir() and not any(folder.iterdir())
+        if os.path.lexists(folder) and not is_empty_folder:
+            raise InputError(
+                f"{name}: {folder} already holds something; name a folder that does not exist yet."
+            )
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"{folder} cannot be made ({reason(error)})"
+        raise InputError(f"{name}: {problem}; name another folder.") from error
 
     try:
         with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as working:
@@ -65,7 +82,7 @@ def download(name: str, folder: str | Path, *, url: str | None = None) -> Path:
             if folder.exists():
                 folder.rmdir()  # Windows replaces no folder, not even an empty one
             fresh.replace(folder)
-    except (OSError, EOFError, RuntimeError, tarfile.TarError, ValueError) as error:
+    except FAILURES as error:
         raise InputError(f"{name}: {source} cannot be fetched ({error}); try again.") from error
     return folder
 

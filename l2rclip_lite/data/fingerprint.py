@@ -19,7 +19,9 @@ UNKNOWN_IMAGES = (
 
 
 def fingerprint(data: OrdinalDataset) -> str:
-    """Return a text that two data sets share only if nothing that a run depends on differs.
+    """Return a text that two data sets share only if names, labels, ranks and images agree.
+
+    Subjects, deviations of labels and the suggested image size have no part in it.
 
     It has three parts: the version of this rule, SHA-256 of the ranks and of every name and label,
     and SHA-256 of what the images are:

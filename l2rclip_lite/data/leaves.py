@@ -32,7 +32,7 @@ class DrawnLeaves(Dataset[Image.Image]):
     Args:
         ranks: The rank index of each leaf.
         edges: The shares of damage between the ranks, as `share_edges` gives them.
-        seeds: What the generator of leaf `i` starts from, before `i`.
+        seeds: Leaf `i` is drawn by a generator with the seed `[*seeds, i]`.
         pixels: The side of the images.
     """
 
@@ -91,8 +91,7 @@ def load_leaves(
         A stratified 70/15/15 split.
 
     Raises:
-        InputError: Too few images for three splits. Of a number outside its range pydantic's
-            `ValidationError`.
+        InputError: A number outside its range, or too few images for three splits.
 
     Example:
         >>> data = load_leaves(ranks=11, size=110)

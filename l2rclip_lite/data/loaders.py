@@ -158,8 +158,7 @@ def load_retinamnist(root: str | Path = "retinamnist") -> OrdinalDataset:
 
     Images of 28 pixels suggest an input of 112: nothing is gained by enlarging them further. A
     logistic regression on frozen features of `mini`, in five folds of train + val, has accuracy
-    0.534 and MAE 0.818 at 112 pixels, 0.507 and 0.887 at 224, for four times the work. Larger
-    published images suggest nothing.
+    0.534 and MAE 0.818 at 112 pixels, 0.507 and 0.887 at 224, for four times the work.
 
     Args:
         root: A folder with `retinamnist.npz`, or that file.

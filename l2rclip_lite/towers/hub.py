@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 from huggingface_hub.file_download import repo_folder_name
 
 from l2rclip_lite.errors import InputError
@@ -43,10 +43,13 @@ def download(repository: str, name: str, revision: str | None = None) -> Path:
     Raises:
         LocalEntryNotFoundError: The hub cannot be reached, and the file is not in the cache.
         OSError, ValueError, EntryNotFoundError: There is no such file, or no name that a cache has.
+        InputError: A cache that cannot be written.
     """
     try:
         return _download(repository, name, revision)
-    except (LocalEntryNotFoundError, PermissionError):
+    except HfHubHTTPError:  # what the hub itself answers
+        raise
+    except (OSError, InputError):
         cached = try_to_load_from_cache(repository, name, revision=revision)
         if isinstance(cached, str):
             return Path(cached)
@@ -59,7 +62,12 @@ def _download(repository: str, name: str, revision: str | None) -> Path:
     make_folder(cache)
 
     with TemporaryDirectory(dir=cache) as folder:
-        file = hf_hub_download(repository, name, revision=revision, local_dir=folder)
+        try:
+            file = hf_hub_download(repository, name, revision=revision, local_dir=folder)
+        except (OSError, ValueError, EntryNotFoundError):
+            raise
+        except Exception as error:  # of the HTTP library, which the client passes on
+            raise OSError(f"{type(error).__name__}: {error}") from error
         commit = Path(folder, RECORD, f"{name}.metadata").read_text(encoding="utf-8").split()[0]
         if not COMMIT.fullmatch(commit):
             raise ValueError(f"the hub names {commit[:60]!r} as a commit")
@@ -80,8 +88,8 @@ class HubFiles:
     Args:
         allow_download: Whether a file that is not on this machine may be downloaded.
         commits: By repository, the commit that is wanted; a repository that is not in it is taken
-            as its main branch is now. Whatever is fetched is added, so that the next reader can ask
-            for the same commit.
+            as its main branch was when this machine fetched it, or is now where it has not.
+            Whatever is fetched is added, so that the next reader can ask for the same commit.
 
     Raises:
         InputError: A commit that is none: a branch or a tag can change later.

@@ -34,8 +34,9 @@ def load_towers(
         seed: Seeds random weights.
         allow_download: Whether weights and tokenizer may be downloaded from the Hugging Face hub
             where this machine lacks them; only as safetensors and JSON.
-        commits: By repository on the hub, the commit to take; others are taken as their main branch
-            is now. The towers keep the commits that they came from in `Towers.commits`.
+        commits: By repository on the hub, the commit to take; of others what this machine has of
+            their main branch, else that branch as it is now. The towers keep the commits that they
+            came from in `Towers.commits`.
 
     Returns:
         The towers, in eval mode.

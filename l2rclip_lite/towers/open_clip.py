@@ -374,17 +374,16 @@ def _problem(name: str, weights: str | Path | None, *, needs_tag: bool) -> str:
         families = "CLIP (ViT, RN, EVA, MobileCLIP, PE), CLIPA, SigLIP or CoCa"
         return f"has a text tower from the transformers library; choose a model of {families}"
 
-    if weights:
-        return _weights_problem(str(weights))
-    if not needs_tag:
-        return ""
-    if not tag:
-        return f"names no weights; write '{name}/openai', '{name}/random' or pass weights=FILE"
-
     tags = open_clip.list_pretrained_tags_by_model(model)
-    if tag != "random" and tag not in tags:
+    is_known = tag in ("", "random", *tags)
+    if not is_known and (weights or needs_tag):  # with a file, too, the tag decides the activation
         others = f" or one of {', '.join(tags)}" if tags else ""
         return f"has no weights of that name; use 'random'{others}"
+
+    if weights:
+        return _weights_problem(str(weights))
+    if needs_tag and not tag:
+        return f"names no weights; write '{name}/openai', '{name}/random' or pass weights=FILE"
     return ""
 
 

@@ -175,14 +175,12 @@ class Stage:
     def memory_in_words(self) -> AbstractContextManager[None]:
         """Return a context in which "out of memory" becomes one sentence."""
         at_once = self.step_images.at_once
+        of_run = "a run with " if self.is_baseline else ""
         if at_once is None:  # stored features are small
-            sentences = f"with {len(self.ranks)} sentences at once"
-            cure = (
-                f"{sentences}; use a shorter --template, fewer ranks (--rebin), or another device"
-            )
+            advice = f"use another device, or {of_run}a shorter --template or fewer ranks (--rebin)"
+            cure = f"with {len(self.ranks)} sentences at once; {advice}"
         else:
-            setting = "a run with --micro-batch-size" if self.is_baseline else "--micro-batch-size"
-            cure = fewer_images(at_once, setting)
+            cure = fewer_images(at_once, f"{of_run}--micro-batch-size")
         return out_of_memory_in_words(self.name, cure)
 
     def epochs(self) -> Iterator[torch.Generator]:
@@ -249,7 +247,8 @@ class Stage:
     def _learn_more_slowly(self) -> str:
         """Return what to do about numbers that are not finite."""
         if self.is_baseline:  # has the settings of its run
-            return f"fit a run with a smaller learning rate (here {self.lr:g}), and train it there"
+            rate = f"a smaller learning rate (--lr1, --lr2; here {self.lr:g})"
+            return f"fit another run with {rate}, and train the baseline in it"
         option = f"--lr{self.number}"
         return f"use a smaller learning rate ({option}, now {self.lr:g}) with a new --out"
 

@@ -66,6 +66,11 @@ class Parts:
         """Return the file with another shape of a tensor."""
         return self.with_entry(name, self.header[name] | {"shape": shape})
 
+    def with_empty(self, shape: list[int]) -> bytes:
+        """Return the file with one tensor more, which has no numbers."""
+        entry = {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}
+        return self.with_entry("empty", entry)
+
     def with_dtype(self, name: str, dtype: str) -> bytes:
         """Return the file with another type of a tensor."""
         return self.with_entry(name, self.header[name] | {"dtype": dtype})
@@ -117,6 +122,7 @@ def lying_tensors(good: bytes) -> dict[str, bytes]:
     return {
         "shape turned": parts.with_shape("rank_features", [64, 3]),
         "shape that overflows": parts.with_shape("rank_features", [2**33, 2**33]),
+        "empty shape that overflows": parts.with_empty([0, 2**62, 2**62]),
         "integers": parts.with_dtype("rank_features", "I32"),
         "objects": parts.with_dtype("rank_features", "OBJECT"),
         "offsets beyond": parts.with_offsets("rank_features", 0, 2**40),

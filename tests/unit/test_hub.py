@@ -144,6 +144,23 @@ def test_a_hub_that_is_down_is_not_a_wrong_name(hub: Any) -> None:
         L2RCLIP.from_pretrained("hf-hub:ann/leaves")
 
 
+class ProxyError(Exception):
+    """As HTTP libraries have one: no OSError."""
+
+
+def test_an_error_of_the_connection_is_one_sentence(
+    hub: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client passes on those of its HTTP library, such as that of a proxy."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise ProxyError("the proxy refuses")
+
+    monkeypatch.setattr("l2rclip_lite.towers.hub.hf_hub_download", refuse)
+    with pytest.raises(InputError, match=r"^hf-hub:ann/leaves: .*ProxyError: the proxy refuses"):
+        L2RCLIP.from_pretrained("hf-hub:ann/leaves")
+
+
 @pytest.mark.parametrize("tag", ["../../../stray", "/{folder}/stray", "x/../../../../stray"])
 def test_a_hub_that_lies_about_a_file_writes_nothing_elsewhere(
     hub: Any, tmp_path: Path, tag: str

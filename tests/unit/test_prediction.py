@@ -41,6 +41,12 @@ def test_what_is_no_answer_is_refused(
         Prediction.of(rows, RANKS, **settings)
 
 
+def test_without_calibration_an_interval_has_all_ranks() -> None:
+    """In float32 0.6 + 0.4 is more than 1, so the last rank is farther than 1 from the median."""
+    answer = Prediction.of(torch.tensor([[0.6, 0.4, 0.0]]), RANKS)
+    assert (int(answer.low), int(answer.high)) == (0, 2)
+
+
 def test_double_precision_gets_the_answers_of_single() -> None:
     """Its expectation was an error of torch."""
     double = Prediction.of(ROW.double(), RANKS)

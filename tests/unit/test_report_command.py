@@ -16,6 +16,7 @@ from run_files import refused, run
 
 from l2rclip_book import plots
 from l2rclip_book.signs import SIGNS
+from l2rclip_lite.files import read_json, write_json
 from l2rclip_lite.ranks import Ranks
 
 PICTURE = r'<img alt="" src="data:image/png;base64,([^"]+)">'
@@ -119,6 +120,10 @@ def test_a_hostile_name_of_an_image_stays_text(
         answers = file.read_text(encoding="utf-8")
         hostile = re.sub(r"^images/", HOSTILE_NAME, answers, flags=re.M)
         file.write_text(hostile, encoding="utf-8")
+    metrics = read_json(folder / "metrics.json")
+    metrics["comparison"] = {"kept": HOSTILE_NAME, "rps": {HOSTILE_NAME: 1.0}}
+    write_json(folder / "metrics.json", metrics)
+    (folder / "README.md").write_text("Made for nobody.\n\n|a|\n|---|---|\n", encoding="utf-8")
 
     page = tmp_path / "page.html"
     outcome = run("report", folder, "--out", page, "--root", drawn_run.root)
@@ -127,7 +132,8 @@ def test_a_hostile_name_of_an_image_stays_text(
     text = page.read_text(encoding="utf-8")
     assert not re.search(ACTIVE, text)
     assert text.count("<img") == 3
-    assert text.count(escape(HOSTILE_NAME)) >= 6
+    assert text.count(escape(HOSTILE_NAME)) >= 8
+    assert "Made for nobody." in text
 
 
 def test_without_a_library_for_figures_the_report_is_refused(

@@ -218,7 +218,7 @@ def test_a_runaway_step_names_its_images(
     message = str(error.value)
     start = f"rps, epoch 1, step 1: the loss is inf for the images {leaves.train.paths[3]}, "
     assert message.startswith(start)
-    assert " and 2 more; complete epochs are kept; fit a run with a smaller learning" in message
+    assert " and 2 more; complete epochs are kept; fit another run with a smaller" in message
 
     stage = Stage(1, {"head.weight": weight}, data, model, lr=0.1, epochs=1)
     with pytest.raises(TrainingError, match=r"rate \(--lr1, now 0\.1\) with a new --out\.$"):

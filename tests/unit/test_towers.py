@@ -269,6 +269,7 @@ def test_a_name_that_cannot_be_had_is_one_sentence_at_once(name: str, hosts: lis
         ("ViT-B-16", "missing.safetensors", "no such file on this machine"),
         ("ViT-B-16", "pickle.pt", "pickles are not read"),
         ("ViT-B-16", "gone.pt", "no such file on this machine"),
+        ("ViT-B-16/opneai", "damaged.safetensors", "has no weights of that name; use 'random' or"),
         ("ViT-S-32-alt", "damaged.safetensors", "could not be loaded"),
         ("mini", "damaged.safetensors", "brings its own weights"),
         ("tiny/random", "damaged.safetensors", "brings its own weights"),

@@ -71,7 +71,8 @@ def label_space(
 
     Args:
         table: Columns `label` and `where`.
-        ranks: As `load_csv` takes them, or the ranks themselves.
+        ranks: As `load_csv` takes them; or ranks, of which the names and numbers are taken, and not
+            the template.
         template: As `load_csv` takes it.
         labels_are: What a label is: "names", "index" or "position".
 

@@ -93,9 +93,10 @@ def table_file(root: Path, labels: str | Path) -> Path:
 
 
 def images_by_folder(root: Path) -> tuple[pd.DataFrame, str, list[str]]:
-    """Return one row for each image in a folder per rank, what to call the rows, and what is left.
+    """Return one row for each image in a folder per rank.
 
-    The folders may also lie below folders called train, val and test.
+    Beside the rows it returns what to call them, and sentences about images that are left out. The
+    folders may also lie below folders called train, val and test.
 
     Raises:
         InputError: There is no such image, or a folder that cannot be read.
