@@ -237,14 +237,12 @@ Markdown(f"Saved by language only, against: {'; '.join(lines) or 'no rows'}.")
 # prototype, and the tower turns images towards it. The rivals have a linear head that learns together with the tower:
 # under cross-entropy, or under cross-entropy + RPS, which is the loss of L2RCLIP's second stage.
 #
-# A learning rate that suits one method ruins another, so a rival that is measured at your own rate is not measured. A
-# search over the same six recipes for each, by validation images of three sets, gave each method its own; a second one,
-# run afterwards, chose the same ({ref}`recipes`).
-# Two sets came to the six: coffee leaves in five grades, of the
-# same collection as those with 21 ranks, and RetinaMNIST, retinas in five grades. All eight are trained three times, on three folds
-# with three seeds and images of 96 pixels; RetinaMNIST has one split. Two more claims about the mean of the eight sets were
-# fixed before these runs. They are a second version: in a first, the claim about the best rival was not shown (*What this does
-# not show*):
+# A learning rate that suits one method ruins another, so a rival that is measured at your own rate is not measured. A search
+# over the same six recipes for each, by validation images of three sets, gave each method its own; a second one, run
+# afterwards, chose the same ({ref}`recipes`). Two sets came to the six: coffee leaves in five grades, of the same collection as
+# those with 21 ranks, and RetinaMNIST, retinas in five grades. All eight are trained three times, on three folds with three
+# seeds and images of 96 pixels; RetinaMNIST has one split. Two more claims about the mean of the eight sets were fixed before
+# these runs. They are a second version: in a first, the claim about the best rival was not shown (*What this does not show*):
 #
 # 4. L2RCLIP with its default settings saves RPS against **cross-entropy with the recipe of the search**.
 # 5. It saves RPS against the rival that **validates best**, chosen anew for each training: cross-entropy with that recipe,
@@ -397,8 +395,8 @@ clip_figure(published)
 #   ({doc}`02_two_stages`): nothing here confirms or refutes its numbers.
 # - **Settings were found on validation images of the first three sets.** No image was set aside from that search: what
 #   is validation in one fold is test in another.
-# - **How the heads of L2RCLIP vote was chosen on test images.** A dozen rules were tried, on smaller images of all sets. The choice
-#   moves the second claim by less than half a percentage point.
+# - **How the heads of L2RCLIP vote was chosen on test images.** A dozen rules were tried, on smaller images of all sets. The
+#   choice moves the second claim by less than half a percentage point.
 # - **The rows of the tuned tower are the second ones.** In an earlier version, with one training, the claim about the best
 #   rival was not shown. Two defaults were then changed by trials in which test images of faces and pears were looked at; the
 #   study was registered again, and run whole. Its third training was added when two had been judged. Holm's correction knows of
@@ -516,10 +514,10 @@ judged_by_error = gains_by_error_solved(many)
 Markdown(gain_table(judged_by_error, "error saved, % [95 % interval]"))
 
 # %% [markdown]
-# **4. Predict, then run.** CORAL is told that the ranks are ordered, and neither words nor numbers
-# {cite:p}`cao2020rank`. *Words after stage 1* have no numbers in the head. Which has the lower RPS on each set? For each set, write
-# `coral`, `after stage 1`, or `level` where you expect the images not to tell, *before* you run the cell. The check
-# compares with the 95 % interval over images.
+# **4. Predict, then run.** CORAL is told that the ranks are ordered, and neither words nor numbers {cite:p}`cao2020rank`.
+# *Words after stage 1* have no numbers in the head. Which has the lower RPS on each set? For each set, write `coral`, `after
+# stage 1`, or `level` where you expect the images not to tell, *before* you run the cell. The check compares with the 95 %
+# interval over images.
 
 
 # %% tags=["hide-input"]

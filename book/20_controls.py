@@ -268,8 +268,8 @@ chosen.replace(RECIPES).T
 # An earlier one, one training each with older defaults, had chosen the same. In that one two of three sets would have given
 # cross-entropy 4e-4, so it has that as a second chance in the studies.
 #
-# One recipe for all sets need not suit each of them. What if each training takes the recipe of the six that validates best? Here is
-# the RPS of test images then, the mean of two trainings, without an interval:
+# One recipe for all sets need not suit each of them. What if each training takes the recipe of the six that validates best?
+# Here is the RPS of test images then, the mean of two trainings, without an interval:
 
 # %% tags=["hide-input"]
 rps_of_own_recipes(search).rename(NAMES).round(3)
@@ -353,10 +353,10 @@ Markdown(gain_table(parts, "RPS saved by L2RCLIP, % [95 % interval]"))
 # With the last epoch the RPS is 1.5 to 2.8 % lower on each of three sets, once each; all intervals hold zero, that of the mean,
 # too, so no gain is shown. Thirty epochs of stage 1 are level with ten on their mean.
 #
-# **The paper's terms.** The studies whose names begin with `tuned` are older, and have settings that are no defaults today: batches
-# of 32, eight epochs of stage 1, the epoch with the lowest validation RPS, and 128 pixels on apples. They trained towers at the
-# rate of L2RCLIP, on leaves in five grades (five folds) and on apples (the first fold, once). *Paper* has the terms
-# that the authors released, each with weight 1; *paper without tightness* leaves out the part of stage 2 that pulls every
+# **The paper's terms.** The studies whose names begin with `tuned` are older, and have settings that are no defaults today:
+# batches of 32, eight epochs of stage 1, the epoch with the lowest validation RPS, and 128 pixels on apples. They trained
+# towers at the rate of L2RCLIP, on leaves in five grades (five folds) and on apples (the first fold, once). *Paper* has the
+# terms that the authors released, each with weight 1; *paper without tightness* leaves out the part of stage 2 that pulls every
 # image onto its prototype; *random prototypes* is L2RCLIP with fixed random vectors in place of the texts.
 
 # %% tags=["hide-input"]
