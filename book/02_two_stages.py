@@ -295,8 +295,8 @@ if PROFILE == "page" and SEED == 0:  # smoke proves only that the code runs
 # trains the image tower itself.
 #
 # That proves nothing about language. The rival to ask for tunes the *same* tower for as many epochs with cross-entropy and no
-# sentence at all. On real photographs of coffee leaves, both presets and this rival were trained on the same five
-# folds (five ways to split the images), at the learning rate that suits L2RCLIP. How much RPS does each save against another, in percent?
+# sentence at all. On real photographs of coffee leaves, both presets and this rival were trained on the same five folds (five
+# ways to split the images), at the learning rate that suits L2RCLIP. How much RPS does each save against another, in percent?
 
 # %% tags=["hide-input"]
 images = read_results()[1].query("study == 'tuned'")
@@ -316,11 +316,11 @@ if len(saved):
     assert low["paper against cross-entropy"] < 0, "its interval holds zero"
 
 # %% [markdown]
-# The recommended preset, trained here with older settings, is ahead of cross-entropy and of *paper*; whether *paper* is ahead of cross-entropy, these images cannot
-# tell. Is the gain due to language? That is not shown: with random vectors in place of the sentences most of it is still there
-# ({doc}`20_controls`). {doc}`09_does_it_help` trains on the same leaves with other folds and epochs and with
-# a rate for each rival, so its numbers differ; it also finds where L2RCLIP is ahead of random vectors. For a data set of your
-# own, compare in this order: first the median rank, then the probe, then the tuned tower.
+# The recommended preset, trained here with older settings, is ahead of cross-entropy and of *paper*; whether *paper* is ahead
+# of cross-entropy, these images cannot tell. Is the gain due to language? That is not shown: on these leaves no difference from
+# random vectors in place of the sentences is ({doc}`20_controls`). {doc}`09_does_it_help` trains on the same leaves with other
+# folds and epochs and with a rate for each rival, so its numbers differ; it also finds where L2RCLIP is ahead of random
+# vectors. For a data set of your own, compare in this order: first the median rank, then the probe, then the tuned tower.
 #
 # ## What stage 1 did to the sentences
 #

@@ -228,10 +228,10 @@ plots.training_curves(
 )
 
 # %% [markdown]
-# MAE has the unit of the ranks: years, groups, decades or, here, grades. The interval is a bootstrap over the test
-# images. It says what another test set of that size might have shown, and nothing about another seed. With twenty test
-# images, as here, the intervals overlap, and the table ranks no method, whoever is ahead (two rows have no interval). Results in `PUBLISHED` appear below the run's
-# own; [their sources](published-numbers) are listed further down.
+# MAE has the unit of the ranks: years, groups, decades or, here, grades. The interval is a bootstrap over the test images. It
+# says what another test set of that size might have shown, and nothing about another seed. With twenty test images, as here,
+# the intervals overlap, and the table ranks no method, whoever is ahead (two rows have no interval). Results in `PUBLISHED`
+# appear below the run's own; [their sources](published-numbers) are listed further down.
 
 # %% tags=["nbval-ignore-output", "hide-input"]
 columns = {
@@ -338,9 +338,9 @@ print(f"{runs['run'].nunique()} runs; folds still missing: {missing}")
 # (signs-of-failure)=
 # ## Does every part work?
 #
-# Good scores do not show that every part of the method works. Four ways to fail were provoked for this book, and each leaves signs in
-# the features. `l2rclip report runs/mine` makes one HTML page of a finished run. Beside scores, curves and the worst images
-# it shows these signs, next to those of healthy runs and of runs that were made to fail. Here, on leaves, each failure
+# Good scores do not show that every part of the method works. Four ways to fail were provoked for this book, and each leaves
+# signs in the features. `l2rclip report runs/mine` makes one HTML page of a finished run. Beside scores, curves and the worst
+# images it shows these signs, next to those of healthy runs and of runs that were made to fail. Here, on leaves, each failure
 # is provoked once, with the settings of the page but for what makes it fail. The numbers:
 
 # %% tags=["hide-input"]
@@ -464,8 +464,8 @@ else:
 # C = F \left( c\,E\,(3n + v) + 2\,(n + v + m) \right).
 # $$ (eq-08-run)
 #
-# The last term is a bound for what is encoded without training: the features of the untrained tower, which stage 1 and the baselines
-# read, and the answers of the trained ones. The text tower of stage 1 adds a few percent, left out here.
+# The last term is a bound for what is encoded without training: the features of the untrained tower, which stage 1 and the
+# baselines read, and the answers of the trained ones. The text tower of stage 1 adds a few percent, left out here.
 
 
 # %%
@@ -737,10 +737,10 @@ check_difference(differing)
 
 # %% [markdown]
 # **4. Seeds or images?** Predict, then run. A score varies for two reasons: another test set and another seed. `spread`
-# imagines 4,000 worlds, each with a test set and with seeds of its own, and returns the standard deviation of the score
-# over the worlds. Its two numbers are like those of this page: 0.14 is the deviation over the two seeds, 0.9 that of the error of a
-# single image, from which the interval of the MAE follows. Predict the spread for 20 or 2,000 test images and for 1
-# or 100 seeds, to two decimals. Then run `spread`, and correct what you got wrong.
+# imagines 4,000 worlds, each with a test set and with seeds of its own, and returns the standard deviation of the score over
+# the worlds. Its two numbers are like those of this page: 0.14 is the deviation over the two seeds, 0.9 that of the error of a
+# single image, from which the interval of the MAE follows. Predict the spread for 20 or 2,000 test images and for 1 or 100
+# seeds, to two decimals. Then run `spread`, and correct what you got wrong.
 
 
 # %%
@@ -825,8 +825,8 @@ check_spread(
 # - Look at card, counts and leakage before training. Generated leaves show that every step runs, and nothing else.
 # - A run directory is enough to resume a run, compare it and check it. Beside a mean and its deviation, say whether they
 #   are over seeds or over folds.
-# - Cost is arithmetic: for each method images × epochs × 105 GFLOP, with ViT-B/16. Two cores are enough for `mini`; the benchmarks want a
-#   GPU.
+# - Cost is arithmetic: for each method images × epochs × 105 GFLOP, with ViT-B/16. Two cores are enough for `mini`; the
+#   benchmarks want a GPU.
 # - Signs tell whether the method fails in one of the four ways that were provoked; they are a reason to look, not a verdict.
 # - No number of the paper was reproduced here.
 #

@@ -21,7 +21,8 @@
 # **You need.** Ranks, accuracy and MAE ({doc}`01_ordinal_classification`), and the split into training, validation and test.
 #
 # **Time and hardware.** Seconds, on anything. No image of a benchmark is opened: the counts come from
-# `book/results/data_sets.csv`, which `tools/count_ranks.py` makes from the published lists, or from the labels where there is none.
+# `book/results/data_sets.csv`, which `tools/count_ranks.py` makes from the published lists, or from the labels where there is
+# none.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 import importlib.util
@@ -148,10 +149,10 @@ if results is not None:  # what the text says of the figure
 # %% [markdown]
 # ## Long tails and empty ranks
 #
-# Look at the tails in {numref}`fig-17-ranks`. Nearly a quarter of the ages in MORPH II's setting A (`rs-partial`) have fewer than
-# five images to learn from, and nearly all grades of beauty are one of two neighbours. A model can be right most of the time
-# and never once say "exceptional". That is why every metric of the package is told the number of ranks, and why `amae`, the mean
-# over the ranks of the error within a rank, is reported beside `mae`.
+# Look at the tails in {numref}`fig-17-ranks`. Nearly a quarter of the ages in MORPH II's setting A (`rs-partial`) have fewer
+# than five images in training and validation together, and nearly all grades of beauty are one of two neighbours. A model can
+# be right most of the time and never once say "exceptional". That is why every metric of the package is told the number of
+# ranks, and why `amae`, the mean over the ranks of the error within a rank, is reported beside `mae`.
 #
 # ## The floor
 #
@@ -196,11 +197,11 @@ pd.DataFrame.from_dict(table, orient="index").round(3)
 #
 # ## Who is in training and in test?
 #
-# A person who was in training may be easier to date than a new one: hair, light and camera can give the age away. The lists of MORPH and of
-# the portraits name the person, those of Adience the user, those of apples and pears the tree, those of HC18 the examination,
-# and cherries come in blocks of neighbouring photographs, so leakage can be counted there. The table shows how much of the
-# test part is also in training, in percent: first persons (users, trees, blocks, examinations), then the images that show
-# them, with the smallest and largest value over the folds.
+# A person who was in training may be easier to date than a new one: hair, light and camera can give the age away. The lists of
+# MORPH and of the portraits name the person, those of Adience the user, those of apples and pears the tree, those of HC18 the
+# examination, and cherries come in blocks of neighbouring photographs, so leakage can be counted there. The table shows how
+# much of the test part is also in training, in percent: first persons (users, trees, blocks, examinations), then the images
+# that show them, with the smallest and largest value over the folds.
 
 # %% tags=["hide-input"]
 seen = pd.DataFrame()

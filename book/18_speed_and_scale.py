@@ -14,7 +14,7 @@
 # # Speed and scale: what training costs, and how it grows
 #
 # A method that trains an image tower cannot cost less than the image tower. With its defaults and many images L2RCLIP should
-# cost little more (on the small sets of {doc}`09_does_it_help` it took up to twice as long): its images are encoded once for
+# cost little more (on the small sets of {doc}`09_does_it_help` it took up to 2.3 times as long): its images are encoded once for
 # stage 1, its texts once for stage 2. This appendix counts the operations of both stages, and works out what a run takes with
 # the 55,134 images of MORPH II, with a million and with a hundred million. Where somebody has run `make bench`, it also
 # compares measured times with their targets.
@@ -419,10 +419,10 @@ else:
 # ## On paper: how far it goes
 #
 # Now for more images. Everything below follows from the counts, from the measured rows if there are any, and from the
-# assumptions in the parameters cell. Change these and run the page again. The hours of `mini` have the default batch of stage 1,
-# a 32nd of the images where that is more than 16, and leave out that images beyond the package's memory are decoded again in every
-# epoch. No GPU was measured for this page: the hours on a GPU are the operations of {eq}`eq-18-cost` with batches of 256 in stage 1,
-# divided by an assumed share of the published peak of a card.
+# assumptions in the parameters cell. Change these and run the page again. The hours of `mini` have the default batch of stage
+# 1, a 32nd of the images where that is more than 16, and leave out that images beyond the package's memory are decoded again in
+# every epoch. No GPU was measured for this page: the hours on a GPU are the operations of {eq}`eq-18-cost` with batches of 256
+# in stage 1, divided by an assumed share of the published peak of a card.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 PIXELS, GIB = 3 * 224 * 224, 2**30  # bytes of a resized image; of a GiB
@@ -707,9 +707,10 @@ for f in counted.values():  # what the text says of the counts
 # ## Summary
 #
 # - Stage 1 never sees an image again after its features, stage 2 never a text. So stage 1 pays only for texts, stage 2 for images.
-# - A step of stage 1 costs as much for texts as one of the one-stage scheme. Two stages are cheaper because stage 1 takes few, large
-#   steps; with 62 ranks, batches of 16 and thirty epochs of stage 1 they cost more.
-# - Compare two things in turns, in one run, by medians. Ratios usually differ less between machines than times do; one was measured.
+# - A step of stage 1 costs as much for texts as one of the one-stage scheme. Two stages are cheaper because stage 1 takes few,
+#   large steps; with 62 ranks, batches of 16 and thirty epochs of stage 1 they cost more.
+# - Compare two things in turns, in one run, by medians. Ratios usually differ less between machines than times do; one was
+#   measured.
 # - As images grow in number, first the package stops keeping them in memory, then a run takes too long, then opening files does.
 #   Each has its own remedy.
 #

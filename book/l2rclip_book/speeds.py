@@ -32,15 +32,15 @@ def speed_shares(table: pd.DataFrame) -> pd.DataFrame:
     """
     of_tuned = table[table["study"] == "at-best"][["data", "run"]].drop_duplicates()
     chance = table[(table["study"] == "main") & (table["arm"] == "median-rank")]
-    chance_of = chance[chance["condition"] == ""].groupby("data")["rps"].mean()
+    rps_of_chance = chance[chance["condition"] == ""].set_index(["data", "run"])["rps"]
 
     rows = []
     for speed, (study, condition, arm, _) in SPEEDS.items():
         where = (table["study"] == study) & (table["arm"] == arm)
         of_arm = table[where & (table["condition"] == condition)].merge(of_tuned)
-        of_sets = of_arm[of_arm["data"].isin(MANY) & of_arm["data"].isin(chance_of.index)]
-        for data, runs in of_sets.groupby("data"):
-            shares = 100 * runs["rps"] / chance_of[data]
+        rps = of_arm[of_arm["data"].isin(MANY)].set_index(["data", "run"])["rps"]
+        of_fold = (100 * rps / rps_of_chance).dropna()
+        for data, shares in of_fold.groupby("data"):
             rows.append((data, speed, shares.mean(), shares.min(), shares.max()))
     return pd.DataFrame(rows, columns=["data", "speed", "share", "low", "high"])
 

@@ -15,9 +15,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from l2rclip_book.gains import (
     EDGES,
+    MEAN,
     compare_pairs,
     interval_of,
     run_interval,
@@ -63,11 +65,24 @@ ALL_IMAGES = {  # exploratory, the second arms are of `at-best`
 BY_A_RELATIVE = {  # exploratory: what beginning with a relative saves
     "words": (WORDS, "words"),
     "labels": ("labels, relative by labels", "labels"),
+    "frozen head": ("frozen head, relative", "frozen head"),
 }
 FEW_IMAGES = {
     "few images": (WORDS, "words"),
     "words or labels": (WORDS, BEST_WORDLESS),
 }
+DOUBTED = {  # comparisons with few images that are made in other ways, too
+    "words, by a relative": FEW_IMAGES["few images"],
+    "labels, by a relative": BY_A_RELATIVE["labels"],
+    "words, against the best without": FEW_IMAGES["words or labels"],
+}
+LEFT_OUT = {  # sets, to see what the comparisons rest on
+    "as registered": (),
+    "coffee leaves counted once": ("bracol",),
+    "without coffee leaves": DAMAGE,
+}
+BY_SUBJECT = "drawn by tree or block"
+OVER_TRAININGS = "over trainings"
 
 
 def of_new(images: pd.DataFrame) -> pd.DataFrame:
@@ -207,6 +222,8 @@ def few_gains(
     images: pd.DataFrame,
     pairs: Mapping[str, tuple[str, str]],
     conditions: Sequence[str] = FEW,
+    *,
+    by_subject: bool = False,
 ) -> pd.DataFrame:
     """Return what arms save against others with few images, as `compare_pairs` does.
 
@@ -215,6 +232,7 @@ def few_gains(
         images: Their scores of test images.
         pairs: One arm against another, by name.
         conditions: Over which the mean is taken.
+        by_subject: Whether the images of a tree or block are drawn together.
 
     Returns:
         The rows of `compare_pairs`, with the columns of `run_interval`.
@@ -226,12 +244,60 @@ def few_gains(
 
     of_runs, of_images = parts
     runs_of_condition = of_images["run"].astype(str) + " " + of_images["condition"]
-    gains = compare_pairs(of_images.assign(run=runs_of_condition), pairs)
+    gains = compare_pairs(of_images.assign(run=runs_of_condition), pairs, by_subject=by_subject)
 
     keys = ["data", "run", "arm"]
     means = of_runs.groupby(keys, sort=False)[["rps", "n", "n_train"]].mean().reset_index()
     runs = [run_interval(means, one, other).assign(row=row) for row, (one, other) in pairs.items()]
     return gains.merge(pd.concat(runs), how="left", on=["row", "data"])
+
+
+def doubts(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """Return what comparisons with few images are without some sets, and over other units.
+
+    Args:
+        table: Rows of `words-few`.
+        images: Their scores of test images.
+
+    Returns:
+        `change`, `row` (of `DOUBTED`), `gain` on the mean of the sets, `low` and `high`: its 95 %
+        interval over test images, or over what the change names.
+    """
+    parts = []
+    for change, sets in LEFT_OUT.items():
+        of_runs = table[~table["data"].isin(sets)]
+        of_images = images[~images["data"].isin(sets)]
+        parts.append(few_gains(of_runs, of_images, DOUBTED).assign(change=change))
+    parts.append(few_gains(table, images, DOUBTED, by_subject=True).assign(change=BY_SUBJECT))
+
+    gains = pd.concat(parts, ignore_index=True)
+    columns = ["change", "row", "gain", "low", "high"]
+    means = gains.loc[gains["data"] == MEAN, columns]
+    return pd.concat([means, _over_trainings(table)], ignore_index=True)
+
+
+def _over_trainings(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean gains with a t interval in which the unit is a training.
+
+    With few labels two trainings hardly share an image, so they count as independent. The squared
+    standard errors add up over the sets, as if none shared images with another; the degrees of
+    freedom are those of Welch and Satterthwaite.
+    """
+    chosen = with_chosen(table, table)
+    chosen = chosen[chosen["condition"].isin(FEW)].astype({"rps": float})
+    rps = chosen.pivot_table("rps", ["data", "run"], "arm")
+
+    rows = []
+    for row, (one, other) in DOUBTED.items():
+        if not {one, other} <= set(rps):
+            continue
+        of_training = (100 * (1 - rps[one] / rps[other])).groupby("data")
+        squares = of_training.var() / of_training.size()
+        freedom = squares.sum() ** 2 / (squares**2 / (of_training.size() - 1)).sum()
+        mean = of_training.mean().mean()
+        reach = stats.t.ppf(0.975, freedom) * np.sqrt(squares.sum()) / len(squares)
+        rows.append((OVER_TRAININGS, row, mean, mean - reach, mean + reach))
+    return pd.DataFrame(rows, columns=["change", "row", "gain", "low", "high"])
 
 
 def gains_by_shots(images: pd.DataFrame) -> pd.DataFrame:
