@@ -293,6 +293,8 @@ def _over_trainings(table: pd.DataFrame) -> pd.DataFrame:
             continue
         of_training = (100 * (1 - rps[one] / rps[other])).groupby("data")
         squares = of_training.var() / of_training.size()
+        if squares.sum() == 0:  # or nothing is known, of single trainings
+            continue
         freedom = squares.sum() ** 2 / (squares**2 / (of_training.size() - 1)).sum()
         mean = of_training.mean().mean()
         reach = stats.t.ppf(0.975, freedom) * np.sqrt(squares.sum()) / len(squares)

@@ -8,11 +8,15 @@ from scipy.stats import spearmanr
 from l2rclip_book.gains import MEAN
 from l2rclip_book.speeds import speed_shares, speeds_figure
 from l2rclip_book.words import (
+    BY_SUBJECT,
+    DAMAGE,
     FEW,
     NEW_WORDS,
+    OVER_TRAININGS,
     SETS,
     WORDS,
     compare_orders,
+    doubts,
     few_gains,
     gains_by_shots,
     judge_words,
@@ -98,6 +102,38 @@ def test_a_relative_saves_a_share_for_each_number_of_labels() -> None:
     assert of_pears["gain"].tolist() == pytest.approx([25.0, 25.0, 50.0])
 
 
+def test_doubts_leave_out_leaves_and_count_trainings() -> None:
+    """50 % on leaves and nothing on fruit; and on pears 40 and 60 % in two trainings.
+
+    The variance of pears is 200 and its squared error 100, that of the mean of four sets a 16th,
+    with one degree of freedom, for which t is 12.706205.
+    """
+    tables = []
+    images = []
+    for data in SETS:
+        rps = 1.0 if data in DAMAGE else 2.0
+        for run in (0, 1):
+            arms = few(data, **{WORDS: (1.0, rps), "words": (1.0, 2.0)})
+            table, of_few = (part.assign(run=run, subject="one tree") for part in arms)
+            tables.append(table)
+            images.append(of_few)
+
+    table = pd.concat(tables, ignore_index=True)
+    gains = doubts(table, pd.concat(images)).set_index("change")
+    assert gains["gain"].round(6).to_dict() == {
+        "as registered": 25.0,
+        "coffee leaves counted once": round(50 / 3, 6),
+        "without coffee leaves": 0.0,
+        BY_SUBJECT: 25.0,
+    }
+
+    of_pears = (table["data"] == "pears") & (table["arm"] == WORDS)
+    table.loc[of_pears, "rps"] = table.loc[of_pears, "run"].map({0: 1.2, 1: 0.8})
+    over = doubts(table, pd.concat(images)).set_index("change").loc[OVER_TRAININGS]
+    assert over["gain"] == pytest.approx((50 + 50 + 50 + 0) / 4)
+    assert over["high"] - over["gain"] == pytest.approx(12.706205 * (100 / 16) ** 0.5)
+
+
 def test_three_claims_share_one_holm() -> None:
     """Each is judged on four sets; one missing set leaves all without a verdict."""
     one, other = NEW_WORDS["new words"]
@@ -159,13 +195,14 @@ def test_shares_are_of_the_median_rank_of_the_same_run() -> None:
 
 
 def test_speeds_are_shares_of_the_median_rank_over_runs() -> None:
-    """Two runs of a tuned tower, 1 and 3 of 4: their mean, and from where to where they reach."""
-    chance = rows("main", **{"median-rank": 4.0})
-    tuned = pd.concat([rows("at-best", L2RCLIP=1.0), rows("at-best", L2RCLIP=3.0)])
+    """Two runs of a tuned tower, 1 of 4 and 3 of 6: their mean, and how far they reach."""
+    first = [rows("main", **{"median-rank": 4.0}), rows("at-best", L2RCLIP=1.0)]
+    second = [rows("main", **{"median-rank": 6.0}), rows("at-best", L2RCLIP=3.0)]
     rebinned = rows("main", L2RCLIP=9.0).assign(condition="rebin=5")  # another question
 
-    shares = speed_shares(pd.concat([chance, tuned, rebinned]))
-    assert shares.values.tolist() == [["pears", "tuned tower, all images", 50.0, 25.0, 75.0]]
+    table = pd.concat([*first, *[part.assign(run=1) for part in second], rebinned])
+    shares = speed_shares(table)
+    assert shares.values.tolist() == [["pears", "tuned tower, all images", 37.5, 25.0, 50.0]]
 
 
 def test_no_speed_is_cut_off() -> None:
