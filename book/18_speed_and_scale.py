@@ -14,10 +14,10 @@
 # # Speed and scale: what training costs, and how it grows
 #
 # A method that trains an image tower cannot cost less than the image tower. With its defaults and many images L2RCLIP should
-# cost little more (on the small sets of {doc}`09_does_it_help` it took up to 2.3 times as long): its images are encoded once for
-# stage 1, its texts once for stage 2. This appendix counts the operations of both stages, and works out what a run takes with
-# the 55,134 images of MORPH II, with a million and with a hundred million. Where somebody has run `make bench`, it also
-# compares measured times with their targets.
+# cost little more (on the small sets of {doc}`09_does_it_help` it took at most a little more than twice as long): its images
+# are encoded once for stage 1, its texts once for stage 2. This appendix counts the operations of both stages, and works out
+# what a run takes with the 55,134 images of MORPH II, with a million and with a hundred million. Where somebody has run `make
+# bench`, it also compares measured times with their targets.
 #
 # **You need.** The two stages and what is frozen in each ({doc}`02_two_stages`), forward and backward passes, logarithmic axes.
 #
