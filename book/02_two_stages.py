@@ -317,10 +317,11 @@ if len(saved):
 
 # %% [markdown]
 # The recommended preset, trained here with older settings, is ahead of cross-entropy and of *paper*; whether *paper* is ahead
-# of cross-entropy, these images cannot tell. Is the gain due to language? That is not shown: on these leaves no difference from
-# random vectors in place of the sentences is ({doc}`20_controls`). {doc}`09_does_it_help` trains on the same leaves with other
-# folds and epochs and with a rate for each rival, so its numbers differ; it also finds where L2RCLIP is ahead of random
-# vectors. For a data set of your own, compare in this order: first the median rank, then the probe, then the tuned tower.
+# of cross-entropy, these images cannot tell. Is the gain due to language? That is not shown: on these leaves L2RCLIP could not
+# be told apart from random vectors in place of the sentences ({doc}`20_controls`). {doc}`09_does_it_help` trains on the same
+# leaves with other folds and epochs and with a rate for each rival, so its numbers differ; it also finds where L2RCLIP is ahead
+# of random vectors. For a data set of your own, compare in this order: first the median rank, then the probe, then the tuned
+# tower.
 #
 # ## What stage 1 did to the sentences
 #

@@ -167,8 +167,9 @@ evidence.intervals(claims, label="RPS saved, %", title=verdicts, limit=35)
 
 # %% [markdown]
 # All three hold on the mean of the sets, but they differ in size. The order in the words saves 3 to 17 % of the RPS on the
-# single sets, against sentences that do harm; against no text at all it is little more than half of that. The three later
-# sets had no part in the choice of sentences or settings. On their own mean the gains are smaller:
+# single sets, against sentences that do harm; against no text at all it is little more than half of that. The three later sets
+# had no part in the choice of sentences or settings, but for how the heads of L2RCLIP vote. On their own mean the gains are
+# smaller:
 
 # %% tags=["hide-input"]
 LATER = ["cherries81", "pears", "portraits"]
@@ -262,8 +263,9 @@ evidence.intervals(over_images, label="RPS saved by L2RCLIP, %", limit=60)
 # know. So no default wins everywhere: `l2rclip baselines` trains the rivals on your own images.
 #
 # **A training can fail.** On cherries one of three towers of L2RCLIP learned next to nothing, and of each rival two or three
-# ({ref}`failed`). Trained once more with `keep="best"`, that run found it on its validation images, and kept a head on the
-# untrained tower, which has less error on the test images, too.
+# ({ref}`failed`). Trained once more with `keep="best"`, that run saw by its validation images that the tower had failed, and
+# kept a head on the untrained tower in its place. On the test images this head has less error than the failed tower, too (one
+# run, which is in no table).
 #
 # **What the sentences add there.** No gain is shown on the mean. On four sets two trainings were repeated with random unit vectors
 # in place of the sentences:
@@ -286,8 +288,8 @@ Markdown(
 # were not tried. With older settings no difference was shown on leaves of 5 ranks, and on apples, trained once, random vectors
 # were ahead ({ref}`prototypes`).
 #
-# The loss, and prototypes that stay where they are while the tower moves, could explain the rest of the lead; that is a reading,
-# not a test. Which part of stage 1 helps? On pears and faces none could be shown to ({doc}`16_all_studies`).
+# The loss, and prototypes that stay where they are while the tower moves, could explain the lead over the rivals; that is a
+# reading, not a test. Which part of stage 1 helps? On pears and faces none could be shown to ({doc}`16_all_studies`).
 #
 # **Pixels pay, too.** Somebody who had not written this package got an hour to beat L2RCLIP at 96 pixels, and did: on pears by
 # images of 224, on faces by two heads at 96 and a ridge at 160. Images of 224 help L2RCLIP as well: then it is ahead of the plain
@@ -606,9 +608,9 @@ lines = [
 Markdown("\n".join([f"- {evidence.finding(steps)}.", *lines]))
 
 # %% [markdown]
-# - (On pears neither of the two shares is clear of zero.) A number brings the order better than words do. The method gains by
-#   its numbers: a head that is told them alone does as well on five of six sets, and better on pears. What words do without a
-#   label is the question of chapter 11.
+# - On pears neither the share of words nor that of words after stage 1 is clear of zero. A number brings the order better than
+#   words do. The method gains by its numbers: a head that is told them alone does as well on five of six sets, and better on
+#   pears. What words do without a label is the question of chapter 11.
 # - With a trained tower the method leads cross-entropy with a recipe of its own on the mean of eight sets, and loses on one.
 #   Its lead over the best of three rivals is small, and not shown over trainings. On the mean of four sets no difference from
 #   random vectors is shown.

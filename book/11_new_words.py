@@ -394,7 +394,7 @@ unlabelled = unlabelled.pivot_table("rps", "data", "arm", sort=False).round(2)
 columns = {
     "own numbers": "its own sentences, cut evenly",
     "own outputs": "outputs of a relative by labels, cut evenly",
-    "labels of the relative": "those outputs as they are",
+    "labels of the relative": "outputs of a relative by labels, as they are",
 }
 unlabelled = unlabelled.rename(NAMES).rename(columns=columns)
 unlabelled.rename_axis(index=None, columns="RPS without a label")
@@ -402,9 +402,9 @@ unlabelled.rename_axis(index=None, columns="RPS without a label")
 # %% [markdown]
 # After a relative the sentences come nowhere below the median rank. They order pears far better than the plain tower does, and
 # yet their RPS is nearly twice as high: use such answers to sort, never as probabilities. They are below the evenly stretched
-# scale but on 21 percents (no intervals here). The plan had the outputs of a relative by labels as they are, in the last
-# column: on fruit they have less error than the sentences. On leaves they answer for percents that the set does not have, so
-# its head starts anew and orders nothing; we added the stretched outputs for that.
+# scale but on 21 percents (no intervals here). The plan had the outputs of a relative by labels as they are: on fruit they have
+# less error than the sentences. On leaves the percents of the relative are not the ranks of the set, so the plan gave it a new,
+# untrained head there, which orders nothing. That is why we added its outputs, cut evenly.
 #
 # **Who knows the rule needs no words.** The grades were made from the diseased area: healthy below 0.1 percent, then up to 5,
 # 10 and 15 {cite:p}`esgario2020deep`. Cut the mean answers of both relatives at 1, 5, 10 and 15 percent, which is nearly that
@@ -538,12 +538,14 @@ each = {
 }
 each = pd.DataFrame(each).T.map("{:+.0f}".format)
 each.rename_axis("saved RPS, cherries, %").rename_axis(columns="training")
-#
+
+# %% [markdown]
 # ## A few labels: do words help?
 #
 # The tower of a relative can learn a few labels without a sentence. Five ways are tried: fixed vectors that are near where the
-# numbers are near; random vectors; a new head; labels from a relative by labels; and a head on the tower as it is, *frozen*. The third
-# claim, *words or labels*, is that sentences have less error than the best of the five, chosen in each run by the validation images:
+# numbers are near; random vectors; a new head; labels from a relative by labels; and a head on the tower as it is, *frozen*.
+# The third claim, *words or labels*, is that sentences have less error than the best of the five, chosen in each run by the
+# validation images:
 
 # %% tags=["hide-input"]
 is_rival = claims["row"] == "words or labels"

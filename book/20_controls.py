@@ -239,7 +239,7 @@ strict = compare_pairs(many, CLAIMS, by_subject=True)
 Markdown(gain_table(strict, "RPS saved, % [95 % interval], by subject"))
 
 # %% [markdown]
-# The means stay clear of zero. The intervals on pears widen by a fifth to a third, those of the mean hardly. Cherries come in few
+# The means stay clear of zero. The intervals on pears widen by about a quarter, those of the mean hardly. Cherries come in few
 # blocks, too few for their intervals to be trusted.
 #
 # (recipes)=
@@ -302,7 +302,9 @@ minutes.rename(NAMES).rename_axis(index=None, columns="minutes").round(1)
 # Each training had one core. At times three of them shared two cores, so some minutes are too many.
 #
 # (failed)=
-# **Trainings that failed.** The median rank looks at no image. Which tuned towers save less than 3 % of its RPS? On the six sets
+# ### Trainings that failed
+#
+# The median rank looks at no image. Which tuned towers save less than 3 % of its RPS? On the six sets
 # with many ranks there are 18 trainings of each method:
 
 # %% tags=["hide-input"]
@@ -320,7 +322,9 @@ failed.rename(NAMES).rename_axis(index=None, columns="failed trainings")
 # and some rivals did. Without cherries both claims hold all the same ({doc}`09_does_it_help`). And the second chance of
 # cross-entropy, 4e-4 with short gradients, is a poor recipe for these sets.
 #
-# **An earlier version.** The rows of tuned towers replace those of an earlier one. It had one training and thirty epochs of
+# ### An earlier version
+#
+# The rows of tuned towers replace those of an earlier one. It had one training and thirty epochs of
 # stage 1, and kept of every tower the epoch with the lowest validation RPS. There the claim about the best rival was not shown,
 # and fetal heads were clearly behind. Number and choice of epochs were then changed, the choice also for rivals, by trials in
 # which test images of portraits and pears were looked at; the study was registered again, and run whole. Its third training was
