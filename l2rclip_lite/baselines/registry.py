@@ -233,8 +233,7 @@ def train_baseline(
         images.
 
     Raises:
-        InputError: See `check_baselines`; or no epoch in which to learn, and no outputs to begin
-            with.
+        InputError: See `check_baselines`.
         TrainingError: Numbers that are not finite, or memory that runs out.
     """
     check_baselines([name], model.config)

@@ -11,7 +11,6 @@ from l2rclip_lite.baselines import losses
 from l2rclip_lite.baselines.objective import FROZEN, Objective
 from l2rclip_lite.baselines.probes import linear_probe, shared_weights
 from l2rclip_lite.baselines.prompts import PromptHead
-from l2rclip_lite.errors import InputError
 from l2rclip_lite.freezing import freeze
 from l2rclip_lite.kernel import BIAS, LinearHead
 from l2rclip_lite.model import L2RCLIP
@@ -115,16 +114,13 @@ def train_objective(
         data: What it is trained on.
         run: Where complete epochs are kept.
         quiet: Whether to hide progress bars.
-
-    Raises:
-        InputError: No epoch in which to learn outputs, and none to begin with.
     """
     if objective.prompts is None:
         head = objective.head(model).to(model.device)
-        carried = _outputs_of_start(head, objective, model)
-        has_outputs = any(True for _ in head.parameters())
-        if has_outputs and not carried and model.config.epochs2 == 0:
-            raise InputError(f"baselines: {name} learns in stage 2; set epochs2, or leave it out.")
+        if isinstance(head, nn.Linear) and model.config.start is not None:
+            start = read_start(find_start(model.config.start))
+            if start.decoder == objective.decoder:
+                carry_head(head, model, start)
     else:
         prompt_head = PromptHead(model.towers, objective.prompts(model)).to(model.device)
         frozen = baseline_model(model)
@@ -142,16 +138,8 @@ def train_objective(
     return tuned
 
 
-def _outputs_of_start(head: nn.Module, objective: Objective, model: L2RCLIP) -> bool:
-    """Begin with the outputs of the run that the config begins with; return whether there are."""
-    if model.config.start is None or not isinstance(head, nn.Linear):
-        return False
-    start = read_start(find_start(model.config.start))
-    return start.decoder == objective.decoder and carry_head(head, model, start)
-
-
 @torch.no_grad()
-def carry_head(head: nn.Linear, model: L2RCLIP, start: ModelFile) -> bool:
+def carry_head(head: nn.Linear, model: L2RCLIP, start: ModelFile) -> None:
     """Begin with the outputs of an earlier run whose ranks have the same values.
 
     Their names may differ: whoever counts apples has outputs for one to twenty, and so for pears.
@@ -161,24 +149,20 @@ def carry_head(head: nn.Linear, model: L2RCLIP, start: ModelFile) -> bool:
         model: Ranks and scale.
         start: What the run has learned; a run that answers by sentences has no outputs, and those
             of a kernel head read other features.
-
-    Returns:
-        Whether there are such outputs.
     """
     earlier = start.head()
     if earlier is None or start.config.image_side == "kernel":
-        return False
+        return
     same_ranks = start.ranks.values == model.ranks.values
     same_shape = earlier.weight.shape == (head.in_features + 1, head.out_features)
     if not (same_ranks and same_shape):
-        return False
+        return
 
     state = {key: start.tensors[f"head.{key}"] for key in earlier.state_dict()}
     earlier.load_state_dict(state)
     weight = earlier.norm * earlier.weight[:-1]
     head.weight.copy_((weight / model.scale.cpu()).T)
     head.bias.copy_(BIAS * earlier.weight[-1] - earlier.mean @ weight)
-    return True
 
 
 def _train(
