@@ -239,11 +239,11 @@ def missing_folders(plan: dict[str, Any], data_folder: Path | None = None) -> di
         plan: From `read`.
         data_folder: Of all data sets; None has none of them.
     """
-    missing = {}
-    for name, facts in plan["data"].items():
-        if _is_missing(facts, data_folder):
-            missing[name] = (data_folder or Path("DATA")) / facts["folder"]
-    return missing
+    root = data_folder or Path("DATA")
+    absent = {
+        name: facts for name, facts in plan["data"].items() if _is_missing(facts, data_folder)
+    }
+    return {name: root / facts["folder"] for name, facts in absent.items()}
 
 
 def anywhere(plan: dict[str, Any]) -> dict[str, Any]:

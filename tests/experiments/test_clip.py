@@ -34,6 +34,16 @@ OPEN = planning.read_clip()["studies"]["tuned-5e-6"]["data"]
 # --- the miniature --------------------------------------------------------------------------------
 
 
+def add_other_towers(out: Path) -> None:
+    """Put rows of other towers into a run, as an earlier call would have left them."""
+    earlier = run_clip.folder_of(out, "other/random")
+    shutil.copytree(run_clip.folder_of(out, "tiny/random"), earlier)
+    for file in earlier.rglob("rows/*/*.csv"):
+        file.write_text(file.read_text().replace("tiny/random", "other/random"))
+    weights = read_json(out / "weights.json")
+    write_json(out / "weights.json", weights | {"other/random": weights["tiny/random"]})
+
+
 @pytest.mark.slow
 @pytest.mark.untyped  # it is long enough
 def test_the_miniature_runs_from_end_to_end_and_goes_on_where_it_was_cut(
@@ -69,14 +79,8 @@ def test_the_miniature_runs_from_end_to_end_and_goes_on_where_it_was_cut(
         repeated.table.drop(columns="seconds"), first.table.drop(columns="seconds")
     )
 
-    # rows of other towers, made by an earlier call, stay in the table
-    earlier = run_clip.folder_of(tmp_path, "other/random")
-    shutil.copytree(run_clip.folder_of(tmp_path, "tiny/random"), earlier)
-    for file in earlier.rglob("rows/*/*.csv"):
-        file.write_text(file.read_text().replace("tiny/random", "other/random"))
+    add_other_towers(tmp_path)
     begun = tmp_path / "weights.json"
-    weights = read_json(begun)
-    write_json(begun, weights | {"other/random": weights["tiny/random"]})
     assert run_clip.main(["--short", "--out", str(tmp_path)]) == 0
     both = read_clip(str(tmp_path))
     assert both is not None

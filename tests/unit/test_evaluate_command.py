@@ -96,10 +96,13 @@ def test_of_a_new_table_every_row_is_scored(drawn_run: DrawnRun, photos: Path) -
     assert metrics["accuracy"] == pytest.approx(sum(hits) / 35)
 
 
-def test_a_table_in_the_place_of_another_runs_table_is_new(copied_run: Path, photos: Path) -> None:
-    """A run without a record has no table of its own, whatever a file is called."""
+def test_a_run_without_a_record_has_no_table_of_its_own(
+    copied_run: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a file of the current folder is called."""
     set_source(copied_run, None)
-    metrics = metrics_of(copied_run, "--root", photos, "--labels", "labels.csv")
+    monkeypatch.chdir(photos)
+    metrics = metrics_of(copied_run, "--labels", "labels.csv")
     assert metrics["n"] == 36
 
 

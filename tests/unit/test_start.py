@@ -79,8 +79,8 @@ def test_a_run_needs_its_relative_no_more(
     shutil.rmtree(start)
     loaded = L2RCLIP.from_pretrained(tmp_path / "run")
     assert torch.equal(loaded(PIXELS), model(PIXELS))
-    again = fit(others, config, tmp_path / "run", quiet=True).model
-    assert torch.equal(again(PIXELS), model(PIXELS))
+    reloaded = fit(others, config, tmp_path / "run", quiet=True).model
+    assert torch.equal(reloaded(PIXELS), model(PIXELS))
     if image_side == "kernel":
         earlier = L2RCLIP.from_pretrained(relative)
         assert torch.equal(loaded.image_features(PIXELS), earlier.image_features(PIXELS))
