@@ -240,10 +240,8 @@ def missing_folders(plan: dict[str, Any], data_folder: Path | None = None) -> di
         data_folder: Of all data sets; None has none of them.
     """
     root = data_folder or Path("DATA")
-    absent = {
-        name: facts for name, facts in plan["data"].items() if _is_missing(facts, data_folder)
-    }
-    return {name: root / facts["folder"] for name, facts in absent.items()}
+    every = plan["data"].items()
+    return {name: root / data["folder"] for name, data in every if _is_missing(data, data_folder)}
 
 
 def anywhere(plan: dict[str, Any]) -> dict[str, Any]:
