@@ -419,10 +419,6 @@ table.map(lambda value: "–" if np.isnan(value) else f"{value:.2f}")
 if (PROFILE, SEED, PRESET) == ("page", 0, "paper"):  # what the text says
     one, mean = table["ρ, single images"], table["ρ, means"]
     assert abs(one[START]) < 0.2 < one[L2R]
-    assert abs(one[L2R] - one[CE]) < 0.1, "close"
-    off = table["neighbours, ranks off"]
-    assert abs(off[L2R] - off[CE]) < 0.2
-    assert abs(error(L2R) - error(CE)) < 2
     assert abs(one["random points"]) < 0.1
     shown = table["plane shows, %"]
     assert shown[START] < 50 < 75 < shown[[L2R, CE]].min()
@@ -430,8 +426,7 @@ if (PROFILE, SEED, PRESET) == ("page", 0, "paper"):  # what the text says
     assert table["silhouette"][[L2R, CE]].max() < table["silhouette"][START]
 
 # %% [markdown]
-# **L2RCLIP orders the images, and so does cross-entropy.** In this one run the two are close in both scores of single
-# images; their errors have no interval here, and are not compared. So the features of L2RCLIP are ordinal, as the paper says {cite:p}`wang2023learning`. But
+# **L2RCLIP orders the images, and so does cross-entropy.** In this one run each is ordered; their errors have no interval here, and are not compared. So the features of L2RCLIP are ordinal, as the paper says {cite:p}`wang2023learning`. But
 # that is no evidence for its losses: the same tower finds this order without them.
 #
 # **The untrained tower has its means partly in order, its images not.** A mean over the images of one rank averages out
@@ -887,7 +882,7 @@ check_days({"gap score": 0.25, "other half": 0.9, "other days": 0.0})
 #
 # - Stage 1 moves the sentences and not one bit of an image; stage 2 moves the images and not one bit of a sentence.
 # - After training, the largest direction of the image features follows the damage, with L2RCLIP **and with plain
-#   cross-entropy**; in this run the two are close. A curve in rank colours is no evidence for a method.
+#   cross-entropy**. A curve in rank colours is no evidence for a method.
 # - Score single images, not means of ranks, and put shuffled ranks and a rival beside every score.
 # - Read the order along a shape from UMAP, but no islands, gaps, widths or distances.
 # - Judge a projection that was fitted to labels on other images, which share no day or place with the first.

@@ -371,12 +371,6 @@ if provokes:
     signs_of |= {kind: provoke(kind) for kind in provoked.PROVOKED}
 sign_ranges(signs_of)
 
-# %% tags=["remove-cell"]
-for sign in SIGNS if provokes and PROFILE == "page" else ():
-    assert not sign.fires(signs_of[provoked.HEALTHY][sign.column])
-    is_apart = sign.threshold is not None
-    assert sign.fires(signs_of[sign.provoked_by][sign.column]) == is_apart
-
 # %% [markdown]
 # - **RankFormer adds no order.** After one epoch at a small learning rate, the answers are hardly in a better order
 #   than without RankFormer. The order of the *sentences* is no sign: with five ranks it falls in healthy runs, too.
