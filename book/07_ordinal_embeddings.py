@@ -58,6 +58,7 @@ from l2rclip_book.projections import (
     umap_layout,
 )
 from l2rclip_book.result_files import find_result
+from l2rclip_book.spread import beside_stored, stored_runs
 from l2rclip_book.statistics import spearman_rho
 from l2rclip_book.style import GRID, WIDTH
 from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset
@@ -229,8 +230,6 @@ for moment in images:
 # the frozen side of a stage does not change by one bit
 assert np.array_equal(images[START], images[TEXT])
 assert np.array_equal(per_rank[TEXT], per_rank[L2R])
-if (PROFILE, SEED, PRESET) == ("page", 0, "paper"):
-    assert error(START) > error(TEXT) > error(L2R)
 
 # %% [markdown]
 # ## Two scores
@@ -416,17 +415,19 @@ table = pd.DataFrame(rows).T
 table.map(lambda value: "–" if np.isnan(value) else f"{value:.2f}")
 
 # %% tags=["remove-cell"]
-if (PROFILE, SEED, PRESET) == ("page", 0, "paper"):  # what the text says
-    one, mean = table["ρ, single images"], table["ρ, means"]
-    assert abs(one[START]) < 0.2 < one[L2R]
-    assert abs(one["random points"]) < 0.1
-    shown = table["plane shows, %"]
-    assert shown[START] < 50 < 75 < shown[[L2R, CE]].min()
-    assert mean[START] > one[START] + 0.2
-    assert table["silhouette"][[L2R, CE]].max() < table["silhouette"][START]
+numbers = {
+    f"{moment} {score}": value
+    for moment, row in table.iterrows()
+    for score, value in row.dropna().items()
+}
+numbers["after stage 1 mean error, %"] = error(TEXT)
+for moment in (START, L2R, CE):
+    cosine = abs(first_axis[moment] @ first_axis["sentences"])
+    numbers[f"{moment} along sentences"] = cosine
 
 # %% [markdown]
-# **L2RCLIP orders the images, and so does cross-entropy.** In this one run each is ordered; their errors have no interval here, and are not compared. So the features of L2RCLIP are ordinal, as the paper says {cite:p}`wang2023learning`. But
+# **L2RCLIP orders the images, and so does cross-entropy.** In this one run the two are close in both scores of single
+# images; their errors have no interval here, and are not compared. So the features of L2RCLIP are ordinal, as the paper says {cite:p}`wang2023learning`. But
 # that is no evidence for its losses: the same tower finds this order without them.
 #
 # **The untrained tower has its means partly in order, its images not.** A mean over the images of one rank averages out
@@ -566,11 +567,10 @@ for name, (wide, far) in group_ratios.items():
     print(f"{name:<5} B is {wide:4.1f} x as wide, C {far:4.1f} x as far away")
 
 # %% tags=["remove-cell"]
-if PROFILE != "smoke":
-    assert group_ratios["UMAP"][0] < 3
-    assert group_ratios["UMAP"][1] < 5
-    assert min(group_ratios["PCA"]) > 6
-    assert agreement[15, "random points"] < 0.3 < agreement[15, "stage 2"]
+for name, (wide, far) in group_ratios.items():
+    numbers |= {f"{name} wide": wide, f"{name} far": far}
+for (k, name), value in agreement.items():
+    numbers[f"{name}, k = {k} kept"] = value
 
 # %% [markdown]
 # UMAP scales each neighbourhood by its own distances, so a wide group and a narrow one come out alike. A rank that
@@ -610,9 +610,8 @@ with style():
 figure
 
 # %% tags=["remove-cell"]
-if PROFILE != "smoke":
-    assert halves["random points"][0] > 0.7 > 0.4 > halves["random points"][1]
-    assert 0 < halves[START][1] < halves[L2R][1]
+for title, (fitted, other) in halves.items():
+    numbers |= {f"{title} fitted": fitted, f"{title} other half": other}
 
 # %% [markdown]
 # In the upper row random points look better ordered than a trained model. The lower row puts that right. It also shows that the images *at
@@ -785,6 +784,11 @@ check_lie({"neighbours": 15, "min_dist": 0.1})
 # %% tags=["hide-cell", "nbval-ignore-output"]
 check_lie({"neighbours": 3, "min_dist": 0.0})
 
+# %% tags=["remove-cell"]
+lie = umap(trained, neighbours=3, min_dist=0.0)
+numbers["islands"] = islands(lie, gap=0.03)
+numbers["islands usual"] = islands(umap(trained), gap=0.03)
+
 # %% [markdown]
 # **4. Ten days.** Predict, then run. Somebody photographs all leaves of one grade on one day, those of the next grade
 # on the next, and so on. The features below hold the light of the day and noise, and nothing about damage. Before you
@@ -854,6 +858,11 @@ check_days(predicted)
 # %% tags=["hide-cell", "nbval-ignore-output"]
 check_days({"gap score": 0.25, "other half": 0.9, "other days": 0.0})
 
+# %% tags=["hide-input", "spread"]
+is_stored = (PROFILE, PRESET) == ("page", "paper")
+stored = stored_runs("07") if is_stored else pd.DataFrame()
+print(beside_stored(numbers, stored))
+
 # %% [markdown]
 # ## Three questions
 #
@@ -882,7 +891,7 @@ check_days({"gap score": 0.25, "other half": 0.9, "other days": 0.0})
 #
 # - Stage 1 moves the sentences and not one bit of an image; stage 2 moves the images and not one bit of a sentence.
 # - After training, the largest direction of the image features follows the damage, with L2RCLIP **and with plain
-#   cross-entropy**. A curve in rank colours is no evidence for a method.
+#   cross-entropy**; in this run the two are close. A curve in rank colours is no evidence for a method.
 # - Score single images, not means of ranks, and put shuffled ranks and a rival beside every score.
 # - Read the order along a shape from UMAP, but no islands, gaps, widths or distances.
 # - Judge a projection that was fitted to labels on other images, which share no day or place with the first.

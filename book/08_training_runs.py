@@ -73,6 +73,7 @@ from l2rclip_book import plots, provoked, training_runs
 from l2rclip_book.markdown import markdown_table
 from l2rclip_book.sign_figures import sign_ranges
 from l2rclip_book.signs import SIGNS, SeenImages, measure, see_images
+from l2rclip_book.spread import beside_stored, numbered, stored_runs
 from l2rclip_lite import L2RCLIP, Config, fit, load_dataset
 from l2rclip_lite.baselines import check_baselines, run_baseline
 from l2rclip_lite.data.describe import leakage
@@ -370,6 +371,21 @@ if provokes:
     images = TrainingData.load(data, untrained)
     signs_of |= {kind: provoke(kind) for kind in provoked.PROVOKED}
 sign_ranges(signs_of)
+
+# %% tags=["remove-cell"]
+numbers = {
+    f"{method} {key}": row[key]
+    for method, row in scores.items()
+    for key in ("rps", "mae", "accuracy")
+}
+for column in ("val_mae", "loss"):
+    numbers |= numbered(column, [row[column] for row in run.history])
+for kind, values in signs_of.items():
+    numbers |= {
+        f"{kind}: {sign}": value
+        for sign, value in values.items()
+        if isinstance(value, float)
+    }
 
 # %% [markdown]
 # - **RankFormer adds no order.** After one epoch at a small learning rate, the answers are hardly in a better order
@@ -787,6 +803,11 @@ check_spread(predicted)  # yours
 check_spread(
     {(20, 1): 0.24, (20, 100): 0.2, (2000, 1): 0.14, (2000, 100): 0.02}
 )
+
+# %% tags=["hide-input", "spread"]
+own_settings = synthetic and PROFILE == "page" and not SETTINGS
+stored = stored_runs("08") if own_settings else pd.DataFrame()
+print(beside_stored(numbers, stored))
 
 # %% [markdown]
 # ## Three questions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +32,12 @@ def sources(names: Sequence[str] = (), book: Path = BOOK) -> list[Path]:
             raise SystemExit(f"no chapter {name!r} in {book.name}/; there are {stems}")
         chosen += matches
     return chosen
+
+
+def trained() -> list[Path]:
+    """List the chapters that train: a cell of each, tagged `spread`, hands over its numbers."""
+    tagged = re.compile(r'^# %%.* tags=\[.*"spread"', re.MULTILINE)
+    return [source for source in sources() if tagged.search(source.read_text(encoding="utf-8"))]
 
 
 def short_commit() -> str:

@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from sklearn.metrics import confusion_matrix
 
+from l2rclip_book.spread import curves
 from l2rclip_lite.data.base import Split
 from l2rclip_lite.metrics import Probabilities, mae
 from l2rclip_lite.ranks import Ranks
@@ -173,6 +174,7 @@ def training_curves(
     reference: float | None = None,
     split: str = "test",
     select: str = "auto",
+    stored: pd.DataFrame | None = None,
 ) -> Figure:
     """Draw validation MAE and training loss over both stages, with the kept epochs marked.
 
@@ -182,14 +184,17 @@ def training_curves(
         reference: MAE of the median-rank predictor, drawn as a line.
         split: The images of which the reference is the error.
         select: How the run kept an epoch, see `Controls`.
+        stored: Stored runs of the page, drawn as thin lines, see `spread.stored_runs`.
     """
     table = pd.DataFrame(history).assign(epoch=range(1, len(history) + 1))
     table["stage"] = "stage " + table["stage"].astype(str)
     with style():
         figure = Figure(figsize=(7.6, 3.1), layout="constrained")
         left, right = figure.subplots(1, 2)
-        _draw_curves(left, table, "val_mae", legend=True)
-        _draw_curves(right, table, "loss", legend=False)
+        for axis, column in ((left, "val_mae"), (right, "loss")):
+            _draw_curves(axis, table, column, legend=axis is left)
+            if stored is not None:
+                draw_stored(axis, stored, column)
         right.set(title="Training loss (the two stages' losses differ)", ylabel="loss")
 
         _mark_epochs(left, kept_epochs(table, select))
@@ -202,6 +207,12 @@ def training_curves(
         left.set(ylim=(0, 1.5 * highest))
         left.legend(loc="upper right")
     return figure
+
+
+def draw_stored(axis: Axes, stored: pd.DataFrame, name: str) -> None:
+    """Draw a curve of each stored run as a thin line behind today's."""
+    for line in curves(stored, name):
+        axis.plot(range(1, len(line) + 1), line, color=INK, alpha=0.5, linewidth=0.6, zorder=1)
 
 
 def _draw_curves(axis: Axes, table: pd.DataFrame, column: str, *, legend: bool) -> None:

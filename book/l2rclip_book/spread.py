@@ -1,0 +1,109 @@
+"""Stored runs of the chapters that train, and what a page says of today's run beside them.
+
+What a training ends with differs from seed to seed, and between processors, whose kernels add in
+another order. `make spread` trains what a chapter trains with five seeds under three kinds of
+kernels, and keeps a row a run in `book/results/spread/NN.csv`. A page says what all rows show.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from l2rclip_book.result_files import find_result
+
+KEPT_IN = "L2RCLIP_SPREAD"  # names the file into which `make spread` lets a chapter write
+MARGIN = 0.5  # of the range of the stored runs: a run outside of that is no run of the same kind
+DIGITS = 5  # of a stored number
+
+
+def stored_runs(chapter: str) -> pd.DataFrame:
+    """Return the stored runs of a chapter, a row each; empty without the repository.
+
+    Args:
+        chapter: Its number, such as "07".
+    """
+    file = find_result(f"spread/{chapter}.csv")
+    return pd.DataFrame() if file is None else pd.read_csv(file)
+
+
+def curves(stored: pd.DataFrame, name: str) -> list[list[float]]:
+    """Return a curve of each stored run: the columns `name 1`, `name 2` and so on.
+
+    Example:
+        >>> curves(pd.DataFrame({"rps 1": [0.5, 0.4], "rps 2": [0.3, 0.2]}), "rps")
+        [[0.5, 0.3], [0.4, 0.2]]
+    """
+    pattern = rf"^{name} \d+$"
+    lines: list[list[float]] = stored.filter(regex=pattern).to_numpy().tolist()
+    return lines
+
+
+def numbered(name: str, values: Sequence[float]) -> dict[str, float]:
+    """Return a curve as numbers to record.
+
+    Example:
+        >>> numbered("rps", [0.5, 0.3])
+        {'rps 1': 0.5, 'rps 2': 0.3}
+    """
+    return {f"{name} {place}": float(value) for place, value in enumerate(values, start=1)}
+
+
+def span(stored: pd.DataFrame, name: str, digits: int = 2) -> str:
+    """Return the lowest and the highest stored value as words; "–" where nothing is stored.
+
+    Example:
+        >>> span(pd.DataFrame({"mae": [0.612, 0.5]}), "mae")
+        '0.50 to 0.61'
+    """
+    if name not in stored:
+        return "–"
+    low, high = stored[name].min(), stored[name].max()
+    return f"{low:.{digits}f} to {high:.{digits}f}".replace("-", "−")
+
+
+def beside_stored(numbers: Mapping[str, float], stored: pd.DataFrame) -> str:
+    """Return one sentence that says where today's run lies; hand its numbers to `make spread`.
+
+    Args:
+        numbers: Of today's run, by the column of the stored runs.
+        stored: A row a run; see `stored_runs`.
+
+    Example:
+        >>> stored = pd.DataFrame({"mae": [0.5, 0.6], "rps": [0.3, 0.3]})
+        >>> beside_stored({"mae": 0.62, "rps": 0.3}, stored)
+        'Today’s run lies among the 2 stored runs in all that this page uses of it.'
+        >>> beside_stored({"mae": 0.7, "rps": 0.3}, stored)
+        'Today’s run leaves the band of the 2 stored runs in 1 of 2 numbers: mae 0.7 (0.5 to 0.6).'
+    """
+    if KEPT_IN in os.environ:
+        rounded = {name: float(f"{value:.{DIGITS}g}") for name, value in numbers.items()}
+        Path(os.environ[KEPT_IN]).write_text(json.dumps(rounded), encoding="utf-8")
+    if stored.empty:
+        return "The stored runs are not beside this notebook: see the book's page."
+
+    outside = {}
+    for name, value in numbers.items():
+        low, high = stored[name].min(), stored[name].max()
+        margin = MARGIN * (high - low) + 1e-3 * max(abs(low), abs(high))
+        if value < low - margin or value > high + margin:
+            outside[name] = f"{name} {value:.3g} ({low:.3g} to {high:.3g})"
+
+    runs = f"the {len(stored)} stored runs"
+    if not outside:
+        return f"Today’s run lies among {runs} in all that this page uses of it."
+    listed = ", ".join(outside.values()).replace("-", "−")
+    return (
+        f"Today’s run leaves the band of {runs} in {len(outside)} of {len(numbers)} numbers: "
+        f"{listed}."
+    )
+
+
+def same_sign(values: np.ndarray | pd.Series) -> bool:
+    """Return whether all stored values lie on the same side of zero."""
+    return bool((np.asarray(values) > 0).all() or (np.asarray(values) < 0).all())
