@@ -1,5 +1,6 @@
 # Commands of l2rclip-lite. Each first makes the environment that it needs, so on a fresh machine `make book` is enough.
 # Variables: PYTHON=python3.12  CHAPTER=02 (or 02_two_stages)  PROFILE=page  PORT=8000  JOBS=2  DATA=folder of data sets
+#            KERNELS=avx2 (or sse, other: the arithmetic of other processors, for book, execute, verify and test)
 #            SHORT=1  CPU=1  TOWERS="names of open_clip"  OUT=folder  ONLY=part  SHOTS=folder  LOOK=--require (no Chromium is a failure)  FLAGS=options of the program behind
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -11,7 +12,9 @@ PROFILE ?= page
 PORT ?= 8000
 JOBS ?= 2
 SHOTS ?= _build/shots
+KERNELS ?= native
 BIN := .venv/bin
+RUN := "$(BIN)/python" tools/kernels.py $(KERNELS) "$(BIN)/python"
 # Every file that pip takes must have a hash in the lock. Where each package has a wheel, nothing is built from source.
 LOCKED := "$(BIN)/python" -m pip install -q --progress-bar off --require-hashes --no-deps
 WHEELS := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),--only-binary :all:)
@@ -41,16 +44,18 @@ install: .venv/.made ## make .venv from requirements/lock.txt, with the package 
 	touch $@
 book: .venv/.made ## execute every chapter, beside the tree, and build the HTML of that -> _build/html/index.html
 	rm -rf _build/pages
-	"$(BIN)/python" tools/execute.py --profile $(PROFILE) --jobs $(JOBS) --out _build/pages $(FLAGS) $(CHAPTER)
-	"$(BIN)/python" tools/build.py --pages _build/pages
+	-$(RUN) tools/execute.py --profile $(PROFILE) --jobs $(JOBS) --out _build/pages $(FLAGS) $(CHAPTER)
+	"$(BIN)/python" tools/build.py --pages _build/pages $(CHAPTER)
 html: .venv/.made ## build the HTML from the outputs in the repository, warnings as errors
 	"$(BIN)/python" tools/build.py
 execute: .venv/.made ## execute chapters (CHAPTER=02, or all) and write book/NN_name.ipynb
-	"$(BIN)/python" tools/execute.py --profile $(PROFILE) --jobs $(JOBS) $(FLAGS) $(CHAPTER)
+	$(RUN) tools/execute.py --profile $(PROFILE) --jobs $(JOBS) $(FLAGS) $(CHAPTER)
 verify: .venv/.made ## prove chapters (CHAPTER=02, or all) in papermill, nbval, the book and a Colab-like environment
-	"$(BIN)/python" tools/verify.py --jobs $(JOBS) $(FLAGS) $(CHAPTER)
+	$(RUN) tools/verify.py --jobs $(JOBS) $(FLAGS) $(CHAPTER)
 test: .venv/.made ## run every test, in a process more than JOBS, as some tests wait
-	"$(BIN)/python" -m pytest -n $$(($(JOBS) + 1)) --dist loadfile --no-loadscope-reorder $(FLAGS)
+	$(RUN) -m pytest -n $$(($(JOBS) + 1)) --dist loadfile --no-loadscope-reorder $(FLAGS)
+spread: .venv/.made ## train what chapters train (CHAPTER=07, or all): five seeds, three kinds of kernels, hours -> book/results/spread
+	"$(BIN)/python" tools/spread.py --jobs $(JOBS) $(CHAPTER)
 lint: .venv/.made ## ruff, mypy --strict, codespell
 	"$(BIN)/ruff" check . && "$(BIN)/ruff" format --check . && "$(BIN)/mypy" && "$(BIN)/codespell"
 look: .venv/.made .node/.made ## open every built page in Chromium, in two themes and two widths; use what moves
@@ -65,10 +70,10 @@ bench: .venv/.made ## measure speed and memory against their targets (ONLY=rows,
 	"$(BIN)/python" tools/bench/bench.py $(if $(ONLY),--only "$(ONLY)") $(if $(DATA),--data "$(DATA)")
 faults: .venv/.made ## kill, starve and deceive the package, an hour or more (SHORT=1: minutes)
 	$(if $(SHORT),,L2RCLIP_FAULTS=book/results/faults.json) "$(BIN)/python" -m pytest tests/faults $(FLAGS)
-studies: .venv/.made .snakemake-env/.made ## run what is missing of the studies, hours (SHORT=1: in miniature; ONLY=search: recipes) -> runs
+studies: .venv/.made .snakemake-env/.made ## run what is missing of the studies, hours (SHORT=1: in miniature, SHORT=once: half of that; ONLY=search: recipes) -> runs
 	.snakemake-env/bin/snakemake $(FLAGS) -s experiments/Snakefile -j $(JOBS) -k --retries 1 --rerun-triggers mtime params \
 	  --rerun-incomplete --quiet rules reason --config python="$(BIN)/python" $(if $(if $(SHORT),$(ONLY),$(ONLY:search=)),only="$(ONLY)") \
-	  $(if $(SHORT),preset=smoke out=runs/studies-short,$(if $(filter search,$(ONLY)),preset=search out=runs/search,out=runs/studies) data="$(DATA)")
+	  $(if $(SHORT),preset=smoke out=runs/studies-short $(filter once=1,$(SHORT)=1),$(if $(filter search,$(ONLY)),preset=search out=runs/search,out=runs/studies) data="$(DATA)")
 clip: .venv/.made ## chapter 9 with published CLIPs; needs network and GPU, hours (SHORT=1: in miniature) -> book/results/clip.csv
 	env -u OMP_NUM_THREADS HF_HUB_OFFLINE=0 "$(BIN)/python" experiments/matrix/run_clip.py $(if $(TOWERS),--towers $(TOWERS)) \
 	  $(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)") $(if $(SHORT),--short) $(if $(CPU),--cpu)

@@ -61,7 +61,7 @@ SIZE = {"smoke": 60, "page": 1000, "full": 4000}[PROFILE]
 NAMES = ("no", "very low", "low", "high", "very high")
 ranks = Ranks(NAMES, (0, 1, 2, 3, 4), "a photo of a leaf with {rank} damage")
 
-# %% mystnb={"image": {"alt": "Eight images of one leaf with more and more orange rust, framed in the colour of their rank. Lines lead from each image to its place on a scale of the damaged share, which is cut into five coloured ranks of unequal width."}, "figure": {"caption": "Above: one leaf with a growing share of rust, its frame in the colour of its rank. Below: the share itself, cut into five ranks. The label records the colour, not the place.", "name": "fig-01-scale"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Eight images of one leaf with more and more orange rust, framed in the colour of their rank. Lines lead from each image to its place on a scale of the damaged share, which is cut into five coloured ranks of unequal width."}} tags=["hide-input"]
 drawn = []
 for share in (0, 0.03, 0.12, 0.205, 0.24, 0.34, 0.48, 0.62):
     # the same seed: the same leaf; the damage is in [share, share + 1 %)
@@ -72,19 +72,22 @@ edges = share_edges(len(ranks))
 draw.threshold_scale([leaf.image for leaf in drawn], shares, edges, ranks)
 
 # %% [markdown]
+# **Figure 1.1.** Above: one leaf with a growing share of rust, its frame in the colour of its rank. Below: the share
+# itself, cut into five ranks. The label records the colour, not the place.
+#
 # ## More than names, less than numbers
 #
-# {numref}`fig-01-scale` shows one leaf, drawn eight times with more and more rust, and the scale on which a grader
+# Figure 1.1 shows one leaf, drawn eight times with more and more rust, and the scale on which a grader
 # would put it. Behind the labels is a quantity $u$ that nobody writes down, here the damaged share. Between the $K$
 # ranks are thresholds $\theta_1 < \dots < \theta_{K-1}$. The rank $y_i$ of image $i$ is the number of thresholds that
 # its quantity $u_i$ has passed:
 #
 # $$
-# y_i = \#\{k : \theta_k \le u_i\} \in \{0, \dots, K-1\} .
-# $$ (eq-01-rank)
+# y_i = \#\{k : \theta_k \le u_i\} \in \{0, \dots, K-1\} . \tag{1.1}
+# $$
 #
 # So two different labels say which leaf has more damage, but not how much more. Compare the fourth leaf of
-# {numref}`fig-01-scale` with the second, and then with the fifth:
+# Figure 1.1 with the second, and then with the fifth:
 
 # %% tags=["hide-input"]
 percent, cuts = 100 * np.array(shares), 100 * np.array(edges)
@@ -107,12 +110,12 @@ assert len(set(np.diff(cuts).round(6))) > 1, "the ranks are not equally wide"
 #
 # | label | the quantity behind it | one step |
 # |---|---|---|
-# | age on a portrait {cite:p}`ricanek2006morph` | time since birth | always a year |
-# | decade of a photograph {cite:p}`palermo2012dating` | the date | always ten years |
-# | damage of a leaf {cite:p}`esgario2020deep` | the damaged share | as wide as somebody chose |
-# | beauty of a photograph {cite:p}`schifanella2015image` | perhaps no single quantity | nobody knows |
+# | age on a portrait ([Ricanek and Tesafaye, 2006](references.md)) | time since birth | always a year |
+# | decade of a photograph ([Palermo et al., 2012](references.md)) | the date | always ten years |
+# | damage of a leaf ([Esgario et al., 2020](references.md)) | the damaged share | as wide as somebody chose |
+# | beauty of a photograph ([Schifanella et al., 2015](references.md)) | perhaps no single quantity | nobody knows |
 #
-# What you may say about two labels depends on which changes of all labels lose nothing {cite:p}`stevens1946theory`:
+# What you may say about two labels depends on which changes of all labels lose nothing ([Stevens, 1946](references.md)):
 #
 # | labels | nothing is lost by | you may say |
 # |---|---|---|
@@ -121,38 +124,41 @@ assert len(set(np.diff(cuts).round(6))) > 1, "the ranks are not equally wide"
 # | numbers (interval) | shifting and stretching | twice as far apart |
 #
 # Ranks are in the middle. A classifier that treats them as names throws the order away. A regressor that treats them as
-# 0, 1, 2, 3, 4 assumes that all steps are equal. Statistics has long had models in between, built on {eq}`eq-01-rank`
-# {cite:p}`mccullagh1980regression`. L2RCLIP has another idea: it describes each rank by a sentence.
+# 0, 1, 2, 3, 4 assumes that all steps are equal. Statistics has long had models in between, built on (1.1)
+# ([McCullagh, 1980](references.md)). L2RCLIP has another idea: it describes each rank by a sentence.
 #
 # ## Eight leaves by hand
 #
 # A metric, too, treats labels as names, as ranks or as numbers. To see what it measures, compute it once by hand; eight
 # leaves are enough.
 
-# %% mystnb={"image": {"alt": "Eight rows, a dot on the true rank of each leaf. Three red arrows lead from the dot to another rank: one rank up, two ranks up, one rank down."}, "figure": {"caption": "Eight leaves: a dot on the true rank and, where the answer is another rank, an arrow to it with its error in ranks.", "name": "fig-01-eight"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Eight rows, a dot on the true rank of each leaf. Three red arrows lead from the dot to another rank: one rank up, two ranks up, one rank down."}} tags=["hide-input"]
 eight = ([0, 0, 1, 2, 2, 2, 3, 4], [1, 0, 3, 2, 2, 2, 2, 4])
 draw.arrows(*eight, ranks)
 
 # %% [markdown]
+# **Figure 1.2.** Eight leaves: a dot on the true rank and, where the answer is another rank, an arrow to it with its
+# error in ranks.
+#
 # Let $y_i$ be the true rank of image $i$ of $n$, and $\hat y_i$ the answer. **Accuracy** asks how often the answer is
 # right. The **mean absolute error** asks how far off it is:
 #
 # $$
 # \text{accuracy} = \frac1n \sum_{i=1}^n \mathbf 1[\hat y_i = y_i] , \qquad
-# \text{MAE} = \frac1n \sum_{i=1}^n \lvert \hat y_i - y_i \rvert .
-# $$ (eq-01-mae)
+# \text{MAE} = \frac1n \sum_{i=1}^n \lvert \hat y_i - y_i \rvert . \tag{1.2}
+# $$
 #
 # An MAE of one rank is good for sixty ages and poor for three grades. The **quadratic weighted kappa** (QWK)
-# {cite:p}`cohen1968weighted` therefore compares the squared errors with those of guessing. To guess is to keep the
+# ([Cohen, 1968](references.md)) therefore compares the squared errors with those of guessing. To guess is to keep the
 # same answers and hand them to the images in random order, so below the fraction line stands a mean over all pairs of an
 # answer $\hat y_j$ and a truth $y_i$:
 #
 # $$
-# \text{QWK} = 1 - \frac{\sum_i (\hat y_i - y_i)^2}{\frac1n \sum_{i,j} (\hat y_j - y_i)^2} .
-# $$ (eq-01-qwk)
+# \text{QWK} = 1 - \frac{\sum_i (\hat y_i - y_i)^2}{\frac1n \sum_{i,j} (\hat y_j - y_i)^2} . \tag{1.3}
+# $$
 #
 # QWK is 1 for a perfect model and 0 for one that guesses. Check each number against the arrows of
-# {numref}`fig-01-eight`:
+# Figure 1.2:
 
 # %%
 y = np.array([0, 0, 1, 2, 2, 2, 3, 4])  # true ranks
@@ -177,30 +183,33 @@ for score, value in (
 # metric is a price list, so ask what an error costs *you*.
 #
 # In the package the three metrics are `metrics.accuracy`, `metrics.mae_rank` and `metrics.qwk`; `metrics.mae` measures
-# the error in the unit of the label instead, such as years. {doc}`12_metrics_and_decoders` has more metrics, and their
-# traps.
+# the error in the unit of the label instead, such as years. [Chapter 12](12_metrics_and_decoders.ipynb) has more
+# metrics, and their traps.
 #
 # ### A row of probabilities
 #
-# Most models give more than an answer: a probability $p_{ik}$ of every rank $k$ for image $i$. {numref}`fig-01-rps`
+# Most models give more than an answer: a probability $p_{ik}$ of every rank $k$ for image $i$. Figure 1.3
 # shows the rows of two leaves of rank *very low*. Both put one half on the truth. They differ in where the other half
 # is.
 
-# %% mystnb={"image": {"alt": "Two rows of probabilities with one half on the true rank. On the left the rest is on the two neighbours, on the right on the far end. Below each its running sum beside the step of the truth, with the gap shaded."}, "figure": {"caption": "Above: two rows of probabilities, the true rank outlined. Below: their running sums (red) and that of the truth (grey). RPS adds up the squared heights of the shaded gap.", "name": "fig-01-rps"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two rows of probabilities with one half on the true rank. On the left the rest is on the two neighbours, on the right on the far end. Below each its running sum beside the step of the truth, with the gap shaded."}} tags=["hide-input"]
 beside, apart = [0.25, 0.5, 0.25, 0, 0], [0, 0.5, 0, 0, 0.5]
 draw.staircases(
     {"the rest is near": beside, "the rest is far": apart}, 1, ranks
 )
 
 # %% [markdown]
+# **Figure 1.3.** Above: two rows of probabilities, the true rank outlined. Below: their running sums (red) and that of
+# the truth (grey). RPS adds up the squared heights of the shaded gap.
+#
 # Cross-entropy looks at the probability of the true rank only, so both rows get the same loss. The **ranked probability
-# score** (RPS) {cite:p}`epstein1969scoring` compares running sums. The further probability lies from the truth, the
+# score** (RPS) ([Epstein, 1969](references.md)) compares running sums. The further probability lies from the truth, the
 # longer its running sum stays wrong:
 #
 # $$
 # \text{RPS} = \frac1n \sum_{i=1}^n \sum_{k=0}^{K-1} \big(F_{ik} - \mathbf 1[y_i \le k]\big)^2 ,
-# \qquad F_{ik} = \sum_{j\le k} p_{ij} .
-# $$ (eq-01-rps)
+# \qquad F_{ik} = \sum_{j\le k} p_{ij} . \tag{1.4}
+# $$
 
 # %%
 truth = np.array([0, 1, 1, 1, 1])  # the running sum of rank 1
@@ -220,12 +229,15 @@ assert abs(metrics.rps(y, np.eye(5)[a], ranks) - 1 / 2) < 1e-9
 # ### Three answers from one row
 #
 # A leaf has a grey shine: it is either healthy and in the sun, or covered with mildew. The model cannot tell, so most
-# of its probability is at the two ends ({numref}`fig-01-readouts`). Which rank do you write down?
+# of its probability is at the two ends (Figure 1.4). Which rank do you write down?
 
-# %% mystnb={"image": {"alt": "Left: five bars of probability, high at both ends, with three markers for the most probable rank, the median and the expectation, at three different places. Right: three curves of the expected price of each answer, each with its lowest point marked."}, "figure": {"caption": "Left: one row of probabilities and three answers. Right: the expected price of each answer under three price lists, each divided by its highest; the mark is at the cheapest answer.", "name": "fig-01-readouts"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Left: five bars of probability, high at both ends, with three markers for the most probable rank, the median and the expectation, at three different places. Right: three curves of the expected price of each answer, each with its lowest point marked."}} tags=["hide-input"]
 draw.decoders([0.4, 0.15, 0.05, 0.05, 0.35], ranks)
 
 # %% [markdown]
+# **Figure 1.4.** Left: one row of probabilities and three answers. Right: the expected price of each answer under three
+# price lists, each divided by its highest; the mark is at the cheapest answer.
+#
 # No answer is best in itself. If saying $a$ when the truth is $r_k$ costs $\ell(a, r_k)$, the best answer is the one
 # that is cheapest on average:
 #
@@ -235,8 +247,8 @@ draw.decoders([0.4, 0.15, 0.05, 0.05, 0.35], ranks)
 # \text{most probable rank} & \ell = \mathbf 1[a \ne r_k] ,\\
 # \text{median} & \ell = \lvert a - r_k\rvert ,\\
 # \text{expectation } \sum_k p_k r_k & \ell = (a - r_k)^2 .
-# \end{cases}
-# $$ (eq-01-readout)
+# \end{cases} \tag{1.5}
+# $$
 #
 # The median is the first rank at which the running sum reaches one half.
 
@@ -258,11 +270,11 @@ assert np.allclose(best, [0, 1, 1.8])
 #
 # ## CLIP in one picture
 #
-# Where do probabilities come from? In this book they come from {term}`CLIP` {cite:p}`radford2021learning`, and
-# {numref}`fig-01-clip` shows all of it. The numbers are real: they come from {term}`mini`, the pair of networks that is
-# installed with the package. The image is the last of {numref}`fig-01-scale`.
+# Where do probabilities come from? In this book they come from [CLIP](glossary.md)
+# ([Radford et al., 2021](references.md)), and Figure 1.5 shows all of it. The numbers are real: they come from
+# [mini](glossary.md), the pair of networks that is installed with the package. The image is the last of Figure 1.1.
 
-# %% mystnb={"image": {"alt": "A leaf passes through the image tower and becomes a strip of coloured cells, z. Five sentences pass through the text tower and become five such strips, t. Beside them are five bars for the cosine of z with each t, nearly equal, and five bars for their softmax, highest for no damage although the leaf is badly damaged."}, "figure": {"caption": "CLIP. The image tower turns an image into a vector z, the text tower turns each sentence into a vector t; colours are the first 24 of 384 numbers, red above 0 and blue below. The cosine of z with each t, times a scale s, goes through a softmax over the sentences.", "name": "fig-01-clip"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "A leaf passes through the image tower and becomes a strip of coloured cells, z. Five sentences pass through the text tower and become five such strips, t. Beside them are five bars for the cosine of z with each t, nearly equal, and five bars for their softmax, highest for no damage although the leaf is badly damaged."}} tags=["hide-input"]
 PIXELS = 64 if PROFILE == "smoke" else 128
 towers = load_towers("mini", image_size=PIXELS)
 with torch.no_grad():
@@ -316,6 +328,10 @@ with plots.style():
 figure
 
 # %% [markdown]
+# **Figure 1.5.** CLIP. The image tower turns an image into a vector z, the text tower turns each sentence into a vector
+# t; colours are the first 24 of 384 numbers, red above 0 and blue below. The cosine of z with each t, times a scale s,
+# goes through a softmax over the sentences.
+#
 # Read the figure from left to right.
 #
 # 1. **Two towers.** One network reads images, another reads sentences. They share no weights.
@@ -328,8 +344,8 @@ figure
 # 5. **Softmax over the sentences.** The sentences are the classes:
 #
 # $$
-# p_{ik} = \frac{\exp(s\, z_i \cdot t_k)}{\sum_{j} \exp(s\, z_i \cdot t_j)} .
-# $$ (eq-01-clip)
+# p_{ik} = \frac{\exp(s\, z_i \cdot t_k)}{\sum_{j} \exp(s\, z_i \cdot t_j)} . \tag{1.6}
+# $$
 #
 # So CLIP is a classifier whose last layer is written in English. Change the sentences, and you have another classifier,
 # without a single training image. That is called *zero-shot*.
@@ -339,17 +355,17 @@ figure
 # the batch as rows of $Z$ and $T$, and with CE for the cross-entropy whose right answers are $1, \dots, B$, the loss is
 #
 # $$
-# L_{\text{CLIP}} = \tfrac12\, \mathrm{CE}(s Z T^\top) + \tfrac12\, \mathrm{CE}(s T Z^\top) .
-# $$ (eq-01-contrastive)
+# L_{\text{CLIP}} = \tfrac12\, \mathrm{CE}(s Z T^\top) + \tfrac12\, \mathrm{CE}(s T Z^\top) . \tag{1.7}
+# $$
 #
 # A loss of this kind is called contrastive: it pulls partners together and pushes all other pairs apart, all of them
-# alike. The towers of `mini` were joined in a cheaper way ({doc}`15_wordings_and_mini`), and are weaker. The same
-# code runs with any CLIP that the package can load; whether the findings of this book hold there is open
-# ({ref}`published-clip`).
+# alike. The towers of `mini` were joined in a cheaper way ([chapter 15](15_wordings_and_mini.ipynb)), and are weaker.
+# The same code runs with any CLIP that the package can load; whether the findings of this book hold there is open
+# ([Published CLIPs](09_does_it_help.ipynb#published-clips)).
 #
 # ### What it can do, and what it cannot
 #
-# In code, {numref}`fig-01-clip` is a few lines. The leaves below are new to both towers.
+# In code, Figure 1.5 is a few lines. The leaves below are new to both towers.
 
 # %%
 data = load_dataset("leaves", ranks=5, size=SIZE, seed=SEED)
@@ -376,9 +392,12 @@ for k, thing in enumerate(things):
 # Without any training on these images, nearly every leaf is nearest to the right word. Now the question of this book:
 # which *grade* of damage?
 
-# %% mystnb={"image": {"alt": "A five by five table of true rank against answer. Most images of every rank are called no damage."}, "figure": {"caption": "Zero-shot answers for the test leaves: the share of each true rank that got each answer.", "name": "fig-01-zero-shot"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "A five by five table of true rank against answer. Most images of every rank are called no damage."}} tags=["hide-input"]
 targets = torch.tensor(data.test.targets)
 plots.confusion({"CLIP, zero-shot": (targets, probabilities.argmax(1))}, ranks)
+
+# %% [markdown]
+# **Figure 1.6.** Zero-shot answers for the test leaves: the share of each true rank that got each answer.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 middle = int(torch.tensor(data.train.targets).median())
@@ -405,23 +424,23 @@ if PROFILE == "page" and SEED == 0:
 # On these test leaves, in one run, `mini` calls most leaves of every rank undamaged. Its MAE is larger than that of a
 # constant answer, the median rank, which ignores the image.
 #
-# Its RPS is lower, but only because the constant answer is given with certainty. From {doc}`02_two_stages` on, the
-# *median rank* has the frequencies of the training ranks as its probabilities, and a lower RPS.
+# Its RPS is lower, but only because the constant answer is given with certainty. From [chapter 2](02_two_stages.ipynb)
+# on, the *median rank* has the frequencies of the training ranks as its probabilities, and a lower RPS.
 #
-# Why `mini` fails is visible in {numref}`fig-01-clip`: the five cosines hardly differ. The sentences share all words but
+# Why `mini` fails is visible in Figure 1.5: the five cosines hardly differ. The sentences share all words but
 # one or two, so their vectors nearly coincide; and its towers learned the names of *things*. "Very low damage" is not a
 # thing.
 #
-# Three observations give hope, and L2RCLIP {cite:p}`wang2023learning` is built on them:
+# Three observations give hope, and L2RCLIP ([Wang et al., 2023](references.md)) is built on them:
 #
 # - **Sentences hold some of the order.** *Very low* and *low* are closer to each other than to *very high*, before any
-#   leaf is seen. {doc}`03_rank_templates` measures how much. **Stage 1** of L2RCLIP starts from the rank sentences and
-#   refines them, while both towers stay as they are.
+#   leaf is seen. [Chapter 3](03_rank_templates.ipynb) measures how much. **Stage 1** of L2RCLIP starts from the rank
+#   sentences and refines them, while both towers stay as they are.
 # - **The image tower can learn.** **Stage 2** keeps the sentences where they are and moves the images to them.
-# - **A loss can count distance.** {eq}`eq-01-contrastive` pushes all wrong sentences alike. A loss that pushes a
+# - **A loss can count distance.** Equation (1.7) pushes all wrong sentences alike. A loss that pushes a
 #   healthy leaf harder from *very high* than from *low* makes a far mistake cost more, as MAE, QWK and RPS do.
 #
-# {doc}`02_two_stages` does all of this once, from five sentences to a model that grades leaves.
+# [Chapter 2](02_two_stages.ipynb) does all of this once, from five sentences to a model that grades leaves.
 #
 # ## Exercises
 #
@@ -449,20 +468,23 @@ def check_decades(years: float, steps: float) -> str:
 print(check_decades(years=0, steps=0))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # The errors are 20, 0, 10 and 10 years; their mean is 10 years. In ranks they are 1, 0, 1 and 1: three quarters.
 #
 # ```python
 # check_decades(years=10, steps=3 / 4)
 # ```
-# :::
+#
+# </details>
 
 # %% tags=["remove-cell"]
 assert check_decades(years=10, steps=3 / 4) == "right"
 assert "neighbours" in check_decades(years=10, steps=1)
 
 # %% [markdown]
-# **2. Three decoders.** Write the three answers of {eq}`eq-01-readout` for a row of probabilities `p` and the values
+# **2. Three decoders.** Write the three answers of (1.5) for a row of probabilities `p` and the values
 # `r` of the ranks, which need not be evenly spaced. Each answer is a *value*, not an index.
 
 
@@ -499,12 +521,15 @@ def three_answers(p: np.ndarray, r: np.ndarray) -> tuple[float, ...]:
 print(check_answers(three_answers))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # ```python
 # def three_answers(p, r):
 #     return r[p.argmax()], r[(p.cumsum() >= 0.5).argmax()], p @ r
 # ```
-# :::
+#
+# </details>
 
 
 # %% tags=["remove-cell"]
@@ -520,7 +545,7 @@ assert "an index" in check_answers(
 
 # %% [markdown]
 # **3. Write CLIP's last step.** The towers of another CLIP give you raw vectors that are not of length 1. Turn `image`
-# ($B$ rows) and `text` ($K$ rows) into $B \times K$ probabilities by {eq}`eq-01-clip`.
+# ($B$ rows) and `text` ($K$ rows) into $B \times K$ probabilities by (1.6).
 
 
 # %% tags=["hide-input"]
@@ -562,14 +587,17 @@ def clip_probabilities(image: Tensor, text: Tensor, s: float) -> Tensor:
 print(check_clip(clip_probabilities))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # ```python
 # def clip_probabilities(image, text, s):
 #     z = image / image.norm(dim=1, keepdim=True)
 #     t = text / text.norm(dim=1, keepdim=True)
 #     return (s * z @ t.T).softmax(dim=1)
 # ```
-# :::
+#
+# </details>
 
 
 # %% tags=["remove-cell"]
@@ -628,7 +656,9 @@ surer = probabilities  # yours
 print(check_surer(forecast, surer))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # A larger scale stretches the gaps between the logits of a row and keeps their order. The most probable rank stays, and
 # with it accuracy and MAE. RPS rises: most answers are wrong, and each is now given with more certainty. In the end
 # every row is certain, and then RPS is the MAE in ranks. So a scale cannot make CLIP right, but it decides what being
@@ -642,7 +672,8 @@ print(check_surer(forecast, surer))
 #     data.test.targets, answers, ranks
 # )
 # ```
-# :::
+#
+# </details>
 
 # %% tags=["remove-cell"]
 expected = {"accuracy": "stays", "MAE": "stays", "RPS": "rises"}
@@ -652,7 +683,7 @@ assert check_surer(expected, certain).startswith("right")
 assert "before softmax" in check_surer(expected, 100 * probabilities)
 
 # %% [markdown]
-# **5. Two winners.** Two models answer the eight leaves of {numref}`fig-01-eight`, whose true ranks are `y`. Write
+# **5. Two winners.** Two models answer the eight leaves of Figure 1.2, whose true ranks are `y`. Write
 # their answers so that accuracy prefers the first model, while MAE and QWK prefer the second.
 
 
@@ -679,7 +710,9 @@ second = [0, 0, 1, 2, 2, 2, 3, 4]  # yours
 print(check_winners(first, second))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # The first model is wrong once, by four ranks; the second twice, by one rank each. Neither is better in itself: ask
 # what an error costs.
 #
@@ -687,7 +720,8 @@ print(check_winners(first, second))
 # first = [0, 0, 1, 2, 2, 2, 3, 0]
 # second = [0, 0, 1, 2, 1, 3, 3, 4]
 # ```
-# :::
+#
+# </details>
 
 # %% tags=["remove-cell"]
 winners = [0, 0, 1, 2, 2, 2, 3, 0], [0, 0, 1, 2, 1, 3, 3, 4]
@@ -699,27 +733,36 @@ assert check_winners(*winners[::-1]).startswith("not yet: accuracy")
 #
 # **Two models have the same accuracy and the same MAE, but one has a much lower RPS. What is different?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # Accuracy and MAE depend on the most probable rank of each row only, RPS on all of the row. The better model puts the
 # rest of its probability nearer to the truth, or is less certain where it is wrong.
-# :::
+#
+# </details>
 #
 # **A colleague replaces the grades 0, 1, 2, 3, 4 by 0, 1, 2, 4, 8 and scores the same rows of probabilities again.
 # Which of accuracy, MAE in ranks, MAE in values, median and expectation can change?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # The new values keep the order, so whatever needs only the order stays: accuracy, MAE in ranks, and the rank at which
 # the median lies. The expectation and the MAE in values use the values themselves, so both can change.
-# :::
 #
-# **A batch for {eq}`eq-01-contrastive` holds forty leaves and only five different sentences. What does the loss ask
+# </details>
+#
+# **A batch for (1.7) holds forty leaves and only five different sentences. What does the loss ask
 # that makes no sense?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # Several images of the batch have the same sentence, and the loss pushes each of them away from the copies of its own
 # sentence that belong to the other images. A sentence should be allowed many images; stage 1 of L2RCLIP has a loss that
-# does so ({doc}`05_losses`).
-# :::
+# does so ([chapter 5](05_losses.ipynb)).
+#
+# </details>
 #
 # ## Summary
 #
@@ -733,6 +776,6 @@ assert check_winners(*winners[::-1]).startswith("not yet: accuracy")
 #
 # ## Sources
 #
-# The division of scales into names, ranks and numbers is from {cite:t}`stevens1946theory`, thresholds on a hidden
-# quantity from {cite:t}`mccullagh1980regression`. QWK: {cite:t}`cohen1968weighted`. RPS: {cite:t}`epstein1969scoring`;
-# why it rewards honesty: {cite:t}`gneiting2007strictly`. CLIP: {cite:t}`radford2021learning`.
+# The division of scales into names, ranks and numbers is from [Stevens (1946)](references.md), thresholds on a hidden
+# quantity from [McCullagh (1980)](references.md). QWK: [Cohen (1968)](references.md). RPS: [Epstein (1969)](references.md);
+# why it rewards honesty: [Gneiting and Raftery (2007)](references.md). CLIP: [Radford et al. (2021)](references.md).

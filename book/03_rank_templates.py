@@ -15,11 +15,12 @@
 #
 # Take a network that has read a great deal and never seen a face. Give it sixty-two sentences, from "a photo of a
 # sixteen years old face" to "a photo of a seventy seven years old face", and let it turn each into a vector. Do the
-# vectors keep the order of the ages, although nobody trained them to? L2RCLIP {cite:p}`wang2023learning` assumes that
-# they do: it starts from the order that sentences have before any training on ranks. In this chapter you build these
-# sentences and their features, measure how much order the features hold, and find out where that order comes from.
+# vectors keep the order of the ages, although nobody trained them to? L2RCLIP ([Wang et al., 2023](references.md))
+# assumes that they do: it starts from the order that sentences have before any training on ranks. In this chapter you
+# build these sentences and their features, measure how much order the features hold, and find out where that order
+# comes from.
 #
-# **You need.** Cosine similarity ({doc}`01_ordinal_classification`), and tensors in PyTorch.
+# **You need.** Cosine similarity ([chapter 1](01_ordinal_classification.ipynb)), and tensors in PyTorch.
 #
 # **Time and hardware.** Less than a minute on a laptop's CPU; no GPU, no download.
 
@@ -94,7 +95,7 @@ def text_features(ranks: Ranks, towers: Towers = mini) -> Tensor:
     return centred(towers.encode_text(ranks.sentences))
 
 
-# %% mystnb={"image": {"alt": "Three heat maps of the cosine between the sentences of 62 ages, sixteen to seventy seven, on both axes. Left in digits, middle in words, right in words with random weights."}, "figure": {"caption": "Cosine between the sentences of every two ages, the youngest at the top left. Left: ages in digits. Middle: in words. Right: the same words, read by the same network with random weights in place of trained ones.", "name": "fig-03-ages"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Three heat maps of the cosine between the sentences of 62 ages, sixteen to seventy seven, on both axes. Left in digits, middle in words, right in words with random weights."}} tags=["hide-input"]
 FACE = "a photo of a {rank} years old face"
 words = Ranks.integers(16, 77, template=FACE)
 digits = Ranks(tuple(map(str, range(16, 78))), words.values, FACE, "years")
@@ -111,8 +112,11 @@ heat_maps(
 )
 
 # %% [markdown]
+# **Figure 3.1.** Cosine between the sentences of every two ages, the youngest at the top left. Left: ages in digits.
+# Middle: in words. Right: the same words, read by the same network with random weights in place of trained ones.
+#
 # Three names recur in the code of this page. `FACE` is the sentence *a photo of a {rank} years old face*. `words` and
-# `digits` are the ages 16 to 77 in that sentence. `untrained` holds networks like the text tower of {term}`mini`, but
+# `digits` are the ages 16 to 77 in that sentence. `untrained` holds networks like the text tower of [mini](glossary.md), but
 # with random weights; the right panel shows `untrained[0]`.
 #
 # Red along the diagonal means that close ages have similar sentences. Did the network learn that by reading? Look at the
@@ -121,7 +125,7 @@ heat_maps(
 # with "thirty two", and sentences that share words come out alike in any network. So order has three possible sources,
 # and this chapter tells them apart:
 #
-# | order that is | comes from | the {term}`control` that reveals it |
+# | order that is | comes from | the [control](glossary.md) that reveals it |
 # |---|---|---|
 # | lucky | few ranks | the same sentences in shuffled order |
 # | spelled | words that two ranks share | the same network with random weights |
@@ -129,14 +133,15 @@ heat_maps(
 #
 # ## A rank becomes a sentence
 #
-# A *label space* is a list of names, a list of values, and a *template*: a sentence with one hole, `{rank}`. Nothing
+# A *label space* is a list of names, a list of values, and a *template*: a sentence with one hole, `"{rank}"`. Nothing
 # else about the labels reaches the text tower. The package keeps the three in `Ranks`, which refuses a template with no
 # hole or with two. Whole numbers are written in words, with a space where English puts a hyphen.
 #
 # A text tower reads neither letters nor words but *tokens*, pieces from a fixed list. Filling the hole takes one line;
-# finding the tokens that spell the rank takes a few more. We need them: {doc}`04_rankformer` refines a sentence token
-# by token, and another method, OrdinalCLIP {cite:p}`li2022ordinalclip`, replaces exactly the tokens of the rank. The
-# tokenizer of MiniLM, the text tower of `mini`, reports where in the sentence each token begins and ends.
+# finding the tokens that spell the rank takes a few more. We need them: [chapter 4](04_rankformer.ipynb) refines a
+# sentence token by token, and another method, OrdinalCLIP ([Li et al., 2022](references.md)), replaces exactly the
+# tokens of the rank. The tokenizer of MiniLM, the text tower of `mini`, reports where in the sentence each token begins
+# and ends.
 
 
 # %%
@@ -163,9 +168,9 @@ for row, name in enumerate(words.names):
 
 # %% [markdown]
 # Every text tower has its own list of tokens: CLIP's is a byte-pair encoding, MiniLM's a WordPiece list.
-# {numref}`fig-03-tokens` shows where each of them cuts.
+# Figure 3.2 shows where each of them cuts.
 
-# %% mystnb={"image": {"alt": "Five sentences cut into boxes by the tokenizer of CLIP, and the same five by that of MiniLM. The boxes that spell the rank are coloured: nineteen is two boxes for CLIP and one for MiniLM, twenty one is two, twenty-one with a hyphen three."}, "figure": {"caption": "One box is one token. Coloured boxes spell the rank.", "name": "fig-03-tokens"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Five sentences cut into boxes by the tokenizer of CLIP, and the same five by that of MiniLM. The boxes that spell the rank are coloured: nineteen is two boxes for CLIP and one for MiniLM, twenty one is two, twenty-one with a hyphen three."}} tags=["hide-input"]
 clip = load_towers("tiny/random")  # CLIP's tokenizer needs no weights
 hyphens = Ranks(
     tuple(name.replace(" ", "-") for name in words.names), words.values, FACE
@@ -182,6 +187,9 @@ token_figure(
         for name, tower in readers.items()
     }
 )
+
+# %% [markdown]
+# **Figure 3.2.** One box is one token. Coloured boxes spell the rank.
 
 # %% tags=["hide-input"]
 spellings = {"spaces": words, "hyphens": hyphens, "digits": digits}
@@ -226,13 +234,13 @@ assert tally == {
 # length again,
 #
 # $$
-# c_k = \frac{t_k - m}{\lVert t_k - m \rVert} .
-# $$ (eq-03-centring)
+# c_k = \frac{t_k - m}{\lVert t_k - m \rVert} . \tag{3.1}
+# $$
 #
 # Two origins are removed, one after the other. The first belongs to `mini`: the mean of 1,000 sentences "a photo of a
-# …", one for each class of ImageNet ({doc}`15_wordings_and_mini` shows what it is for). The second belongs to the label
-# space: the mean over its $K$ ranks, $m = \frac1K \sum_k t_k$. The package takes the second step with any towers,
-# before it compares an image with the ranks. With a published CLIP it is the only step.
+# …", one for each class of ImageNet ([chapter 15](15_wordings_and_mini.ipynb) shows what it is for). The second belongs
+# to the label space: the mean over its $K$ ranks, $m = \frac1K \sum_k t_k$. The package takes the second step with any
+# towers, before it compares an image with the ranks. With a published CLIP it is the only step.
 
 
 # %%
@@ -262,7 +270,7 @@ assert torch.allclose(twice, text_features(severity), atol=1e-5)
 of_package = bare_sentences(L2RCLIP(mini, severity))
 assert torch.allclose(twice, of_package, atol=1e-5)
 
-# %% mystnb={"image": {"alt": "Three five by five heat maps of the cosine between the sentences of five severity grades. As encoded, every cell is dark red. Without the mean of the class names they are still red. Without the mean over the ranks, red cells beside the diagonal and blue cells in the corners appear."}, "figure": {"caption": "Cosine between the same five sentences: as encoded, after subtracting the mean of the class names, and after also subtracting the mean over the ranks. Only then can the order be seen.", "name": "fig-03-centring"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Three five by five heat maps of the cosine between the sentences of five severity grades. As encoded, every cell is dark red. Without the mean of the class names they are still red. Without the mean over the ranks, red cells beside the diagonal and blue cells in the corners appear."}} tags=["hide-input"]
 steps = {"as encoded": raw, "less class names": once, "less ranks": twice}
 heat_maps(
     {name: rows @ rows.T for name, rows in steps.items()},
@@ -271,6 +279,9 @@ heat_maps(
 )
 
 # %% [markdown]
+# **Figure 3.3.** Cosine between the same five sentences: as encoded, after subtracting the mean of the class names, and
+# after also subtracting the mean over the ranks. Only then can the order be seen.
+#
 # After the second centring the features sum to about zero, so the cosines between different ranks are about $-1/(K-1)$
 # on average. A negative cosine does not mean "opposite" here; only the pattern counts. From here on,
 # `text_features(ranks)` stands for `encode` and both centrings.
@@ -281,8 +292,8 @@ heat_maps(
 # $d_{jk} = 1 - c_j \cdot c_k$, take Spearman's rank correlation $\rho$ over all pairs:
 #
 # $$
-# \text{gap} = \rho\big( \{k - j\}_{j<k},\ \{d_{jk}\}_{j<k} \big) .
-# $$ (eq-03-gap)
+# \text{gap} = \rho\big( \{k - j\}_{j<k},\ \{d_{jk}\}_{j<k} \big) . \tag{3.2}
+# $$
 #
 # The gap score lies between −1 and 1; chance is 0.
 
@@ -315,14 +326,14 @@ for rows in (twice, text_features(words)):
 # true, 0 if not and one half for a tie, so chance is one half:
 #
 # $$
-# \text{triplets} = \operatorname*{mean}_{i<j<k} \frac{[d_{ij} < d_{ik}] + [d_{jk} < d_{ik}]}{2} .
-# $$ (eq-03-triplets)
+# \text{triplets} = \operatorname*{mean}_{i<j<k} \frac{[d_{ij} < d_{ik}] + [d_{jk} < d_{ik}]}{2} . \tag{3.3}
+# $$
 #
 # **Component.** Is there one direction along which the ranks line up? With $v_1$ for the first principal component,
 #
 # $$
-# \text{component} = \big| \rho\big( \{k\},\ \{c_k \cdot v_1\} \big) \big| .
-# $$ (eq-03-component)
+# \text{component} = \big| \rho\big( \{k\},\ \{c_k \cdot v_1\} \big) \big| . \tag{3.4}
+# $$
 #
 # ## Luck: shuffle the names
 #
@@ -340,10 +351,10 @@ print(f"best of 100 shuffles    {max(lucky):.2f}")
 print(f"random weights          {spelled:.2f}")
 
 # %% [markdown]
-# {numref}`fig-03-scores` repeats both controls for nine label spaces, most of them from data sets of this book
-# ({doc}`17_data_sets`).
+# Figure 3.4 repeats both controls for nine label spaces, most of them from data sets of this book
+# ([chapter 17](17_data_sets.ipynb)).
 
-# %% mystnb={"image": {"alt": "One row for each of nine label spaces. A filled diamond is the gap score of the trained network, rings are networks with random weights, a band is the range under shuffled names. The bands are narrow for label spaces with many ranks and wide for those with five."}, "figure": {"caption": "Nine label spaces and both controls. Order counts as learned where the diamond lies beyond the band and beyond the rings.", "name": "fig-03-scores"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "One row for each of nine label spaces. A filled diamond is the gap score of the trained network, rings are networks with random weights, a band is the range under shuffled names. The bands are narrow for label spaces with many ranks and wide for those with five."}} tags=["hide-input"]
 
 
 def grades(text: str, template: str) -> Ranks:
@@ -383,6 +394,10 @@ for name, ranks in spaces.items():
         np.quantile(gaps[name], (0.05, 0.95)),
     )
 score_rows({"": scores})
+
+# %% [markdown]
+# **Figure 3.4.** Nine label spaces and both controls. Order counts as learned where the diamond lies beyond the band
+# and beyond the rings.
 
 # %% tags=["hide-input"]
 head = ["label space", "ranks", "trained", "random weights", "orders as good"]
@@ -464,8 +479,9 @@ if PROFILE != "smoke":
     assert reached < 0.01 * len(pooled)
 
 # %% [markdown]
-# So, on the whole, sentences hold the order of grades, and not by spelling alone: even the highest rings of the four lie far
-# lower on the mean. For a single scale, do not rely on it. There much depends on the choice of words: {doc}`15_wordings_and_mini` compares 243 ways to name the same five grades.
+# So, on the whole, sentences hold the order of grades, and not by spelling alone: even the highest rings of the four
+# lie far lower on the mean. For a single scale, do not rely on it. There much depends on the choice of words:
+# [chapter 15](15_wordings_and_mini.ipynb) compares 243 ways to name the same five grades.
 #
 # ## Far and near
 #
@@ -481,7 +497,7 @@ def neighbour_wins(features: Tensor, far: int) -> float:
     return (neighbour > similar.diagonal(far)).float().mean().item()
 
 
-# %% mystnb={"image": {"alt": "Two line charts, ages in digits and ages in words: the share of ages whose neighbour is more similar than an age 2 to 40 years away. The trained network starts near 0.7 and rises to nearly 1. With random weights, digits stay a little below one half; words rise as well but drop sharply at 10, 20, 30 and 40 years."}, "figure": {"caption": "Near and far ages: how often the neighbour wins. One half is a coin.", "name": "fig-03-near"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two line charts, ages in digits and ages in words: the share of ages whose neighbour is more similar than an age 2 to 40 years away. The trained network starts near 0.7 and rises to nearly 1. With random weights, digits stay a little below one half; words rise as well but drop sharply at 10, 20, 30 and 40 years."}} tags=["hide-input"]
 away = range(2, 41)
 wins = {}
 with style():
@@ -511,6 +527,9 @@ with style():
         *axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3
     )
 
+# %% [markdown]
+# **Figure 3.5.** Near and far ages: how often the neighbour wins. One half is a coin.
+
 # %% tags=["hide-input"]
 spelt = {"digits": text_features(digits), "words": text_features(words)}
 rows = []
@@ -534,10 +553,11 @@ assert 0.3 < np.mean(list(wins["digits", "random weights"].values())) < 0.6
 
 # %% [markdown]
 # Language orders distant ranks well, adjacent ones barely. In digits, where nothing can be spelled, a neighbour nearly
-# always beats an age twenty years away; against an age two years away, the result is closer to a coin toss. (The random network
-# lies a little below one half at every distance. It is one network, and all distances are compared with the same pairs of
-# neighbours, so their luck moves the whole line.) That leaves room for stage 1: in {doc}`04_rankformer` the sentences of all ranks are refined together, and the ordinal loss of
-# {doc}`05_losses` pushes far ranks apart harder than near ones.
+# always beats an age twenty years away; against an age two years away, the result is closer to a coin toss. (The random
+# network lies a little below one half at every distance. It is one network, and all distances are compared with the
+# same pairs of neighbours, so their luck moves the whole line.) That leaves room for stage 1: in
+# [chapter 4](04_rankformer.ipynb) the sentences of all ranks are refined together, and the ordinal loss of
+# [chapter 5](05_losses.ipynb) pushes far ranks apart harder than near ones.
 #
 # In words, the random network does almost as well beyond ten years, but for multiples of ten. A neighbour mostly shares
 # the word of the decade and a far age does not; at multiples of ten the two ages share their last word.
@@ -561,7 +581,7 @@ target = torch.tensor(data.targets)
 right = (probabilities.argmax(dim=1) == target).float().mean()
 print(f"{right:.2f} of {len(data)} leaves graded right, chance 0.20")
 
-# %% mystnb={"image": {"alt": "Left, a table of the share of leaves of each true rank that goes to each of five sentences. Right, a histogram of the accuracy of all other orders of the five sentences, with the true order and its interval above it."}, "figure": {"caption": "Grading leaves without training. Left: which sentence a leaf is nearest to. Right: the accuracy of the true order beside every other way to give the five sentences to the five ranks.", "name": "fig-03-leaves"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Left, a table of the share of leaves of each true rank that goes to each of five sentences. Right, a histogram of the accuracy of all other orders of the five sentences, with the true order and its interval above it."}} tags=["hide-input"]
 counts = torch.zeros(5, 5)
 for truth, answer in zip(target, probabilities.argmax(dim=1), strict=True):
     counts[truth, answer] += 1
@@ -597,6 +617,9 @@ with style():
     side.legend(loc="upper right")
 
 # %% [markdown]
+# **Figure 3.6.** Grading leaves without training. Left: which sentence a leaf is nearest to. Right: the accuracy of the
+# true order beside every other way to give the five sentences to the five ranks.
+#
 # Is the damage missing from the features, or do the sentences not point to it? Try a ridge regression on the same
 # features: fitted to four fifths of the leaves, it predicts the rest, for each fifth in turn.
 
@@ -631,7 +654,8 @@ if PROFILE != "smoke":
 # %% [markdown]
 # In this one run the answers show no order, while a regression finds the damage in the same image features. So the
 # features hold the damage, and the sentences do not point to it: `mini` was joined by names of *things*
-# ({doc}`15_wordings_and_mini`), and *very low damage* is not a thing. Training ties the two ({doc}`02_two_stages`).
+# ([chapter 15](15_wordings_and_mini.ipynb)), and *very low damage* is not a thing. Training ties the two
+# ([chapter 2](02_two_stages.ipynb)).
 #
 # ## Exercises
 #
@@ -686,10 +710,13 @@ def rank_slots(encode: Callable, template: str, names: tuple) -> Tensor:
 check_slots(rank_slots)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # The hole cuts the template into two parts. Encode both parts and the name separately and count: the rank begins after
 # the start token and the first part, and is as long as its name. The next cell has the code.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -707,7 +734,7 @@ def rank_slots_solved(encode: Callable, template: str, names: tuple) -> Tensor:
 check_slots(rank_slots_solved)
 
 # %% [markdown]
-# **2. Triplets.** Write `triplet_score(features)`, {eq}`eq-03-triplets`, for unit features in the order of the ranks.
+# **2. Triplets.** Write `triplet_score(features)`, (3.3), for unit features in the order of the ranks.
 # Distances that differ by less than a millionth are ties.
 
 # %% tags=["hide-input"]
@@ -749,10 +776,13 @@ def triplet_score(features: Tensor) -> Tensor:
 check_triplets(triplet_score)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # `torch.combinations` lists all triples of places. Compare both inner distances with the outer one; the sign of the
 # difference is 1, 0 or −1, so half of it plus one half is the score of a comparison.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -820,10 +850,13 @@ def ensemble(templates: tuple, names: tuple) -> Tensor:
 check_ensemble(ensemble)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Fill every template with every name, encode, and average before any centring: an origin has to be removed from the
 # vectors that are used, not from their parts.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -842,7 +875,7 @@ check_ensemble(ensemble_solved)
 
 # %% [markdown]
 # **4. An order of your own.** Predict, then run. Choose six or more things that have an order, none of them from this
-# page, and a sentence for them. Before you run it, write down what {numref}`fig-03-scores` would say: *luck* (the gap
+# page, and a sentence for them. Before you run it, write down what Figure 3.4 would say: *luck* (the gap
 # score lies within the band of shuffles), *spelled* (beyond the band, but not beyond the rings) or *learned* (beyond
 # both).
 
@@ -878,11 +911,14 @@ own = grades("small, medium, large", "a photo of a {rank} dog")  # yours
 check_order(own, forecast="luck")
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # There are many. The next cell tries the months and the ranks of an army. The order of the months is learned, although
 # the year is a circle and December is next to January. That of the army is not, perhaps because *private*,
 # *major* and *general* mostly mean something else.
-# :::
+#
+# </details>
 
 # %% tags=["hide-cell"]
 months = grades(
@@ -903,27 +939,36 @@ check_order(army, "luck")
 # **The names are *level one* to *level twenty*, and their gap score lies far beyond all shuffles. What else must you
 # see before you call the order learned?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # The same names with random weights. Shuffles rule out luck only, and names such as *level nine* and *level nineteen*
 # may share pieces of words. If random weights score as high, spelling explains the order.
-# :::
+#
+# </details>
 #
 # **Take 4,000 shuffles in place of 2,000. In which rows of the table can the last column become smaller, and in which
 # not?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # It can fall where no shuffle reached the true order, as for the ages: there the smallest possible share is one in the number of
 # orders that were tried. Five grades have 120 orders, all of which were tried, so nothing changes.
-# :::
+#
+# </details>
 #
 # **Centring subtracts the same vector from all sentences. Without scaling to unit length afterwards, would it change
 # the probabilities of an image?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # No. Each logit $s\,z\cdot(t_k-m)$ would fall by the same number, $s\,z\cdot m$, which drops out of the softmax. What
 # counts is the scaling: what is left of each sentence becomes long again, so that small differences between ranks
 # become large.
-# :::
+#
+# </details>
 #
 # ## Summary
 #
@@ -935,13 +980,15 @@ check_order(army, "luck")
 #   weights reveal spelling, which is large for numbers in words.
 # - By both controls, `mini` has learned the order of ages, decades and life stages; by shuffles, that of grades taken
 #   together. It orders distant ages well, adjacent ones barely.
-# - Ordered sentences are not yet a classifier. {doc}`04_rankformer` refines the sentences, {doc}`02_two_stages` ties
-#   them to images, and {doc}`09_does_it_help` measures what they are worth.
+# - Ordered sentences are not yet a classifier. [Chapter 4](04_rankformer.ipynb) refines the sentences,
+#   [chapter 2](02_two_stages.ipynb) ties them to images, and [chapter 9](09_does_it_help.ipynb) measures what they are
+#   worth.
 #
 # ## Sources
 #
-# Language as a start for ordinal labels comes from {cite:t}`li2022ordinalclip` and {cite:t}`wang2023learning`, whose
-# table of ages in words has no hyphens. The sentence features are from {cite:t}`reimers2019sentence`, in the small
-# network of {cite:t}`wang2020minilm`; averaging over templates is from {cite:t}`radford2021learning`. The controls are
-# ours; code: [`templates.py`](l2rclip_book/templates.py), [`ranks.py`](../l2rclip_lite/ranks.py),
+# Language as a start for ordinal labels comes from [Li et al. (2022)](references.md) and
+# [Wang et al. (2023)](references.md), whose table of ages in words has no hyphens. The sentence features are from
+# [Reimers and Gurevych (2019)](references.md), in the small network of [Wang et al. (2020)](references.md); averaging
+# over templates is from [Radford et al. (2021)](references.md). The controls are ours; code:
+# [`templates.py`](l2rclip_book/templates.py), [`ranks.py`](../l2rclip_lite/ranks.py),
 # [`prompts.py`](../l2rclip_lite/prompts.py).

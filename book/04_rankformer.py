@@ -14,13 +14,13 @@
 # # RankFormer, built
 #
 # Five sentences describe five ranks, and a frozen text tower turns each into a feature. The sentences were written by
-# hand, so stage 1 of L2RCLIP {cite:p}`wang2023learning` may improve them. It does not edit words. It moves their
+# hand, so stage 1 of L2RCLIP ([Wang et al., 2023](references.md)) may improve them. It does not edit words. It moves their
 # *embeddings*, the vectors that stand for words when they enter the tower. RankFormer is the small network that does
 # this. You will build it in four steps of plain PyTorch, check that your module gives the same numbers as the
 # package's, put the result back into the text tower, and watch stage 1 move the words.
 #
-# **You need.** `nn.Module`, autograd, and the idea of self-attention {cite:p}`vaswani2017attention`; the sentences come
-# from {doc}`03_rank_templates`.
+# **You need.** `nn.Module`, autograd, and the idea of self-attention ([Vaswani et al., 2017](references.md)); the
+# sentences come from [chapter 3](03_rank_templates.ipynb).
 #
 # **Time and hardware.** Less than a minute on a laptop, no GPU, no download.
 
@@ -75,12 +75,15 @@ data = load_dataset(
 )
 towers = load_towers("mini", image_size=pixels).requires_grad_(False)
 
-# %% mystnb={"image": {"alt": "Five rank sentences as rows of boxes: start, four context slots, words, end. Words are blue, context slots orange, start and end grey; the words of each rank's name are framed in the rank's colour. The end comes one slot later where the name has two words."}, "figure": {"caption": "What the text tower reads, one row per rank. RankFormer changes the blue words. The orange vectors are learned directly. Nothing changes the grey slots.", "name": "fig-04-grid"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Five rank sentences as rows of boxes: start, four context slots, words, end. Words are blue, context slots orange, start and end grey; the words of each rank's name are framed in the rank's colour. The end comes one slot later where the name has two words."}} tags=["hide-input"]
 tokenized = towers.tokenize(data.ranks.sentences, template=data.ranks.template)
 spelt = view.spellings(towers, tokenized)
 draw.token_grid(spelt, tokenized.rank_words, context=4)
 
 # %% [markdown]
+# **Figure 4.1.** What the text tower reads, one row per rank. RankFormer changes the blue words. The orange vectors are
+# learned directly. Nothing changes the grey slots.
+#
 # ## Words become vectors
 #
 # A tokenizer cuts each sentence into tokens, and an embedding table gives each token a vector of $D$ numbers. For $K$
@@ -104,8 +107,8 @@ print(f"K = {K} ranks, n = {n} slots, D = {D}, {words.sum()} words")
 # RankFormer is one line of algebra,
 #
 # $$
-# R' = (1-\alpha)\,R + \alpha\,\mathrm{FFN}(\mathrm{MSA}(\mathrm{LN}(R))),
-# $$ (eq-04-rankformer)
+# R' = (1-\alpha)\,R + \alpha\,\mathrm{FFN}(\mathrm{MSA}(\mathrm{LN}(R))), \tag{4.1}
+# $$
 #
 # but it hides several decisions. Here they are, in the order of computation.
 #
@@ -221,17 +224,17 @@ assert all(same.values()), same
 
 # %% [markdown]
 # The last line has a consequence: nothing in RankFormer says that *low* comes below *high*. No position is added before
-# the attention, and no rank value enters. Order can only come from the words in the tower ({doc}`03_rank_templates`),
-# from the images, and from the loss ({doc}`05_losses`).
+# the attention, and no rank value enters. Order can only come from the words in the tower
+# ([chapter 3](03_rank_templates.ipynb)), from the images, and from the loss ([chapter 5](05_losses.ipynb)).
 #
 # ## Back into the text tower
 #
 # The refined words enter the tower in place of the vectors that it would have looked up. Between the start token and
-# the words goes the *context* ({numref}`fig-04-grid`): $M$ learned vectors that all ranks share, as in CoOp
-# {cite:p}`zhou2022learning`. They start as random vectors with the standard deviation of the word embeddings.
+# the words goes the *context* (Figure 4.1): $M$ learned vectors that all ranks share, as in CoOp
+# ([Zhou et al., 2022](references.md)). They start as random vectors with the standard deviation of the word embeddings.
 #
 # The tower then adds its positions, with every word $M$ places further on, and runs its layers. The text tower of
-# {term}`mini` takes the mean over all real tokens. CLIP would use a causal mask, a final layer norm, the slot of the
+# [mini](glossary.md) takes the mean over all real tokens. CLIP would use a causal mask, a final layer norm, the slot of the
 # end token and a projection instead; nothing else on this page would change. Only `mini` has the parts
 # `towers.text["bert"]` and `towers.text.mean` of this cell. For every tower
 # `towers.encode_embeddings(slots, tokens.with_context(4))` replaces all that follows `slots`, but for the last line.
@@ -286,7 +289,7 @@ assert equal
 # To test it, give the last layer random numbers, for with zeros a word reads only itself. Differentiate the new embedding of
 # one word by all old embeddings, and colour every slot that has a gradient. Then disturb all words of one rank and see which ranks change.
 
-# %% mystnb={"image": {"alt": "Three panels of the five sentences, one for each axis. The words that one framed word reads are coloured: its own row for axis token, its column for axis rank, all words for axis joint. Beside each panel a five by five table of who changes when a rank is disturbed: the diagonal alone for token, all cells for rank and joint."}, "figure": {"caption": "Left: the words that one word (framed) reads along each axis. Right: disturb the words of one rank (row) and see whose new embeddings change (columns).", "name": "fig-04-axes"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Three panels of the five sentences, one for each axis. The words that one framed word reads are coloured: its own row for axis token, its column for axis rank, all words for axis joint. Beside each panel a five by five table of who changes when a rank is disturbed: the diagonal alone for token, all cells for rank and joint."}} tags=["hide-input"]
 torch.manual_seed(SEED)
 AXES = ("token", "rank", "joint")
 formers = {axis: view.woken(RankFormer(D, axis=axis), SEED) for axis in AXES}
@@ -294,6 +297,10 @@ asked = (3, 7)  # rank, slot
 reads = {a: view.read_by(f, R, tokens, *asked) for a, f in formers.items()}
 changes = {a: view.changed_ranks(f, R, tokens) for a, f in formers.items()}
 draw.axes_figure(reads, changes, spelt, asked)
+
+# %% [markdown]
+# **Figure 4.2.** Left: the words that one word (framed) reads along each axis. Right: disturb the words of one rank
+# (row) and see whose new embeddings change (columns).
 
 # %% tags=["remove-cell"]
 others = ~torch.eye(K, dtype=torch.bool)
@@ -307,13 +314,14 @@ assert (changes["joint"][others] > 1e-6).all()
 #
 # Now read the coloured column of `rank` from top to bottom: *no, very, low, high, very*. A name of two words pushes the
 # rest of its sentence one slot to the right. From there on, one slot holds different parts of the sentences.
-# {doc}`13_gradient_alignment` shows what that does to a first step.
+# [Chapter 13](13_gradient_alignment.ipynb) shows what that does to a first step.
 #
 # ## What moves in stage 1
 #
 # Stage 1 trains RankFormer and the context. Both towers are frozen, so the image features $z$ can be computed once. The
-# loss is {eq}`eq-02-stage1`, the sum of the two functions that {doc}`02_two_stages` lists, and {doc}`05_losses` takes it
-# apart. All you need here is that it compares images with sentences, and that it knows the values $r$ of the ranks.
+# loss is ([2.1](02_two_stages.ipynb)), the sum of the two functions that [chapter 2](02_two_stages.ipynb) lists, and
+# [chapter 5](05_losses.ipynb) takes it apart. All you need here is that it compares images with sentences, and that it
+# knows the values $r$ of the ranks.
 
 # %%
 z = L2RCLIP(towers, ranks).encode(data.train)  # unit length, frozen
@@ -348,7 +356,7 @@ def stage_1(prompts, epochs):
 # %% [markdown]
 # Three models follow, one per axis, with the same images and the same batches, each in one run.
 
-# %% mystnb={"image": {"alt": "The five sentences three times, one for each axis, every word with a number and a colour for how far it moved, in its own length. Start and end have no colour."}, "figure": {"caption": "How far stage 1 moved each word, in lengths of that word, for the three axes. Equal words that see the same words move equally.", "name": "fig-04-moves"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "The five sentences three times, one for each axis, every word with a number and a colour for how far it moved, in its own length. Start and end have no colour."}} tags=["hide-input", "nbval-ignore-output"]
 trained = {
     axis: stage_1(RankPrompts(towers, ranks, axis=axis), scale["epochs"])
     for axis in AXES
@@ -357,6 +365,10 @@ moves = {
     a: view.movement(one.rankformer, R, tokens) for a, one in trained.items()
 }
 draw.movement_figure(moves, spelt)
+
+# %% [markdown]
+# **Figure 4.3.** How far stage 1 moved each word, in lengths of that word, for the three axes. Equal words that see the
+# same words move equally.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 name = tokens.rank_words
@@ -412,7 +424,7 @@ for when, one in (
 # Longer runs follow: the whole stage 1 of the package with its defaults, for the five names and for twelve percentages.
 # In the built book you can pick any word of any sentence.
 
-# %% mystnb={"image": {"alt": "Six matrices of attention weights between the words of a slot: above, before stage 1, nearly all cells are pale. Below, after it, cells where damage looks at damage are red and those where it looks at other words are blue; of the number words, most small ones look at zero and five, those from forty on at twenty and thirty."}, "figure": {"caption": "Who looks at whom in one slot, in the mean of eight heads: a row looks, a column is looked at; red is more than an even share of the attention, blue is less. Equal words have equal rows and equal columns.", "name": "fig-04-attention"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Six matrices of attention weights between the words of a slot: above, before stage 1, nearly all cells are pale. Below, after it, cells where damage looks at damage are red and those where it looks at other words are blue; of the number words, most small ones look at zero and five, those from forty on at twenty and thirty."}} tags=["attention", "hide-input"]
 file = find_result("attention.json")
 shown = None  # without the repository there are no results
 if file is not None:
@@ -420,6 +432,10 @@ if file is not None:
     columns = [("names", 8), ("percents", 9), ("percents", 7)]
     shown = draw.attention_figure(stored, columns)
 shown
+
+# %% [markdown]
+# **Figure 4.4.** Who looks at whom in one slot, in the mean of eight heads: a row looks, a column is looked at; red is
+# more than an even share of the attention, blue is less. Equal words have equal rows and equal columns.
 
 # %% tags=["hide-input"]
 runs = []
@@ -443,16 +459,16 @@ table.set_index(["ranks", "seed", "slot"]).map("{:.0%}".format)
 #   looks most at *no* and then at *high*, and *high* about as much at *low* as at each *very*. One *very* belongs to *very
 #   high*, the other to *very low*, and attention cannot tell them apart.
 #
-# The weights show what a word looked at, not whether that helped. On images of 64 pixels, as here, stage 1 alone had no lower
-# validation MAE than the median rank in any run of the table. At 96 pixels it is ahead of the median rank: {doc}`02_two_stages`
-# and {doc}`06_from_scratch`.
+# The weights show what a word looked at, not whether that helped. On images of 64 pixels, as here, stage 1 alone had no
+# lower validation MAE than the median rank in any run of the table. At 96 pixels it is ahead of the median rank:
+# [chapter 2](02_two_stages.ipynb) and [chapter 6](06_from_scratch.ipynb).
 #
 # ## What α does, and what it does not
 #
 # Before training, $R' = (1-\alpha)R$: every word becomes shorter by the share $\alpha$. After training, $\alpha$ multiplies what the
 # FFN has learned. Hold $\alpha$ fixed at four values, one run each, and see how far words and texts move.
 
-# %% mystnb={"image": {"alt": "Two panels over four values of alpha from 0.01 to 1, before training in grey and after a short stage 1 in red, with logarithmic vertical scales. Left: how far words move, in their own length. Right: how far the text features move."}, "figure": {"caption": "α held fixed, before training (grey) and after a short stage 1 (red). Left: mean distance that a word moves. Right: mean distance between a text feature and the one without RankFormer; in the red curve the context was trained, too.", "name": "fig-04-alpha"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Two panels over four values of alpha from 0.01 to 1, before training in grey and after a short stage 1 in red, with logarithmic vertical scales. Left: how far words move, in their own length. Right: how far the text features move."}} tags=["hide-input", "nbval-ignore-output"]
 bare = RankPrompts(towers, ranks, rankformer=False)(towers).detach()
 rows = []
 for alpha in (0.01, 0.1, 0.5, 1.0):
@@ -475,6 +491,11 @@ with style():
     grid.set_axis_labels("α", "moved")
     for axis in grid.axes.flat:
         axis.yaxis.set_major_formatter("{x:g}")
+
+# %% [markdown]
+# **Figure 4.5.** α held fixed, before training (grey) and after a short stage 1 (red). Left: mean distance that a word
+# moves. Right: mean distance between a text feature and the one without RankFormer; in the red curve the context was
+# trained, too.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 at = strength.set_index(["training", "α"])
@@ -500,14 +521,15 @@ if PROFILE != "smoke":
 # - **A smaller α slows words down, and sets no bound.** The FFN may return vectors of any size: at α = 0.5 a word moves
 #   further than its own length.
 #
-# Which axis gives the best answers? {doc}`16_all_studies` compares `token` with `rank`: on a frozen tower the error is
-# higher with `token` on the mean of three sets, on a tuned one no difference is shown. `joint` was not tried.
+# Which axis gives the best answers? [Chapter 16](16_all_studies.ipynb) compares `token` with `rank`: on a frozen tower
+# the error is higher with `token` on the mean of three sets, on a tuned one no difference is shown. `joint` was not
+# tried.
 #
 # ## Why only stage 1 changes it
 #
 # In stage 1 the image features are constants, so only the sentences can move. In stage 2 the text features are computed
-# once and *detached*, and the image tower learns against them. The loss below is {eq}`eq-02-stage2`; what matters is
-# which input has a gradient.
+# once and *detached*, and the image tower learns against them. The loss below is ([2.2](02_two_stages.ipynb)); what
+# matters is which input has a gradient.
 
 # %%
 prompts = trained["rank"]
@@ -652,10 +674,13 @@ class TokenFormer(MyRankFormer):
 check_token(TokenFormer)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # $R$ is already a batch of sentences, so both transposes go, and the mask is `~words` as it is. No sentence is without
 # words, so there is no NaN to prevent. The next cell, unfolded, has the code.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -685,11 +710,14 @@ class GatedFormer(MyRankFormer):
 check_gate(GatedFormer)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # The sigmoid of $\log(0.1/0.9)$ is 0.1. The shape must be $K \times 1 \times 1$: a gate of shape $K$ would be matched
 # with the last axis of $R$, which is the width. The old `self.alpha` has no use any more; `self.alpha = None` removes
 # it.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -725,11 +753,14 @@ class DeepFormer(MyRankFormer):
 check_depth(DeepFormer)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Make `depth` copies of each part, take care of the zeros, and run through both lists together. Only the last block
 # starts at zero. If an earlier one did, every word would enter the next attention as the same vector, zero, and the last
 # block could not tell words apart.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -794,12 +825,15 @@ forecast = {"token": 0, "rank": 0, "joint": 0}  # yours
 check_copies(names, forecast)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Copies that see the same words get the same shift. Along `token` they see different sentences. Along `rank` they see
 # their slot, so there are as many shifts as there are lengths of names, counted in tokens. Along `joint` all see
 # everything. The second set of names in the next cell has only four shifts along `token`: RankFormer has no positions,
 # so *very low* and *low very* are the same to it.
-# :::
+#
+# </details>
 
 # %% tags=["hide-cell"]
 names = ("no", "a little", "some", "a lot of", "total")
@@ -813,29 +847,38 @@ check_copies(turned, {"token": 4, "rank": 2, "joint": 1})
 # **The names are *zero* to *four*, one token each, and the axis is `rank`. In which slots can the shifts of two
 # sentences differ?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # Only in the slot of the name. In every other slot five copies of one word see each other and get the same shift, so
 # all sentences change there in the same way. What tells the ranks apart enters in one slot, and the text tower spreads
 # it.
-# :::
+#
+# </details>
 #
 # **To start at the sentences as they were written, you could also set $\alpha = 0$ and give the FFN random weights.
 # Which parameters of RankFormer would get a gradient other than zero from the loss in the first step?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # Only $\alpha$: the gradient of every other weight is multiplied by $\alpha$, which is 0. (The
 # weight decay of Adam would shrink the others, whatever the images say.) And the first thing that a larger $\alpha$ blends
 # in would be random vectors. With a last layer of zeros and $\alpha$ at 0.1 that
 # layer learns at once.
-# :::
+#
+# </details>
 #
 # **After stage 1 you want a sixth rank. Can you send its sentence alone through the trained RankFormer?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # Along `rank` and `joint` no: a shift depends on the other sentences, so all six must enter together, and the first
 # five may change, too. Along `token` a sentence can go alone. Even then the mean over the texts, which is subtracted
 # last, changes for all.
-# :::
+#
+# </details>
 #
 # ## Summary
 #
@@ -849,11 +892,11 @@ check_copies(turned, {"token": 4, "rank": 2, "joint": 1})
 #   slots where it meets other words. $\alpha$ slows words down and sets no bound.
 # - Only stage 1 trains RankFormer. Afterwards its output is a constant, and it costs nothing at prediction.
 #
-# Next: {doc}`05_losses` adds order to the loss. {doc}`13_gradient_alignment` measures what the images of one rank teach
-# the texts of the others.
+# Next: [chapter 5](05_losses.ipynb) adds order to the loss. [Chapter 13](13_gradient_alignment.ipynb) measures what the
+# images of one rank teach the texts of the others.
 #
 # ## Sources
 #
-# RankFormer is the idea of {cite:t}`wang2023learning`; the code is this package's own reading of it. The zero start,
-# the switch of the axis and the masks are ours. Attention is from {cite:t}`vaswani2017attention`, context vectors from
-# {cite:t}`zhou2022learning`.
+# RankFormer is the idea of [Wang et al. (2023)](references.md); the code is this package's own reading of it. The zero
+# start, the switch of the axis and the masks are ours. Attention is from [Vaswani et al. (2017)](references.md),
+# context vectors from [Zhou et al. (2022)](references.md).

@@ -16,11 +16,11 @@
 # Five sentences lie at the corners of a pentagon, from *healthy* (rank 0) to *very badly damaged* (rank 4). The image
 # of a healthy leaf lies on its own sentence. On its left is rank 1; on its right, just as near, is rank 4. Should the
 # image move? Cross-entropy, the loss that trains most classifiers, says no. A loss that uses the order says yes: rank 4
-# would be the worse mistake. In this chapter you build the losses of L2RCLIP {cite:p}`wang2023learning` in a few lines
-# of PyTorch each, and break them, to see why each has its form.
+# would be the worse mistake. In this chapter you build the losses of L2RCLIP ([Wang et al., 2023](references.md)) in a
+# few lines of PyTorch each, and break them, to see why each has its form.
 #
 # **You need.** Autograd, softmax and cross-entropy in PyTorch; ranks, and CLIP's unit vectors, from
-# {doc}`01_ordinal_classification`.
+# [chapter 1](01_ordinal_classification.ipynb).
 #
 # **Time and hardware.** Less than a minute on one CPU core; no training data, no download.
 
@@ -35,7 +35,7 @@ if importlib.util.find_spec("l2rclip_lite") is None:  # on Colab, say
 PROFILE = "page"  # smoke: few steps; page: as shown here; full: more starts
 SEED = 0  # decides where texts start, and the images of the last section
 
-# %% mystnb={"image": {"alt": "Four circles, each with five numbered texts at the corners of a pentagon and an image on text 0 at the top. Coloured arrows with a number show the push of each text, a grey arrow what turns the image."}, "figure": {"caption": "What each text does to an image of rank 0 that lies on its own text (the star). An arrow has the colour and the number of the text that pushes, and its length is the force; the longest arrow of each panel is drawn at the same length. The grey arrow (net) is what is left over along the circle, and the title gives its size.", "name": "fig-05-forces"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Four circles, each with five numbered texts at the corners of a pentagon and an image on text 0 at the top. Coloured arrows with a number show the push of each text, a grey arrow what turns the image."}} tags=["hide-input"]
 import itertools
 import math
 from collections.abc import Callable
@@ -93,6 +93,10 @@ forces = {
 loss_figures.force_circles(forces, PENTAGON, PENTAGON[[0]], own=0)
 
 # %% [markdown]
+# **Figure 5.1.** What each text does to an image of rank 0 that lies on its own text (the star). An arrow has the
+# colour and the number of the text that pushes, and its length is the force; the longest arrow of each panel is drawn
+# at the same length. The grey arrow (net) is what is left over along the circle, and the title gives its size.
+#
 # A force is minus a gradient, and the figure splits it by text. Under cross-entropy two texts that are equally near push
 # equally hard, whatever their ranks. The push of a *pairwise loss* is minus a weight times the distance of image and text: its
 # force is as large as the weight, at any distance. With all weights 1 it is *order-blind*. With the *true order* the weight is
@@ -141,16 +145,16 @@ assert net["pairwise, shuffled order"] < -0.01  # towards rank 4
 # %% [markdown]
 # ## Many images, one sentence: the contrastive loss
 #
-# CLIP's loss {cite:p}`radford2021learning` asks each image of a batch for its text, and each text for its image; all
-# others count as wrong. It asks both ways, since a sentence near to everything would please every image. With an image
-# in row $i$ of $Z$ and its text in row $i$ of $T_Y$, in row $i$ column $i$ is right:
+# CLIP's loss ([Radford et al., 2021](references.md)) asks each image of a batch for its text, and each text for its
+# image; all others count as wrong. It asks both ways, since a sentence near to everything would please every image.
+# With an image in row $i$ of $Z$ and its text in row $i$ of $T_Y$, in row $i$ column $i$ is right:
 #
 # $$
 # \begin{aligned}
 # L_{\text{plain}} = \tfrac12\big(&\mathrm{CE}(s\,ZT_Y^\top, i) \\
 # {}+{} &\mathrm{CE}(s\,T_YZ^\top, i)\big) .
-# \end{aligned}
-# $$ (eq-05-plain)
+# \end{aligned} \tag{5.1}
+# $$
 
 
 # %%
@@ -183,11 +187,11 @@ print(f"among all five sentences {among_all:.3f}")
 # L_{\text{asym}} &= \mathrm{CE}(s\,ZT^\top, y) + L_{\text{t2i}} , \\
 # L_{\text{t2i}} &= \operatorname*{mean}_{k}\; \operatorname*{mean}_{i\in P(k)} \; \ell_{ki} , \\
 # \ell_{ki} &= -\log\operatorname{softmax}_i(s\,t_k\cdot z_i) .
-# \end{aligned}
-# $$ (eq-05-asym)
+# \end{aligned} \tag{5.2}
+# $$
 #
 # The inner mean gives each rank one vote, however many images it has; the outer one runs over the ranks in the batch.
-# $L_{\text{t2i}}$ is the supervised contrastive loss of {cite:t}`khosla2020supervised`, from texts to images. **Break
+# $L_{\text{t2i}}$ is the supervised contrastive loss of [Khosla et al. (2020)](references.md), from texts to images. **Break
 # it** with a rank that has no image:
 
 # %%
@@ -199,7 +203,7 @@ print(f"without an image: {-log_p[2][y == 9].mean():.4f}")
 # A mean over no images is not a number, and spoils the whole loss. So such a text is left out, as exercise 1 asks. What
 # do both losses want from every pair?
 
-# %% mystnb={"image": {"alt": "Three matrices of images by texts with a derivative in each cell, blue for pull and red for push; frames mark pairs of one rank. The plain loss has six text columns, the asymmetrical ones five."}, "figure": {"caption": "Derivative of each loss by the similarity of each pair, at s = 1: blue pulls together, red pushes apart. Frames mark pairs of one rank; two images have rank 2. The plain loss is doubled, so that it is the sum of its two directions.", "name": "fig-05-pairs"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Three matrices of images by texts with a derivative in each cell, blue for pull and red for push; frames mark pairs of one rank. The plain loss has six text columns, the asymmetrical ones five."}} tags=["hide-input"]
 ranks, eye5, eye6 = torch.arange(5), torch.eye(5), torch.eye(6)
 
 
@@ -248,6 +252,11 @@ with style():
 plt.close(figure)
 figure
 
+# %% [markdown]
+# **Figure 5.2.** Derivative of each loss by the similarity of each pair, at s = 1: blue pulls together, red pushes
+# apart. Frames mark pairs of one rank; two images have rank 2. The plain loss is doubled, so that it is the sum of its
+# two directions.
+
 # %% tags=["remove-cell"]
 both = tables["plain CLIP\nsoftmax both ways"]
 assert min(both[2, 5], both[5, 2]) > 0  # one rank, pushed apart
@@ -295,8 +304,8 @@ assert torch.allclose(
 # \begin{aligned}
 # \mathrm{CE} ={} &\underbrace{\tfrac s2 \operatorname*{mean}_i d_{iy_i}^2}_{\text{pull to its own text}} \\
 # {}+{} &\underbrace{\operatorname*{mean}_i \log\textstyle\sum_k e^{-s\,d_{ik}^2/2}}_{\text{push from all texts}} .
-# \end{aligned}
-# $$ (eq-05-split)
+# \end{aligned} \tag{5.3}
+# $$
 
 
 # %%
@@ -331,11 +340,11 @@ print(f"pull and push {split:.1f}, cross-entropy {whole:.1f}")
 # \begin{aligned}
 # \mathrm{CE} \ge \log K + \tfrac s2\big(&\operatorname*{mean}_i d_{iy_i}^2 \\
 # {}-{} &\operatorname*{mean}_{i,k} d_{ik}^2\big) .
-# \end{aligned}
-# $$ (eq-05-bound)
+# \end{aligned} \tag{5.4}
+# $$
 #
-# The bracket is a pairwise loss already {cite:p}`boudiaf2020unifying`: near to your own text, far from all texts alike.
-# **Break it** with a large scale:
+# The bracket is a pairwise loss already ([Boudiaf et al., 2020](references.md)): near to your own text, far from all
+# texts alike. **Break it** with a large scale:
 
 # %%
 for scale in (1.0, 5.0, 20.0):
@@ -369,7 +378,7 @@ for scale in (1.0, 10.0, 100.0):
 # 2. **Distance, not its square.** Squared pushes together act as a single push, away from the weighted mean of the texts. A
 #    push by $d$ has a direction for each text, and its size is the weight alone.
 # 3. **No scale.** $s/2$ multiplies pull and push alike. In training a weight $\lambda$ for each term takes its place
-#    ({doc}`02_two_stages`).
+#    ([chapter 2](02_two_stages.ipynb)).
 #
 # $$
 # \begin{aligned}
@@ -377,8 +386,8 @@ for scale in (1.0, 10.0, 100.0):
 # L_{\text{tight}} &= \operatorname*{mean}_i\, d_{iy_i}^2 , \\
 # L_{\text{div}} &= \operatorname*{mean}_{i,k}\, \omega_{ik}\,d_{ik} , \\
 # L_{\text{pair}} &= L_{\text{tight}} - L_{\text{div}} .
-# \end{aligned}
-# $$ (eq-05-stage2)
+# \end{aligned} \tag{5.5}
+# $$
 
 
 # %%
@@ -396,7 +405,7 @@ compare(diversity(Z, T, y, r), losses.diversity(Z, T, y, r))
 
 # %% [markdown]
 # The loss may be negative; only its gradient matters. An image and a text at the angle $\theta$ have the distance
-# $d=2\sin(\theta/2)$, whose slope along the circle is $\cos(\theta/2)$. In {numref}`fig-05-forces` ranks 1 and 4 are at
+# $d=2\sin(\theta/2)$, whose slope along the circle is $\cos(\theta/2)$. In Figure 5.1 ranks 1 and 4 are at
 # 72° and have the weights ¼ and 1, ranks 2 and 3 at 144° with ½ and ¾. Subtract left from right, divide by five texts,
 # and the grey arrow has the length $\tfrac15\big(\tfrac34\cos 36° + \tfrac14\cos 72°\big)$.
 #
@@ -437,14 +446,15 @@ assert abs(on_own + math.sqrt(3) / 4) < 1e-9
 # %% [markdown]
 # ### Try it
 #
-# In the book, a {doc}`playground <playground>` follows: drag the square image or a text, press *Slide to rest*, change
-# the loss or the weights ω. With the true order an image of rank 1 comes to rest a little off its own text, on the side of rank 0.
+# In the book, a [playground](playground.md) follows: drag the square image or a text, press *Slide to rest*, change the
+# loss or the weights ω. With the true order an image of rank 1 comes to rest a little off its own text, on the side of
+# rank 0.
 #
 # <div class="pg" id="playground-loss" role="region" aria-label="Playground of losses"></div>
 #
 # ## Stage 1, where the texts move
 #
-# In stage 1 the images stay and the texts learn. Start from {eq}`eq-05-stage2`, and compare image $i$ with the texts of
+# In stage 1 the images stay and the texts learn. Start from (5.5), and compare image $i$ with the texts of
 # the other images $j$ of its batch:
 #
 # 1. Image $i$ pushes text $y_j$ by $\omega_{ij}\lVert z_i-t_{y_j}\rVert$, as before. But before training the
@@ -461,8 +471,8 @@ assert abs(on_own + math.sqrt(3) / 4) < 1e-9
 # {}-{} &\operatorname*{mean}_{i<j}\,\omega_{ij}\lVert z_i-t_{y_j}\rVert \\
 # {}-{} &\tfrac12\operatorname*{mean}_{i<j}\,\omega_{ij}\lVert t_{y_i}-t_{y_j}\rVert , \\
 # \omega_{ij} ={} &(\lvert r_{y_i}-r_{y_j}\rvert-m) \,/\, M .
-# \end{aligned}
-# $$ (eq-05-stage1)
+# \end{aligned} \tag{5.6}
+# $$
 
 
 # %%
@@ -516,8 +526,9 @@ for power in (1, 2):
 
 # %% [markdown]
 # One rank alone divides 0 by 0; there the package pushes nothing. The order of the batch matters because image $i$
-# pushes text $y_j$, but image $j$ never pushes text $y_i$; `symmetric=True` mends that ({doc}`14_other_losses`). A push
-# by $d^2$ grows with the distance: without unit length it explodes, and on a sphere neighbours end close together.
+# pushes text $y_j$, but image $j$ never pushes text $y_i$; `symmetric=True` mends that
+# ([chapter 14](14_other_losses.ipynb)). A push by $d^2$ grows with the distance: without unit length it explodes, and
+# on a sphere neighbours end close together.
 #
 # ### Does order emerge?
 #
@@ -525,7 +536,7 @@ for power in (1, 2):
 # images on them, so that nothing pulls, and follow the force. *Order* is here the correlation of rank gap and distance:
 # 1 is perfect, 0 is chance.
 
-# %% mystnb={"image": {"alt": "Above, three circles with the paths of five texts from an inner to an outer ring under the true, the blind and the shuffled weight. Below, histograms of their order at the end over many starts, on a circle and on a sphere."}, "figure": {"caption": "Free texts under three weights. Above: one start, the same for all three; time runs from the inner ring to the outer one. Below: order at the end of many starts. Outlines are texts on a circle, filled bars texts on a sphere.", "name": "fig-05-free"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Above, three circles with the paths of five texts from an inner to an outer ring under the true, the blind and the shuffled weight. Below, histograms of their order at the end over many starts, on a circle and on a sphere."}} tags=["hide-input", "nbval-ignore-output"]
 orders, cycle = ("true", "blind", "shuffled"), cyclic_permutation(5)
 
 
@@ -549,6 +560,11 @@ for order, dim in itertools.product(orders, (2, 3)):
     if dim == 2:
         ways[order] = way[:, 0]
 loss_figures.free_texts(ways, order_of)
+
+# %% [markdown]
+# **Figure 5.3.** Free texts under three weights. Above: one start, the same for all three; time runs from the inner
+# ring to the outer one. Below: order at the end of many starts. Outlines are texts on a circle, filled bars texts on a
+# sphere.
 
 # %% tags=["remove-cell"]
 believed = [ordinality(t[cycle.argsort()])["gap"] for t in ends["shuffled", 3]]
@@ -587,14 +603,14 @@ if PROFILE != "smoke":
 #
 # The order can also enter through the probabilities $p_{ik}$, the softmax of the logits. Ask $K-1$ questions about an
 # image, "is the rank at most $k$?". Answer each with the cumulative probability $F_{ik}$, and square the errors
-# {cite:p}`epstein1969scoring`:
+# ([Epstein, 1969](references.md)):
 #
 # $$
 # \begin{aligned}
 # F_{ik} &= p_{i0} + \dots + p_{ik} , \\
 # L_{\text{rps}} &= \operatorname*{mean}_i \sum_{k<K-1} \big(F_{ik}-\mathbf 1[y_i\le k]\big)^2 .
-# \end{aligned}
-# $$ (eq-05-rps)
+# \end{aligned} \tag{5.7}
+# $$
 
 
 # %%
@@ -624,7 +640,8 @@ for logits in sure_of[:, None]:
 #
 # The score also rewards honesty. If "yes" is right with probability $q$, the mean score of one question is
 # $q(1-F)^2+(1-q)F^2$, which is least at $F=q$. A loss whose best answer is the honest one is called *proper*
-# {cite:p}`gneiting2007strictly`. Cross-entropy is proper, too. Is tightness, the pull of the pairwise loss, proper as well?
+# ([Gneiting and Raftery, 2007](references.md)). Cross-entropy is proper, too. Is tightness, the pull of the pairwise
+# loss, proper as well?
 #
 # ## Tightness makes a model too sure
 #
@@ -713,7 +730,7 @@ table = pd.DataFrame(rows).T.map(float)
 digits = {name: 3 if "RPS" in name else 2 for name in table}
 table.round(digits)
 
-# %% mystnb={"image": {"alt": "Five rows, one per loss, each with two dots: how often the answer is right, and how sure the model is. The second lies a little to the right for cross-entropy alone, with diversity and with RPS, and far to the right with tightness."}, "figure": {"caption": "How often the most probable rank is right, and the mean probability that the model gives it, on 4,000 new images. The line between the two is how much surer the model is than it may be.", "name": "fig-05-sure"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Five rows, one per loss, each with two dots: how often the answer is right, and how sure the model is. The second lies a little to the right for cross-entropy alone, with diversity and with RPS, and far to the right with tightness."}} tags=["hide-input"]
 with style():
     figure, axis = plt.subplots(figsize=(6.4, 2.3), layout="constrained")
     axis.hlines(
@@ -737,6 +754,10 @@ with style():
     axis.legend(title=None, loc="lower right")
 plt.close(figure)
 figure
+
+# %% [markdown]
+# **Figure 5.4.** How often the most probable rank is right, and the mean probability that the model gives it, on 4,000
+# new images. The line between the two is how much surer the model is than it may be.
 
 # %% tags=["nbval-ignore-output", "hide-input"]
 sure, right = (table[name] for name in ("confidence", "accuracy"))
@@ -777,15 +798,15 @@ if PROFILE != "smoke":
 # - **Tightness makes the gap**, in this one run with diversity and without. Diversity by itself hardly changes anything. The
 #   package has a weight for each, `lambda_tight` and `lambda_push`.
 # - **A temperature repairs it, here.** Divide all logits by one number, and the loss with tightness even does best:
-#   only the scale of its answers was wrong, since $s$ is frozen. (The number is chosen by the RPS of the very images that it is
-#   judged by, so the last column is the best case. RPS judges all five probabilities, not only the highest, so this number
-#   can lie below 1 where the highest is too sure.) So `fit` always fits one temperature, on validation
-#   images ({doc}`10_your_own_images`).
+#   only the scale of its answers was wrong, since $s$ is frozen. (The number is chosen by the RPS of the very images
+#   that it is judged by, so the last column is the best case. RPS judges all five probabilities, not only the highest,
+#   so this number can lie below 1 where the highest is too sure.) So `fit` always fits one temperature, on validation
+#   images ([chapter 10](10_your_own_images.ipynb)).
 #
 # `preset="recommended"`, the default, puts RPS in place of the pairwise loss in stage 2. Stage 1 keeps its pairwise
 # loss with $\lambda_1=1$, because there the texts must find their places. The preset was chosen on validation images of
 # coffee leaves and of generated leaves, not on this toy, where the terms of the paper are best after a temperature.
-# {doc}`02_two_stages` and {doc}`20_controls` compare both presets on test images.
+# [Chapter 2](02_two_stages.ipynb) and [chapter 20](20_controls.ipynb) compare both presets on test images.
 #
 # ## Exercises
 #
@@ -986,7 +1007,7 @@ def check_weights(mine: list[float]) -> None:
 
 
 # %% [markdown]
-# **1. Text to image.** Write $L_{\text{t2i}}$ of {eq}`eq-05-asym` for all texts at once, without a loop. Leave out each
+# **1. Text to image.** Write $L_{\text{t2i}}$ of (5.2) for all texts at once, without a loop. Leave out each
 # rank that has no image in the batch.
 
 
@@ -998,11 +1019,14 @@ def text_to_image(z, t, y, s):
 check_text_to_image(text_to_image)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # A matrix says which image belongs to which text; each row, divided by its sum, takes a mean over the images of one
 # rank. Ranks whose sum is 0 are left out before the division. Add `F.cross_entropy(s * z @ t.T, y)`, and you have the
 # asymmetrical loss.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -1020,7 +1044,7 @@ compare(
 )
 
 # %% [markdown]
-# **2. A squared push.** The bound of cross-entropy, {eq}`eq-05-bound`, has $d^2$ in its push; the released loss has
+# **2. A squared push.** The bound of cross-entropy, (5.4), has $d^2$ in its push; the released loss has
 # $d$. Write the pairwise loss of stage 2 with $\omega_{ik}\,d_{ik}^2$, without a single square root.
 
 
@@ -1032,10 +1056,13 @@ def squared_push(z, t, y, r):
 check_squared(squared_push)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # For unit vectors $d^2 = 2-2\,z\cdot t$, so a matrix product is enough. What changes is where a push is strong: along
 # the circle, $\cos(\theta/2)$ becomes $2\sin\theta$, so a text close by hardly pushes at all.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -1062,9 +1089,12 @@ def rps_by_value(logits, y, r):
 check_rps_by_value(rps_by_value)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # `cumsum` answers all questions at once, and `diff` holds the steps. The last column is always 1 and asks nothing.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -1078,7 +1108,7 @@ check_rps_by_value(rps_by_value)
 
 # %% [markdown]
 # **4. Design a weight.** Five texts lie in a fan, 30° apart, and an image of rank 1 lies on its own text. The weight of
-# {eq}`eq-05-stage2` drives it off its text, towards the lower ranks. Find five weights that leave it where it is: 0
+# (5.5) drives it off its text, towards the lower ranks. Find five weights that leave it where it is: 0
 # for its own text, and growing with the gap on the side of the higher ranks. A push by distance turns the image by
 # weight times $\cos(\theta/2)$.
 
@@ -1086,11 +1116,14 @@ check_rps_by_value(rps_by_value)
 check_weights([0.25, 0.0, 0.25, 0.5, 0.75])
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Rank 0 is on one side, 30° away; ranks 2, 3 and 4 are on the other, 30°, 60° and 90° away. Choose the weights of these
 # three, and give rank 0 what balances them. That is far more than its gap deserves: a weight by gap alone keeps only
 # the middle rank in place.
-# :::
+#
+# </details>
 
 # %% tags=["hide-cell"]
 turn = [math.cos(math.radians(angle / 2)) for angle in (30, 60, 90)]
@@ -1161,12 +1194,15 @@ predicted = {  # probabilities of the ranks 0, 2 and 4
 check_camps(predicted)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # RPS uses the order, but it is proper, so its best answer is the shares: 12 of 20 are 0.6. It does not meet in the
 # middle, which would be two ranks off for everybody. Tightness is least where the image points to the mean text. That
 # is a little nearer to rank 0, and at $s=20$ the softmax turns a little into near certainty. Try ten against ten: there
 # even tightness gives the shares, by symmetry.
-# :::
+#
+# </details>
 
 # %% tags=["hide-cell"]
 check_camps(
@@ -1181,24 +1217,33 @@ for added in ADDED:
 # **A batch has ten images of rank 2 and one of each other rank. In which half of the contrastive loss does rank 2 count more
 # than the others?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # Image to text: its mean runs over images, so rank 2 has ten votes of fourteen. Text to image runs over ranks, so there
 # rank 2 has one vote of five.
-# :::
+#
+# </details>
 #
 # **You measure age in decades in place of years. What changes in the pairwise loss, and what in RPS?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # Nothing in either. The weight is a gap divided by the largest gap, so the unit cancels, and RPS asks about places in
 # the order. Only RPS weighted by value, as in exercise 3, would be ten times smaller.
-# :::
+#
+# </details>
 #
 # **A colleague trains stage 1 and finds the sentences in the order of the ranks. Is that a discovery?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # No: the weight was given that order, and with a shuffled one the sentences would follow the shuffled order. It would
 # be evidence if new images were graded better with the true order than with the shuffled one.
-# :::
+#
+# </details>
 #
 # ## Summary
 #
@@ -1208,9 +1253,9 @@ for added in ADDED:
 # - RPS puts the order into the probabilities and is proper. Tightness is not, and makes a model too sure at a fixed
 #   scale; the recommended preset does without it in stage 2.
 #
-# {doc}`14_other_losses` has other losses that use the order.
+# [Chapter 14](14_other_losses.ipynb) has other losses that use the order.
 #
 # ## Sources
 #
-# The losses are those of {cite:t}`wang2023learning`; where the paper leaves something open, the authors' released code
-# (MIT) decides. The weight of stage 1 has an ancestor in {cite:t}`zhang2023improving`.
+# The losses are those of [Wang et al. (2023)](references.md); where the paper leaves something open, the authors'
+# released code (MIT) decides. The weight of stage 1 has an ancestor in [Zhang et al. (2023)](references.md).

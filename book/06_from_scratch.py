@@ -19,8 +19,8 @@
 # and after; not all of them turn out to matter here. In the end the code equals the package, tensor by tensor and run by run.
 # The package lends only two things: the pretrained towers, and the leaf images with the names of their ranks.
 #
-# **You need.** The symbols of {doc}`05_losses`, RankFormer from {doc}`04_rankformer`, and enough PyTorch to write a training
-# loop yourself.
+# **You need.** The symbols of [chapter 5](05_losses.ipynb), RankFormer from [chapter 4](04_rankformer.ipynb), and
+# enough PyTorch to write a training loop yourself.
 #
 # **Time and hardware.** No GPU and no download are needed. The last line of this page says how long it took, and on what.
 
@@ -77,13 +77,14 @@ from l2rclip_lite.training.features import TrainingData
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
 
 
-# %% mystnb={"image": {"alt": "Left: the validation error of the package falls until the third epoch of stage 1 and rises a little, starts stage 2 no lower, and ends it much lower; both stages end below the dashed line of the median rank. Right: the training loss falls in both stages."}, "figure": {"caption": "The goal: a run of the package on the leaves of this page. A dot marks the epoch of each stage that was kept, and the dashed line never looks at an image. Our own code has to draw the same curve.", "name": "fig-06-goal"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Left: the validation error of the package falls until the third epoch of stage 1 and rises a little, starts stage 2 no lower, and ends it much lower; both stages end below the dashed line of the median rank. Right: the training loss falls in both stages."}} tags=["hide-input", "nbval-ignore-output"]
 def settings(preset, epochs1, epochs2):
     """Return the same run for the package; the rest is its default."""
     turned = {"image_size": side, "upside_down": not data.upright, "seed": SEED}
     return Config(preset=preset, epochs1=epochs1, epochs2=epochs2, **turned)
 
 
+stored = stored_runs("06") if PROFILE == "page" else pd.DataFrame()
 package = L2RCLIP.build(data.ranks, settings("recommended", epochs1, epochs2))
 images = TrainingData.load(data, package)
 theirs = stages.train_stage1(package, images)
@@ -95,6 +96,9 @@ plots.training_curves(
 )
 
 # %% [markdown]
+# **Figure 6.1.** The goal: a run of the package on the leaves of this page. A dot marks the epoch of each stage that
+# was kept, and the dashed line never looks at an image. Our own code has to draw the same curve.
+#
 # ## 1. From ranks to word embeddings
 #
 # A rank becomes a sentence, a sentence becomes tokens, and each token becomes a vector: $R$ has one for each rank and token.
@@ -130,9 +134,9 @@ print(tokens.ids.shape, r.tolist(), f"s = {s:.0f}")
 #
 # ## 2. What the last two chapters built
 #
-# The next three cells are folded; unfold them to copy them. The first holds RankFormer as in {doc}`04_rankformer`, and the
-# prompts around it: *start, context, refined words, end*, encoded by the frozen text tower into one unit vector $t_k$ per rank,
-# not yet centred over the ranks.
+# The next three cells are folded; unfold them to copy them. The first holds RankFormer as in
+# [chapter 4](04_rankformer.ipynb), and the prompts around it: *start, context, refined words, end*, encoded by the
+# frozen text tower into one unit vector $t_k$ per rank, not yet centred over the ranks.
 
 
 # %% tags=["hide-input"]
@@ -174,16 +178,17 @@ class RankPrompts(nn.Module):  # start, context, refined words, end -> t
 
 
 # %% [markdown]
-# - **Eight heads, an inner width of 2048 and GELU** are an ordinary transformer block. What the zeros, `ignore` and the spread of
-#   the context vectors are for, {doc}`04_rankformer` says.
-# - **Back into the tower**: `towers.encode_embeddings(R, longer)` adds positions itself, so the words move four places to the right.
-#   `longer`, which is `tokens.with_context(4)`, has the masks of the longer sentences. (For `mini` the tower also subtracts the
-#   mean feature of a thousand class names.)
+# - **Eight heads, an inner width of 2048 and GELU** are an ordinary transformer block. What the zeros, `ignore` and the
+#   spread of the context vectors are for, [chapter 4](04_rankformer.ipynb) says.
+# - **Back into the tower**: `towers.encode_embeddings(R, longer)` adds positions itself, so the words move four places
+#   to the right. `longer`, which is `tokens.with_context(4)`, has the masks of the longer sentences. (For `mini` the
+#   tower also subtracts the mean feature of a thousand class names.)
 # - **What is drawn first** after `manual_seed` is the context, then RankFormer's weights.
 #
-# The second cell has the losses of {doc}`05_losses`: $z$ holds
-# the image features of a batch, $t$ the text features of all ranks, $y$ the rank index of each image. `stage1_loss` and
-# `stage2_loss` are {eq}`eq-02-stage1` and {eq}`eq-02-stage2`, `paper_loss` is {eq}`eq-02-paper`, all weights 1.
+# The second cell has the losses of [chapter 5](05_losses.ipynb): $z$ holds the image features of a batch, $t$ the text
+# features of all ranks, $y$ the rank index of each image. `stage1_loss` and `stage2_loss` are
+# ([2.1](02_two_stages.ipynb)) and ([2.2](02_two_stages.ipynb)), `paper_loss` is ([2.4](02_two_stages.ipynb)), all
+# weights 1.
 
 
 # %% tags=["hide-input"]
@@ -402,7 +407,7 @@ def second_stage(prompts):
 prompts, ours1, states1 = first_stage(RankPrompts)
 towers, t, ours2, states2 = second_stage(prompts)
 
-# %% mystnb={"image": {"alt": "Validation RPS and MAE of the first run over the epochs of both stages. Both stay above the dotted line of the median rank in stage 1, and fall below it in stage 2."}, "figure": {"caption": "The first run. Stage 1 is worse than a constant. The dotted line never looks at an image; the thin vertical line divides the stages.", "name": "fig-06-first"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Validation RPS and MAE of the first run over the epochs of both stages. Both stay above the dotted line of the median rank in stage 1, and fall below it in stage 2."}} tags=["hide-input", "nbval-ignore-output"]
 runs, tested = {}, {}
 
 
@@ -415,20 +420,19 @@ def record(name):
 def show(name, before=None):
     """Record a run, and draw it beside the one before."""
     record(name)
-    labels = {
-        key: f"{key}: test MAE {tested[key][1]:.2f}"
-        for key in ([before, name] if before else [name])
-    }
-    shown = {label: runs[key] for key, label in labels.items()}
-    return repair_curves(shown, constant, epochs1)
+    shown = {key: runs[key] for key in (before, name) if key}
+    return repair_curves(shown, constant, epochs1, stored)
 
 
 show("first run")
 
 # %% [markdown]
+# **Figure 6.2.** The first run. Stage 1 is worse than a constant. The dotted line never looks at an image; the thin
+# vertical line divides the stages.
+#
 # Nothing crashed, and nothing warned. But five sentences have moved for a whole stage, and a constant is still better in both
 # scores. Stage 2 then
-# learns something on its own, and ends with about twice the validation error of {numref}`fig-06-goal`. The package differs from
+# learns something on its own, and ends with about twice the validation error of Figure 6.1. The package differs from
 # these forty lines in five places, and they hide one another.
 #
 # ## 4. Five repairs
@@ -448,10 +452,12 @@ def pixels(x):  # as in the image tower's own training
 prompts, ours1, states1 = first_stage(RankPrompts)
 towers, t, ours2, states2 = second_stage(prompts)
 
-# %% mystnb={"image": {"alt": "Validation RPS and MAE over both stages, with pixels from 0 to 255 and with normalised pixels. Normalised, the errors of stage 1 fall below the median rank; those of stage 2 end where they ended before."}, "figure": {"caption": "Before and after the first repair.", "name": "fig-06-pixels"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Validation RPS and MAE over both stages, with pixels from 0 to 255 and with normalised pixels. Normalised, the errors of stage 1 fall below the median rank; those of stage 2 end where they ended before."}} tags=["hide-input", "nbval-ignore-output"]
 show("normalised pixels", "first run")
 
 # %% [markdown]
+# **Figure 6.3.** Before and after the first repair.
+#
 # Stage 1 learns: its curves fall below the dotted line. Stage 2 ends where it did before. It had repaired the pixels by itself,
 # because BatchNorm in training mode divides by the spread of the batch, whatever the scale is. One mistake has hidden another.
 #
@@ -476,10 +482,12 @@ for kind in (RankPrompts, CentredPrompts):
 prompts, ours1, states1 = first_stage(CentredPrompts)
 towers, t, ours2, states2 = second_stage(prompts)
 
-# %% mystnb={"image": {"alt": "Validation RPS and MAE over both stages, with texts as the tower gives them and with centred texts. Centred, stage 1 falls sooner and lower; stage 2 starts with a higher RPS and ends near the other curve."}, "figure": {"caption": "Before and after the second repair.", "name": "fig-06-centred"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Validation RPS and MAE over both stages, with texts as the tower gives them and with centred texts. Centred, stage 1 falls sooner and lower; stage 2 starts with a higher RPS and ends near the other curve."}} tags=["hide-input", "nbval-ignore-output"]
 show("centred texts", "normalised pixels")
 
 # %% [markdown]
+# **Figure 6.4.** Before and after the second repair.
+#
 # Stage 1 gets there sooner, and ends with a lower RPS. Stage 2 begins by losing that again, and ends worse; the next repair
 # says why. The package centres by default: of many ranks, neighbouring sentences are more alike than these.
 #
@@ -500,10 +508,12 @@ def gradients(towers, x, t, y, loss):
 
 towers, t, ours2, states2 = second_stage(prompts)
 
-# %% mystnb={"image": {"alt": "Validation RPS and MAE over both stages, with BatchNorm in training mode and in evaluation mode. Stage 1 is the same; in evaluation mode stage 2 starts near the end of stage 1 and falls to about half the error."}, "figure": {"caption": "Before and after the third repair; stage 1 is the same.", "name": "fig-06-batchnorm"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Validation RPS and MAE over both stages, with BatchNorm in training mode and in evaluation mode. Stage 1 is the same; in evaluation mode stage 2 starts near the end of stage 1 and falls to about half the error."}} tags=["hide-input", "nbval-ignore-output"]
 show("BatchNorm fixed", "centred texts")
 
 # %% [markdown]
+# **Figure 6.5.** Before and after the third repair; stage 1 is the same.
+#
 # This is the large step. Stage 2 begins a little above the end of stage 1, and ends far below.
 #
 # ### The epoch
@@ -560,12 +570,15 @@ def gradients(towers, x, t, y, loss):
 
 towers, t, ours2, states2 = second_stage(prompts)
 
-# %% mystnb={"image": {"alt": "Validation RPS and MAE over both stages, with gradients as they are and with gradients shortened to length 1. Stage 1 is the same, and in stage 2 the curves end close together."}, "figure": {"caption": "Before and after the fifth repair; stage 1 is the same.", "name": "fig-06-clipped"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Validation RPS and MAE over both stages, with gradients as they are and with gradients shortened to length 1. Stage 1 is the same, and in stage 2 the curves end close together."}} tags=["hide-input", "nbval-ignore-output"]
 show("short gradients", "epoch by RPS")
 
 # %% [markdown]
-# On these leaves, in one run of each, it brings little: the first epoch has a higher RPS, the later ones a slightly lower one. It is the
-# package's default (`controls.clip`) because other short runs lost their first steps without it ({doc}`reproduction`).
+# **Figure 6.6.** Before and after the fifth repair; stage 1 is the same.
+#
+# On these leaves, in one run of each, it brings little: the first epoch has a higher RPS, the later ones a slightly
+# lower one. It is the package's default (`controls.clip`) because other short runs lost their first steps without it
+# ([reproduction](reproduction.md)).
 #
 # Here are all runs of this page, in the order of the repairs: the validation errors of the last epoch, and the test errors of
 # the epochs that were kept.
@@ -603,7 +616,7 @@ numbers |= numbered("kept by RPS", by_rps) | numbered("kept by MAE", by_mae)
 # |---|---|---|
 # | trains | RankFormer, $\alpha$, context | the image tower, all of it |
 # | stays | both towers, in evaluation mode | the texts of stage 1; BatchNorm's statistics |
-# | loss | {eq}`eq-02-stage1` | {eq}`eq-02-stage2` |
+# | loss | ([2.1](02_two_stages.ipynb)) | ([2.2](02_two_stages.ipynb)) |
 # | images | cached features, without augmentation | flipped and relit, then scaled for the tower |
 # | texts | centred over the ranks, in every step | encoded and centred once |
 # | batches | 16 images, or a 32nd of all | 16 images |
@@ -615,10 +628,10 @@ numbers |= numbered("kept by RPS", by_rps) | numbered("kept by MAE", by_mae)
 #
 # ## Is it the same?
 #
-# First, tensor by tensor. Fresh models on both sides see the same sixteen images. We compare refined words, text features and
-# losses, then all weights after one step of stage 1, and of stage 2 with both presets (`paper` is the box in
-# {doc}`02_two_stages`). RankFormer's last layer starts at random here, since zeros would hide a mistake in the attention. The
-# last rows compare the two full runs.
+# First, tensor by tensor. Fresh models on both sides see the same sixteen images. We compare refined words, text
+# features and losses, then all weights after one step of stage 1, and of stage 2 with both presets (`paper` is the box
+# in [chapter 2](02_two_stages.ipynb)). RankFormer's last layer starts at random here, since zeros would hide a mistake
+# in the attention. The last rows compare the two full runs.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 few = {split: images.features[split] for split in ("train", "val")}
@@ -703,7 +716,7 @@ table
 steps_of_code = ~table.index.str.startswith("full run")
 assert set(table["allclose"][steps_of_code]) == {"yes"}, table
 
-# %% mystnb={"image": {"alt": "Validation RPS over the epochs of both stages. The dots of our run lie on the line of the package's run at every epoch."}, "figure": {"caption": "The goal again, now with our own run: each dot is an epoch of the code on this page, each line the package.", "name": "fig-06-same"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Validation RPS over the epochs of both stages. The dots of our run lie on the line of the package's run at every epoch."}} tags=["hide-input", "nbval-ignore-output"]
 theirs_at = pd.DataFrame(theirs).assign(epoch=range(1, len(theirs) + 1))
 theirs_at["package"] = "stage " + theirs_at["stage"].astype(str)
 with plots.style():
@@ -718,6 +731,10 @@ with plots.style():
     )
     axis.legend()
 plt.show()
+
+# %% [markdown]
+# **Figure 6.7.** The goal again, now with our own run: each dot is an epoch of the code on this page, each line the
+# package.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 answers = package.probabilities(images.encode(package, "test"))
@@ -745,7 +762,6 @@ for score in ("mae", "rps"):
     assert PROFILE == "smoke" or abs(mine[score] - judged[score]) < 0.1, mine
 
 # %% tags=["hide-input", "spread"]
-stored = stored_runs("06") if PROFILE == "page" else pd.DataFrame()
 print(beside_stored(numbers, stored))
 
 # %% [markdown]
@@ -812,10 +828,13 @@ def check_gate(kind):
 check_gate(Gated)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # The shape does it all: a parameter of shape rank × 1 × 1 multiplies every token of its own rank, and `forward` stays as it is.
 # The next cell checks it.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -863,9 +882,12 @@ def check_axis(kind):
 check_axis(Within)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Leave out both transposes. A sentence always has words, so the mask hides all that is not a word.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -917,9 +939,12 @@ def check_pairs(loss):
 check_pairs(all_pairs)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Only the mask of pairs changes: everything but the diagonal.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -978,10 +1003,13 @@ check_expectation(expectation_error)
 check_perfect([0.0, 1.0, 0.0])  # your turn
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Put half of the probability on each side of a middle rank: the expectation is right and the answer never is. The loss is zero,
 # RPS is not. This loss sees the mean of a distribution and not its width.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -1028,9 +1056,12 @@ def check_temperature(find):
 check_temperature(temperature)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Space the grid evenly in the logarithm: 2 is to 1 as 1 is to one half.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -1094,11 +1125,14 @@ def check_closest(mine):
 check_closest(closest)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Plain, both vocabularies look alike: every sentence is close to every other. Centred, the five words are well apart, and the
 # nearest two of twenty numbers are still close. The common part is gone in both, but numbers share more than that with their
 # neighbours. The next cell prints the four cosines.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -1120,24 +1154,33 @@ for title in ("the five words", "twenty numbers"):
 #
 # **The second repair alone, in the first run: what would you expect of centred texts with pixels from 0 to 255?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # Next to nothing. Centring pulls the texts apart, but the features of a frozen tower that was fed the wrong numbers say little about
 # the leaf, wherever the texts are. A repair can look useless because another mistake stands in front of it.
-# :::
+#
+# </details>
 #
 # **Would you switch BatchNorm to training mode with batches of 512 images?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # The noise of the batch would be gone, one of two reasons. The other stays: statistics that follow the leaves move the features
 # away from the places to which stage 1 fitted the sentences. Try it, on validation images.
-# :::
+#
+# </details>
 #
 # **Two runs differ in the seed and end with a test MAE of 0.50 and 0.44 on ninety images. Which code is better?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # Neither is shown to be: the difference is five images that moved by one rank. To compare code, give both the same seed and the
 # same batches and compare tensors after one step; to compare methods, use more seeds and an interval.
-# :::
+#
+# </details>
 #
 # ## Summary
 #
@@ -1147,10 +1190,10 @@ for title in ("the five words", "twenty numbers"):
 # - Code is compared one step at a time; results are compared by the interval of their difference, since rounding alone can part two
 #   runs.
 #
-# {doc}`07_ordinal_embeddings` looks at what the two stages did to the features.
+# [Chapter 7](07_ordinal_embeddings.ipynb) looks at what the two stages did to the features.
 #
 # ## Sources
 #
-# The method is that of {cite:t}`wang2023learning`. The authors' code shows the losses and which parameters train in which
-# stage; rates, schedule, template, context and the axis of attention are choices of this package, each a field of
-# `l2rclip_lite.config.Config`.
+# The method is that of [Wang et al. (2023)](references.md). The authors' code shows the losses and which parameters
+# train in which stage; rates, schedule, template, context and the axis of attention are choices of this package, each a
+# field of `l2rclip_lite.config.Config`.

@@ -16,10 +16,10 @@
 # You train a model on ordered labels, project its features to the plane, colour each point by its rank, and the colours
 # run from dark to light. Would it have looked the same without training? With a loss that ignores the order? With no
 # images at all? A projection is evidence only if it could have come out otherwise. This chapter looks at L2RCLIP
-# {cite:p}`wang2023learning` before training, after stage 1 and after stage 2. Beside it stands a rival: the same tower,
-# trained with plain cross-entropy on the same images, for the epochs of stage 2.
+# ([Wang et al., 2023](references.md)) before training, after stage 1 and after stage 2. Beside it stands a rival: the
+# same tower, trained with plain cross-entropy on the same images, for the epochs of stage 2.
 #
-# **You need.** The two stages of L2RCLIP ({doc}`02_two_stages`), and the idea of principal components.
+# **You need.** The two stages of L2RCLIP ([chapter 2](02_two_stages.ipynb)), and the idea of principal components.
 #
 # **Time and hardware.** A laptop is enough. The last line of this page says how long it took, and on what.
 
@@ -35,7 +35,7 @@ PROFILE = "page"  # smoke: seconds; page: as shown here; full: more data
 SEED = 0  # decides the leaves, the start, every batch and every shuffle
 PRESET = "paper"  # or "recommended", see the settings below
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Three scatter plots of the same points in the colours of ten ranks. In A and B the colours are mixed; in C dark points lie on the left and light ones on the right."}, "figure": {"caption": "The same points with the same ranks, seen in three ways. Which one would you show?", "name": "fig-07-looks"}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Three scatter plots of the same points in the colours of ten ranks. In A and B the colours are mixed; in C dark points lie on the left and light ones on the right."}}
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -124,13 +124,15 @@ looks = {
 clouds({key: Cloud(places, shuffled) for key, places in looks.items()}, ranks)
 
 # %% [markdown]
+# **Figure 7.1.** The same points with the same ranks, seen in three ways. Which one would you show?
+#
 # All three show **nothing**. The points are random directions, and the ranks were dealt out at random. A is PCA, B is
-# UMAP {cite:p}`mcinnes2018umap`; neither uses the labels. C does: its horizontal axis is the direction in which they
-# rise,
+# UMAP ([McInnes et al., 2018](references.md)); neither uses the labels. C does: its horizontal axis is the direction in
+# which they rise,
 #
 # $$
-# w \propto \sum_{i=1}^{n} (y_i - \bar y)\,(x_i - \bar x).
-# $$ (eq-07-axis)
+# w \propto \sum_{i=1}^{n} (y_i - \bar y)\,(x_i - \bar x). \tag{7.1}
+# $$
 #
 # Here $x_i$ is a point and $y_i$ its rank. In many dimensions there is always such a direction. For $n$ random points
 # in $d$ dimensions, the labels and the places along $w$ correlate at about $1/\sqrt{1 + n/d}$.
@@ -238,8 +240,8 @@ assert np.array_equal(per_rank[TEXT], per_rank[L2R])
 # and correlate the distance between their features with their rank gap, by Spearman's coefficient,
 #
 # $$
-# \rho_{\text{gap}} = \operatorname{Spearman}\big(|y_i - y_j|,\; 1 - \cos(x_i, x_j)\big), \qquad i < j .
-# $$ (eq-07-gap)
+# \rho_{\text{gap}} = \operatorname{Spearman}\big(|y_i - y_j|,\; 1 - \cos(x_i, x_j)\big), \qquad i < j . \tag{7.2}
+# $$
 #
 # Most pairs are far apart, so this score is about the large distances. A second one asks about the small ones: how many
 # ranks away are the fifteen nearest images, on average?
@@ -302,13 +304,14 @@ assert np.allclose(np.abs(ours), np.abs(theirs), atol=1e-8)
 # UMAP is the second look. It lists the nearest neighbours of each point, and seeks a layout in which the same points
 # are neighbours. We rotate or mirror each layout to fit the PCA above it best (Procrustes); nothing is stretched.
 #
-# In CLIP image features and sentence features lie in two separate cones. Here the sentences are centred and the images are not, so
-# their means differ, too: the distance is the {term}`modality gap` {cite:p}`liang2022mind`. The order of the ranks does not depend on it, so we remove it from the
-# figure: the ten vectors of each panel are moved to the middle of the images and scaled to their spread. They are not
-# turned. So where a diamond lies far from its images, their directions differ.
+# In CLIP image features and sentence features lie in two separate cones. Here the sentences are centred and the images
+# are not, so their means differ, too: the distance is the [modality gap](glossary.md)
+# ([Liang et al., 2022](references.md)). The order of the ranks does not depend on it, so we remove it from the figure:
+# the ten vectors of each panel are moved to the middle of the images and scaled to their spread. They are not turned.
+# So where a diamond lies far from its images, their directions differ.
 
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Eight panels. Columns: start, after stage 1, after stage 2, cross-entropy. Upper row PCA, lower row UMAP. Image discs are mixed in the first two columns and follow the colours of the ranks along a curve in the last two."}, "figure": {"caption": "Fresh images (discs) and what stands for each rank (diamonds: sentences in the first three columns, weight vectors of the linear layer in the last). Above PCA, below UMAP with fifteen neighbours. The scores in the titles are those of the full features, not of the plane.", "name": "fig-07-moments"}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Eight panels. Columns: start, after stage 1, after stage 2, cross-entropy. Upper row PCA, lower row UMAP. Image discs are mixed in the first two columns and follow the colours of the ranks along a curve in the last two."}}
 def beside(x: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Move rank vectors to the middle of the images and give them their spread."""
     own = vectors - vectors.mean(0)
@@ -331,11 +334,15 @@ for moment, x in images.items():
 clouds(above | below, ranks, columns=4)
 
 # %% [markdown]
+# **Figure 7.2.** Fresh images (discs) and what stands for each rank (diamonds: sentences in the first three columns,
+# weight vectors of the linear layer in the last). Above PCA, below UMAP with fifteen neighbours. The scores in the
+# titles are those of the full features, not of the plane.
+#
 # Stage 1 moves only the diamonds, stage 2 only the discs. The panels seem to show more, because PCA finds new axes after
 # stage 2, and UMAP makes a new layout for each panel. So keep one map for all epochs: the two largest directions of the images of both models after training. In
 # the book, move the slider. (`tools/motion_data.py` repeats the training of this page and keeps every epoch.)
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Two rows of four scatter plots on one map, L2RCLIP above, cross-entropy below: start, after stage 1, and stage 2 after its first and its last epoch. In stage 1 only the diamonds of L2RCLIP move; in stage 2 the discs spread into the order of their colours."}, "figure": {"caption": "Every epoch on one fixed map: fresh images (discs) and what stands for each rank (diamonds: sentences; for cross-entropy weight vectors, which start at zero). Scores are those of the full features; *shown* is the share of their variance that the map keeps after training.", "name": "fig-07-motion"}}
+# %% tags=["motion", "hide-input"] mystnb={"image": {"alt": "Two rows of four scatter plots on one map, L2RCLIP above, cross-entropy below: start, after stage 1, and stage 2 after its first and its last epoch. In stage 1 only the diamonds of L2RCLIP move; in stage 2 the discs spread into the order of their colours."}}
 file = find_result("motion.json")
 shown = None  # without the repository there are no results
 if file is not None:
@@ -347,6 +354,10 @@ if file is not None:
 shown
 
 # %% [markdown]
+# **Figure 7.3.** Every epoch on one fixed map: fresh images (discs) and what stands for each rank (diamonds: sentences;
+# for cross-entropy weight vectors, which start at zero). Scores are those of the full features; *shown* is the share of
+# their variance that the map keeps after training.
+#
 # Stage 1 lays the sentences out in a row; the images have not moved. The first epoch of stage 2 crowds the images into
 # one spot. Then they spread again along the row, in the order of their colours. Cross-entropy has no sentences to
 # follow: its images spread along a line of their own, and its weight vectors come along. Both find an order. The
@@ -368,13 +379,13 @@ for moment in (START, L2R, CE):
 # %% [markdown]
 # Before training, the largest direction of the images has little to do with the sentences, after stage 2 much. (How
 # well it follows the damage, a table further down says: *first axis*.) Now cover the third column of
-# {numref}`fig-07-moments` with your hand and read the fourth. **Cross-entropy, which treats the ranks as ten unrelated
+# Figure 7.2 with your hand and read the fourth. **Cross-entropy, which treats the ranks as ten unrelated
 # names, draws the same curve.** Its loss never said that rank 3 lies between ranks 2 and 4. The images did: leaves with
 # similar damage look alike, so a tower that must tell the degrees of damage apart places them along a line. A curve in
 # the colours of the ranks is therefore no evidence for an ordinal loss.
 #
-# Such a curve is known as a horseshoe {cite:p}`diaconis2008horseshoes`: PCA draws it where only near ranks resemble each other.
-# The second axis is mostly its bend.
+# Such a curve is known as a horseshoe ([Diaconis et al., 2008](references.md)): PCA draws it where only near ranks
+# resemble each other. The second axis is mostly its bend.
 #
 # ## Which tower is more ordered?
 #
@@ -427,25 +438,26 @@ for moment in (START, L2R, CE):
 
 # %% [markdown]
 # **L2RCLIP orders the images, and so does cross-entropy.** In this one run the two are close in both scores of single
-# images; their errors have no interval here, and are not compared. So the features of L2RCLIP are ordinal, as the paper says {cite:p}`wang2023learning`. But
-# that is no evidence for its losses: the same tower finds this order without them.
+# images; their errors have no interval here, and are not compared. So the features of L2RCLIP are ordinal, as the paper
+# says ([Wang et al., 2023](references.md)). But that is no evidence for its losses: the same tower finds this order
+# without them.
 #
 # **The untrained tower has its means partly in order, its images not.** A mean over the images of one rank averages out
 # shape, light and ground, and damage remains. But a model is given one image, never the mean of a rank.
 #
 # **The plane hides most of the untrained cloud.** A linear projection can only bring points closer together: what lies
-# close in the upper left panel of {numref}`fig-07-moments` may be far apart in the features.
+# close in the upper left panel of Figure 7.2 may be far apart in the features.
 #
 # **The silhouette falls while the order grows**, even below that of the same features with shuffled ranks. It rewards ten islands,
 # and ordered features are one curve without gaps. Choose the score by the claim: for order, the first two.
 #
 # The table lacks a second run. Change `SEED`, or take `PRESET = "recommended"`, whose stage 2 has the ranked
-# probability score ({doc}`05_losses`) in place of the pairwise loss. {doc}`09_does_it_help` asks whether the *words* of
-# the ranks help, with many runs on real images.
+# probability score ([chapter 5](05_losses.ipynb)) in place of the pairwise loss. [Chapter 9](09_does_it_help.ipynb)
+# asks whether the *words* of the ranks help, with many runs on real images.
 #
 # The next figure shows the distances behind the first score.
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Three panels of cosine distance over rank gap, with a line for the median and a shaded band: start, after stage 2, cross-entropy. On one scale, the line is flat at the start and rises in the two others, after cross-entropy several times as far; the bands are wide."}, "figure": {"caption": "Distance against rank gap: medians of all pairs of images, and the band of their middle four fifths. Dashed: the same distances with shuffled ranks. The height of a line is the spread of the features; how well they are ordered is in the table.", "name": "fig-07-ruler"}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Three panels of cosine distance over rank gap, with a line for the median and a shaded band: start, after stage 2, cross-entropy. On one scale, the line is flat at the start and rises in the two others, after cross-entropy several times as far; the bands are wide."}}
 with style():
     figure = Figure(figsize=(WIDTH, 2.9), layout="constrained")
     axes = figure.subplots(1, 3, sharey=True)
@@ -470,6 +482,10 @@ with style():
 figure
 
 # %% [markdown]
+# **Figure 7.4.** Distance against rank gap: medians of all pairs of images, and the band of their middle four fifths.
+# Dashed: the same distances with shuffled ranks. The height of a line is the spread of the features; how well they are
+# ordered is in the table.
+#
 # At the start the distance between two images says next to nothing about their ranks: the line is flat. After either
 # training it rises. The band stays wide in both, so two *single* images of far ranks may still lie close together.
 #
@@ -477,7 +493,7 @@ figure
 #
 # Before you interpret a curve, look at the images on it, above all at those in the wrong place.
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "A curved cloud of points between two rows of leaf images with coloured frames, each tied by a line to its point. The upper row are typical leaves of eight ranks, the lower row leaves far from their rank."}, "figure": {"caption": "Fresh images after stage 2, in the PCA plane of the figure above. Above: for eight ranks the image nearest to the mean of its rank. Below: the eight images that lie farthest from the mean of their rank along the first axis. Numbers and frames give the true damage in percent.", "name": "fig-07-images"}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "A curved cloud of points between two rows of leaf images with coloured frames, each tied by a line to its point. The upper row are typical leaves of eight ranks, the lower row leaves far from their rank."}}
 trained, curve = images[L2R], layouts["PCA", L2R]
 centres = means(curve, labels)
 distance = np.linalg.norm(trained - means(trained, labels)[labels], axis=1)
@@ -496,6 +512,10 @@ embedding_figures.thumbnails(
 )
 
 # %% [markdown]
+# **Figure 7.5.** Fresh images after stage 2, in the PCA plane of the figure above. Above: for eight ranks the image
+# nearest to the mean of its rank. Below: the eight images that lie farthest from the mean of their rank along the first
+# axis. Numbers and frames give the true damage in percent.
+#
 # Ask of each image in the lower row what misled the model: a blade whose own colour looks like damage, or lesions as
 # pale as the ground.
 #
@@ -504,9 +524,9 @@ embedding_figures.thumbnails(
 # UMAP makes its layout from lists of the $k$ nearest neighbours. Three cautions.
 #
 # **The shape depends on settings, and noise has shapes, too.** Below are the same trained images with three numbers of
-# neighbours (rows) and two seeds, then those of cross-entropy, then the random points of {numref}`fig-07-looks`.
+# neighbours (rows) and two seeds, then those of cross-entropy, then the random points of Figure 7.1.
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Twelve UMAP layouts in three rows for 3, 15 and 50 neighbours; two columns of images after stage 2 with two seeds, one of cross-entropy, one of random points."}, "figure": {"caption": "UMAP with k neighbours. The number in each title is the rank correlation of distances on the page and distances between features: 1 would mean that the layout may be read with a ruler.", "name": "fig-07-grid"}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Twelve UMAP layouts in three rows for 3, 15 and 50 neighbours; two columns of images after stage 2 with two seeds, one of cross-entropy, one of random points."}}
 panels, agreement = {}, {}
 for k in (3, 15, 50):
     for name, x, y, seed in (
@@ -523,15 +543,18 @@ for k in (3, 15, 50):
 clouds(panels, ranks, columns=4)
 
 # %% [markdown]
+# **Figure 7.6.** UMAP with k neighbours. The number in each title is the rank correlation of distances on the page and
+# distances between features: 1 would mean that the layout may be read with a ruler.
+#
 # With three neighbours the curve falls into pieces. With more, most gaps close, though nothing in the features has
-# changed; one stays, at a place where PCA shows none ({numref}`fig-07-images`). Another seed bends the pieces differently.
+# changed; one stays, at a place where PCA shows none (Figure 7.5). Another seed bends the pieces differently.
 # Random points get branches with few neighbours and an even disc with many. With 15 or 50 neighbours all panels of the
 # trained images share the order of the colours. Claim that, and no more.
 #
 # **Sizes and gaps mean nothing.** Here are three groups of points that we made: B is about ten times as wide as A and
 # C, and C lies ten times as far from B as A does.
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Left, PCA of three groups of points, one wide and two narrow, one of them far away. Right, UMAP of the same points: three groups of similar size, and C is nearer to B than A is."}, "figure": {"caption": "Three groups of known width and distance, by PCA (left) and by UMAP (right), each on one scale.", "name": "fig-07-groups"}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Left, PCA of three groups of points, one wide and two narrow, one of them far away. Right, UMAP of the same points: three groups of similar size, and C is nearer to B than A is."}}
 group = np.repeat([0, 1, 2], 80)
 width, where = np.array([1, 10, 1])[group], np.array([0, 60, 660])[group]
 made_points = chance.standard_normal((len(group), 10)) * width[:, None]
@@ -548,6 +571,10 @@ clouds(
     columns=2,
     metric=True,
 )
+
+
+# %% [markdown]
+# **Figure 7.7.** Three groups of known width and distance, by PCA (left) and by UMAP (right), each on one scale.
 
 
 # %% tags=["hide-input", "nbval-ignore-output"]
@@ -576,7 +603,7 @@ for (k, name), value in agreement.items():
 # UMAP scales each neighbourhood by its own distances, so a wide group and a narrow one come out alike. A rank that
 # "forms a tight cluster" in UMAP need not be tight, and two ranks that "lie far apart" need not be far.
 #
-# **No layout can draw a cloud that fills many dimensions.** The titles in {numref}`fig-07-grid` say how well distances
+# **No layout can draw a cloud that fills many dimensions.** The titles in Figure 7.6 say how well distances
 # are kept: hardly at all for random points, well for a cloud that is nearly a curve. Print this number beside the
 # figure, and believe the layout as far as it goes.
 #
@@ -585,7 +612,7 @@ for (k, name), value in agreement.items():
 # Back to panel C. Projections fitted to the labels (class means, discriminant analysis, UMAP with a target) are useful:
 # they find directions that PCA passes over. To use them as evidence, **fit on one half and look at the other.**
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Eight panels of rank over place along the label axis, for random points, and for images at the start, after stage 2 and after cross-entropy; upper row the half the axis was fitted on, lower row the other half."}, "figure": {"caption": "The label axis of one half of the points (above), and the other half along the same axis (below).", "name": "fig-07-halves"}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Eight panels of rank over place along the label axis, for random points, and for images at the start, after stage 2 and after cross-entropy; upper row the half the axis was fitted on, lower row the other half."}}
 half = np.zeros(len(labels), dtype=bool)
 half[chance.permutation(len(labels))[: len(labels) // 2]] = True
 tried = {"random points": (noise, shuffled)}
@@ -609,6 +636,9 @@ with style():
         axis.set_ylabel(f"rank ({ranks.unit})")
 figure
 
+# %% [markdown]
+# **Figure 7.8.** The label axis of one half of the points (above), and the other half along the same axis (below).
+
 # %% tags=["remove-cell"]
 for title, (fitted, other) in halves.items():
     numbers |= {f"{title} fitted": fitted, f"{title} other half": other}
@@ -627,7 +657,7 @@ for title, (fitted, other) in halves.items():
 # | the features hold an order somewhere | the label axis on held-out images | random points |
 # | neighbours have similar ranks | UMAP, several seeds and several $k$ | the rank correlation of its distances with those of the features |
 # | this rank forms a tight group far from the others | no projection | distances between the full features |
-# | the model is good | no figure of features | its error on fresh images: {doc}`02_two_stages`, {doc}`09_does_it_help` |
+# | the model is good | no figure of features | its error on fresh images: [chapter 2](02_two_stages.ipynb), [chapter 9](09_does_it_help.ipynb) |
 #
 # All figures here come from one small run on drawn leaves. They show what happened, not what will happen.
 #
@@ -674,10 +704,13 @@ def triples(x: np.ndarray, y: np.ndarray) -> float:
 check_triples(triples)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Build two cubes over all $(i, j, l)$: one says whether $j$ has the smaller rank gap, the other whether it has the
 # smaller distance. Strike $j = i$ out of the first, and use it as a mask on the second.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
@@ -692,7 +725,7 @@ def triples(x: np.ndarray, y: np.ndarray) -> float:
 check_triples(triples)
 
 # %% [markdown]
-# **2. A better axis.** The axis of {eq}`eq-07-axis` weighs each feature by itself, although features are correlated.
+# **2. A better axis.** The axis of (7.1) weighs each feature by itself, although features are correlated.
 # Write a linear readout that finds more order in the *untrained* features. It gets one half of the images and their
 # ranks and returns a direction, which is judged on the other half.
 
@@ -730,11 +763,14 @@ def readout(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 check_axis(readout)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Ridge regression: $w = (X^\top X + \lambda I)^{-1} X^\top y$ with centred $X$ and $y$. For a large $\lambda$ it is the
 # label axis again. For $\lambda = 0$ it fits the first half without error and learns little. A good $\lambda$ lies
 # between, and a third set of images should choose it.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
@@ -776,10 +812,13 @@ def check_lie(options: dict[str, float]) -> None:
 check_lie({"neighbours": 15, "min_dist": 0.1})
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Three neighbours, the image itself included, cut the curve; `min_dist` of 0 lets the pieces shrink. Write a caption
 # for the result, and ask somebody what the groups mean.
-# :::
+#
+# </details>
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
 check_lie({"neighbours": 3, "min_dist": 0.0})
@@ -848,12 +887,15 @@ predicted = {"gap score": 0.0, "other half": 0.0, "other days": 0.0}  # yours
 check_days(predicted)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Ten heaps in no order raise the gap score, since images of one rank lie together. An axis through ten heaps in 384
 # dimensions can put them in any order, and the other half lies in the same heaps, so it agrees. Only other days show
 # that there was nothing. A test is as good as what its images do *not* share with those of training:
-# {doc}`10_your_own_images` calls it the group.
-# :::
+# [chapter 10](10_your_own_images.ipynb) calls it the group.
+#
+# </details>
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
 check_days({"gap score": 0.25, "other half": 0.9, "other days": 0.0})
@@ -868,24 +910,33 @@ print(beside_stored(numbers, stored))
 #
 # **The images lie on a horseshoe, and a reader calls its second axis age. How do you check?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # Look within one rank. If the axis is only the bend of the curve, it follows from the rank, and old and young leaves of
 # one rank do not differ along it. If they do, there is a second property.
-# :::
+#
+# </details>
 #
 # **Shuffled ranks score 0, your features well above. What have you shown, and what not?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # That distances have to do with ranks. Not that your loss is the reason, which needs a rival, and not even that the
 # ranks are in order: ten heaps in any order score above 0, too, as exercise 4 shows.
-# :::
+#
+# </details>
 #
 # **Two ranks are islands far apart in UMAP, and the model often confuses them. Is that a contradiction?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # No: the layout keeps lists of neighbours, and a gap between islands has no length that means anything. The distances
 # between the full features of the two ranks can answer, and the errors already do.
-# :::
+#
+# </details>
 #
 # ## Summary
 #
@@ -898,5 +949,5 @@ print(beside_stored(numbers, stored))
 #
 # ## Sources
 #
-# The method is that of {cite:t}`wang2023learning`. The modality gap was named and studied by {cite:t}`liang2022mind`;
-# UMAP is by {cite:t}`mcinnes2018umap`.
+# The method is that of [Wang et al. (2023)](references.md). The modality gap was named and studied by
+# [Liang et al. (2022)](references.md); UMAP is by [McInnes et al. (2018)](references.md).

@@ -15,13 +15,13 @@
 #
 # A result that nobody can reproduce is an anecdote. This page is both a chapter and a program: its parameters choose a
 # data set, a fold, the towers and a seed, and one command runs it. For each benchmark of the paper
-# {cite:p}`wang2023learning`, a file in `experiments/` holds the parameters. Every step also runs on generated leaves,
-# as here.
+# ([Wang et al., 2023](references.md)), a file in `experiments/` holds the parameters. Every step also runs on generated
+# leaves, as here.
 #
-# **You need.** The two stages of L2RCLIP ({doc}`02_two_stages`), and enough shell to read a command and a loop.
+# **You need.** The two stages of L2RCLIP ([chapter 2](02_two_stages.ipynb)), and enough shell to read a command and a loop.
 #
 # **Time and hardware.** A laptop is enough for this page. A real benchmark needs its images and a GPU; what that costs
-# is worked out [below](cost-of-a-run). The last line of the page says how long it took here.
+# is worked out [below](#what-a-run-costs-elsewhere). The last line of the page says how long it took here.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 import importlib.util
@@ -57,7 +57,7 @@ PRECISION = "fp32"  # bf16 on a GPU that has it
 PUBLISHED = []  # published results to print beside the run's own
 OUT = ""  # folder for run directories; empty: a temporary folder
 
-# %% tags=["nbval-ignore-output", "hide-input"] mystnb={"image": {"alt": "Generated leaves in five columns, one for each rank of damage, from none on the left to very high on the right."}, "figure": {"caption": "Training images of each rank. As long as you choose no data set, they are generated leaves: enough to see that every step runs, and no more.", "name": "fig-08-images"}}
+# %% tags=["nbval-ignore-output", "hide-input"] mystnb={"image": {"alt": "Generated leaves in five columns, one for each rank of damage, from none on the left to very high on the right."}}
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -122,6 +122,10 @@ else:
     )
 sheet
 
+# %% [markdown]
+# **Figure 8.1.** Training images of each rank. As long as you choose no data set, they are generated leaves: enough to
+# see that every step runs, and no more.
+
 # %% tags=["hide-input"]
 print(
     f"{name}: {len(data.train)} images to learn from, {len(data.val)} to choose "
@@ -146,24 +150,28 @@ if synthetic:
 # linear probe is the only baseline, whatever the file says: use it to try a batch.
 #
 # For your own images start from `experiments/csv.yaml`: it needs a folder with a file `labels.csv`, your ranks from low
-# to high, and a sentence around `{rank}`.
+# to high, and a sentence around `"{rank}"`.
 #
 # ## Before you train: card, counts, leakage
 #
 # Whose images are these, and what may be done with them? The *card* of a data set says it. Which ranks have images at
-# all? Who appears in both training and test? That is *leakage*. {doc}`17_data_sets` answers these questions for every benchmark.
+# all? Who appears in both training and test? That is *leakage*. [Chapter 17](17_data_sets.ipynb) answers these
+# questions for every benchmark.
 
 # %% tags=["nbval-ignore-output", "hide-input"]
 card = data.card.to_dict() | {"done here": "; ".join(data.protocol)}
 rows = [(key, text) for key, text in card.items() if text]
 Markdown(markdown_table(["", ""], rows))
 
-# %% mystnb={"image": {"alt": "Three bar charts, one for each split: the number of images of each of the five ranks."}, "figure": {"caption": "Images per rank in the three splits.", "name": "fig-08-ranks"}} tags=["nbval-ignore-output", "hide-input"]
+# %% mystnb={"image": {"alt": "Three bar charts, one for each split: the number of images of each of the five ranks."}} tags=["nbval-ignore-output", "hide-input"]
 counts = pd.DataFrame(
     {part: data.counts(part) for part in ("train", "val", "test")}, ranks.names
 )
 with plots.style():
     counts.plot.bar(subplots=True, figsize=(7.6, 4.6), legend=False)
+
+# %% [markdown]
+# **Figure 8.2.** Images per rank in the three splits.
 
 # %% tags=["nbval-ignore-output", "hide-input"]
 shared = leakage(data).items()
@@ -222,17 +230,21 @@ print(
     run.out.name, *sorted(path.name for path in run.out.iterdir()), sep="\n  "
 )
 
-# %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2 with the line of the median-rank predictor. Right: training loss of both stages."}, "figure": {"caption": "Validation error and training loss of both stages. A dot marks the epoch that was kept: of stage 1 the one with the lowest validation RPS, of stage 2 the last. With so few validation images the error moves in coarse steps: read from it only that both stages end below their start.", "name": "fig-08-curves"}} tags=["nbval-ignore-output", "hide-input"]
+# %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2 with the line of the median-rank predictor. Right: training loss of both stages."}} tags=["nbval-ignore-output", "hide-input"]
 constant = median_rank(replace(data, test=data.val))["mae"]
 plots.training_curves(
     run.history, ranks, reference=constant, split="validation"
 )
 
 # %% [markdown]
+# **Figure 8.3.** Validation error and training loss of both stages. A dot marks the epoch that was kept: of stage 1 the
+# one with the lowest validation RPS, of stage 2 the last. With so few validation images the error moves in coarse
+# steps: read from it only that both stages end below their start.
+#
 # MAE has the unit of the ranks: years, groups, decades or, here, grades. The interval is a bootstrap over the test images. It
 # says what another test set of that size might have shown, and nothing about another seed. With twenty test images, as here,
 # the intervals overlap, and the table ranks no method, whoever is ahead (two rows have no interval). Results in `PUBLISHED`
-# appear below the run's own; [their sources](published-numbers) are listed further down.
+# appear below the run's own; [their sources](#published-numbers) are listed further down.
 
 # %% tags=["nbval-ignore-output", "hide-input"]
 columns = {
@@ -276,7 +288,7 @@ assert 0 <= run.metrics["test"]["mae"] <= max(ranks.values) - min(ranks.values)
 # Give the same command again. A finished run is loaded; an interrupted one resumes after its last complete epoch. Both
 # end in the numbers of a run that was never stopped, bit for bit, because every random draw of an epoch comes from the
 # seed, the stage and the number of the epoch. A baseline that was cut short starts afresh. Here the finished run is
-# only loaded; {doc}`19_reliability` stops one on the way:
+# only loaded; [chapter 19](19_reliability.ipynb) stops one on the way:
 
 # %% tags=["nbval-ignore-output"]
 again, _ = train(SEED)
@@ -336,7 +348,6 @@ missing = sorted(set(FOLDS) - set(there.astype(int))) or "none"
 print(f"{runs['run'].nunique()} runs; folds still missing: {missing}")
 
 # %% [markdown]
-# (signs-of-failure)=
 # ## Does every part work?
 #
 # Good scores do not show that every part of the method works. Four ways to fail were provoked for this book, and each leaves
@@ -362,7 +373,7 @@ def provoke(kind: str) -> dict[str, float | str]:
     return measure(model, seen)
 
 
-# %% mystnb={"image": {"alt": "Seven rows, one for each sign, each with a blue band and a dot for healthy runs and an orange band and a cross for runs that fail on purpose. In the first row the bands overlap; in the others they lie apart."}, "figure": {"caption": "Signs of failure. Bands: three healthy runs and three that failed, from `results/signs.csv`. Dots: the run of this page; crosses: the four that were provoked here. With seed 0 they nearly repeat runs of the bands, and are no test of them. A dashed line lies halfway between bands that are apart.", "name": "fig-08-signs"}} tags=["nbval-ignore-output", "hide-input"]
+# %% mystnb={"image": {"alt": "Seven rows, one for each sign, each with a blue band and a dot for healthy runs and an orange band and a cross for runs that fail on purpose. In the first row the bands overlap; in the others they lie apart."}} tags=["nbval-ignore-output", "hide-input"]
 test_images = None if config.start else see_images(run.model, data)
 signs_of = {provoked.HEALTHY: measure(run.model, test_images)}
 provokes = synthetic and PROFILE != "full"  # minutes on leaves, days on others
@@ -371,6 +382,11 @@ if provokes:
     images = TrainingData.load(data, untrained)
     signs_of |= {kind: provoke(kind) for kind in provoked.PROVOKED}
 sign_ranges(signs_of)
+
+# %% [markdown]
+# **Figure 8.4.** Signs of failure. Bands: three healthy runs and three that failed, from `results/signs.csv`. Dots: the
+# run of this page; crosses: the four that were provoked here. With seed 0 they nearly repeat runs of the bands, and are
+# no test of them. A dashed line lies halfway between bands that are apart.
 
 # %% tags=["remove-cell"]
 numbers = {
@@ -396,8 +412,8 @@ for kind, values in signs_of.items():
 #   with another context, or none, the feature of a sentence is a different one. A context that has learned nothing
 #   leaves no sign.
 # - **Images of one sentence are pushed apart.** CLIP's plain loss might do it, but does not: in `results/signs.csv` its
-#   images end about as close together as in healthy runs ({doc}`05_losses` says why). Here a loss compares images with
-#   images, and treats those of one rank as different.
+#   images end about as close together as in healthy runs ([chapter 5](05_losses.ipynb) says why). Here a loss compares
+#   images with images, and treats those of one rank as different.
 #
 # With other data, towers or numbers of ranks the bands lie elsewhere.
 #
@@ -455,7 +471,6 @@ else:
     print("no GPU is here: auto means the CPU")
 
 # %% [markdown]
-# (cost-of-a-run)=
 # ## What a run costs elsewhere
 #
 # What follows is arithmetic, not measurement. ViT-B/16 processes an image as 197 tokens of width $d = 768$ in 12
@@ -463,16 +478,16 @@ else:
 # patch embedding in front, and two operations for a multiplication with addition, one forward pass of an image costs
 #
 # $$
-# F = 2 \left( 12 \left( 12\, d^2 \cdot 197 + 2 \cdot 197^2\, d \right) + 196\, d^2 \right) \approx 35\ \text{GFLOP},
-# $$ (eq-08-forward)
+# F = 2 \left( 12 \left( 12\, d^2 \cdot 197 + 2 \cdot 197^2\, d \right) + 196\, d^2 \right) \approx 35\ \text{GFLOP}, \tag{8.1}
+# $$
 #
 # and a training step three times that, because the backward pass has two products for each one of the forward pass.
 # With $n$, $v$, $m$ images in training, validation and test, $E$ epochs of stage 2 and $c$ methods that tune the tower
 # (L2RCLIP, and cross-entropy if asked for), a run costs
 #
 # $$
-# C = F \left( c\,E\,(3n + v) + 2\,(n + v + m) \right).
-# $$ (eq-08-run)
+# C = F \left( c\,E\,(3n + v) + 2\,(n + v + m) \right). \tag{8.2}
+# $$
 #
 # The last term is a bound for what is encoded without training: the features of the untrained tower, which stage 1 and the
 # baselines read, and the answers of the trained ones. The text tower of stage 1 adds a few percent, left out here.
@@ -491,13 +506,13 @@ PRICE = 2.0  # of an hour on an A100, in your currency
 # %% [markdown]
 # | assumption | why |
 # |---|---|
-# | 50 TFLOP/s on an A100 in bf16 | an assumption: a sixth of its peak of 312, for small batches ({doc}`18_speed_and_scale` assumes more for large ones) |
+# | 50 TFLOP/s on an A100 in bf16 | an assumption: a sixth of its peak of 312, for small batches ([chapter 18](18_speed_and_scale.ipynb) assumes more for large ones) |
 # | 4 TFLOP/s on a T4, the GPU that Colab lends, in fp32 | half of its peak; it has no bf16 units, so leave `PRECISION` at fp32 |
 # | 0.13 TFLOP/s on two CPU cores | measured, with training steps of 8 images in fp32 |
 # | 2.0 per hour of an A100 | a placeholder, not an offer |
 #
-# The counts come from {doc}`17_data_sets`, the epochs from the parameter files. The last column is the main memory that
-# all resized images would take.
+# The counts come from [chapter 17](17_data_sets.ipynb), the epochs from the parameter files. The last column is the
+# main memory that all resized images would take.
 
 # %% tags=["hide-input"]
 homes = [
@@ -545,7 +560,6 @@ pd.DataFrame(table).set_index("file") if table else ALONE
 # | GPU or main memory | a smaller `IMAGE_SIZE` (a multiple of 16 for ViT-B/16) | the run: fewer tokens |
 # | time | `SETTINGS: {image_side: kernel}` | the method: the image tower stays frozen, stage 2 takes seconds |
 #
-# (published-numbers)=
 # ## Published numbers
 #
 # The head of a parameter file says where each published number was seen. *Not obtained* means that the number is in the
@@ -566,7 +580,7 @@ Markdown(markdown_table(head, rows) if files else f"*{ALONE}*")
 # in other papers, and everyone draws HCI and five-fold aesthetics anew. The validation differs: here a tenth of the
 # training part chooses the epoch of stage 1 and the temperature, while the released code of the paper validates on its
 # training set. And the paper's template, context length and epochs are not known to us, so they are settings here, with
-# defaults of our own. {doc}`reproduction` lists what was run and what was not.
+# defaults of our own. [Reproduction](reproduction.md) lists what was run and what was not.
 #
 # ## Exercises
 #
@@ -631,10 +645,13 @@ DATASET: csv
 """)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Use the page's own parameter where there is one. Anything else that `load_dataset` takes goes into `DATA_OPTIONS`,
 # anything else that `Config` takes into `SETTINGS`.
-# :::
+#
+# </details>
 
 # %% tags=["hide-cell"]
 check_file("""
@@ -681,9 +698,12 @@ def money(
 check_money(money)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Operations over operations per second are seconds; 3,600 of them are an hour.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -730,10 +750,13 @@ def differing(one: dict, two: dict) -> list[str]:
 check_difference(differing)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Only the seed differs. The data set has a seed of its own for what it draws, so that the deviation over seeds does not
 # mix two causes. The fingerprint of files and labels shows that the split is the same.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
@@ -793,11 +816,14 @@ predicted = {(20, 1): 0.2, (20, 100): 0.02, (2000, 1): 0.02, (2000, 100): 0}
 check_spread(predicted)  # yours
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Each cause has a variance of its own, which only its own number divides: 0.9² by the images, 0.14² by the seeds. A
 # hundred seeds on twenty images leave four fifths of the spread, one seed on two thousand images more than half. See
 # which of the two is larger in your runs before you pay for more of the other.
-# :::
+#
+# </details>
 
 # %% tags=["hide-cell"]
 check_spread(
@@ -814,24 +840,33 @@ print(beside_stored(numbers, stored))
 #
 # **One paper has a small deviation over seeds, another a large one over folds. Is the second less stable?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # That does not follow. Over folds the deviation also holds the luck of the split, which seeds on one fold never show.
 # Compare the two over the same folds and seeds.
-# :::
+#
+# </details>
 #
 # **All signs of a run are healthy, and its score is bad. What do you look at next?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # At data and towers. The signs say that each part of the method did its work, not that the work was enough: the labels
 # may be noisy, or the towers may not see what the ranks are about.
-# :::
+#
+# </details>
 #
 # **The few-shot file has a fourteenth of the label-shift file's training images. Is it that much cheaper?**
 #
-# :::{dropdown} Answer
-# No: each epoch also looks at the validation images, and those stay as many. In {eq}`eq-08-run` $v$ is added to $3n$,
+# <details>
+# <summary>Answer</summary>
+#
+# No: each epoch also looks at the validation images, and those stay as many. In (8.2) $v$ is added to $3n$,
 # so the smaller the training part, the more of the cost is validation.
-# :::
+#
+# </details>
 #
 # ## Summary
 #
@@ -847,8 +882,8 @@ print(beside_stored(numbers, stored))
 #
 # ## Sources
 #
-# The method is that of {cite:t}`wang2023learning`. Numbers of other methods are quoted from the figure of
-# {cite:t}`yu2025rankingaware`, from {cite:t}`wang2023ord2seq`, {cite:t}`paplham2024call` and {cite:t}`esgario2020deep`;
-# the protocols follow {cite:t}`shin2022moving`, {cite:t}`wang2023ord2seq` and, for few images and label shift,
-# {cite:t}`li2022ordinalclip`. Epochs, batch and learning rates of the ViT-B/16 files are those of
-# {cite:t}`li2023clipreid`.
+# The method is that of [Wang et al. (2023)](references.md). Numbers of other methods are quoted from the figure of
+# [Yu et al. (2025)](references.md), from [Wang et al. (2023)](references.md), [Paplhám and Franc (2024)](references.md)
+# and [Esgario et al. (2020)](references.md); the protocols follow [Shin et al. (2022)](references.md),
+# [Wang et al. (2023)](references.md) and, for few images and label shift, [Li et al. (2022)](references.md). Epochs,
+# batch and learning rates of the ViT-B/16 files are those of [Li et al. (2023)](references.md).

@@ -13,18 +13,19 @@
 # %% [markdown]
 # # Does it help?
 #
-# L2RCLIP {cite:p}`wang2023learning` rests on a promise: sentences about the ranks carry their order, and an image model can use
-# it. This chapter tests the promise on six sets of real images with 17 to 27 ranks. Words bring part of what a model gains when
-# it is simply told the numbers. Stage 1 adds to that on the three sets that it was developed on, and not visibly on three later
-# ones. With a frozen tower L2RCLIP is no better than a head that is told the numbers, and behind it on pears.
+# L2RCLIP ([Wang et al., 2023](references.md)) rests on a promise: sentences about the ranks carry their order, and an
+# image model can use it. This chapter tests the promise on six sets of real images with 17 to 27 ranks. Words bring
+# part of what a model gains when it is simply told the numbers. Stage 1 adds to that on the three sets that it was
+# developed on, and not visibly on three later ones. With a frozen tower L2RCLIP is no better than a head that is told
+# the numbers, and behind it on pears.
 #
 # With a trained tower its error (RPS, the ranked probability score) is 9.9 % below that of cross-entropy on the mean of eight
 # sets, and 3.8 % below that of the best of three rivals. On retinas it is behind both, and over trainings the 3.8 % are not clear
 # of zero. On the mean of four sets no difference is shown if random vectors take the place of the sentences. All this is one
 # small tower; no published CLIP was run.
 #
-# **You need.** The two stages in outline ({doc}`02_two_stages`), the ranked probability score
-# ({doc}`01_ordinal_classification`), and what an interval and a p-value are.
+# **You need.** The two stages in outline ([chapter 2](02_two_stages.ipynb)), the ranked probability score
+# ([chapter 1](01_ordinal_classification.ipynb)), and what an interval and a p-value are.
 #
 # **Time and hardware.** A quarter of an hour to read. Nothing is trained here: the page reads the results of the studies,
 # which took hours on two cores, and resamples test images. The last line says how long that took.
@@ -79,13 +80,18 @@ def of(frame: pd.DataFrame, study: str) -> pd.DataFrame:
     return frame[frame["study"] == study]
 
 
-# %% mystnb={"image": {"alt": "A panel per data set. Rows from top to bottom: shuffled words, no text, words, words after stage 1, hand-made order, then L2RCLIP, ridge regression and median rank. A mark with an interval shows the RPS of each, and a percentage says how much of the gain of the hand-made order it reaches."}, "figure": {"caption": "RPS of the test images. A bar is the 95 % interval of the difference to *no text* on the same images: one that stays left of the dashed line saves error. The percentage is the share of what the hand-made order saves. L2RCLIP may mix words and numbers; ridge regression and the median rank, where they lie beyond the edge, are arrows with their RPS.", "name": "fig-09-steps"}}
+# %% mystnb={"image": {"alt": "A panel per data set. Rows from top to bottom: shuffled words, no text, words, words after stage 1, hand-made order, then L2RCLIP, ridge regression and median rank. A mark with an interval shows the RPS of each, and a percentage says how much of the gain of the hand-made order it reaches."}}
 main = of(scores, "main")
 many = main[main["data"].isin(MANY)]
 steps = order_steps(many, list(evidence.STEPS))
 evidence.staircase(steps)
 
 # %% [markdown]
+# **Figure 9.1.** RPS of the test images. A bar is the 95 % interval of the difference to *no text* on the same images:
+# one that stays left of the dashed line saves error. The percentage is the share of what the hand-made order saves.
+# L2RCLIP may mix words and numbers; ridge regression and the median rank, where they lie beyond the edge, are arrows
+# with their RPS.
+#
 # Read a panel from top to bottom. A *head* is the last layer, which turns the features of an image into probabilities.
 # Sentences given to the wrong ranks do harm on every set. The right ones save error, though on pears the interval holds
 # zero. After stage 1, when RankFormer and the context vectors have changed them, they save more on leaves, apples and
@@ -110,13 +116,14 @@ Markdown(
 #
 # ## What was run
 #
-# **Images.** Coffee leaves, ranked by the percentage of diseased area {cite:p}`esgario2020deep`; trees, ranked by the
-# number of their apples {cite:p}`kodors2024autonomous`; ultrasound images of fetal heads, ranked by week
-# {cite:p}`vandenheuvel2018automated`; branches and trees, ranked by their cherries {cite:p}`apeinans2024cherry` and
-# pears {cite:p}`kodors2023rapid`; faces of official portraits, ranked by age in steps of three years. No tree, no block of
-# photographs, no examination and no person is on both sides of a split, though a woman may have been examined twice, and of
-# the coffee leaves nobody wrote down the plants. Leaves were trained ten times, apples and fetal heads five times, the
-# others three times, on different folds. {doc}`17_data_sets` counts images and ranks.
+# **Images.** Coffee leaves, ranked by the percentage of diseased area ([Esgario et al., 2020](references.md)); trees,
+# ranked by the number of their apples ([Kodors et al., 2024](references.md)); ultrasound images of fetal heads, ranked
+# by week ([van den Heuvel et al., 2018](references.md)); branches and trees, ranked by their cherries
+# ([Apeināns et al., 2024](references.md)) and pears ([Kodors et al., 2023](references.md)); faces of official
+# portraits, ranked by age in steps of three years. No tree, no block of photographs, no examination and no person is on
+# both sides of a split, though a woman may have been examined twice, and of the coffee leaves nobody wrote down the
+# plants. Leaves were trained ten times, apples and fetal heads five times, the others three times, on different folds.
+# [Chapter 17](17_data_sets.ipynb) counts images and ranks.
 #
 # **One head for all.** The towers are `mini`, small and frozen. A linear head reads their features, with a row of
 # weights per rank. The methods differ in one thing: *which ranks the head expects to have similar rows* before it has
@@ -129,14 +136,15 @@ Markdown(
 # - **Hand-made order.** The closer two numbers are, the more alike are their ranks. If your ranks are numbers, you can
 #   have this for free.
 #
-# Fitting the head is a convex problem without a learning rate, so no head wins by a lucky rate; only stage 1 has one. `L2RCLIP`
-# is the package's way for a frozen tower, not the tuned tower of {doc}`02_two_stages`: stage 1, then a head for each of no text,
-# words, numbers, and half words, half numbers. The answer is their weighted mean. Draw the validation images anew a thousand
-# times: each draw is a vote for the head with the lowest RPS, and its share of the votes is its weight.
+# Fitting the head is a convex problem without a learning rate, so no head wins by a lucky rate; only stage 1 has one.
+# `L2RCLIP` is the package's way for a frozen tower, not the tuned tower of [chapter 2](02_two_stages.ipynb): stage 1,
+# then a head for each of no text, words, numbers, and half words, half numbers. The answer is their weighted mean. Draw
+# the validation images anew a thousand times: each draw is a vote for the head with the lowest RPS, and its share of
+# the votes is its weight.
 #
 # **The same for every method.** Validation RPS chooses the strength of the penalty or the epoch, and fits one
 # temperature. RPS judges the probabilities of the test images: it judges the whole distribution, respects distance, and
-# cannot be improved by saying anything but what you believe {cite:p}`epstein1969scoring`.
+# cannot be improved by saying anything but what you believe ([Epstein, 1969](references.md)).
 #
 # ## Three claims, fixed before the runs
 #
@@ -153,10 +161,10 @@ Markdown(
 # saves, compared with the other,
 #
 # $$
-# g = 100\,\frac{\bar s_{\text{other}} - \bar s_{\text{one}}}{\bar s_{\text{other}}}\ \% .
-# $$ (eq-09-gain)
+# g = 100\,\frac{\bar s_{\text{other}} - \bar s_{\text{one}}}{\bar s_{\text{other}}}\ \% . \tag{9.1}
+# $$
 
-# %% mystnb={"image": {"alt": "Three lines, one per claim. On each a mark with a thick and a thin interval per data set, and a diamond for the mean of the sets; a vertical line at zero."}, "figure": {"caption": "What the first arm of each claim saves of the other's RPS, in percent. Thick: 95 % interval over test images. Thin: over runs, corrected for shared training images; it is missing where there is one run. The diamond is the mean of the sets, which alone is tested.", "name": "fig-09-claims"}}
+# %% mystnb={"image": {"alt": "Three lines, one per claim. On each a mark with a thick and a thin interval per data set, and a diamond for the mean of the sets; a vertical line at zero."}}
 claims = judge_claims(of(table, "main"), many, missing)
 judged = claims[claims["data"] == MEAN].set_index("row")
 answers = judged.groupby("verdict").groups
@@ -166,6 +174,10 @@ verdicts = "; ".join(
 evidence.intervals(claims, label="RPS saved, %", title=verdicts, limit=35)
 
 # %% [markdown]
+# **Figure 9.2.** What the first arm of each claim saves of the other's RPS, in percent. Thick: 95 % interval over test
+# images. Thin: over runs, corrected for shared training images; it is missing where there is one run. The diamond is
+# the mean of the sets, which alone is tested.
+#
 # All three hold on the mean of the sets, but they differ in size. The order in the words saves 3 to 17 % of the RPS on the
 # single sets, against sentences that do harm; against no text at all it is little more than half of that. The three later sets
 # had no part in the choice of sentences or settings, but for how the heads of L2RCLIP vote. On their own mean the gains are
@@ -186,11 +198,12 @@ Markdown(f"On the mean of the later three: {'; '.join(lines) or 'no rows'}.")
 # %% [markdown]
 # So there neither the order in the loss nor stage 1 shows a gain.
 #
-# The method saves 3.3 to 8.7 % on each of the later sets; but how its heads vote was chosen with test images of all sets in view.
-# And in L2RCLIP's mean of heads the numbers have nearly all of the weight on each set ({ref}`controls`), so this
-# gain comes from knowing the order: a head that is told the numbers alone does as well on five of the six sets, and better on
-# pears. L2RCLIP whose heads have words and no numbers (*language only*) was planned, too. Here it is against three others, among
-# them CORAL, which is told only that the ranks are ordered:
+# The method saves 3.3 to 8.7 % on each of the later sets; but how its heads vote was chosen with test images of all
+# sets in view. And in L2RCLIP's mean of heads the numbers have nearly all of the weight on each set
+# ([The controls, one by one](20_controls.ipynb#the-controls-one-by-one)), so this gain comes from knowing the order: a
+# head that is told the numbers alone does as well on five of the six sets, and better on pears. L2RCLIP whose heads
+# have words and no numbers (*language only*) was planned, too. Here it is against three others, among them CORAL, which
+# is told only that the ranks are ordered:
 
 # %% tags=["hide-input"]
 LANGUAGE = "L2RCLIP, language only"
@@ -210,25 +223,25 @@ Markdown(f"Saved by language only, against: {'; '.join(lines) or 'no rows'}.")
 # %% [markdown]
 # Even the gain against no text is not one of language alone: stage 1 reads the labels and the values of the ranks.
 #
-# The order in the loss saves 0.6 % against a weight of 1 for every pair, which is larger than the paper's on average. A third
-# of that remains against a shuffled order, and still less against no ordinal loss at all ({ref}`controls`): nobody would notice
-# it in practice.
+# The order in the loss saves 0.6 % against a weight of 1 for every pair, which is larger than the paper's on average. A
+# third of that remains against a shuffled order, and still less against no ordinal loss at all
+# ([The controls, one by one](20_controls.ipynb#the-controls-one-by-one)): nobody would notice it in practice.
 #
-# **How six sets make one claim.** The test is about the mean of the six $g$. Ten thousand times, images are drawn
-# with replacement within each set, both arms on the same draw, and the mean of the six gains is noted
-# {cite:p}`efron1979bootstrap`. Twice the share of draws on the wrong side of zero is the p-value. Holm's correction
-# then allows for three claims {cite:p}`holm1979simple`. So p speaks of other images of these six sets, and of the models that
-# were trained; it does not speak of other sets. A single set has an interval and no verdict.
+# **How six sets make one claim.** The test is about the mean of the six $g$. Ten thousand times, images are drawn with
+# replacement within each set, both arms on the same draw, and the mean of the six gains is noted
+# ([Efron, 1979](references.md)). Twice the share of draws on the wrong side of zero is the p-value. Holm's correction
+# then allows for three claims ([Holm, 1979](references.md)). So p speaks of other images of these six sets, and of the
+# models that were trained; it does not speak of other sets. A single set has an interval and no verdict.
 #
 # **Why two intervals.** The thick one answers: would other *images* of the same kind say the same about these trained
 # models? The thin one answers: would other *training runs*? Runs share training images, so their plain interval would
-# be too narrow; {cite:t}`nadeau2003inference` correct for that, and with few runs the result is wide. Believe a
+# be too narrow; [Nadeau and Bengio (2003)](references.md) correct for that, and with few runs the result is wide. Believe a
 # difference that survives both. The order in the words does so on the three sets with five runs or more, the method on
 # these and on cherries, the order in the loss on leaves of 21 ranks, where leaving the ordinal loss out is no worse.
 #
 # | what | function |
 # |---|---|
-# | {eq}`eq-09-gain`, both intervals, p | `gains.compare_arms`, `gains.run_interval` |
+# | (9.1), both intervals, p | `gains.compare_arms`, `gains.run_interval` |
 # | three claims, Holm | `gains.judge_claims` |
 # | share of the hand-made order | `gains.order_steps` |
 #
@@ -238,34 +251,42 @@ Markdown(f"Saved by language only, against: {'; '.join(lines) or 'no rows'}.")
 # prototype, and the tower turns images towards it. The rivals have a linear head that learns together with the tower:
 # under cross-entropy, or under cross-entropy + RPS, which is the loss of L2RCLIP's second stage.
 #
-# A learning rate that suits one method ruins another, so a rival that is measured at your own rate is not measured. A search
-# over the same six recipes for each, by validation images of three sets, gave each method its own; a second one, run
-# afterwards, chose the same ({ref}`recipes`). Two sets came to the six: coffee leaves in five grades, of the same collection as
-# those with 21 ranks, and RetinaMNIST, retinas in five grades. All eight are trained three times, on three folds with three
-# seeds and images of 96 pixels; RetinaMNIST has one split. Two more claims about the mean of the eight sets were fixed before
-# these runs. They are a second version: in a first, the claim about the best rival was not shown (*What this does not show*):
+# A learning rate that suits one method ruins another, so a rival that is measured at your own rate is not measured. A
+# search over the same six recipes for each, by validation images of three sets, gave each method its own; a second one,
+# run afterwards, chose the same
+# ([How rivals of a tuned tower got their recipes](20_controls.ipynb#how-rivals-of-a-tuned-tower-got-their-recipes)).
+# Two sets came to the six: coffee leaves in five grades, of the same collection as those with 21 ranks, and
+# RetinaMNIST, retinas in five grades. All eight are trained three times, on three folds with three seeds and images of
+# 96 pixels; RetinaMNIST has one split. Two more claims about the mean of the eight sets were fixed before these runs.
+# They are a second version: in a first, the claim about the best rival was not shown (*What this does not show*):
 #
 # 4. L2RCLIP with its default settings saves RPS against **cross-entropy with the recipe of the search**.
 # 5. It saves RPS against the rival that **validates best**, chosen anew for each training: cross-entropy with that recipe,
 #    with a second one, or cross-entropy + RPS.
 
-# %% mystnb={"image": {"alt": "Two lines, one per claim. On each a mark with an interval for each of eight data sets, and a diamond for their mean; a vertical line at zero."}, "figure": {"caption": "What L2RCLIP, with its default settings at 96 pixels, saves of the RPS of rivals with recipes of their own when the image tower is trained, in percent. Intervals of 95 % over test images, which know nothing of the next training; the diamond is the mean of the sets.", "name": "fig-09-tuned"}}
+# %% mystnb={"image": {"alt": "Two lines, one per claim. On each a mark with an interval for each of eight data sets, and a diamond for their mean; a vertical line at zero."}}
 best = of(table, "at-best")
 tuned = judge_tuned(best, of(scores, "at-best"), missing)
 over_images = tuned.drop(columns=["run_low", "run_high"])
 evidence.intervals(over_images, label="RPS saved by L2RCLIP, %", limit=60)
 
 # %% [markdown]
-# Both claims hold on the mean of the sets. L2RCLIP is ahead of cross-entropy on six sets, clear of zero over images, not
-# decided on faces, and *behind* on RetinaMNIST. The rival that validates best comes closer: over images L2RCLIP is ahead of it
-# on cherries and on both sets of coffee leaves, again behind on RetinaMNIST, and on the other four the intervals hold zero. (On
-# the leaves it is ahead in each of the three trainings, on cherries in two: {ref}`recipes`.) Why it loses on retinas we do not
-# know. So no default wins everywhere: `l2rclip baselines` trains the rivals on your own images.
+# **Figure 9.3.** What L2RCLIP, with its default settings at 96 pixels, saves of the RPS of rivals with recipes of their
+# own when the image tower is trained, in percent. Intervals of 95 % over test images, which know nothing of the next
+# training; the diamond is the mean of the sets.
 #
-# **A training can fail.** On cherries one of three towers of L2RCLIP learned next to nothing, and of each rival two or three
-# ({ref}`failed`). Trained once more with `keep="best"`, that run saw by its validation images that the tower had failed, and
-# kept a head on the untrained tower in its place. On the test images this head has less error than the failed tower, too (one
-# run, which is in no table).
+# Both claims hold on the mean of the sets. L2RCLIP is ahead of cross-entropy on six sets, clear of zero over images,
+# not decided on faces, and *behind* on RetinaMNIST. The rival that validates best comes closer: over images L2RCLIP is
+# ahead of it on cherries and on both sets of coffee leaves, again behind on RetinaMNIST, and on the other four the
+# intervals hold zero. (On the leaves it is ahead in each of the three trainings, on cherries in two:
+# [How rivals of a tuned tower got their recipes](20_controls.ipynb#how-rivals-of-a-tuned-tower-got-their-recipes).) Why
+# it loses on retinas we do not know. So no default wins everywhere: `l2rclip baselines` trains the rivals on your own
+# images.
+#
+# **A training can fail.** On cherries one of three towers of L2RCLIP learned next to nothing, and of each rival two or
+# three ([Trainings that failed](20_controls.ipynb#trainings-that-failed)). Trained once more with `keep="best"`, that
+# run saw by its validation images that the tower had failed, and kept a head on the untrained tower in its place. On
+# the test images this head has less error than the failed tower, too (one run, which is in no table).
 #
 # **What the sentences add there.** No gain is shown on the mean. On four sets two trainings were repeated with random unit vectors
 # in place of the sentences:
@@ -284,16 +305,19 @@ Markdown(
 
 # %% [markdown]
 # One of these four intervals lies clear of zero, that of fetal heads, and nothing corrects them for being four;
-# {ref}`prototypes` says that stage 1 makes most of it. On cherries, where the lead over the best rival is clear, random vectors
-# were not tried. With older settings no difference was shown on leaves of 5 ranks, and on apples, trained once, random vectors
-# were ahead ({ref}`prototypes`).
+# [What the sentences add to a tuned tower](20_controls.ipynb#what-the-sentences-add-to-a-tuned-tower) says that stage 1
+# makes most of it. On cherries, where the lead over the best rival is clear, random vectors were not tried. With older
+# settings no difference was shown on leaves of 5 ranks, and on apples, trained once, random vectors were ahead
+# ([What the sentences add to a tuned tower](20_controls.ipynb#what-the-sentences-add-to-a-tuned-tower)).
 #
-# The loss, and prototypes that stay where they are while the tower moves, could explain the lead over the rivals; that is a
-# reading, not a test. Which part of stage 1 helps? On pears and faces none could be shown to ({doc}`16_all_studies`).
+# The loss, and prototypes that stay where they are while the tower moves, could explain the lead over the rivals; that
+# is a reading, not a test. Which part of stage 1 helps? On pears and faces none could be shown to
+# ([chapter 16](16_all_studies.ipynb)).
 #
-# **Pixels pay, too.** Somebody who had not written this package got an hour to beat L2RCLIP at 96 pixels, and did: on pears by
-# images of 224, on faces by two heads at 96 and a ridge at 160. Images of 224 help L2RCLIP as well: then it is ahead of the plain
-# head on pears, and level with it on faces ({ref}`hour`; single runs).
+# **Pixels pay, too.** Somebody who had not written this package got an hour to beat L2RCLIP at 96 pixels, and did: on
+# pears by images of 224, on faces by two heads at 96 and a ridge at 160. Images of 224 help L2RCLIP as well: then it is
+# ahead of the plain head on pears, and level with it on faces
+# ([An hour against the default](20_controls.ipynb#an-hour-against-the-default); single runs).
 #
 # All five claims in one table. Holm's correction counts the first three together, and the last two:
 
@@ -324,7 +348,7 @@ cells.rename_axis(index=None, columns="RPS saved, %")
 #
 # Also, one recipe serves all eight sets. On three of them each training once took the recipe, of six, that validates best
 # there: then cross-entropy + RPS is ahead of L2RCLIP on faces in both trainings, on pears in one of two, and behind on leaves
-# ({ref}`recipes`).
+# ([How rivals of a tuned tower got their recipes](20_controls.ipynb#how-rivals-of-a-tuned-tower-got-their-recipes)).
 #
 # **In units, and in minutes.** This is the error of the median, and one training of a tower. The frozen tower saw 224 pixels, on
 # six of the sets:
@@ -367,7 +391,6 @@ if set(MANY) <= set(many["data"]):
     assert list(numberless["low"] > 0) == [True, False, False]
 
 # %% [markdown]
-# (published-clip)=
 # ## Published CLIPs
 #
 # No pretrained CLIP could be had where these studies ran. Where there are a network and a GPU, `make clip` trains the arms of
@@ -378,38 +401,43 @@ if set(MANY) <= set(many["data"]):
 published = read_clip(RESULTS)
 Markdown(clip_paragraph(published))
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "For each published CLIP a line per claim, and a line for L2RCLIP against each of three rivals with a tuned tower. On each line a mark with its interval per data set, and a diamond for their mean; a vertical line at zero."}, "figure": {"caption": "What the first arm of each claim saves of the other's RPS, in percent, with published CLIPs; then L2RCLIP against its rivals with a tuned tower. Intervals of 95 % over test images; the diamond is the mean of the sets.", "name": "fig-09-clip"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "For each published CLIP a line per claim, and a line for L2RCLIP against each of three rivals with a tuned tower. On each line a mark with its interval per data set, and a diamond for their mean; a vertical line at zero."}}
 clip_figure(published)
 
 # %% [markdown]
+# **Figure 9.4.** What the first arm of each claim saves of the other's RPS, in percent, with published CLIPs; then
+# L2RCLIP against its rivals with a tuned tower. Intervals of 95 % over test images; the diamond is the mean of the
+# sets.
+#
 # ## What this does not show
 #
-# - **One tower.** `mini` is small, and its towers were aligned without a single image. CLIP has seen more words and more
-#   images; both ends of the first figure would move. Whether the photographs of ImageNet, from which the image tower learned, hold
-#   any of these test images was not checked.
-# - **Numbers in words.** All rank names of the first three claims are numbers or percentages, because only then is there
-#   a hand-made order to compare with. Neighbours such as *twenty one* and *twenty two* share a word, which may be much of their
-#   order. {doc}`11_new_words` asks what words do without a label, or with a few.
-# - **A simpler method is as good on a frozen tower.** CORAL, which is told only that ranks are ordered, saves more than words
-#   after stage 1 on four of these six sets (exercise 4). L2RCLIP is level with it on the mean, ahead on fetal heads and,
-#   barely, on cherries, and behind on pears ({doc}`20_controls`). With a tuned tower {doc}`16_all_studies` has more losses on
-#   two sets; on faces SORD, which is not among the three rivals, is ahead.
-# - **The paper's tables.** None of its benchmarks and no CLIP was run, and the second stage here has another loss than the paper's
-#   ({doc}`02_two_stages`): nothing here confirms or refutes its numbers.
+# - **One tower.** `mini` is small, and its towers were aligned without a single image. CLIP has seen more words and
+#   more images; both ends of the first figure would move. Whether the photographs of ImageNet, from which the image
+#   tower learned, hold any of these test images was not checked.
+# - **Numbers in words.** All rank names of the first three claims are numbers or percentages, because only then is
+#   there a hand-made order to compare with. Neighbours such as *twenty one* and *twenty two* share a word, which may be
+#   much of their order. [Chapter 11](11_new_words.ipynb) asks what words do without a label, or with a few.
+# - **A simpler method is as good on a frozen tower.** CORAL, which is told only that ranks are ordered, saves more than
+#   words after stage 1 on four of these six sets (exercise 4). L2RCLIP is level with it on the mean, ahead on fetal
+#   heads and, barely, on cherries, and behind on pears ([chapter 20](20_controls.ipynb)). With a tuned tower
+#   [chapter 16](16_all_studies.ipynb) has more losses on two sets; on faces SORD, which is not among the three rivals,
+#   is ahead.
+# - **The paper's tables.** None of its benchmarks and no CLIP was run, and the second stage here has another loss than
+#   the paper's ([chapter 2](02_two_stages.ipynb)): nothing here confirms or refutes its numbers.
 # - **Settings were found on validation images of the first three sets.** No image was set aside from that search: what
 #   is validation in one fold is test in another.
 # - **How the heads of L2RCLIP vote was chosen on test images.** A dozen rules were tried, on smaller images of all sets. The
 #   choice moves the second claim by less than half a percentage point.
-# - **The rows of the tuned tower are the second ones.** In an earlier version, with one training, the claim about the best
-#   rival was not shown. Two defaults were then changed by trials in which test images of faces and pears were looked at; the
-#   study was registered again, and run whole. Its third training was added when two had been judged. Holm's correction knows of
-#   neither, nor of the claims of {doc}`11_new_words`.
-# - **The words of one language**, one template per set. {doc}`16_all_studies` changes the wording.
+# - **The rows of the tuned tower are the second ones.** In an earlier version, with one training, the claim about the
+#   best rival was not shown. Two defaults were then changed by trials in which test images of faces and pears were
+#   looked at; the study was registered again, and run whole. Its third training was added when two had been judged.
+#   Holm's correction knows of neither, nor of the claims of [chapter 11](11_new_words.ipynb).
+# - **The words of one language**, one template per set. [Chapter 16](16_all_studies.ipynb) changes the wording.
 # - **Medical images serve to test methods.** The weeks are computed from a circumference. Nothing here is a statement
 #   about care.
 #
 # What else could have caused these gains, how small a gain could have been seen, and what other methods reach:
-# {doc}`20_controls`.
+# [chapter 20](20_controls.ipynb).
 #
 # ## Exercises
 #
@@ -428,9 +456,12 @@ def check_shares(words: float, shuffled: float) -> None:
 check_shares(70, 5)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # $(2 - 1.4)/(2 - 1) = 60\,\%$, and $(2 - 2.1)/(2 - 1) = -10\,\%$: shuffled words go the wrong way.
-# :::
+#
+# </details>
 
 # %% tags=["hide-cell"]
 check_shares(60, -10)
@@ -452,10 +483,13 @@ def check_alarms(plain: float, corrected: float) -> None:
 check_alarms(0.05, 0.05)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # All three keep silent with probability $0.95^3$, so the chance of an alarm is $1 - 0.95^3 \approx 0.143$. With
 # $0.05/3$ each it is $1 - (1 - 0.05/3)^3 \approx 0.049$.
-# :::
+#
+# </details>
 
 # %% tags=["hide-cell"]
 check_alarms(0.143, 0.049)
@@ -499,10 +533,13 @@ def check_judge(mine: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
 check_judge(gains_by_error)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # The column is called `error`. RPS sees all probabilities and the error only the answer, so expect the same signs and
 # wider intervals.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -517,10 +554,10 @@ judged_by_error = gains_by_error_solved(many)
 Markdown(gain_table(judged_by_error, "error saved, % [95 % interval]"))
 
 # %% [markdown]
-# **4. Predict, then run.** CORAL is told that the ranks are ordered, and neither words nor numbers {cite:p}`cao2020rank`.
-# *Words after stage 1* have no numbers in the head. Which has the lower RPS on each set? For each set, write `coral`, `after
-# stage 1`, or `level` where you expect the images not to tell, *before* you run the cell. The check compares with the 95 %
-# interval over images.
+# **4. Predict, then run.** CORAL is told that the ranks are ordered, and neither words nor numbers
+# ([Cao et al., 2020](references.md)). *Words after stage 1* have no numbers in the head. Which has the lower RPS on
+# each set? For each set, write `coral`, `after stage 1`, or `level` where you expect the images not to tell, *before*
+# you run the cell. The check compares with the 95 % interval over images.
 
 
 # %% tags=["hide-input"]
@@ -550,7 +587,9 @@ predicted = dict.fromkeys(MANY, "after stage 1")  # your prediction
 print(check_prediction(predicted))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # CORAL wins on four sets and loses on none; on two the images do not tell. So a model that knows only that ranks are ordered
 # has less error here, on most sets, than one that learns the order from sentences.
 #
@@ -559,7 +598,8 @@ print(check_prediction(predicted))
 # predicted |= {"hc18": "level", "cherries81": "level"}
 # check_prediction(predicted)
 # ```
-# :::
+#
+# </details>
 
 # %% tags=["remove-cell"]
 if set(MANY) <= set(many["data"]):
@@ -570,25 +610,34 @@ if set(MANY) <= set(many["data"]):
 #
 # **True sentences beat shuffled ones on every set. Does that show that language helps a model that you would use?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # It shows that the sentences carry order, which a head can use. Whether you would use them depends on what else you have:
 # with numbers you have the whole order for free.
-# :::
+#
+# </details>
 #
 # **Why must the rival of a tuned tower have a learning rate of its own?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # Because a rate is part of a method. At a rate that suits only one side you compare rates, and call the result a
 # difference of losses.
-# :::
+#
+# </details>
 #
 # **A claim holds on the mean of six sets, and on one of them the interval contains zero. What may you say of that
 # set?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # Nothing but the interval. The plan tested the mean only, since more verdicts would need more correction; and *not shown* is
 # not *absent*.
-# :::
+#
+# </details>
 #
 # ## Summary
 
@@ -618,7 +667,9 @@ Markdown("\n".join([f"- {evidence.finding(steps)}.", *lines]))
 #
 # ## Sources
 #
-# The method is that of {cite:t}`wang2023learning`. Images: {cite:t}`esgario2020deep`, {cite:t}`kodors2024autonomous`,
-# {cite:t}`vandenheuvel2018automated`, {cite:t}`apeinans2024cherry`, {cite:t}`kodors2023rapid`; licences and traps are in
-# {doc}`17_data_sets`. Statistics: {cite:t}`efron1979bootstrap`, {cite:t}`holm1979simple`, {cite:t}`nadeau2003inference`; the
-# score is that of {cite:t}`epstein1969scoring`. CORAL: {cite:t}`cao2020rank`.
+# The method is that of [Wang et al. (2023)](references.md). Images: [Esgario et al. (2020)](references.md),
+# [Kodors et al. (2024)](references.md), [van den Heuvel et al. (2018)](references.md),
+# [Apeināns et al. (2024)](references.md), [Kodors et al. (2023)](references.md); licences and traps are in
+# [chapter 17](17_data_sets.ipynb). Statistics: [Efron (1979)](references.md), [Holm (1979)](references.md),
+# [Nadeau and Bengio (2003)](references.md); the score is that of [Epstein (1969)](references.md). CORAL:
+# [Cao et al. (2020)](references.md).

@@ -18,7 +18,7 @@
 # new images, grade others, and write one file for whoever will run it. Every grade comes with an interval, which holds for
 # images like those that you labelled. You need to know nothing about the method.
 #
-# **You need.** A shell and a table. {doc}`01_ordinal_classification` explains the scores MAE and RPS.
+# **You need.** A shell and a table. [Chapter 1](01_ordinal_classification.ipynb) explains the scores MAE and RPS.
 #
 # **Time and hardware.** No GPU and no download. The last line of this page says how long it took, and on what.
 
@@ -34,7 +34,7 @@ PROFILE = "page"  # smoke: seconds; page: as shown here; full: more images
 SEED = 0  # decides the leaves that are drawn
 WORK = ""  # keep the folders of this page here; empty: a temporary one
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Eight photographs of leaves on different grounds. Below each its path and its label: camera numbers, folders with spaces, French and Greek names, from no damage to severe damage."}, "figure": {"caption": "What you bring: images with the names that people gave them, and a label for each, here one of *no, slight, moderate, heavy, severe*. The leaves of this page are drawn, because a book cannot ship your photographs.", "name": "fig-10-pile"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Eight photographs of leaves on different grounds. Below each its path and its label: camera numbers, folders with spaces, French and Greek names, from no damage to severe damage."}}
 import io
 import os
 import re
@@ -117,6 +117,9 @@ image_grid(
 )
 
 # %% [markdown]
+# **Figure 10.1.** What you bring: images with the names that people gave them, and a label for each, here one of *no,
+# slight, moderate, heavy, severe*. The leaves of this page are drawn, because a book cannot ship your photographs.
+#
 # ## What you bring: a folder and a CSV
 #
 # The table has one row per image. `path` is relative to the folder, and `label` is the grade. You may add two columns:
@@ -271,9 +274,9 @@ shell(0, 0, 3)
 # %% [markdown]
 # ### 2. Fit
 #
-# `--image-side kernel` leaves the image network as it is and trains only what reads its features. [Three speeds](three-speeds)
-# has the other ways. A small `--image-size` is fast. `--cache` names a folder that keeps the features for the next commands.
-# All settings: {doc}`hyperparameters`.
+# `--image-side kernel` leaves the image network as it is and trains only what reads its features.
+# [Three speeds](#three-speeds) has the other ways. A small `--image-size` is fast. `--cache` names a folder that keeps
+# the features for the next commands. All settings: [hyperparameters](hyperparameters.md).
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 shell(1, 5, 14)
@@ -299,15 +302,16 @@ shell(1, 5, 14)
 shell(2)
 
 # %% [markdown]
-# Read the lower half. Each number is a baseline minus L2RCLIP on the same plants, and the brackets hold its 95 % interval. An
-# RPS or MAE above 0 and an accuracy below 0 are in favour of L2RCLIP. If the interval contains 0, as all do here, the test
-# images do not tell the two apart: take the simpler one, here the linear probe, with `predict --method linear-probe`. But mind
-# how little so few test images see. The interval of the RPS difference reaches about a tenth of the RPS to one side and half of
-# that to the other, and further for ridge, more than most gains in {doc}`09_does_it_help`. `--folds 5` tests every image once.
+# Read the lower half. Each number is a baseline minus L2RCLIP on the same plants, and the brackets hold its 95 %
+# interval. An RPS or MAE above 0 and an accuracy below 0 are in favour of L2RCLIP. If the interval contains 0, as all
+# do here, the test images do not tell the two apart: take the simpler one, here the linear probe, with
+# `predict --method linear-probe`. But mind how little so few test images see. The interval of the RPS difference
+# reaches about a tenth of the RPS to one side and half of that to the other, and further for ridge, more than most
+# gains in [chapter 9](09_does_it_help.ipynb). `--folds 5` tests every image once.
 #
 # The rivals of a *tuned* tower are `cross-entropy` and `rps`; each gets the learning rate that a search on this book's sets
 # gave it
-# ({ref}`recipes`).
+# ([How rivals of a tuned tower got their recipes](20_controls.ipynb#how-rivals-of-a-tuned-tower-got-their-recipes)).
 #
 # ### 4. Evaluate
 #
@@ -332,8 +336,8 @@ for line in Path("answers.csv").read_text("utf-8").splitlines()[:3]:
 # ### 6. Export
 #
 # `export` writes one ONNX file, from the pixels of an image to probabilities, which needs neither Python nor this
-# package ({doc}`browser` runs one in a web page). It needs `pip install "l2rclip-lite[onnx]"`. To show the run to
-# others, `l2rclip report runs/leaves` writes one HTML page.
+# package ([the photo page](browser.md) runs one in a web page). It needs `pip install "l2rclip-lite[onnx]"`. To show
+# the run to others, `l2rclip report runs/leaves` writes one HTML page.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 if all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime")):
@@ -360,7 +364,7 @@ print(answer.to_frame().round(2).T.to_string(header=False))
 #
 # On a clear image the first three agree. Where they do not, the image is unclear, or two ranks far apart are likely.
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Four leaves, each above five bars, the probabilities of the ranks. A grey band marks the interval of ranks, from one rank for the clearest leaf to several for the most doubtful one; a triangle marks the true rank."}, "figure": {"caption": "Four leaves of the harvest, from the narrowest to the widest interval. Grey band: the 90 % interval. Triangle: the true rank. Dashed line: the expectation.", "name": "fig-10-answers"}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Four leaves, each above five bars, the probabilities of the ranks. A grey band marks the interval of ranks, from one rank for the clearest leaf to several for the most doubtful one; a triangle marks the true rank."}}
 answers = pd.read_csv("answers.csv")
 truth = pd.read_csv("harvest/labels.csv")
 truth["path"] = [Path("harvest", path).as_posix() for path in truth["path"]]
@@ -387,20 +391,24 @@ with plots.style():
 figure
 
 # %% [markdown]
+# **Figure 10.2.** Four leaves of the harvest, from the narrowest to the widest interval. Grey band: the 90 % interval.
+# Triangle: the true rank. Dashed line: the expectation.
+#
 # ## Calibrated: temperature and the 90 % interval
 #
 # People act on a probability, so it should be true. For that, `fit` ends by finding two numbers on the validation
 # images, which the model was not trained on.
 #
-# **The temperature** $T$ divides all logits {cite:p}`guo2017calibration`. Above 1 it makes the model less sure, below 1
-# surer; the most probable rank stays the same. `fit` takes the $T$ with the lowest RPS.
+# **The temperature** $T$ divides all logits ([Guo et al., 2017](references.md)). Above 1 it makes the model less sure,
+# below 1 surer; the most probable rank stays the same. `fit` takes the $T$ with the lowest RPS.
 #
-# **The interval** makes no assumption about the model {cite:p}`vovk2005algorithmic`, but one about the images: that validation
-# images and new ones come singly from one source. Ours are not quite so, for several show one plant. For each of $n$ validation
-# images, measure how far its true rank lies from the middle of the predicted probabilities. With $F_k$ the probability of rank
-# $k$ and all ranks below it, the distance is $d_k = \max(1 - 2F_k,\; 2F_{k-1} - 1)$ {cite:p}`chernozhukov2021distributional`.
-# Sort the distances, take number $\lceil 0.9\,(n + 1) \rceil$, and call it $c$. The interval of a new image holds all ranks
-# with $d_k \le c$. Where the probabilities are often wrong, $c$ is larger, until nine of ten are inside.
+# **The interval** makes no assumption about the model ([Vovk et al., 2005](references.md)), but one about the images:
+# that validation images and new ones come singly from one source. Ours are not quite so, for several show one plant.
+# For each of $n$ validation images, measure how far its true rank lies from the middle of the predicted probabilities.
+# With $F_k$ the probability of rank $k$ and all ranks below it, the distance is $d_k = \max(1 - 2F_k,\; 2F_{k-1} - 1)$
+# ([Chernozhukov et al., 2021](references.md)). Sort the distances, take number $\lceil 0.9\,(n + 1) \rceil$, and call
+# it $c$. The interval of a new image holds all ranks with $d_k \le c$. Where the probabilities are often wrong, $c$ is
+# larger, until nine of ten are inside.
 #
 # Are nine of ten inside? None of the plants of the harvest was there when $c$ was chosen:
 
@@ -420,7 +428,7 @@ print(
 )
 print(f"ranks in it: {ranks_inside.mean():.1f} of 5 on average")
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Five points with error bars, one for each rank: the share of harvested leaves whose true rank lies in the interval. A dashed line marks ninety percent."}, "figure": {"caption": "Share of the harvest inside the 90 % interval, by true rank, with its 95 % bootstrap interval over plants. The promise is about all images together, and not about each rank.", "name": "fig-10-coverage"}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Five points with error bars, one for each rank: the share of harvested leaves whose true rank lies in the interval. A dashed line marks ninety percent."}}
 with plots.style():
     figure = Figure(figsize=(6.6, 2.9), layout="constrained")
     axis = figure.subplots()
@@ -439,6 +447,10 @@ with plots.style():
     axis.axhline(90, color=plots.COLOURS["ink"], linestyle="--")
     axis.set(xlabel="true rank", ylabel="inside, in %", ylim=(60, 101))
 figure
+
+# %% [markdown]
+# **Figure 10.3.** Share of the harvest inside the 90 % interval, by true rank, with its 95 % bootstrap interval over
+# plants. The promise is about all images together, and not about each rank.
 
 # %% tags=["remove-cell"]
 SCORES = r"^({})  +(\S+)(?: \[.+?\])?  +(\S+)"  # of a table: RPS, then MAE
@@ -464,13 +476,14 @@ for name, *values in re.findall(INTERVAL.format(names), differences, re.M)[:2]:
 
 # %% [markdown]
 # The promise is exactly this: nine of ten new images *like those of validation* are inside, on average over all that
-# might have been in validation. Here fewer are, but the share is rough, and its interval over plants does not exclude nine of ten.
-# (Ranks are whole, so an interval often holds a little more than it must; and the validation images also chose the model, which
-# may cost a little.) The promise says nothing about a single rank ({numref}`fig-10-coverage`), and nothing about images of
-# another kind: evaluate first. With fewer than nine validation images there is no such $c$, and the interval holds all ranks.
+# might have been in validation. Here fewer are, but the share is rough, and its interval over plants does not exclude
+# nine of ten. (Ranks are whole, so an interval often holds a little more than it must; and the validation images also
+# chose the model, which may cost a little.) The promise says nothing about a single rank (Figure 10.3), and nothing
+# about images of another kind: evaluate first. With fewer than nine validation images there is no such $c$, and the
+# interval holds all ranks.
 #
-# One harvest is one draw. Here are two real sets ({doc}`17_data_sets`) in five folds each, so that every image was
-# tested once. Brackets hold the lowest and the highest fold; the mean width of the interval comes last:
+# One harvest is one draw. Here are two real sets ([chapter 17](17_data_sets.ipynb)) in five folds each, so that every
+# image was tested once. Brackets hold the lowest and the highest fold; the mean width of the interval comes last:
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 files = [HERE / at / "coverage.csv" for at in ("results", "book/results")]
@@ -493,24 +506,28 @@ else:
 print(*sentences, sep="\n")
 
 # %% [markdown]
-# (three-speeds)=
 # ## Three speeds
 #
 # - **A minute, frozen**: `--image-side kernel`, as above; leave out `--image-size 96`, for here more pixels cost little.
 # - **Some minutes, tuned**: leave out `--image-side kernel`, and the image network is trained, too; at more than 96 pixels it
 #   takes longer. Add `--upside-down` if your images have no top. With `--keep best` validation images choose between the
 #   trained network and two heads on the untrained one.
-# - **Few labels, from a relative**: first fit a larger set that is like yours, a {term}`relative`, then begin there: `--start
-#   runs/related`. Its ranks and sentences may be others; {doc}`11_new_words` has an example that ships. With four labels a
-#   rank, and many more to validate, it helped on two of the three sets below and cost on one, so also fit without it, and let
-#   `l2rclip baselines` train labels after the same relative.
+# - **Few labels, from a relative**: first fit a larger set that is like yours, a [relative](glossary.md), then begin
+#   there: `--start runs/related`. Its ranks and sentences may be others; [chapter 11](11_new_words.ipynb) has an
+#   example that ships. With four labels a rank, and many more to validate, it helped on two of the three sets below and
+#   cost on one, so also fit without it, and let `l2rclip baselines` train labels after the same relative.
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "A line for each of six data sets with up to four marks on a scale of error in percent of the median rank: a frozen tower, a tuned one, and with four images a rank a tuned tower without and with a relative."}, "figure": {"caption": "What each speed brings on six real sets, as the studies measured it. The frozen tower saw 224 pixels, the tuned ones 96. On cherries four labels a rank are worse than the median rank, and a relative that was trained with sentences makes them worse still.", "name": "fig-10-speeds"}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "A line for each of six data sets with up to four marks on a scale of error in percent of the median rank: a frozen tower, a tuned one, and with four images a rank a tuned tower without and with a relative."}}
 results = [str(at) for at in (HERE / "results", HERE / "book/results")]
 existing = [at for at in results if Path(at, "matrix.csv").is_file()]
 table_of_studies, _, _ = read_results(existing[0] if existing else "nowhere")
 speed_table = speed_shares(table_of_studies)
 speeds_figure(speed_table)
+
+# %% [markdown]
+# **Figure 10.4.** What each speed brings on six real sets, as the studies measured it. The frozen tower saw 224 pixels,
+# the tuned ones 96. On cherries four labels a rank are worse than the median rank, and a relative that was trained with
+# sentences makes them worse still.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 both = speed_table.pivot(index="data", columns="speed", values="share")
@@ -526,9 +543,10 @@ Markdown(
 )
 
 # %% [markdown]
-# So look at your own images before you choose a loss or a wording. On coffee leaves (leaf damage) tuning saves far more than
-# any of these did in {doc}`09_does_it_help`; on pears and faces it saves little; on cherries some percent in two trainings,
-# while the third failed ({ref}`failed`). (Means of few runs without an interval, and the frozen tower saw more pixels.)
+# So look at your own images before you choose a loss or a wording. On coffee leaves (leaf damage) tuning saves far more
+# than any of these did in [chapter 9](09_does_it_help.ipynb); on pears and faces it saves little; on cherries some
+# percent in two trainings, while the third failed ([Trainings that failed](20_controls.ipynb#trainings-that-failed)).
+# (Means of few runs without an interval, and the frozen tower saw more pixels.)
 #
 # **The whole test, in order.** First the median rank: if nothing beats it, look at the labels. Then frozen: `ridge` and
 # `linear-probe`. Then tuned: `cross-entropy` and `rps`, and L2RCLIP. Go on only where a step is ahead of the one before, with
@@ -548,8 +566,8 @@ Markdown(
 # | scores jump from seed to seed | few test images | `--folds 5`, and report the mean |
 #
 # Change one thing at a time, into a new `--out`, and choose by the validation scores in `metrics.json`: if you look at
-# the test result ten times, you have trained on it. {doc}`troubleshooting` lists messages, {doc}`08_training_runs` runs
-# batches.
+# the test result ten times, you have trained on it. [Troubleshooting](troubleshooting.md) lists messages,
+# [chapter 8](08_training_runs.ipynb) runs batches.
 #
 # ## In a service
 #
@@ -615,7 +633,9 @@ def check_options(options: dict[str, str]) -> str:
 print(check_options({"labels": "trauben.csv"}))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Where rank names are words, numeric labels count the ranks, here from 1: that is `position`.
 #
 # ```python
@@ -630,7 +650,8 @@ print(check_options({"labels": "trauben.csv"}))
 #     }
 # )
 # ```
-# :::
+#
+# </details>
 
 # %% tags=["remove-cell"]
 right = {"labels": "trauben.csv", "path_column": "Bild", "label_column": "Note"}
@@ -680,7 +701,9 @@ def level(distances, coverage: float) -> float:
 print(check_level(level))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # The extra one in $n + 1$ is the new image itself: it is equally likely to take any place among the others.
 #
 # ```python
@@ -688,7 +711,8 @@ print(check_level(level))
 #     place = int(np.ceil((len(distances) + 1) * coverage))
 #     return sorted(distances)[place - 1] if place <= len(distances) else 1.0
 # ```
-# :::
+#
+# </details>
 
 
 # %% tags=["remove-cell"]
@@ -733,7 +757,9 @@ def ask(p: list[float], price: float) -> bool:
 print(check_ask(ask))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # A threshold on the largest probability would not do: of `split` and `near` in the check it is nearly the same, but one has its
 # rival far away.
 #
@@ -742,7 +768,8 @@ print(check_ask(ask))
 #     cost = [sum(q * abs(k - j) for j, q in enumerate(p)) for k in range(len(p))]
 #     return min(cost) > price
 # ```
-# :::
+#
+# </details>
 
 
 # %% tags=["remove-cell"]
@@ -815,7 +842,9 @@ def check_memory(mine: dict[str, float]) -> str:
 print(check_memory({"without": 0.2, "with": 0.2}))  # yours
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Half of the test images have a twin, and seven of ten twins are in training: these images are right. All others are
 # right one time in five: $\tfrac12\cdot 0.7 + (1 - \tfrac12\cdot 0.7)\cdot\tfrac15 = 0.48$. With groups only chance is
 # left. So a model that knows nothing is more than twice as good as chance in a test that leaks.
@@ -823,7 +852,8 @@ print(check_memory({"without": 0.2, "with": 0.2}))  # yours
 # ```python
 # check_memory({"without": 0.48, "with": 0.2})
 # ```
-# :::
+#
+# </details>
 
 # %% tags=["remove-cell"]
 assert check_memory({"without": 0.48, "with": 0.2}) == "right"
@@ -838,24 +868,33 @@ print(beside_stored(numbers, stored))
 #
 # **Fewer than nine of ten images of the harvest are inside. May you widen all intervals until nine are?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # Yes, but then the harvest has chosen the width, and can no longer judge it. Use some of its plants to choose $c$ anew,
 # and count how many of the others are inside.
-# :::
+#
+# </details>
 #
 # **The difference from *ridge* has an interval that contains 0. Are the two methods equally good?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # That is not shown. These test images do not tell them apart, and more images might. The simpler one is the choice
 # because nothing speaks for the effort of the other.
-# :::
+#
+# </details>
 #
 # **For one image `name` is *no* and `median` is *moderate*. Is that an error?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # No: *no* may be the most probable single rank while more than half of the probability lies above it, spread over
 # several. Which of the two to report depends on what a mistake costs. And such an image is worth a look by a person.
-# :::
+#
+# </details>
 #
 # ## Summary
 #
@@ -866,6 +905,6 @@ print(beside_stored(numbers, stored))
 #
 # ## Sources
 #
-# The temperature is that of {cite:t}`guo2017calibration`, the interval that of split conformal prediction
-# {cite:p}`vovk2005algorithmic` with the distance of {cite:t}`chernozhukov2021distributional`, the method that of
-# {cite:t}`wang2023learning`.
+# The temperature is that of [Guo et al. (2017)](references.md), the interval that of split conformal prediction
+# ([Vovk et al., 2005](references.md)) with the distance of [Chernozhukov et al. (2021)](references.md), the method that of
+# [Wang et al. (2023)](references.md).

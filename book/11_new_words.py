@@ -14,14 +14,15 @@
 # # New words: what language is for
 #
 # If ranks are numbers, a model that is told the numbers can order images better than one that reads them in words
-# ({doc}`09_does_it_help`). So what are the sentences for? A classifier with one output for each percent of damage cannot be
-# asked whether the damage is *low*. Somebody must say first from which percent on it is low, by judgement or from labels. A
-# model that compares images with sentences can be asked at once: write another sentence. How good is the answer? This chapter
-# asks, first without a single label, then with a few for each rank, and beside models that have no words.
+# ([chapter 9](09_does_it_help.ipynb)). So what are the sentences for? A classifier with one output for each percent of
+# damage cannot be asked whether the damage is *low*. Somebody must say first from which percent on it is low, by
+# judgement or from labels. A model that compares images with sentences can be asked at once: write another sentence.
+# How good is the answer? This chapter asks, first without a single label, then with a few for each rank, and beside
+# models that have no words.
 #
-# **You need.** Ranks and scores ({doc}`01_ordinal_classification`), and the two stages of L2RCLIP
-# ({doc}`02_two_stages`). Order is measured by *Spearman's correlation*: how well two rankings agree, here that of the
-# expected ranks with that of the true ones. 1 is the same order, 0 none, −1 the reverse.
+# **You need.** Ranks and scores ([chapter 1](01_ordinal_classification.ipynb)), and the two stages of L2RCLIP
+# ([chapter 2](02_two_stages.ipynb)). Order is measured by *Spearman's correlation*: how well two rankings agree, here
+# that of the expected ranks with that of the true ones. 1 is the same order, 0 none, −1 the reverse.
 #
 # **Time and hardware.** No GPU and no download. The last line of this page says how long it took, and on what.
 
@@ -90,7 +91,7 @@ def with_interval(expected: torch.Tensor) -> str:
     return f"{order(expected):+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Five drawn leaves, one for each true grade from no to very high damage; below each its true grade and the answer of the model."}, "figure": {"caption": "The first test leaf of each grade: its true grade, and the median answer in words that its training on leaves never had.", "name": "fig-11-five"}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Five drawn leaves, one for each true grade from no to very high damage; below each its true grade and the answer of the model."}}
 names = ("no", "very low", "low", "high", "very high")
 template = "a photo of a leaf with {rank} damage"
 grades = Ranks(names, (0, 1, 2, 3, 4), template)
@@ -104,12 +105,15 @@ image_grid(
 )
 
 # %% [markdown]
+# **Figure 11.1.** The first test leaf of each grade: its true grade, and the median answer in words that its training
+# on leaves never had.
+#
 # ## Five leaves, five words
 #
 # `leaves-percent` comes with the package. It is an image tower of 4 MB that was trained, once, so that drawn leaves meet
 # sentences of percents, from *a photo of a leaf with zero percent damage* upwards. No sentence of this training held *no*,
 # *low* or *high*, words that the text tower, which stays frozen, knows from its own training.
-# For {numref}`fig-11-five` we wrote five sentences with these words, and the text tower turned them into vectors. Nothing was
+# For Figure 11.1 we wrote five sentences with these words, and the text tower turned them into vectors. Nothing was
 # trained. This is all (brackets hold the 95 % bootstrap interval over the leaves):
 
 # %%
@@ -119,7 +123,7 @@ answer = five.predict(leaves)
 print("Spearman's correlation:", with_interval(answer.expected))
 
 # %% [markdown]
-# The grades are often wrong, and timid: in {numref}`fig-11-five` the two highest grades are called low. But the leaves are
+# The grades are often wrong, and timid: in Figure 11.1 the two highest grades are called low. But the leaves are
 # roughly in order. Is that the work of the sentences? Three comparisons: the same tower before it met a drawn leaf; the
 # trained one, asked in the percents that it learned; and the five sentences given to the ranks in each of the 120 orders that
 # there are.
@@ -194,15 +198,19 @@ for vocabulary in vocabularies:
     )
 pd.DataFrame(rows).set_index("five words")
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Four rows of five dots on a scale from 0 to 61 percent, one row per vocabulary, with the word beside each dot. In the first row no lies at 0, very low and low left of high and very high, which have changed places; in the last row colours lie without order."}, "figure": {"caption": "Where the sentences of four vocabularies land among those of the percents. Dark dots are meant to be low, light ones high.", "name": "fig-11-landing"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Four rows of five dots on a scale from 0 to 61 percent, one row per vocabulary, with the word beside each dot. In the first row no lies at 0, very low and low left of high and very high, which have changed places; in the last row colours lie without order."}}
 places = {vocabulary: landing(vocabulary) for vocabulary in vocabularies}
 words_figures.landings(places, most=model.ranks.values[-1])
 
 # %% [markdown]
-# {numref}`fig-11-landing` explains some of the answers. *No* lands at zero; *very low* and *low* land left of *high* and *very
-# high*, so leaves come out in order. But *very high* lands left of *high*, so the two are easily confused, and all four lie in
-# the middle of the scale, so answers are timid. Fractions order the leaves best, though *a third* lands low: they are spread
-# out. Of the colours, black and brown land below green, and the leaves come out upside down: this tower never met a colour.
+# **Figure 11.2.** Where the sentences of four vocabularies land among those of the percents. Dark dots are meant to be
+# low, light ones high.
+#
+# Figure 11.2 explains some of the answers. *No* lands at zero; *very low* and *low* land left of *high* and *very
+# high*, so leaves come out in order. But *very high* lands left of *high*, so the two are easily confused, and all four
+# lie in the middle of the scale, so answers are timid. Fractions order the leaves best, though *a third* lands low:
+# they are spread out. Of the colours, black and brown land below green, and the leaves come out upside down: this tower
+# never met a colour.
 #
 # Is landing more than a story about four vocabularies? Draw five of forty words at random, in a random order, a thousand times.
 # Compare the order in which the words land with the order of the leaves.
@@ -304,11 +312,16 @@ Markdown(
 # relative by labels were planned, too, the latter in another form (below); the other three were added when the rows had been
 # read.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Four groups of marks with intervals on a scale of rank correlation from minus one to one: for each data set the plain tower, a relative by labels with its own outputs, the relative in its own sentences, and the new sentences after a relative. A band shows what sentences given to random ranks reach."}, "figure": {"caption": "Order without a label: rank correlation of expected and true value on the test images, mean of three folds, with the bootstrap interval over images. The band holds 95 % of what the same sentences reach when they are given to random ranks.", "name": "fig-11-orders"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Four groups of marks with intervals on a scale of rank correlation from minus one to one: for each data set the plain tower, a relative by labels with its own outputs, the relative in its own sentences, and the new sentences after a relative. A band shows what sentences given to random ranks reach."}}
 table, scores, missing = read_results(RESULTS)
 new = words.of_new(scores)
 chance = words.chance_orders(table)
 words_figures.order_figure(words.orders(new), chance)
+
+# %% [markdown]
+# **Figure 11.3.** Order without a label: rank correlation of expected and true value on the test images, mean of three
+# folds, with the bootstrap interval over images. The band holds 95 % of what the same sentences reach when they are
+# given to random ranks.
 
 # %% tags=["hide-input"]
 claims = words.judge_words(table, scores, missing)
@@ -406,9 +419,9 @@ unlabelled.rename_axis(index=None, columns="RPS without a label")
 # less error than the sentences. On leaves the percents of the relative are not the ranks of the set, so the plan gave it a new,
 # untrained head there, which orders nothing. That is why we added its outputs, cut evenly.
 #
-# **Who knows the rule needs no words.** The grades were made from the diseased area: healthy below 0.1 percent, then up to 5,
-# 10 and 15 {cite:p}`esgario2020deep`. Cut the mean answers of both relatives at 1, 5, 10 and 15 percent, which is nearly that
-# rule; and at 5, 15, 30 and 50, as somebody might who does not know it:
+# **Who knows the rule needs no words.** The grades were made from the diseased area: healthy below 0.1 percent, then up
+# to 5, 10 and 15 ([Esgario et al., 2020](references.md)). Cut the mean answers of both relatives at 1, 5, 10 and 15
+# percent, which is nearly that rule; and at 5, 15, 30 and 50, as somebody might who does not know it:
 
 # %% tags=["hide-input"]
 RULE = (1, 5, 10, 15)  # percent of damage, between five grades
@@ -447,15 +460,23 @@ pd.DataFrame(lines, columns=heads).set_index(heads[0])
 #
 # ## A few labels: does a relative help?
 #
-# Can a few labels mend the scale? Train on one to sixteen images a rank, by words (L2RCLIP) and by labels (a head without a
-# sentence, trained by cross-entropy + RPS), and begin with a relative or without. Both have the rates that a search gave them
-# ({ref}`recipes`). Labels begin with the relative by labels; its head is carried over to pears and cherries, and starts anew on
-# leaves. The validation images are not few: 100 to 503 labelled images choose temperature and epoch of stage 1. Who has only a few
-# labels in all chooses with less.
+# Can a few labels mend the scale? Train on one to sixteen images a rank, by words (L2RCLIP) and by labels (a head
+# without a sentence, trained by cross-entropy + RPS), and begin with a relative or without. Both have the rates that a
+# search gave them
+# ([How rivals of a tuned tower got their recipes](20_controls.ipynb#how-rivals-of-a-tuned-tower-got-their-recipes)).
+# Labels begin with the relative by labels; its head is carried over to pears and cherries, and starts anew on leaves.
+# The validation images are not few: 100 to 503 labelled images choose temperature and epoch of stage 1. Who has only a
+# few labels in all chooses with less.
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the error over one to sixteen and all labelled images a rank, in percent of an answer that looks at no image, a panel for each of four sets: words and labels after a relative, and both alone."}, "figure": {"caption": "What a relative brings, and what words bring. Solid lines begin with a relative, dotted ones without. The dashed line looks at no image; mind the axes, for with few labels every line of the cherries lies above it, and with two a rank every line of the five grades. Small dots are single folds, hollow without a relative; with 1, 8 and 16 labels there is one.", "name": "fig-11-few"}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Lines of the error over one to sixteen and all labelled images a rank, in percent of an answer that looks at no image, a panel for each of four sets: words and labels after a relative, and both alone."}}
 shares = words_figures.shares_of_chance(table)
 words_figures.few_figure(shares)
+
+# %% [markdown]
+# **Figure 11.4.** What a relative brings, and what words bring. Solid lines begin with a relative, dotted ones without.
+# The dashed line looks at no image; mind the axes, for with few labels every line of the cherries lies above it, and
+# with two a rank every line of the five grades. Small dots are single folds, hollow without a relative; with 1, 8 and
+# 16 labels there is one.
 
 # %% tags=["hide-input"]
 is_few = claims["row"] == "few images"
@@ -518,12 +539,13 @@ Markdown(
 )
 
 # %% [markdown]
-# Labels gain on all four sets; what words gain cannot be told from nothing on any. But labels start badly: without a relative
-# words are ahead of them, clear of zero on three sets. (They are not the strongest rival: the lead over the best of three in
-# {doc}`09_does_it_help` is about half as large.) On the mean labels with a relative only draw level with words without one. So
-# a part of what they gain may mend a weak start.
+# Labels gain on all four sets; what words gain cannot be told from nothing on any. But labels start badly: without a
+# relative words are ahead of them, clear of zero on three sets. (They are not the strongest rival: the lead over the
+# best of three in [chapter 9](09_does_it_help.ipynb) is about half as large.) On the mean labels with a relative only
+# draw level with words without one. So a part of what they gain may mend a weak start.
 #
-# Read nothing into the cherries. There trainings failed on every side ({ref}`failed`), and these are the three, one by one:
+# Read nothing into the cherries. There trainings failed on every side
+# ([Trainings that failed](20_controls.ipynb#trainings-that-failed)), and these are the three, one by one:
 
 # %% tags=["hide-input"]
 of_cherries = table[table["study"].isin(("words-all", "at-best"))]
@@ -690,7 +712,9 @@ def in_order(true: list[int], expected: list[float]) -> float:
 print(check_in_order(in_order))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Pairs of equal true rank say nothing, so they are left out, above and below the line.
 #
 # ```python
@@ -704,7 +728,8 @@ print(check_in_order(in_order))
 #                 right += 0.5 * (expected[i] == expected[j])
 #     return right / pairs
 # ```
-# :::
+#
+# </details>
 
 
 # %% tags=["remove-cell"]
@@ -755,13 +780,16 @@ def land(new, old, values, s: float) -> float:
 print(check_land(land))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # ```python
 # def land(new, old, values, s: float) -> float:
 #     near = np.exp(s * old @ new)
 #     return float(near @ values / near.sum())
 # ```
-# :::
+#
+# </details>
 
 
 # %% tags=["remove-cell"]
@@ -773,9 +801,9 @@ def land(new, old, values, s: float) -> float:
 assert check_land(land) == "right"
 
 # %% [markdown]
-# **3. A band of random orders.** Draw the band of {numref}`fig-11-orders` for the leaves of this page. `p` holds the
-# probabilities of the five sentences, a row for each leaf. Give the sentences to the ranks in each of the 120 orders, correlate
-# the expected rank with the truth (`spearmanr` is here), and return the 2.5 and 97.5 % quantiles of the 120 correlations.
+# **3. A band of random orders.** Draw the band of Figure 11.3 for the leaves of this page. `p` holds the probabilities
+# of the five sentences, a row for each leaf. Give the sentences to the ranks in each of the 120 orders, correlate the
+# expected rank with the truth (`spearmanr` is here), and return the 2.5 and 97.5 % quantiles of the 120 correlations.
 
 
 # %% tags=["hide-input"]
@@ -807,7 +835,9 @@ def band(p: np.ndarray, true: np.ndarray) -> tuple[float, float]:
 print(check_band(band))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # The band is wide because the leaves lie on one axis already: an order of the sentences can go up along it or down, and few
 # orders do neither. Shuffle the *leaves* in place of the sentences, and it is narrow.
 #
@@ -819,7 +849,8 @@ print(check_band(band))
 #         rho.append(spearmanr(expected, true).statistic)
 #     return tuple(np.quantile(rho, [0.025, 0.975]))
 # ```
-# :::
+#
+# </details>
 
 
 # %% tags=["remove-cell"]
@@ -868,7 +899,9 @@ vocabulary = ["no", "very low", "low", "high", "very high"]  # yours
 print(check_vocabulary(vocabulary))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # There are many. Watch the places: they should rise from word to word, and be spread out. These do, and the check calls them
 # right.
 #
@@ -876,7 +909,8 @@ print(check_vocabulary(vocabulary))
 # vocabulary = ["no", "minor", "medium", "major", "massive"]
 # check_vocabulary(vocabulary)
 # ```
-# :::
+#
+# </details>
 
 # %% tags=["remove-cell"]
 assert "does not rise" in check_vocabulary(names)
@@ -888,24 +922,33 @@ assert check_vocabulary(solution) == "right"
 #
 # **A head with twenty outputs counts apples. Can it count pears? Can it answer *few*, *some*, *many*?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # It can answer: its outputs are the numbers one to twenty, whatever the fruit. But above it is not shown to order pears better
 # than a plain tower. *Few*, no: no output means that, and a person or labelled images must say first which outputs to add up.
-# :::
+#
+# </details>
 #
 # **Why is rank correlation the first score without a label, and not RPS or MAE?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # The order of answers depends on the order in which sentences land, their values on where they land. The first often survives
 # where the new words land roughly in order, even if all land too near the middle; the second does not.
-# :::
+#
+# </details>
 #
 # **Your images are X-rays, and the nearest relative is drawn leaves. What should you do first?**
 #
-# :::{dropdown} Answer
+# <details>
+# <summary>Answer</summary>
+#
 # Compare: fit forty images with and without `--start`, and look at fifty labelled images that neither saw. Even a relative
 # that looks near can cost: apples did, for words on cherries. To begin without one is a fair start.
-# :::
+#
+# </details>
 #
 # ## Summary
 #
@@ -925,5 +968,5 @@ assert check_vocabulary(solution) == "right"
 #
 # ## Sources
 #
-# The method is that of {cite:t}`wang2023learning`; answering in words that training never had is the idea of CLIP
-# {cite:p}`radford2021learning`.
+# The method is that of [Wang et al. (2023)](references.md); answering in words that training never had is the idea of CLIP
+# ([Radford et al., 2021](references.md)).

@@ -13,11 +13,12 @@
 # %% [markdown]
 # # Metrics and decoders
 #
-# {doc}`01_ordinal_classification` works out four metrics by hand and reads three answers off a row of probabilities. This
-# appendix covers the rest: the metrics that the package reports, what each of them cannot see, how to choose a decoder, and
-# how little a small test set lets you say. Use it as a reference: most sections can be read alone.
+# [Chapter 1](01_ordinal_classification.ipynb) works out four metrics by hand and reads three answers off a row of
+# probabilities. This appendix covers the rest: the metrics that the package reports, what each of them cannot see, how
+# to choose a decoder, and how little a small test set lets you say. Use it as a reference: most sections can be read
+# alone.
 #
-# **You need.** MAE, QWK, RPS and the three decoders of {doc}`01_ordinal_classification`; quantiles.
+# **You need.** MAE, QWK, RPS and the three decoders of [chapter 1](01_ordinal_classification.ipynb); quantiles.
 #
 # **Time and hardware.** No GPU, no download, almost no training. The last line of this page says how long it took.
 
@@ -63,7 +64,7 @@ SIZE, PIXELS = {"smoke": (60, 64), "page": (500, 96), "full": (4000, 128)}[
 NAMES = ("no", "very low", "low", "high", "very high")
 ranks = Ranks(NAMES, (0, 1, 2, 3, 4), "a photo of a leaf with {rank} damage")
 
-# %% mystnb={"image": {"alt": "Two five by five tables of true rank against answer. On the left the errors are beside the diagonal, on the right in the two far corners. Under each are accuracy, one-off accuracy, MAE in ranks and QWK."}, "figure": {"caption": "Share of each true rank that got each answer, for two made-up classifiers, and four metrics. Compare accuracy, the first metric under each table, then the other three.", "name": "fig-12-two"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two five by five tables of true rank against answer. On the left the errors are beside the diagonal, on the right in the two far corners. Under each are accuracy, one-off accuracy, MAE in ranks and QWK."}} tags=["hide-input"]
 truth = np.repeat(np.arange(5), 40)
 near, far = truth.copy(), truth.copy()
 near[:20], near[-20:] = 1, 3
@@ -86,14 +87,18 @@ figure.set_size_inches(7.2, 4.6)
 figure
 
 # %% [markdown]
-# Both classifiers of {numref}`fig-12-two` are right on all but half of the healthiest and half of the sickest leaves. On the
+# **Figure 12.1.** Share of each true rank that got each answer, for two made-up classifiers, and four metrics. Compare
+# accuracy, the first metric under each table, then the other three.
+#
+# Both classifiers of Figure 12.1 are right on all but half of the healthiest and half of the sickest leaves. On the
 # rest, one is off by a single rank, the other by all four. Accuracy cannot tell them apart.
 #
 # ## Every metric by hand
 #
-# A metric of this package is a function of `l2rclip_lite.metrics` that takes the truth, the answers and the label space. Here
-# are the eight leaves of {doc}`01_ordinal_classification` again; their errors are $+1$, $+2$ and $-1$ ranks. The helper prints
-# the value of a function beside the fraction found by hand, and stops the page if they differ.
+# A metric of this package is a function of `l2rclip_lite.metrics` that takes the truth, the answers and the label
+# space. Here are the eight leaves of [chapter 1](01_ordinal_classification.ipynb) again; their errors are $+1$, $+2$
+# and $-1$ ranks. The helper prints the value of a function beside the fraction found by hand, and stops the page if
+# they differ.
 
 
 # %%
@@ -115,8 +120,8 @@ by_hand("QWK", metrics.qwk(y, a, ranks), 1 - Fraction(6, 24))
 #
 # $$
 # \text{one-off} = \tfrac1n \#\{i : \lvert\hat y_i - y_i\rvert \le 1\} , \qquad
-# \text{CS@}k = \tfrac1n \#\{i : \lvert r_{\hat y_i} - r_{y_i}\rvert \le k\} .
-# $$ (eq-12-cs)
+# \text{CS@}k = \tfrac1n \#\{i : \lvert r_{\hat y_i} - r_{y_i}\rvert \le k\} . \tag{12.1}
+# $$
 #
 # ### In which unit?
 #
@@ -160,15 +165,15 @@ by_hand("with labels=range(6)", with_labels, Fraction(19, 41))
 #
 # ### In the right order?
 #
-# Sometimes only the order of the images counts. **Spearman's** $\rho$ {cite:p}`spearman1904proof` correlates the places of
-# the images when sorted by truth and by answer; ties share their mean place. **Kendall's** $\tau_b$ {cite:p}`kendall1938new`
-# counts, among the $N$ pairs of images, the $C$ in the same order and the $D$ in opposite orders. With $T_y$ and $T_{\hat y}$
-# pairs tied in truth and in answer,
+# Sometimes only the order of the images counts. **Spearman's** $\rho$ ([Spearman, 1904](references.md)) correlates the
+# places of the images when sorted by truth and by answer; ties share their mean place. **Kendall's** $\tau_b$
+# ([Kendall, 1938](references.md)) counts, among the $N$ pairs of images, the $C$ in the same order and the $D$ in
+# opposite orders. With $T_y$ and $T_{\hat y}$ pairs tied in truth and in answer,
 #
 # $$
 # \rho = \operatorname{corr}(\text{place}(y), \text{place}(\hat y)) , \qquad
-# \tau_b = \frac{C - D}{\sqrt{(N - T_y)(N - T_{\hat y})}} .
-# $$ (eq-12-order)
+# \tau_b = \frac{C - D}{\sqrt{(N - T_y)(N - T_{\hat y})}} . \tag{12.2}
+# $$
 
 # %%
 turned = ([0, 1, 2], [0, 2, 1], ranks)
@@ -188,11 +193,11 @@ by_hand("accuracy, too high", metrics.accuracy(*too_high), 0)
 # then reporting $p$ with running sums $F_k$ costs on average
 #
 # $$
-# \mathbb E_{y\sim q}\,\text{RPS}(p, y) = \sum_k Q_k (1 - Q_k) + \sum_k (F_k - Q_k)^2 .
-# $$ (eq-12-proper)
+# \mathbb E_{y\sim q}\,\text{RPS}(p, y) = \sum_k Q_k (1 - Q_k) + \sum_k (F_k - Q_k)^2 . \tag{12.3}
+# $$
 #
 # The first sum is out of your hands. The second is 0 only for $p = q$: no lie pays. Such a score is called strictly *proper*
-# {cite:p}`gneiting2007strictly`.
+# ([Gneiting and Raftery, 2007](references.md)).
 
 # %%
 q = np.array([0.25, 0.5, 0.25, 0, 0])
@@ -208,14 +213,15 @@ by_hand("too sure", expected_rps([0, 1, 0, 0, 0]), Fraction(4, 8))
 by_hand("too unsure", expected_rps([0.2] * 5), Fraction(7, 10))
 
 # %% [markdown]
-# Do probabilities mean what they say? Of all answers given with a probability of three quarters, three in four should be
-# right. An answer's *confidence* is its largest probability. The **expected calibration error** {cite:p}`guo2017calibration` sorts
-# the answers by it into 15 bins $\mathcal B_b$ of equal width, and compares its mean in each bin with the share of right answers:
+# Do probabilities mean what they say? Of all answers given with a probability of three quarters, three in four should
+# be right. An answer's *confidence* is its largest probability. The **expected calibration error**
+# ([Guo et al., 2017](references.md)) sorts the answers by it into 15 bins $\mathcal B_b$ of equal width, and compares
+# its mean in each bin with the share of right answers:
 #
 # $$
 # \text{ECE} = \sum_b \frac{\lvert \mathcal B_b\rvert}{n} \,\Big\lvert
-# \operatorname{accuracy}(\mathcal B_b) - \operatorname{confidence}(\mathcal B_b) \Big\rvert .
-# $$ (eq-12-ece)
+# \operatorname{accuracy}(\mathcal B_b) - \operatorname{confidence}(\mathcal B_b) \Big\rvert . \tag{12.4}
+# $$
 #
 # Four answers: two with confidence $3/4$, one of them right; two with confidence 1, both right. The first bin is off by
 # $3/4 - 1/2$ and holds half of the answers.
@@ -228,16 +234,18 @@ by_hand("ECE", metrics.ece([0, 1, 2, 4], rows, ranks), Fraction(1, 8))
 # %% [markdown]
 # ### And the rare rank?
 #
-# Badly damaged leaves are rare, and they are the ones that matter. Take ten leaves: eight are healthy, one has rank 3, one rank
-# 4. A model calls all of them healthy, and the plain mean is kind to it. **AMAE** {cite:p}`baccianella2009evaluation` first
-# takes the mean error $m_k$ over the $n_k$ images of each rank $k$, and then the mean over the set $\mathcal K$ of the ranks
-# that occur; **MMAE** {cite:p}`cruzramirez2014metrics` takes the worst rank:
+# Badly damaged leaves are rare, and they are the ones that matter. Take ten leaves: eight are healthy, one has rank 3,
+# one rank
+# 4. A model calls all of them healthy, and the plain mean is kind to it. **AMAE**
+#    ([Baccianella et al., 2009](references.md)) first takes the mean error $m_k$ over the $n_k$ images of each rank
+#    $k$, and then the mean over the set $\mathcal K$ of the ranks that occur; **MMAE**
+#    ([Cruz-Ramírez et al., 2014](references.md)) takes the worst rank:
 #
 # $$
 # m_k = \frac{1}{n_k} \sum_{i:\, y_i = k} \lvert \hat y_i - k \rvert , \quad
 # \text{AMAE} = \frac{1}{\lvert\mathcal K\rvert} \sum_{k \in \mathcal K} m_k , \quad
-# \text{MMAE} = \max_{k \in \mathcal K} m_k .
-# $$ (eq-12-amae)
+# \text{MMAE} = \max_{k \in \mathcal K} m_k . \tag{12.5}
+# $$
 
 # %%
 ten = ([0] * 8 + [3, 4], [0] * 10, ranks)
@@ -271,7 +279,7 @@ by_hand("MMAE", metrics.mmae(*ten), 4)
 # A metric is a price list. To read it, take a hundred right answers, spoil one of them by $d$ ranks, and see how far the
 # metric moves.
 
-# %% mystnb={"image": {"alt": "Left: the price of one error over its size from zero to four ranks, a line per metric: a step at one, a step at two, a straight line and a parabola. Right: one bar per rank, the price of one step in AMAE as a multiple of its price in MAE, with a line at one."}, "figure": {"caption": "Left: what one error costs by its size, as a share of what an error of four ranks costs. Right: what one step costs in AMAE, by how rare the true rank is; the line is its price in MAE.", "name": "fig-12-charges"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Left: the price of one error over its size from zero to four ranks, a line per metric: a step at one, a step at two, a straight line and a parabola. Right: one bar per rank, the price of one step in AMAE as a multiple of its price in MAE, with a line at one."}} tags=["hide-input"]
 hundred = np.repeat(np.arange(5), 20)
 PRICED = {
     "accuracy": metrics.accuracy,
@@ -333,6 +341,10 @@ with plots.style():
     right.margins(y=0.15)
 figure
 
+# %% [markdown]
+# **Figure 12.2.** Left: what one error costs by its size, as a share of what an error of four ranks costs. Right: what
+# one step costs in AMAE, by how rare the true rank is; the line is its price in MAE.
+
 # %% tags=["remove-cell"]
 assert list(prices["accuracy"]) == [0, 1, 1, 1, 1]
 assert list(prices["one-off"]) == [0, 0, 1, 1, 1]
@@ -381,7 +393,7 @@ models = {
 # %% [markdown]
 # A metric raises an alarm for a value outside the healthy model's bootstrap interval (explained below), on the wrong side.
 
-# %% mystnb={"image": {"alt": "A table of coloured cells. Columns are a healthy classifier and five sick ones, rows are ten metrics. A cell shows the value and is red where the metric raises the alarm, else without colour."}, "figure": {"caption": "Ten metrics look at a healthy classifier and at five sick ones. Red and bold: outside the interval of the healthy one, on the wrong side. The arrow says which way is better. All rows but the last two judge the most probable rank.", "name": "fig-12-notices"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "A table of coloured cells. Columns are a healthy classifier and five sick ones, rows are ten metrics. A cell shows the value and is red where the metric raises the alarm, else without colour."}} tags=["hide-input"]
 UP = ("accuracy", "one_off", "qwk", "spearman", "kendall")
 CALLED = {
     "accuracy": "accuracy ↑",
@@ -435,6 +447,11 @@ with plots.style():
         text.set_color("white" if alarm else plots.COLOURS["ink"])
 figure
 
+# %% [markdown]
+# **Figure 12.3.** Ten metrics look at a healthy classifier and at five sick ones. Red and bold: outside the interval of
+# the healthy one, on the wrong side. The arrow says which way is better. All rows but the last two judge the most
+# probable rank.
+
 # %% tags=["remove-cell"]
 answer_only = ["accuracy", "one_off", "mae", "qwk", "spearman", "kendall"]
 assert not alarms["healthy"].any()
@@ -451,7 +468,7 @@ tally = alarms.drop(columns="healthy").sum(axis=1)
 assert list(tally[tally == 5].index) == ["rps"]
 
 # %% [markdown]
-# Read {numref}`fig-12-notices` by column.
+# Read Figure 12.3 by column.
 #
 # - **Constant answer.** Every metric notices but ECE: a model that knows nothing and says so is well calibrated.
 # - **One too high.** Rank correlations see nothing: the shift keeps the order, except for the two highest ranks, which it
@@ -467,9 +484,9 @@ assert list(tally[tally == 5].index) == ["rps"]
 #
 # ## Decoders in depth
 #
-# Each of the three decoders is best for one price: the most probable rank for accuracy, the median for MAE, the expectation for
-# the squared error {cite:p}`gneiting2011making`. That holds on average, for honest probabilities. Here is an honest forecaster
-# with a strong blur:
+# Each of the three decoders is best for one price: the most probable rank for accuracy, the median for MAE, the
+# expectation for the squared error ([Gneiting, 2011](references.md)). That holds on average, for honest probabilities.
+# Here is an honest forecaster with a strong blur:
 
 
 # %%
@@ -503,18 +520,19 @@ assert honest["RMSE"].idxmin() == "expectation"
 #
 # - **Report which decoder you used.** `metrics.evaluate` scores all three: `mae` is that of the most probable rank,
 #   `mae_median` and `mae_expected` are those of the others.
-# - **An expectation is a value, not a rank.** Rounded to the nearest rank it can name a rank that the model thinks impossible:
-#   in the row $(\tfrac12, 0, \tfrac12)$ it is the one in the middle.
+# - **An expectation is a value, not a rank.** Rounded to the nearest rank it can name a rank that the model thinks
+#   impossible: in the row $(\tfrac12, 0, \tfrac12)$ it is the one in the middle.
 # - **Ties go to the lower rank**, here and in the package; a median is the first rank whose running sum reaches one half.
-# - **Other heads, same rows.** Ordinal heads such as CORAL {cite:p}`cao2020rank` estimate $P(y > k)$ for each $k$, and their
-#   usual answer, the number of thresholds passed, is a median. `l2rclip_lite.prediction` turns them into rows of probabilities,
-#   so that all methods can be decoded alike.
+# - **Other heads, same rows.** Ordinal heads such as CORAL ([Cao et al., 2020](references.md)) estimate $P(y > k)$ for
+#   each $k$, and their usual answer, the number of thresholds passed, is a median. `l2rclip_lite.prediction` turns them
+#   into rows of probabilities, so that all methods can be decoded alike.
 #
 # ## How sure is a number?
 #
 # A test set is a sample. Another one of the same size would give another number. The **bootstrap**
-# {cite:p}`efron1979bootstrap` draws as many images from the test set as it has, with replacement, computes the metric, and
-# repeats; the middle 95 % of the values form an interval. Here it is for the MAE of ridge regression, which predicts the number of the rank by a weighted sum of the features, on a small test set:
+# ([Efron, 1979](references.md)) draws as many images from the test set as it has, with replacement, computes the
+# metric, and repeats; the middle 95 % of the values form an interval. Here it is for the MAE of ridge regression, which
+# predicts the number of the rank by a weighted sum of the features, on a small test set:
 
 # %%
 data = load_dataset("leaves", ranks=5, size=SIZE, seed=SEED, pixels=PIXELS)
@@ -619,20 +637,23 @@ def check_order(mine: Sequence[float]) -> str:
 print(check_order([0.0, 1.0, 2.0, 3.0]))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # The answers only have to increase, by however little: squeeze them into a corner.
 #
 # ```python
 # check_order([3.7, 3.8, 3.9, 4.0])
 # ```
-# :::
+#
+# </details>
 
 # %% tags=["remove-cell"]
 assert check_order([3.7, 3.8, 3.9, 4.0]).startswith("right")
 assert "increase" in check_order([3.0, 2.0, 1.0, 0.0])
 
 # %% [markdown]
-# **2. Write AMAE.** From {eq}`eq-12-amae`, in NumPy, for arrays of rank indices.
+# **2. Write AMAE.** From (12.5), in NumPy, for arrays of rank indices.
 
 
 # %% tags=["hide-input"]
@@ -662,13 +683,16 @@ def my_amae(true: np.ndarray, answers: np.ndarray) -> float:
 print(check_amae(my_amae))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # ```python
 # def my_amae(true, given):
 #     error = np.abs(true - given)
 #     return np.mean([error[true == k].mean() for k in np.unique(true)])
 # ```
-# :::
+#
+# </details>
 
 
 # %% tags=["remove-cell"]
@@ -715,14 +739,17 @@ def interval(numbers: np.ndarray) -> tuple[float, float]:
 print(check_interval(interval))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # ```python
 # def interval(numbers):
 #     generator = np.random.default_rng(0)
 #     draws = generator.choice(numbers, size=(2000, len(numbers)))
 #     return tuple(np.quantile(np.median(draws, axis=1), (0.025, 0.975)))
 # ```
-# :::
+#
+# </details>
 
 
 # %% tags=["remove-cell"]
@@ -749,8 +776,9 @@ assert "too wide" in check_interval(lambda x: np.quantile(x, (0.025, 0.975)))
 #
 # ## Sources
 #
-# QWK {cite:t}`cohen1968weighted`, $\rho$ {cite:t}`spearman1904proof`, $\tau_b$ {cite:t}`kendall1938new`, RPS
-# {cite:t}`epstein1969scoring`, proper scores {cite:t}`gneiting2007strictly`, ECE {cite:t}`guo2017calibration`, AMAE
-# {cite:t}`baccianella2009evaluation`, MMAE {cite:t}`cruzramirez2014metrics`, decoders {cite:t}`gneiting2011making`, the
-# bootstrap {cite:t}`efron1979bootstrap`. How often published comparisons of age estimators change once data and metric are held
-# fixed is the subject of {cite:t}`paplham2024call`.
+# QWK [Cohen (1968)](references.md), $\rho$ [Spearman (1904)](references.md), $\tau_b$ [Kendall (1938)](references.md),
+# RPS [Epstein (1969)](references.md), proper scores [Gneiting and Raftery (2007)](references.md), ECE
+# [Guo et al. (2017)](references.md), AMAE [Baccianella et al. (2009)](references.md), MMAE
+# [Cruz-Ramírez et al. (2014)](references.md), decoders [Gneiting (2011)](references.md), the bootstrap
+# [Efron (1979)](references.md). How often published comparisons of age estimators change once data and metric are held
+# fixed is the subject of [Paplhám and Franc (2024)](references.md).

@@ -19,7 +19,7 @@
 # images, or away? This appendix answers with one scalar product per pair of ranks: first for two ranks on paper, then for
 # RankFormer, the context, and their rivals. The hope was that neighbouring ranks help each other. The result is less pretty.
 #
-# **You need.** `torch.autograd.grad`, and RankFormer from {doc}`04_rankformer`.
+# **You need.** `torch.autograd.grad`, and RankFormer from [chapter 4](04_rankformer.ipynb).
 #
 # **Time and hardware.** A minute on a laptop, no GPU, no download; the last line of the page has the exact time.
 
@@ -67,7 +67,7 @@ scale = {
 }[PROFILE]
 pixels = 64 if PROFILE == "smoke" else 96
 
-# %% mystnb={"image": {"alt": "Two panels with the same two texts A and B as dots and two directions of images as dashed lines. Left, own vectors: an arrow to the right at A alone. Right, one shared vector: the same arrow at A and at B."}, "figure": {"caption": "A step for rank A, five times as long as in the text. Dashed: where the images of A and of B are. With own vectors only text A moves. With a shared vector text B moves, too, and part of that move is towards the images of B.", "name": "fig-13-two"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two panels with the same two texts A and B as dots and two directions of images as dashed lines. Left, own vectors: an arrow to the right at A alone. Right, one shared vector: the same arrow at A and at B."}} tags=["hide-input"]
 PLACES = np.array([[0.1, -0.5], [-0.4, 0.3]])
 with style():
     figure, panels = plt.subplots(
@@ -94,6 +94,10 @@ with style():
 plt.show()
 
 # %% [markdown]
+# **Figure 13.1.** A step for rank A, five times as long as in the text. Dashed: where the images of A and of B are.
+# With own vectors only text A moves. With a shared vector text B moves, too, and part of that move is towards the
+# images of B.
+#
 # ## Two ranks, by hand
 #
 # Take two ranks A and B in a plane. The mean image of A is $\bar z_A = (1, 0)$, that of B is $\bar z_B = (0.6, 0.8)$. Each
@@ -143,11 +147,12 @@ assert gains(other_side, torch.zeros(2)) == ["0.10", "-0.06"]
 #
 # $$
 # A_{ij} = \frac{g_i \cdot g_j}{\lVert g_i\rVert\,\lVert g_j\rVert},
-# \qquad g_i = \nabla_\theta\,(\bar z_i \cdot t_i)
-# $$ (eq-13-alignment)
+# \qquad g_i = \nabla_\theta\,(\bar z_i \cdot t_i) \tag{13.1}
+# $$
 #
 # At 1, both ranks want the same change of $\theta$. At 0 neither affects the other. Below 0, each undoes a part of the
-# other's work. (The scalar products $g_i \cdot g_j$ are known as the neural tangent kernel {cite:p}`jacot2018neural`.)
+# other's work. (The scalar products $g_i \cdot g_j$ are known as the neural tangent kernel
+# ([Jacot et al., 2018](references.md)).)
 
 
 # %%
@@ -168,8 +173,9 @@ def alignment(texts, images, parameters):
 # are compared, all at the very start of stage 1:
 #
 # - **own vectors:** one learned vector per rank in place of its name, nothing shared;
-# - **OrdinalCLIP** {cite:p}`li2022ordinalclip`: three learned vectors; each rank blends them by its distance from each;
-# - **context:** four learned vectors in front of every sentence, as in CoOp {cite:p}`zhou2022learning`;
+# - **OrdinalCLIP** ([Li et al., 2022](references.md)): three learned vectors; each rank blends them by its distance
+#   from each;
+# - **context:** four learned vectors in front of every sentence, as in CoOp ([Zhou et al., 2022](references.md));
 # - **axis token, rank, joint:** RankFormer alone, along one of its three axes.
 
 
@@ -210,7 +216,7 @@ helped = {
     for way, (prompts, trained) in ways.items()
 }
 
-# %% mystnb={"image": {"alt": "Six five by five matrices from minus one, red, to one, blue: which rank's images help which rank's text when own vectors, OrdinalCLIP's vectors, the context, or RankFormer along one of three axes is trained."}, "figure": {"caption": "Gradient alignment of every two ranks for six things to train. Blue: they help each other. Red: they harm each other.", "name": "fig-13-alignment"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Six five by five matrices from minus one, red, to one, blue: which rank's images help which rank's text when own vectors, OrdinalCLIP's vectors, the context, or RankFormer along one of three axes is trained."}} tags=["hide-input"]
 heat_maps(
     helped,
     data.ranks.names,
@@ -220,6 +226,10 @@ heat_maps(
     digits=1,
     label="alignment (> 0 helps, < 0 harms)",
 )
+
+# %% [markdown]
+# **Figure 13.2.** Gradient alignment of every two ranks for six things to train. Blue: they help each other. Red: they
+# harm each other.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 two = (data.ranks.names.index("very low"), data.ranks.names.index("very high"))
@@ -256,9 +266,10 @@ if PROFILE != "smoke":
 # - **With context and RankFormer a far pair can help each other.** *Very low* and *very high* are three ranks apart and do. Their
 #   names share a word, and their sentences have the same length. Nothing in the model says that *low* is nearer.
 #
-# So some ranks do help each other, even along `token`, where no rank sees another. For this first step attention between ranks
-# is not needed: all sentences pass through the *same weights*. This is the shared vector of the first section, with very many
-# numbers in place of two. (What attention does to the error is measured in {doc}`16_all_studies`.)
+# So some ranks do help each other, even along `token`, where no rank sees another. For this first step attention
+# between ranks is not needed: all sentences pass through the *same weights*. This is the shared vector of the first
+# section, with very many numbers in place of two. (What attention does to the error is measured in
+# [chapter 16](16_all_studies.ipynb).)
 #
 # ## Is it the word or the length?
 #
@@ -317,7 +328,7 @@ by_digits = measured(in_digits, centres_many)
 print("names:", ", ".join(in_words.names[1:5]), "…")
 print("names:", ", ".join(in_digits.names[1:5]), "…")
 
-# %% mystnb={"image": {"alt": "Three panels over the number of ranks between two ranks. Left: mean alignment with names in words, one line for each thing that is trained. Middle: a dot for every pair of ranks for axis rank, one colour where both names have as many words, another where not. Right: the lines with names in digits."}, "figure": {"caption": "Alignment over the distance of two ranks. Left: with names in words, neighbours seem to help, most of all with a vector per slot and, of the three axes, along rank. Middle: every pair behind that line; it splits by the length of the names. Right: with names in digits the lines fall together.", "name": "fig-13-gap"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Three panels over the number of ranks between two ranks. Left: mean alignment with names in words, one line for each thing that is trained. Middle: a dot for every pair of ranks for axis rank, one colour where both names have as many words, another where not. Right: the lines with names in digits."}} tags=["hide-input"]
 length = RankPrompts(towers, in_words).tokens.words.sum(1)
 alike = length[:, None] == length
 i, j = np.triu_indices(count, 1)
@@ -371,6 +382,11 @@ with style():
     figure.legend(*handles, loc="outside upper left", ncols=5)
 plt.show()
 
+# %% [markdown]
+# **Figure 13.3.** Alignment over the distance of two ranks. Left: with names in words, neighbours seem to help, most of
+# all with a vector per slot and, of the three axes, along rank. Middle: every pair behind that line; it splits by the
+# length of the names. Right: with names in digits the lines fall together.
+
 # %% tags=["hide-input", "nbval-ignore-output"]
 near = {
     f"names in {named}": table[table["ranks apart"] == 1]
@@ -403,16 +419,17 @@ if PROFILE != "smoke":
     assert plain.min() > 0 > float(by_digits["context"][gap > 6].mean())
 
 # %% [markdown]
-# Stop at the left panel of {numref}`fig-13-gap`, and the hope has come true: neighbours help, and of the three axes `rank`
-# helps most. The middle panel spoils it. Along `rank`, two ranks whose names have *as many words* help each other, near ones
-# mostly more than far ones; if not, even next neighbours harm each other. (The number for far ranks is the mean of four pairs,
-# all with *sixty percent*, that for next neighbours of two.) A longer name pushes the rest of its
-# sentence one slot to the right, so only sentences with names of one length line up word by word. Neighbours often have
-# names of one length, and that is most of it. In digits every name has one token, and the advantage is gone. Attention is not needed
+# Stop at the left panel of Figure 13.3, and the hope has come true: neighbours help, and of the three axes `rank` helps
+# most. The middle panel spoils it. Along `rank`, two ranks whose names have *as many words* help each other, near ones
+# mostly more than far ones; if not, even next neighbours harm each other. (The number for far ranks is the mean of four
+# pairs, all with *sixty percent*, that for next neighbours of two.) A longer name pushes the rest of its sentence one
+# slot to the right, so only sentences with names of one length line up word by word. Neighbours often have names of one
+# length, and that is most of it. In digits every name has one token, and the advantage is gone. Attention is not needed
 # either: a vector per slot shows the same effect, and more of it.
 #
-# So along `rank` it was mostly the length. Look back at {numref}`fig-13-alignment`, axis `rank`: there too the three short names
-# help each other, and so do the two long ones. These five names alone could not have told, since only the long ones hold *very*.
+# So along `rank` it was mostly the length. Look back at Figure 13.2, axis `rank`: there too the three short names help
+# each other, and so do the two long ones. These five names alone could not have told, since only the long ones hold
+# *very*.
 #
 # What is left in the right panel is small: next neighbours help each other, most other ranks do a little harm. This does not
 # come from RankFormer, because the context alone has it. It may come from the tower, which gives similar sentences similar
@@ -420,16 +437,17 @@ if PROFILE != "smoke":
 #
 # ## What follows, and what does not
 #
-# - Along `rank`, names of unequal length push each other away in the first step. Whether that costs accuracy was not measured.
-#   `RankPrompts(towers, ranks).tokens.words.sum(1)` counts the tokens of your own names.
-# - A rare rank can be helped by others whose names are *built* like its own, and is pushed away by the rest. With 1,000 images
-#   of the lowest rank, fewer of each higher one and 5 of the highest, the others push the highest rank's text away many times as
-#   hard as its own images pull it (exercise 3). No model was trained here; errors are measured in {doc}`16_all_studies`.
+# - Along `rank`, names of unequal length push each other away in the first step. Whether that costs accuracy was not
+#   measured. `RankPrompts(towers, ranks).tokens.words.sum(1)` counts the tokens of your own names.
+# - A rare rank can be helped by others whose names are *built* like its own, and is pushed away by the rest. With 1,000
+#   images of the lowest rank, fewer of each higher one and 5 of the highest, the others push the highest rank's text
+#   away many times as hard as its own images pull it (exercise 3). No model was trained here; errors are measured in
+#   [chapter 16](16_all_studies.ipynb).
 # - The score $\bar z_i \cdot t_i$ is only the pull. The loss of stage 1 also pushes wrong texts away, and pulls less where an
 #   image is already right.
-# - This page describes the first step. At that moment the last layer of RankFormer's FFN is zero, so only this layer and
-#   $\alpha$ have a gradient at all. The attention has none yet, but its random weights already decide what the last layer reads,
-#   and they were drawn once. Long training may end elsewhere.
+# - This page describes the first step. At that moment the last layer of RankFormer's FFN is zero, so only this layer
+#   and $\alpha$ have a gradient at all. The attention has none yet, but its random weights already decide what the last
+#   layer reads, and they were drawn once. Long training may end elsewhere.
 #
 # ## Exercises
 #
@@ -558,10 +576,13 @@ def real_gains(prompts, images, taught, length):
 check_step(real_gains)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # One gradient, one step inside `torch.no_grad()`, and the step back. To first order the answer is
-# $g_i \cdot g_j / \lVert g_i \rVert$, which is row $i$ of {eq}`eq-13-alignment` times the length of $g_j$.
-# :::
+# $g_i \cdot g_j / \lVert g_i \rVert$, which is row $i$ of (13.1) times the length of $g_j$.
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -596,10 +617,13 @@ class WordVectors(RankPrompts):
 check_words(WordVectors)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # `unique` with `return_inverse` numbers the words; start, end and padding are left out. The cell prints the alignment of
 # *very low* and *very high*. Sharing *very* does not help them, so a shared word is not enough.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
@@ -637,10 +661,13 @@ def share_of_others(g, counts):
 check_share(share_of_others)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # $g_i \cdot g_j$ is `g @ g.T`, and $n_i$ weighs its rows. Below 0 the others pull a rank's text away from its images; below
 # $-1$ they win. The cell computes it for 1,000 images of the lowest rank, and 5 of the highest.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell", "nbval-ignore-output"]
@@ -711,5 +738,6 @@ for check, answer, expected in (
 #
 # ## Sources
 #
-# Scalar products of gradients as a kernel: {cite:t}`jacot2018neural`. Blended rank vectors: {cite:t}`li2022ordinalclip`. Context
-# vectors: {cite:t}`zhou2022learning`. RankFormer: {cite:t}`wang2023learning`. The experiment is this book's own.
+# Scalar products of gradients as a kernel: [Jacot et al. (2018)](references.md). Blended rank vectors:
+# [Li et al. (2022)](references.md). Context vectors: [Zhou et al. (2022)](references.md). RankFormer:
+# [Wang et al. (2023)](references.md). The experiment is this book's own.

@@ -13,13 +13,13 @@
 # %% [markdown]
 # # Flaws of the released losses, and other losses
 #
-# The authors of L2RCLIP {cite:p}`wang2023learning` released the code of their losses, and this package gives the same
-# numbers to six digits. For some batches, however, the released code gives no number at all, and for others the number
-# depends on things that should not matter: the order of the rows, and which other images are in the batch. This appendix
-# goes through these flaws. Then it compares other losses for ordered labels on one small example: twenty images that look
-# exactly alike.
+# The authors of L2RCLIP ([Wang et al., 2023](references.md)) released the code of their losses, and this package gives
+# the same numbers to six digits. For some batches, however, the released code gives no number at all, and for others
+# the number depends on things that should not matter: the order of the rows, and which other images are in the batch.
+# This appendix goes through these flaws. Then it compares other losses for ordered labels on one small example: twenty
+# images that look exactly alike.
 #
-# **You need.** {doc}`05_losses`, which derives the losses of both stages.
+# **You need.** [Chapter 5](05_losses.ipynb), which derives the losses of both stages.
 #
 # **Time and hardware.** Less than a minute on one CPU core; no training data, no download.
 
@@ -34,7 +34,7 @@ if importlib.util.find_spec("l2rclip_lite") is None:  # on Colab, say
 PROFILE = "page"  # smoke, page and full compute the same here
 SEED = 0  # decides the images on which losses are compared with the package
 
-# %% mystnb={"image": {"alt": "Histogram of the released stage-1 loss of one batch over all 720 orders of its rows, with a solid line for the symmetric form and a dotted line for the rows as drawn."}, "figure": {"caption": "The stage-1 loss of one batch of six images, in all 720 orders of its rows. Bars: the loss as released. Solid line: the symmetric form. Dotted line: the released loss of the rows as they were drawn.", "name": "fig-14-orders"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Histogram of the released stage-1 loss of one batch over all 720 orders of its rows, with a solid line for the symmetric form and a dotted line for the rows as drawn."}} tags=["hide-input"]
 import itertools
 from collections.abc import Callable
 
@@ -89,13 +89,16 @@ plt.close(figure)
 figure
 
 # %% [markdown]
+# **Figure 14.1.** The stage-1 loss of one batch of six images, in all 720 orders of its rows. Bars: the loss as
+# released. Solid line: the symmetric form. Dotted line: the released loss of the rows as they were drawn.
+#
 # ## One batch, 720 losses
 #
-# The pairwise loss of stage 1 pushes image $i$ from the text of image $j$ for the pairs $i<j$. The matrix of distances between
-# images and texts is not symmetric, so image $j$ never meets the text of image $i$: half of the pairs are left out, and which
-# half depends on the order of the rows. The batch is that of {doc}`05_losses`, five texts and six images in eight dimensions
-# with the ranks 0, 1, 2, 3, 4 and 2. `stage1`, in the folded cell above, gives the loss of the rows that you name, in your
-# order.
+# The pairwise loss of stage 1 pushes image $i$ from the text of image $j$ for the pairs $i<j$. The matrix of distances
+# between images and texts is not symmetric, so image $j$ never meets the text of image $i$: half of the pairs are left
+# out, and which half depends on the order of the rows. The batch is that of [chapter 5](05_losses.ipynb), five texts
+# and six images in eight dimensions with the ranks 0, 1, 2, 3, 4 and 2. `stage1`, in the folded cell above, gives the
+# loss of the rows that you name, in your order.
 
 # %%
 for rows in ([0, 1, 2, 3, 4, 5], [2, 3, 5, 0, 4, 1]):
@@ -200,12 +203,15 @@ assert few.isfinite()
 # There are other ways to put order into a loss. Most of these losses need only the probabilities $p_{ik}$ that image $i$
 # has rank $k$:
 #
-# - *CORAL* {cite:p}`cao2020rank` asks $K-1$ questions, "is the rank above $k$?", and takes the cross-entropy of each answer.
-#   The ranked probability score (RPS) asks the same questions and squares the errors.
-# - *CORN* {cite:p}`shi2023deep` asks each question only of the images for which the answer to the one before was yes.
-# - *SORD* {cite:p}`diaz2019soft` softens the label: rank $k$ gets a share that falls off as $e^{-\lvert k-y\rvert}$.
+# - *CORAL* ([Cao et al., 2020](references.md)) asks $K-1$ questions, "is the rank above $k$?", and takes the
+#   cross-entropy of each answer. The ranked probability score (RPS) asks the same questions and squares the errors.
+# - *CORN* ([Shi et al., 2023](references.md)) asks each question only of the images for which the answer to the one
+#   before was yes.
+# - *SORD* ([Díaz and Marathe, 2019](references.md)) softens the label: rank $k$ gets a share that falls off as
+#   $e^{-\lvert k-y\rvert}$.
 # - *DLDL-v2* takes a narrow Gaussian for the label, and adds the error of the expected rank.
-# - *Mean-variance* {cite:p}`pan2018mean` adds to cross-entropy the squared error of the expected rank, and the variance.
+# - *Mean-variance* ([Pan et al., 2018](references.md)) adds to cross-entropy the squared error of the expected rank,
+#   and the variance.
 #
 # Three of them are a few lines each. Networks compute the answers of CORAL and CORN directly; here they are read off $p$,
 # so that all losses can be compared.
@@ -259,7 +265,7 @@ if importlib.util.find_spec("dlordinal"):
 #
 # Twenty images look exactly alike, and experts graded one of them 0, five 1, eight 2, five 3 and one 4. A model must
 # give the same answer for all twenty; let it choose the probabilities with the least loss. An *honest* loss, a proper
-# scoring rule {cite:p}`gneiting2007strictly`, makes it choose the shares of the grades.
+# scoring rule ([Gneiting and Raftery, 2007](references.md)), makes it choose the shares of the grades.
 
 # %%
 grades = torch.tensor([0] + 5 * [1] + 8 * [2] + 5 * [3] + [4])
@@ -291,7 +297,7 @@ settled = {name: settle(loss) for name, loss in by_probability.items()}
 # A second question for the same losses: one image has rank 1, and the model is sure of some rank, right or wrong, with
 # probability 0.9, the others getting 0.025 each. How much does each mistake cost, beyond being sure of rank 1?
 
-# %% mystnb={"image": {"alt": "Two tables of numbers with coloured cells, one row per loss and one column per rank. Left, probabilities: cross-entropy, CORN, CORAL and RPS equal the shares of the grades, SORD is flatter. Right, costs: cross-entropy and CORN cost the same for each wrong rank, the others rise from rank 1 towards either end."}, "figure": {"caption": "Left: the probabilities at which each loss is least for twenty images that look alike; the first row is the honest answer. Right: what it costs to be sure of each rank where rank 1 is right, as a share of the dearest mistake.", "name": "fig-14-settle"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two tables of numbers with coloured cells, one row per loss and one column per rank. Left, probabilities: cross-entropy, CORN, CORAL and RPS equal the shares of the grades, SORD is flatter. Right, costs: cross-entropy and CORN cost the same for each wrong rank, the others rise from rank 1 towards either end."}} tags=["hide-input"]
 shares = torch.bincount(grades) / len(grades)
 sure = 0.9 * torch.eye(5) + 0.025 * (1 - torch.eye(5))
 costs = {}
@@ -328,6 +334,11 @@ with style():
 plt.close(figure)
 figure
 
+# %% [markdown]
+# **Figure 14.2.** Left: the probabilities at which each loss is least for twenty images that look alike; the first row
+# is the honest answer. Right: what it costs to be sure of each rank where rank 1 is right, as a share of the dearest
+# mistake.
+
 # %% tags=["remove-cell"]
 for name in ("cross-entropy", "CORN", "CORAL", "RPS"):
     assert torch.allclose(settled[name], shares, atol=2e-3), name
@@ -352,12 +363,12 @@ for name in ("CORAL", "RPS", "SORD", "DLDL-v2", "mean-variance"):
 #
 # ### Losses of features
 #
-# Other losses need features, not probabilities: *SupCon* {cite:p}`khosla2020supervised` pulls images of one rank together;
-# *Rank-N-Contrast* {cite:p}`zha2023rank` asks that of two images the one with the nearer label has the nearer feature; *Ordinal
-# Entropy* {cite:p}`zhang2023improving` spreads the centres of the ranks by their gaps; *OrdinalCLIP*'s loss
-# {cite:p}`li2022ordinalclip` adds to cross-entropy a comparison among the images of a batch. A sharp test shows which of them
-# know the order. Exchange the names of ranks 2 and 4, for texts and labels alike: no point has moved, so a loss that is blind
-# to the order cannot change.
+# Other losses need features, not probabilities: *SupCon* ([Khosla et al., 2020](references.md)) pulls images of one
+# rank together; *Rank-N-Contrast* ([Zha et al., 2023](references.md)) asks that of two images the one with the nearer
+# label has the nearer feature; *Ordinal Entropy* ([Zhang et al., 2023](references.md)) spreads the centres of the ranks
+# by their gaps; *OrdinalCLIP*'s loss ([Li et al., 2022](references.md)) adds to cross-entropy a comparison among the
+# images of a batch. A sharp test shows which of them know the order. Exchange the names of ranks 2 and 4, for texts and
+# labels alike: no point has moved, so a loss that is blind to the order cannot change.
 
 
 # %%
@@ -400,7 +411,7 @@ assert aware == {"ordinal pairwise", "Ordinal Entropy", "Rank-N-Contrast"}
 # contrastive loss is blind as well, and leaves the order to the sentences and to the pairwise loss.
 #
 # These tests show which losses *depend* on the order, not which gain from it. What these losses are worth in training
-# is measured on real images in {doc}`09_does_it_help` and {doc}`16_all_studies`.
+# is measured on real images in [chapter 9](09_does_it_help.ipynb) and [chapter 16](16_all_studies.ipynb).
 #
 # ## Exercises
 #
@@ -475,11 +486,14 @@ def check_mean_variance(mine: Callable[..., Tensor]) -> None:
 check_batch([0, 1, 2])
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # The weight is 0 only for the smallest gap, so all gaps must be equal. Three different numbers never have three equal
 # gaps, and two equal ones have the gap 0. So the answer is a batch of exactly two images, near or far: even ranks 0 and
 # 4 do not push each other.
-# :::
+#
+# </details>
 
 # %% tags=["hide-cell"]
 check_batch([0, 4])
@@ -499,9 +513,12 @@ def weight(y, r):
 check_weight(weight)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Divide by the largest gap of the label space, and subtract nothing. Neighbours then push each other, a little.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -519,8 +536,8 @@ check_weight(weight)
 # \begin{aligned}
 # L ={} &\mathrm{CE} + \tfrac{\lambda_1}2 \operatorname*{mean}_i\,(\mu_i-r_{y_i})^2 \\
 # {}+{} &\lambda_2 \operatorname*{mean}_i\, \textstyle\sum_k p_{ik}\,(r_k-\mu_i)^2 .
-# \end{aligned}
-# $$ (eq-14-mean-variance)
+# \end{aligned} \tag{14.1}
+# $$
 
 
 # %%
@@ -531,10 +548,13 @@ def mean_variance(logits, y, r, lambda1, lambda2):
 check_mean_variance(mean_variance)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # A matrix product gives all expected ranks. Note that the second term pulls the *mean* to the label, which leaves the answer
 # honest. The third makes the distribution narrow, whether or not the images are in doubt: it is sharper than the truth.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -560,8 +580,9 @@ check_mean_variance(mean_variance)
 #
 # ## Sources
 #
-# The flaws are those of `loss/ordinal_ce.py`, `loss/ordinal_ce_stage1.py` and `loss/supcontrast.py` in the repository that
-# {cite:t}`wang2023learning` released. The other losses are those of {cite:t}`cao2020rank`, {cite:t}`shi2023deep`,
-# {cite:t}`diaz2019soft`, {cite:t}`pan2018mean`, {cite:t}`zhang2023improving`, {cite:t}`zha2023rank`,
-# {cite:t}`khosla2020supervised` and {cite:t}`li2022ordinalclip`; DLDL-v2 is from Gao, Zhou, Wu and Geng, IJCAI 2018. CORAL and
-# CORN agree with coral-pytorch, SORD with dlordinal: see `tests/oracles/test_baselines_oracles.py`.
+# The flaws are those of `loss/ordinal_ce.py`, `loss/ordinal_ce_stage1.py` and `loss/supcontrast.py` in the repository
+# that [Wang et al. (2023)](references.md) released. The other losses are those of [Cao et al. (2020)](references.md),
+# [Shi et al. (2023)](references.md), [Díaz and Marathe (2019)](references.md), [Pan et al. (2018)](references.md),
+# [Zhang et al. (2023)](references.md), [Zha et al. (2023)](references.md), [Khosla et al. (2020)](references.md) and
+# [Li et al. (2022)](references.md); DLDL-v2 is from Gao, Zhou, Wu and Geng, IJCAI 2018. CORAL and CORN agree with
+# coral-pytorch, SORD with dlordinal: see `tests/oracles/test_baselines_oracles.py`.

@@ -13,12 +13,13 @@
 # %% [markdown]
 # # Wordings compared, and how mini was made
 #
-# Two choices come before any training, and both are easily taken for granted: what the ranks are called, and which towers read
-# them. The first half of this appendix names the same five grades of leaf damage in 243 ways, and puts them into six kinds
-# of sentence. The second half builds the towers of this book, {term}`mini`: a small CLIP whose two halves were joined without a
-# single image. It asks what such a CLIP knows, and what it cannot know.
+# Two choices come before any training, and both are easily taken for granted: what the ranks are called, and which
+# towers read them. The first half of this appendix names the same five grades of leaf damage in 243 ways, and puts them
+# into six kinds of sentence. The second half builds the towers of this book, [mini](glossary.md): a small CLIP whose
+# two halves were joined without a single image. It asks what such a CLIP knows, and what it cannot know.
 #
-# **You need.** The gap score and its two controls ({doc}`03_rank_templates`); for the second half, linear regression.
+# **You need.** The gap score and its two controls ([chapter 3](03_rank_templates.ipynb)); for the second half, linear
+# regression.
 #
 # **Time and hardware.** Less than a minute on a laptop's CPU; no GPU, no download.
 
@@ -101,7 +102,7 @@ def gap(names: tuple, template: str, towers: Towers = mini) -> float:
 
 own = gap([names[0] for names in GRADES], LEAF)
 
-# %% mystnb={"image": {"alt": "Histogram of the gap score over 243 wordings of the same five severity grades, from below 0.2 to above 0.9, with a line at the words of the data set and a shaded band for shuffled names."}, "figure": {"caption": "The same five grades in 243 wordings: the spread comes from the choice of words alone. Line and band belong to the words of the data set, in the true order and in all 120 orders.", "name": "fig-15-wordings"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Histogram of the gap score over 243 wordings of the same five severity grades, from below 0.2 to above 0.9, with a line at the words of the data set and a shaded band for shuffled names."}} tags=["hide-input"]
 flat = [name for names in GRADES for name in names]
 every = mini.encode_text(sentences(flat, LEAF)).unflatten(0, (5, 3))
 picks = list(product(range(3), repeat=5))
@@ -123,6 +124,9 @@ with style():
     figure.legend(loc="outside upper left", ncols=3)
 
 # %% [markdown]
+# **Figure 15.1.** The same five grades in 243 wordings: the spread comes from the choice of words alone. Line and band
+# belong to the words of the data set, in the true order and in all 120 orders.
+#
 # ## The same grades in other words
 #
 # In digits, or in words, a number has one name. A grade has many: *low*, *mild*, *minor*. The names in a data set are someone's
@@ -160,11 +164,11 @@ assert scores.max() > 0.85
 assert scores.min() < 0.3
 
 # %% [markdown]
-# The choice of words alone takes the same five grades from next to no order to nearly perfect order. Part of it is spelling:
-# *high* and *very high* share a word, *mild* and *slight* only their meaning, and the cosines of three pairs agree with that. If you
-# write a scale of your own ({doc}`10_your_own_images`), you can score a few wordings in a second, though nothing here
-# shows that a better score means fewer errors. And do not
-# take the best of 243 as proof of order: a search raises the score of wrong orders, too. Exercise 3 measures how much.
+# The choice of words alone takes the same five grades from next to no order to nearly perfect order. Part of it is
+# spelling: *high* and *very high* share a word, *mild* and *slight* only their meaning, and the cosines of three pairs
+# agree with that. If you write a scale of your own ([chapter 10](10_your_own_images.ipynb)), you can score a few
+# wordings in a second, though nothing here shows that a better score means fewer errors. And do not take the best of
+# 243 as proof of order: a search raises the score of wrong orders, too. Exercise 3 measures how much.
 #
 # ## The same grades in another sentence
 #
@@ -193,7 +197,7 @@ NAMES = {
     "damage": ([names[0] for names in GRADES], 1),
 }
 
-# %% mystnb={"image": {"alt": "Dot plots of the gap score for six kinds of sentence in three panels: ages in digits, ages in words, damage. Diamonds are the trained network, rings are networks with random weights, bands are shuffled names. For ages all diamonds lie close together and far right of bands and rings; for damage they lie within wide bands or on their upper edges."}, "figure": {"caption": "Gap score of the same ranks in six kinds of sentence. For ages every diamond is clear of the band and the rings; for damage none is clear of the band.", "name": "fig-15-sentences"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Dot plots of the gap score for six kinds of sentence in three panels: ages in digits, ages in words, damage. Diamonds are the trained network, rings are networks with random weights, bands are shuffled names. For ages all diamonds lie close together and far right of bands and rings; for damage they lie within wide bands or on their upper edges."}} tags=["hide-input"]
 
 
 def with_controls(names: list[str], template: str) -> Scores:
@@ -216,6 +220,10 @@ panels = {
 }
 score_rows(panels)
 
+# %% [markdown]
+# **Figure 15.2.** Gap score of the same ranks in six kinds of sentence. For ages every diamond is clear of the band and
+# the rings; for damage none is clear of the band.
+
 # %% tags=["hide-input"]
 lines = []
 for title, panel in panels.items():
@@ -237,23 +245,24 @@ trained = [score.trained for score in panels["damage"].values()]
 assert 0.3 < np.ptp(trained) < np.ptp(scores)
 
 # %% [markdown]
-# For ages the sentence hardly matters: every kind scores well above both networks with random weights, even the sentence about
-# a cat and the one in disorder. The order is in the *name* of the rank. For five grades the kinds differ a lot, but none is
-# clear of the band of shuffled names: five ranks are too few to tell. Do not choose a template by this score alone: a sentence
-# about a cat may keep the order of damage and still have nothing to do with a leaf. What the sentence does to the error of a
-# trained model is measured in {doc}`16_all_studies`.
+# For ages the sentence hardly matters: every kind scores well above both networks with random weights, even the
+# sentence about a cat and the one in disorder. The order is in the *name* of the rank. For five grades the kinds differ
+# a lot, but none is clear of the band of shuffled names: five ranks are too few to tell. Do not choose a template by
+# this score alone: a sentence about a cat may keep the order of damage and still have nothing to do with a leaf. What
+# the sentence does to the error of a trained model is measured in [chapter 16](16_all_studies.ipynb).
 #
 # ## A CLIP joined without an image
 #
-# CLIP learned from hundreds of millions of images with captions {cite:p}`radford2021learning`. `mini` has seen no such pair. It
-# joins two networks that were trained apart:
+# CLIP learned from hundreds of millions of images with captions ([Radford et al., 2021](references.md)). `mini` has
+# seen no such pair. It joins two networks that were trained apart:
 #
-# - an image classifier, EfficientNet-Lite0 {cite:p}`tan2019efficientnet`, trained on the 1,000 classes of ImageNet
-#   {cite:p}`russakovsky2015imagenet`. For each class it holds a row of weights: the direction in which its 1,280 features point
-#   when it sees that thing, because the score of a class is the inner product of its row with the features. The rows $W$ are
-#   *visual prototypes*: they were learned from images, but we need none to use them.
-# - a sentence encoder, MiniLM {cite:p}`wang2020minilm,reimers2019sentence`. It turns the 1,000 names of the classes, as "a photo of
-#   a …", into vectors $T$ of 384 numbers.
+# - an image classifier, EfficientNet-Lite0 ([Tan and Le, 2019](references.md)), trained on the 1,000 classes of
+#   ImageNet ([Russakovsky et al., 2015](references.md)). For each class it holds a row of weights: the direction in
+#   which its 1,280 features point when it sees that thing, because the score of a class is the inner product of its row
+#   with the features. The rows $W$ are *visual prototypes*: they were learned from images, but we need none to use
+#   them.
+# - a sentence encoder, MiniLM ([Wang et al., 2020](references.md); [Reimers and Gurevych, 2019](references.md)). It
+#   turns the 1,000 names of the classes, as "a photo of a …", into vectors $T$ of 384 numbers.
 #
 # Two lists, the same 1,000 things.
 
@@ -272,8 +281,8 @@ print("W:", tuple(rows.shape), " T:", tuple(texts.shape))
 # respect to $G$ to zero, and find $(W W^\top + \lambda I)\, G = T_c$. So the minimum lies at
 #
 # $$
-# A = T_c^\top \left( W W^\top + \lambda I \right)^{-1} W ,
-# $$ (eq-15-ridge)
+# A = T_c^\top \left( W W^\top + \lambda I \right)^{-1} W , \tag{15.1}
+# $$
 #
 # and an image with features $f$ lands at $z = A f / \lVert A f \rVert$, among the sentences: one with the vector $\tau$ lands at
 # $t = (\tau - m) / \lVert \tau - m \rVert$.
@@ -300,8 +309,9 @@ if PROFILE != "smoke":
     assert torch.allclose(mean, mini.text.mean.double(), atol=1e-5)
 
 # %% [markdown]
-# That is all of `mini`: EfficientNet's features, the map $A$, MiniLM's features, and the mean of $T$, which is the first of the
-# two origins in {doc}`03_rank_templates`. `tools/fit_mini_alignment.py` writes $A$ and the mean into the package.
+# That is all of `mini`: EfficientNet's features, the map $A$, MiniLM's features, and the mean of $T$, which is the
+# first of the two origins in [chapter 3](03_rank_templates.ipynb). `tools/fit_mini_alignment.py` writes $A$ and the
+# mean into the package.
 #
 # ### Names it was not fitted to
 #
@@ -338,7 +348,7 @@ for label, partner in (("true pairs", seen), ("wrong pairs", wrong)):
     tables[label] = cosines(rows[unseen], texts[unseen], fitted)
     print(f"{label}: recall at one {recall(tables[label]):.3f}")
 
-# %% mystnb={"image": {"alt": "Two heat maps of the cosine between unseen class names, down, and unseen classifier rows, across, both in the order of ImageNet with animals before things. Dots mark the most similar row of each name. Left, fitted to true pairs, most dots lie on or near the diagonal; right, fitted to wrong pairs, they lie anywhere."}, "figure": {"caption": "Names against rows, none of them used to fit the map. A dot is the row that a name finds; on the diagonal it is the right one. The frame holds the dogs. Right: the same after a fit to wrong pairs.", "name": "fig-15-unseen"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two heat maps of the cosine between unseen class names, down, and unseen classifier rows, across, both in the order of ImageNet with animals before things. Dots mark the most similar row of each name. Left, fitted to true pairs, most dots lie on or near the diagonal; right, fitted to wrong pairs, they lie anywhere."}} tags=["hide-input"]
 where = [index * 1000 // len(rows) for index in unseen.tolist()]
 things, dogs, others = (
     sum(k < edge for k in where) for edge in (398, 151, 269)
@@ -355,6 +365,10 @@ for axis, table in zip(figure.axes, tables.values(), strict=False):
         plt.Rectangle((dogs, dogs), size, size, fill=False, ec=DARK, lw=1)
     )
 figure
+
+# %% [markdown]
+# **Figure 15.3.** Names against rows, none of them used to fit the map. A dot is the row that a name finds; on the
+# diagonal it is the right one. The frame holds the dogs. Right: the same after a fit to wrong pairs.
 
 # %% tags=["hide-input"]
 table = tables["true pairs"]
@@ -380,7 +394,7 @@ display(Markdown(summary.replace("%", " %")))
 #
 # ### How strong a ridge?
 
-# %% mystnb={"image": {"alt": "Line chart of recall among unseen names over the ridge strength from 0.01 to 10,000 on a logarithmic axis. The two lines for true pairs, recall at one and at five, rise up to a strength of about 10 and then stay level; those for wrong pairs lie at the level of chance."}, "figure": {"caption": "How often the right row is the first, or among the first five, of the unseen ones. Lines are means over splits, bands run from the lowest to the highest. Dotted: the strength that `mini` uses. The two thin grey lines at the bottom: chance, at one and at five.", "name": "fig-15-ridge"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Line chart of recall among unseen names over the ridge strength from 0.01 to 10,000 on a logarithmic axis. The two lines for true pairs, recall at one and at five, rise up to a strength of about 10 and then stay level; those for wrong pairs lie at the level of chance."}} tags=["hide-input"]
 ridges = [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0]
 recalls = {}
 for split in range(scale["splits"]):
@@ -413,6 +427,11 @@ with style():
     axis.set(ylim=(0, 1), ylabel="recall among unseen names")
     figure.legend(ncols=2, loc="outside upper left", handlelength=3.4)
 
+# %% [markdown]
+# **Figure 15.4.** How often the right row is the first, or among the first five, of the unseen ones. Lines are means
+# over splits, bands run from the lowest to the highest. Dotted: the strength that `mini` uses. The two thin grey lines
+# at the bottom: chance, at one and at five.
+
 # %% tags=["hide-input"]
 at = {key: np.mean(shares[10.0]) for key, shares in recalls.items()}
 display(
@@ -442,11 +461,11 @@ if PROFILE != "smoke":
 #
 # ### What it cannot do
 #
-# ImageNet's names are things: a dog, a teapot. None of them is a *degree*. In one run, the last section of {doc}`03_rank_templates`
-# found that `mini` cannot grade a leaf without training: the image features held the damage, but the sentences did not point to
-# it, for no pair of the fit ever tied the two together. Call `mini` a small CLIP for teaching and
-# for work offline, never a replacement for CLIP. With a connection, `load_towers("ViT-B-16/openai")` gives the real one behind
-# the same interface.
+# ImageNet's names are things: a dog, a teapot. None of them is a *degree*. In one run, the last section of
+# [chapter 3](03_rank_templates.ipynb) found that `mini` cannot grade a leaf without training: the image features held
+# the damage, but the sentences did not point to it, for no pair of the fit ever tied the two together. Call `mini` a
+# small CLIP for teaching and for work offline, never a replacement for CLIP. With a connection,
+# `load_towers("ViT-B-16/openai")` gives the real one behind the same interface.
 #
 # ## Exercises
 #
@@ -482,11 +501,14 @@ def primal(rows: Tensor, texts: Tensor, ridge: float) -> Tensor:
 check_primal(primal)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Solve with a matrix of the size of the features, then transpose. The two forms are equal because
 # $W (W^\top W + \lambda I) = (W W^\top + \lambda I) W$. With 1,000 names and 1,280 features, the form of the page is the smaller
 # system.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -538,10 +560,13 @@ def rotation(rows: Tensor, texts: Tensor) -> Tensor:
 check_rotation(rotation)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # With $W^\top T_c = U S V^\top$ the trace is largest at $Q = U V^\top$, where it is the sum of the singular values. It finds about
 # as many names of this split as the ridge map does.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -593,11 +618,14 @@ def best_by_luck(wordings: Tensor, names: np.ndarray) -> np.ndarray:
 check_luck(best_by_luck)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Stack the scores of all wordings and take the largest per order. The median of these over all orders is about the score that the
 # words of the data set have in the true order. Only the true
 # order read backwards, which has the same gaps, keeps up with the best wording of all.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -619,7 +647,8 @@ check_luck(best_by_luck_solved)
 #
 # ## Sources
 #
-# Sentence features are those of {cite:t}`reimers2019sentence` in the small network of {cite:t}`wang2020minilm`; the image
-# classifier is that of {cite:t}`tan2019efficientnet`, trained on the classes of {cite:t}`russakovsky2015imagenet`. The map between
-# rows and names and all controls of this page are ours; code: [`alignment.py`](l2rclip_book/alignment.py),
-# [`templates.py`](l2rclip_book/templates.py), [`mini.py`](../l2rclip_lite/towers/mini.py).
+# Sentence features are those of [Reimers and Gurevych (2019)](references.md) in the small network of
+# [Wang et al. (2020)](references.md); the image classifier is that of [Tan and Le (2019)](references.md), trained on
+# the classes of [Russakovsky et al. (2015)](references.md). The map between rows and names and all controls of this
+# page are ours; code: [`alignment.py`](l2rclip_book/alignment.py), [`templates.py`](l2rclip_book/templates.py),
+# [`mini.py`](../l2rclip_lite/towers/mini.py).

@@ -13,18 +13,19 @@
 # %% [markdown]
 # # What else was asked
 #
-# {doc}`09_does_it_help` tests five claims and keeps to them. A curious reader has more questions. Do words help most
-# where images are few? Can they speak for a rank that no training image shows? Does the wording matter, or the length
-# of the context? The studies asked these, too, and this page shows the answers, with intervals but no verdicts. Take
-# it as a list of good next experiments.
+# [Chapter 9](09_does_it_help.ipynb) tests five claims and keeps to them. A curious reader has more questions. Do words
+# help most where images are few? Can they speak for a rank that no training image shows? Does the wording matter, or
+# the length of the context? The studies asked these, too, and this page shows the answers, with intervals but no
+# verdicts. Take it as a list of good next experiments.
 #
-# One warning about the name *L2RCLIP*. Where ranks are merged or training images skewed, the rows are older: there *L2RCLIP* is
-# the one head that validation preferred. Elsewhere it is the mean of the heads, as {doc}`09_does_it_help` explains. When both
-# ran on real images with many ranks, the two differed by less than half a percent (those older rows are not kept). And two
-# names: the *portraits* of the text are the *faces by age* of figures, *coffee leaves* are *leaf damage*.
+# One warning about the name *L2RCLIP*. Where ranks are merged or training images skewed, the rows are older: there
+# *L2RCLIP* is the one head that validation preferred. Elsewhere it is the mean of the heads, as
+# [chapter 9](09_does_it_help.ipynb) explains. When both ran on real images with many ranks, the two differed by less
+# than half a percent (those older rows are not kept). And two names: the *portraits* of the text are the *faces by age*
+# of figures, *coffee leaves* are *leaf damage*.
 #
-# **You need.** The staircase from no text to the hand-made order, {doc}`09_does_it_help`, and RankFormer and context
-# vectors in outline, {doc}`04_rankformer`.
+# **You need.** The staircase from no text to the hand-made order, [chapter 9](09_does_it_help.ipynb), and RankFormer
+# and context vectors in outline, [chapter 4](04_rankformer.ipynb).
 #
 # **Time and hardware.** Nothing is trained here: the page reads the results of the studies and resamples the test
 # images. The last line says how long that took.
@@ -97,7 +98,7 @@ def against_no_text(conditions: dict[str, tuple[str, str]]) -> pd.DataFrame:
     return pd.concat(filled or tables[:1], ignore_index=True)
 
 
-# %% mystnb={"image": {"alt": "Lines for all images, sixteen and four images per rank, and a third of the ranks unseen; in each, what words, numbers and L2RCLIP save of the RPS of a head without text, with an interval per data set and their mean."}, "figure": {"caption": "What words, numbers and L2RCLIP save of the RPS of a head without text, in percent, when training images become rare. Intervals of 95 % over test images; the diamond is the mean of the sets. Exploratory.", "name": "fig-16-few"}}
+# %% mystnb={"image": {"alt": "Lines for all images, sixteen and four images per rank, and a third of the ranks unseen; in each, what words, numbers and L2RCLIP save of the RPS of a head without text, with an interval per data set and their mean."}}
 few = against_no_text(
     {
         "all images": ("main", ""),
@@ -109,13 +110,17 @@ few = against_no_text(
 intervals(few, label="RPS saved against no text, %", limit=60)
 
 # %% [markdown]
+# **Figure 16.1.** What words, numbers and L2RCLIP save of the RPS of a head without text, in percent, when training
+# images become rare. Intervals of 95 % over test images; the diamond is the mean of the sets. Exploratory.
+#
 # ## Few images, and none
 #
-# A kernel over ranks lets a rank borrow images from the ranks that it is expected to resemble. With many images per rank there
-# is little need to borrow; with four, a neighbour's images should be worth a lot. So the gain of a good kernel should grow from
-# the first block of {numref}`fig-16-few` to the third. On average that of numbers does, above all from sixteen images to four,
-# and that of words hardly. (Every block rests on the same two folds of three sets.) On the mean of the sets words bring about
-# half of what numbers bring; on leaf damage, with sixteen or four images a rank, no gain by words is shown.
+# A kernel over ranks lets a rank borrow images from the ranks that it is expected to resemble. With many images per
+# rank there is little need to borrow; with four, a neighbour's images should be worth a lot. So the gain of a good
+# kernel should grow from the first block of Figure 16.1 to the third. On average that of numbers does, above all from
+# sixteen images to four, and that of words hardly. (Every block rests on the same two folds of three sets.) On the mean
+# of the sets words bring about half of what numbers bring; on leaf damage, with sixteen or four images a rank, no gain
+# by words is shown.
 #
 # The last block goes further: every third rank between the two ends has no training image at all. The table separates
 # the test images of these unseen ranks from the rest: error of the most probable rank in the unit of the ranks, and
@@ -141,11 +146,11 @@ unseen.groupby(["data", "arm"], sort=False).mean().round(2).rename(NAMES)
 # ## The parts of stage 1
 #
 # Stage 1 trains two things: RankFormer, through which the words of one rank look at those of others, and context
-# vectors, which all ranks share. {numref}`fig-16-parts` takes one away, changes the length of the context, keeps
+# vectors, which all ranks share. Figure 16.2 takes one away, changes the length of the context, keeps
 # attention within a sentence, or puts CLIP's plain contrastive loss in place of the asymmetrical one. All else stays,
 # and the kernel of the head knows the words alone.
 
-# %% mystnb={"image": {"alt": "A line per changed part of stage 1, with the percentage of RPS that it saves against stage 1 with RankFormer and four context vectors, an interval per data set and the mean."}, "figure": {"caption": "Stage 1 with one part changed, against RankFormer with the default context. Left of zero the change does harm, so the part helps. Intervals of 95 % over test images. Exploratory.", "name": "fig-16-parts"}}
+# %% mystnb={"image": {"alt": "A line per changed part of stage 1, with the percentage of RPS that it saves against stage 1 with RankFormer and four context vectors, an interval per data set and the mean."}}
 whole = "RankFormer and context"
 changed = [
     "RankFormer only",
@@ -159,6 +164,9 @@ parts = compare_pairs(part("parts"), {arm: (arm, whole) for arm in changed})
 intervals(parts, label="RPS saved by the change, %")
 
 # %% [markdown]
+# **Figure 16.2.** Stage 1 with one part changed, against RankFormer with the default context. Left of zero the change
+# does harm, so the part helps. Intervals of 95 % over test images. Exploratory.
+#
 # RankFormer is needed. Without it (*context only*) the RPS rises on all three sets. It also rises on average, clearly only on
 # leaf damage, when attention stays within a sentence. The context hardly counts: without it, with one vector or with sixteen,
 # the mean's interval contains zero, though on leaf damage a single vector costs something. The two contrastive losses differ on
@@ -169,7 +177,7 @@ intervals(parts, label="RPS saved by the change, %")
 #
 # The ranks stay, their sentence changes: the default template, the bare rank without a sentence, digits in place of
 # number words, and a sentence that says nothing about the image. Each number is the share of the hand-made order's
-# gain, as in {doc}`09_does_it_help`: 0 is no text, 100 is as good as knowing the numbers.
+# gain, as in [chapter 9](09_does_it_help.ipynb): 0 is no text, 100 is as good as knowing the numbers.
 
 # %% tags=["hide-input"]
 wordings = {
@@ -212,7 +220,7 @@ cells.rename_axis(index=None, columns="share, % [95 % interval]")
 # until the rarest rank has a twentieth of the most frequent one. A *label shift* removes nine in ten training images
 # of the five most frequent ranks. Test images stay as they are.
 
-# %% mystnb={"image": {"alt": "Lines for ten ranks, five ranks, a long tail and a label shift; in each, what words, numbers and L2RCLIP save of the RPS of a head without text, with an interval per data set and their mean."}, "figure": {"caption": "What words, numbers and L2RCLIP save of the RPS of a head without text, in percent, with merged ranks and with skewed training images. Intervals of 95 % over test images. Exploratory.", "name": "fig-16-shapes"}}
+# %% mystnb={"image": {"alt": "Lines for ten ranks, five ranks, a long tail and a label shift; in each, what words, numbers and L2RCLIP save of the RPS of a head without text, with an interval per data set and their mean."}}
 shapes = against_no_text(
     {
         "ten ranks": ("shapes", "rebin=10"),
@@ -224,6 +232,9 @@ shapes = against_no_text(
 intervals(shapes, label="RPS saved against no text, %", limit=60)
 
 # %% [markdown]
+# **Figure 16.3.** What words, numbers and L2RCLIP save of the RPS of a head without text, in percent, with merged ranks
+# and with skewed training images. Intervals of 95 % over test images. Exploratory.
+#
 # Percentages may be compared within one condition, but across conditions only with care: with five ranks the RPS is a
 # sum over four thresholds, with twenty over nineteen, and a percentage is a share of what a head without text gets
 # wrong *there*. All gains lie to the right of zero, but on leaf damage some intervals include it. The gain shrinks
@@ -235,13 +246,16 @@ intervals(shapes, label="RPS saved against no text, %", limit=60)
 # The studies ran on other sets, too: two real ones with five ranks, and generated leaves, in which the order is known
 # to be in the images because a program painted it there.
 
-# %% mystnb={"image": {"alt": "Lines for words, numbers, words after stage 1 and L2RCLIP, each with the percentage of RPS that it saves against no text, on two real sets with five ranks and on generated leaves with five, twenty and sixty-two ranks."}, "figure": {"caption": "What words, numbers, stage 1 and L2RCLIP save of the RPS of a head without text, on sets with five ranks and on generated leaves. Intervals of 95 % over test images. Exploratory.", "name": "fig-16-others"}}
+# %% mystnb={"image": {"alt": "Lines for words, numbers, words after stage 1 and L2RCLIP, each with the percentage of RPS that it saves against no text, on two real sets with five ranks and on generated leaves with five, twenty and sixty-two ranks."}}
 elsewhere = scores[scores["study"] == "others"]
 ways = ["words", "after stage 1", NUMBERS, "L2RCLIP"]
 few_ranks = compare_pairs(elsewhere, {arm: (arm, NONE) for arm in ways})
 intervals(few_ranks, label="RPS saved against no text, %", limit=60)
 
 # %% [markdown]
+# **Figure 16.4.** What words, numbers, stage 1 and L2RCLIP save of the RPS of a head without text, on sets with five
+# ranks and on generated leaves. Intervals of 95 % over test images. Exploratory.
+#
 # With five ranks there are only four pairs of neighbours to confuse. On coffee leaves numbers and stage 1 help
 # nevertheless. On RetinaMNIST numbers do not, and validation still gives them most of its votes (`kernel_numbers` in
 # `book/results/matrix.csv`), so L2RCLIP, which may use numbers, is hardly better than a head without text there. On
@@ -250,12 +264,13 @@ intervals(few_ranks, label="RPS saved against no text, %", limit=60)
 #
 # ## A tuned tower, part by part
 #
-# {doc}`09_does_it_help` trains the image tower, each method with the recipe that suits it. On portraits and pears, in
-# two trainings of each, one part of L2RCLIP was changed at a time: stage 1 without RankFormer, without context vectors,
-# with one or sixteen, with attention within a sentence, without the ordinal pairwise loss, or with CLIP's contrastive
-# loss; stage 2 without the ranked probability score, or with the terms that the authors released (*preset paper*).
+# [Chapter 9](09_does_it_help.ipynb) trains the image tower, each method with the recipe that suits it. On portraits and
+# pears, in two trainings of each, one part of L2RCLIP was changed at a time: stage 1 without RankFormer, without
+# context vectors, with one or sixteen, with attention within a sentence, without the ordinal pairwise loss, or with
+# CLIP's contrastive loss; stage 2 without the ranked probability score, or with the terms that the authors released
+# (*preset paper*).
 
-# %% mystnb={"image": {"alt": "A line per changed part of L2RCLIP with a tuned tower, with the percentage of RPS that the change saves, an interval for portraits and for pears, and the mean."}, "figure": {"caption": "L2RCLIP with a tuned tower and one part changed, against L2RCLIP as it is. Left of zero the change does harm, so the part helps. Preset *paper* on pears lies far beyond the left edge. Intervals of 95 % over test images. Exploratory.", "name": "fig-16-tuned-parts"}}
+# %% mystnb={"image": {"alt": "A line per changed part of L2RCLIP with a tuned tower, with the percentage of RPS that the change saves, an interval for portraits and for pears, and the mean."}}
 changed = [
     "without RankFormer",
     "without context",
@@ -273,6 +288,10 @@ tuned_parts = compare_pairs(beside, {arm: (arm, "L2RCLIP") for arm in changed})
 intervals(tuned_parts, label="RPS saved by the change, %", limit=15)
 
 # %% [markdown]
+# **Figure 16.5.** L2RCLIP with a tuned tower and one part changed, against L2RCLIP as it is. Left of zero the change
+# does harm, so the part helps. Preset *paper* on pears lies far beyond the left edge. Intervals of 95 % over test
+# images. Exploratory.
+#
 # Take away what you like, and little happens. Not one interval says that a part of stage 1 helps. Three lie on the other side
 # of zero: pears without RankFormer, portraits without the pairwise loss, and the mean with one context vector. Of so many
 # intervals chance alone puts about one outside; but all means of stage 1 lean that way. All are compared with the same four
@@ -280,12 +299,12 @@ intervals(tuned_parts, label="RPS saved by the change, %", limit=15)
 # stage 1 are not worth an hour of yours. With the released terms of stage 2 (*preset paper*) one of two trainings on pears
 # ended worse than the median rank; the other had nearly the RPS of L2RCLIP. On portraits the two cannot be told apart.
 #
-# **Other losses on the same tower.** The next figure puts other ordinal losses ({doc}`14_other_losses`), and two that compare
-# images with images, in the place of both stages. The linear heads learn at 4e-4, the rate of *rps*; only that of cross-entropy
-# learns at 2e-4. The two losses among images
-# (*supcon*, *rank-n-contrast*) have no head: the tower learns at 2e-4, and a linear probe answers.
+# **Other losses on the same tower.** The next figure puts other ordinal losses ([chapter 14](14_other_losses.ipynb)),
+# and two that compare images with images, in the place of both stages. The linear heads learn at 4e-4, the rate of
+# *rps*; only that of cross-entropy learns at 2e-4. The two losses among images (*supcon*, *rank-n-contrast*) have no
+# head: the tower learns at 2e-4, and a linear probe answers.
 
-# %% mystnb={"image": {"alt": "A line per loss, with the percentage of RPS that L2RCLIP saves against it when the image tower is trained, an interval for portraits and for pears, and the mean."}, "figure": {"caption": "What L2RCLIP saves against other losses on a tuned tower. Right of zero L2RCLIP is ahead. Two trainings; intervals of 95 % over test images. Exploratory: only cross-entropy and *rps* had a search for their rate.", "name": "fig-16-tuned-losses"}}
+# %% mystnb={"image": {"alt": "A line per loss, with the percentage of RPS that L2RCLIP saves against it when the image tower is trained, an interval for portraits and for pears, and the mean."}}
 losses = [NONE, "rps", "sord", "coral", "dldl-v2", "ordinal-entropy"]
 losses += ["supcon", "rank-n-contrast"]
 beside = tower[tower["study"].isin(["at-best", "at-best-losses"])]
@@ -294,6 +313,9 @@ tuned_losses = compare_pairs(beside, {arm: ("L2RCLIP", arm) for arm in losses})
 intervals(tuned_losses, label="RPS saved by L2RCLIP, %")
 
 # %% [markdown]
+# **Figure 16.6.** What L2RCLIP saves against other losses on a tuned tower. Right of zero L2RCLIP is ahead. Two
+# trainings; intervals of 95 % over test images. Exploratory: only cross-entropy and *rps* had a search for their rate.
+#
 # The two sets disagree. On pears L2RCLIP is ahead of all losses but two, *rps* and SORD, from which it cannot be told apart. On
 # portraits SORD, a soft label and no text at all, is ahead of it, and only CORAL is clearly behind, at this rate. On the mean
 # no loss is ahead of L2RCLIP, and *rps*, SORD and *ordinal-entropy* cannot be told apart from it. For ages of faces SORD is an
@@ -333,8 +355,8 @@ large = large[large["data"] != MEAN]
 Markdown(gain_table(large, "RPS saved by L2RCLIP, 224 pixels, %"))
 
 # %% [markdown]
-# And over the eight sets of {doc}`09_does_it_help`, each method gets a place on each set: 1 is the lowest RPS, a mean of
-# all trainings.
+# And over the eight sets of [chapter 9](09_does_it_help.ipynb), each method gets a place on each set: 1 is the lowest
+# RPS, a mean of all trainings.
 
 # %% tags=["hide-input"]
 best = table[table["study"] == "at-best"].astype({"rps": float})
@@ -348,7 +370,7 @@ Markdown("\n".join(lines))
 
 # %% [markdown]
 # L2RCLIP is first on most sets. The test tells it only from the last, cross-entropy at 4e-4, whose trainings often failed
-# ({ref}`failed`); with eight sets, the others are too near.
+# ([Trainings that failed](20_controls.ipynb#trainings-that-failed)); with eight sets, the others are too near.
 #
 # ## How to read all this
 #
@@ -374,9 +396,12 @@ def check_misses(expected: float) -> None:
 check_misses(0)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # $120 \times 0.05 = 6$, and more often than not they look interesting.
-# :::
+#
+# </details>
 
 # %% tags=["hide-cell"]
 check_misses(6)
@@ -412,11 +437,14 @@ def check_ridge(mine: Callable[[], pd.DataFrame]) -> None:
 check_ridge(ridge_among_few)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # `part("few", "few_shot=4")` gives the images, `("L2RCLIP", "ridge")` is the pair. A single slope has little to
 # learn, and still ridge is behind on every set. With `part("main").query("run < 2")`, the same folds with all images,
 # you see that the gap does not shrink everywhere when images are few.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -441,6 +469,7 @@ Markdown(gain_table(ridge_among_few_solved(), "RPS saved, %"))
 #
 # ## Sources
 #
-# The method is that of {cite:t}`wang2023learning`, the score that of {cite:t}`epstein1969scoring`, the bootstrap that
-# of {cite:t}`efron1979bootstrap`. Images: {cite:t}`esgario2020deep`, {cite:t}`kodors2024autonomous`,
-# {cite:t}`vandenheuvel2018automated`, {cite:t}`yang2023medmnist`.
+# The method is that of [Wang et al. (2023)](references.md), the score that of [Epstein (1969)](references.md), the
+# bootstrap that of [Efron (1979)](references.md). Images: [Esgario et al. (2020)](references.md),
+# [Kodors et al. (2024)](references.md), [van den Heuvel et al. (2018)](references.md),
+# [Yang et al. (2023)](references.md).

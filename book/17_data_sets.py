@@ -18,7 +18,8 @@
 # and test. The package contains only the generated leaves. For the others it has a loader and, where they are free, a
 # download.
 #
-# **You need.** Ranks, accuracy and MAE ({doc}`01_ordinal_classification`), and the split into training, validation and test.
+# **You need.** Ranks, accuracy and MAE ([chapter 1](01_ordinal_classification.ipynb)), and the split into training,
+# validation and test.
 #
 # **Time and hardware.** Seconds, on anything. No image of a benchmark is opened: the counts come from
 # `book/results/data_sets.csv`, which `tools/count_ranks.py` makes from the published lists, or from the labels where there is
@@ -83,7 +84,7 @@ benchmarks = {
 }
 
 
-# %% mystnb={"image": {"alt": "Small bar charts, one for each data set and protocol, bars coloured from the lowest to the highest rank, each with a dark line for the test images. Generated leaves and HCI are flat; lesion areas thin out towards twenty percent, cherries towards twenty, MORPH and CLAP2015 towards old age, until ranks are empty; the last bar of apples, cherries and pears is high, for it holds all larger counts; aesthetics has nearly all images in two middle grades."}, "figure": {"caption": "Images per rank, lowest rank on the left: bars are training and validation, the line is test, crosses are ranks without an image in training and validation. Each panel shows the first fold of its protocol and has its own scale.", "name": "fig-17-ranks"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Small bar charts, one for each data set and protocol, bars coloured from the lowest to the highest rank, each with a dark line for the test images. Generated leaves and HCI are flat; lesion areas thin out towards twenty percent, cherries towards twenty, MORPH and CLAP2015 towards old age, until ranks are empty; the last bar of apples, cherries and pears is high, for it holds all larger counts; aesthetics has nearly all images in two middle grades."}} tags=["hide-input"]
 def small_multiples(parts: dict[str, pd.DataFrame]) -> Figure:
     """One panel per label distribution."""
     columns = min(3, len(parts))
@@ -135,6 +136,11 @@ def small_multiples(parts: dict[str, pd.DataFrame]) -> Figure:
 
 small_multiples(benchmarks)
 
+# %% [markdown]
+# **Figure 17.1.** Images per rank, lowest rank on the left: bars are training and validation, the line is test, crosses
+# are ranks without an image in training and validation. Each panel shows the first fold of its protocol and has its own
+# scale.
+
 # %% tags=["remove-cell"]
 if results is not None:  # what the text says of the figure
     ages = benchmarks["morph rs-partial"]
@@ -149,7 +155,7 @@ if results is not None:  # what the text says of the figure
 # %% [markdown]
 # ## Long tails and empty ranks
 #
-# Look at the tails in {numref}`fig-17-ranks`. Nearly a quarter of the ages in MORPH II's setting A (`rs-partial`) have fewer
+# Look at the tails in Figure 17.1. Nearly a quarter of the ages in MORPH II's setting A (`rs-partial`) have fewer
 # than five images in training and validation together, and nearly all grades of beauty are one of two neighbours. A model can
 # be right most of the time and never once say "exceptional". That is why every metric of the package is told the number of
 # ranks, and why `amae`, the mean over the ranks of the error within a rank, is reported beside `mae`.
@@ -228,9 +234,10 @@ seen
 # method's authors have the two letters swapped. So this package uses names alone. No fold of any benchmark has the same *file*
 # in training and in test. But the five test parts of `rs-partial` overlap: they are repeated draws, not a cross-validation.
 #
-# To make a split of your own in which no person is on both sides, write `load_dataset("morph", root=..., subject_disjoint=True)`,
-# or `--subject-disjoint` on the command line. Your own images need no such option: if your table has a column `group` that says
-# who or what each image shows, a group stays in one split ({doc}`10_your_own_images`).
+# To make a split of your own in which no person is on both sides, write
+# `load_dataset("morph", root=..., subject_disjoint=True)`, or `--subject-disjoint` on the command line. Your own images
+# need no such option: if your table has a column `group` that says who or what each image shows, a group stays in one
+# split ([chapter 10](10_your_own_images.ipynb)).
 #
 # ## Faces
 #
@@ -272,7 +279,7 @@ def card(name: str) -> str:
     for protocol, cut in about.protocols.items():
         folds = cut.folds
         which = f"; folds {folds[0]} to {folds[-1]}" if len(folds) > 1 else ""
-        rows[f"protocol `{protocol}`" if protocol else "protocol"] = (
+        rows[f"protocol `{protocol!s}`" if protocol else "protocol"] = (
             cut.summary + which
         )
     about = about.card
@@ -284,7 +291,7 @@ def card(name: str) -> str:
     }
     rows |= {"to know": about.notes, "to cite": about.citation}
     table = markdown_table(["", ""], [row for row in rows.items() if row[1]])
-    return f"**{about.title}** (`{name}`)\n\n{table}\n"
+    return f"**{about.title}** (`{name!s}`)\n\n{table}\n"
 
 
 Markdown(
@@ -326,10 +333,11 @@ Markdown("\n".join(card(name) for name in ("hci", "aesthetics")))
 #   --protocol subject-exclusive --fold 0 --out runs/morph0
 # ```
 #
-# The second command needs no images: it reports which people are in training and in test. For the third, the images may be
-# anywhere below `--root`. Images that a list names but you do not have are counted before anything trains, and the command
-# stops; with `--allow-missing` it continues without them, and the run records it. The files `experiments/*.yaml` have the
-# settings of the paper, as far as we know them, for `papermill book/08_training_runs.ipynb` ({doc}`08_training_runs`).
+# The second command needs no images: it reports which people are in training and in test. For the third, the images may
+# be anywhere below `--root`. Images that a list names but you do not have are counted before anything trains, and the
+# command stops; with `--allow-missing` it continues without them, and the run records it. The files
+# `experiments/*.yaml` have the settings of the paper, as far as we know them, for
+# `papermill book/08_training_runs.ipynb` ([chapter 8](08_training_runs.ipynb)).
 #
 # The paper's own numbers were **not reproduced** here: no image of its five benchmarks was at hand. Loaders and protocols are
 # tested on drawn images in the true layout, their counts against the published lists.
@@ -391,10 +399,13 @@ def check_split(mine: Callable[..., np.ndarray]) -> str:
 print(check_floor(0.5, 0.5))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Rank 1 is the most frequent and holds the image in the middle. On the test part it is right 10 times out of 40, and 30 times
 # off by 1.
-# :::
+#
+# </details>
 
 # %% tags=["hide-cell"]
 print(check_floor(0.25, 0.75))
@@ -412,9 +423,12 @@ def lacking(part):
 print(check_lacking(lacking))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Select the rows in which `test` is 0. The cell counts them in every benchmark.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -440,9 +454,12 @@ def split_by_subject(subjects, share, seed):
 print(check_split(split_by_subject))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Shuffle the people, not the images, and take people until their images make up the share.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -482,9 +499,12 @@ for answer, expected in (
 #
 # ## Sources
 #
-# The collections: {cite:t}`ricanek2006morph`, {cite:t}`escalera2015chalearn`, {cite:t}`eidinger2014age`,
-# {cite:t}`palermo2012dating`, {cite:t}`schifanella2015image`, {cite:t}`esgario2020deep`, {cite:t}`yang2023medmnist`,
-# {cite:t}`kodors2024autonomous`, {cite:t}`apeinans2024cherry`, {cite:t}`kodors2023rapid`, {cite:t}`vandenheuvel2018automated`.
-# The split lists are those of {cite:t}`wang2023learning`, published under the MIT licence. The protocols of MORPH II and
-# CLAP2015 are described by {cite:t}`shin2022moving`, those of HCI and of five-fold aesthetics by {cite:t}`wang2023ord2seq`, and
-# why faces should be split by person by {cite:t}`paplham2024call`.
+# The collections: [Ricanek and Tesafaye (2006)](references.md), [Escalera et al. (2015)](references.md),
+# [Eidinger et al. (2014)](references.md), [Palermo et al. (2012)](references.md),
+# [Schifanella et al. (2015)](references.md), [Esgario et al. (2020)](references.md),
+# [Yang et al. (2023)](references.md), [Kodors et al. (2024)](references.md), [Apeināns et al. (2024)](references.md),
+# [Kodors et al. (2023)](references.md), [van den Heuvel et al. (2018)](references.md). The split lists are those of
+# [Wang et al. (2023)](references.md), published under the MIT licence. The protocols of MORPH II and CLAP2015 are
+# described by [Shin et al. (2022)](references.md), those of HCI and of five-fold aesthetics by
+# [Wang et al. (2023)](references.md), and why faces should be split by person by
+# [Paplhám and Franc (2024)](references.md).

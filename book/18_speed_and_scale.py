@@ -13,13 +13,14 @@
 # %% [markdown]
 # # Speed and scale: what training costs, and how it grows
 #
-# A method that trains an image tower cannot cost less than the image tower. With its defaults and many images L2RCLIP should
-# cost little more (on the small sets of {doc}`09_does_it_help` it took at most a little more than twice as long): its images
-# are encoded once for stage 1, its texts once for stage 2. This appendix counts the operations of both stages, and works out
-# what a run takes with the 55,134 images of MORPH II, with a million and with a hundred million. Where somebody has run `make
-# bench`, it also compares measured times with their targets.
+# A method that trains an image tower cannot cost less than the image tower. With its defaults and many images L2RCLIP
+# should cost little more (on the small sets of [chapter 9](09_does_it_help.ipynb) it took at most a little more than
+# twice as long): its images are encoded once for stage 1, its texts once for stage 2. This appendix counts the
+# operations of both stages, and works out what a run takes with the 55,134 images of MORPH II, with a million and with
+# a hundred million. Where somebody has run `make bench`, it also compares measured times with their targets.
 #
-# **You need.** The two stages and what is frozen in each ({doc}`02_two_stages`), forward and backward passes, logarithmic axes.
+# **You need.** The two stages and what is frozen in each ([chapter 2](02_two_stages.ipynb)), forward and backward
+# passes, logarithmic axes.
 #
 # **Time and hardware.** Operations are counted live; they are the same on every machine. Times are read from
 # `book/results/speed.json`, which `make bench` makes; without it the page counts only. No GPU is needed.
@@ -142,7 +143,7 @@ def operations(name: str) -> dict[str, float]:
 
 counted = {name: operations(name) for name in NAMES}
 
-# %% mystnb={"image": {"alt": "Horizontal bars for a step of stage 1, a step of stage 2 and a step of a one-stage scheme, in two panels for 5 and for 62 ranks, and in two colours for two pairs of towers. Stage 2 is 1 everywhere. With 5 ranks stage 1 hardly shows. With 62 ranks and small towers it is most of a step of the image tower, and the one-stage scheme nearly two."}, "figure": {"caption": "Operations per step with 16 images, divided by those of training the image tower alone (the line at 1). A step of stage 2 costs hardly more than the tower alone; a step of stage 1 costs its texts; a one-stage step costs both.", "name": "fig-18-steps"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Horizontal bars for a step of stage 1, a step of stage 2 and a step of a one-stage scheme, in two panels for 5 and for 62 ranks, and in two colours for two pairs of towers. Stage 2 is 1 everywhere. With 5 ranks stage 1 hardly shows. With 62 ranks and small towers it is most of a step of the image tower, and the one-stage scheme nearly two."}} tags=["hide-input"]
 bars = []
 for name, f in counted.items():
     for ranks in (5, 62):
@@ -166,6 +167,10 @@ with style():
 plt.show()
 
 # %% [markdown]
+# **Figure 18.1.** Operations per step with 16 images, divided by those of training the image tower alone (the line at
+# 1). A step of stage 2 costs hardly more than the tower alone; a step of stage 1 costs its texts; a one-stage step
+# costs both.
+#
 # ## The formula
 #
 # Let $f_I$ be the operations of the image tower for one image, forward, and $f_T$ those of the text tower for one sentence. Where
@@ -177,16 +182,16 @@ plt.show()
 # C = \underbrace{N f_I}_{\text{features, once}}
 #   + \underbrace{E_1 \tfrac{N}{B}\, 2K f_T}_{\text{stage 1}}
 #   + \underbrace{K f_T}_{\text{texts, once}}
-#   + \underbrace{3 E_2 N f_I}_{\text{stage 2}}
-# $$ (eq-18-cost)
+#   + \underbrace{3 E_2 N f_I}_{\text{stage 2}} \tag{18.1}
+# $$
 #
-# operations, where a multiplication and an addition count as two; $B$ is the batch of stage 1. RankFormer and the optimiser are
-# left out; the losses, counted below, are negligible. A one-stage scheme that encodes every prompt in every step, as
-# OrdinalCLIP {cite:p}`li2022ordinalclip` does, takes
+# operations, where a multiplication and an addition count as two; $B$ is the batch of stage 1. RankFormer and the
+# optimiser are left out; the losses, counted below, are negligible. A one-stage scheme that encodes every prompt in
+# every step, as OrdinalCLIP ([Li et al., 2022](references.md)) does, takes
 #
 # $$
-# C_{\text{one}} = E_2 \Bigl( 3 N f_I + \tfrac{N}{B}\, 2K f_T \Bigr) .
-# $$ (eq-18-one)
+# C_{\text{one}} = E_2 \Bigl( 3 N f_I + \tfrac{N}{B}\, 2K f_T \Bigr) . \tag{18.2}
+# $$
 #
 # Stage 1 pays for the image side once, stage 2 for the text side. In code:
 
@@ -290,7 +295,7 @@ Markdown(" ".join(sentences))
 # `fit`; precision and threads are the same. It gets no loss, no optimiser and no augmentation. All of these count against the
 # package, whose step is the one of the real training loop, from the end of one step to the end of the next.
 
-# %% mystnb={"image": {"alt": "One row per measured target. A mark shows how far the value is from its target on a logarithmic axis, where left of the line at 1 is good. Colour and marker say whether the target was met. A thin line shows the spread."}, "figure": {"caption": "Each measured value divided by its target: left of the line at 1 the target is met. Where more is better, the ratio is inverted. Ratios below 0.02 are drawn at 0.02. Lines are the quartiles of the repeats.", "name": "fig-18-targets"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "One row per measured target. A mark shows how far the value is from its target on a logarithmic axis, where left of the line at 1 is good. Colour and marker say whether the target was met. A thin line shows the spread."}} tags=["hide-input"]
 WORDS = {True: "met", False: "missed", None: "no target"}
 
 
@@ -332,6 +337,10 @@ if aimed:
     plt.show()
 else:
     print("Nothing to draw: no row was measured.")
+
+# %% [markdown]
+# **Figure 18.2.** Each measured value divided by its target: left of the line at 1 the target is met. Where more is
+# better, the ratio is inverted. Ratios below 0.02 are drawn at 0.02. Lines are the quartiles of the repeats.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 SIGN = {"at most": "≤", "at least": "≥"}
@@ -375,7 +384,7 @@ Markdown("\n".join(lines) if rows else "No row was measured.")
 # Two costs per image must not grow with the number of images: that of reading the list, and that of encoding an image (the
 # features go to disk in pieces). The next figure shows both as measured, with a new process for each number of images.
 
-# %% mystnb={"image": {"alt": "Two panels with logarithmic axes over the number of images. Left, seconds: a line for reading a list up to a million rows and a line for encoding up to two hundred thousand images, both nearly straight, drawn on as dotted lines. Right, peak memory of the process: that of encoding rises to a peak at a hundred thousand images and is low again at two hundred thousand; that of reading rises from half a gigabyte to less than one at a million rows."}, "figure": {"caption": "Processor seconds (left) and peak memory with imports (right) against the number of images. Marks were measured; dotted lines are drawn on with the cost per image of the last mark. Encoding is that of tiny towers on files of 64 pixels, so what shows is the package and not the tower. The peak on the right comes from resized images, which are kept in memory as long as all of them fit.", "name": "fig-18-growth"}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Two panels with logarithmic axes over the number of images. Left, seconds: a line for reading a list up to a million rows and a line for encoding up to two hundred thousand images, both nearly straight, drawn on as dotted lines. Right, peak memory of the process: that of encoding rises to a peak at a hundred thousand images and is low again at two hundred thousand; that of reading rises from half a gigabyte to less than one at a million rows."}} tags=["hide-input", "nbval-ignore-output"]
 growth = []
 for row, part, work in (
     ("lists-million", "rows", "reading the list"),
@@ -416,13 +425,18 @@ else:
     print("Nothing to draw: no row was measured.")
 
 # %% [markdown]
+# **Figure 18.3.** Processor seconds (left) and peak memory with imports (right) against the number of images. Marks
+# were measured; dotted lines are drawn on with the cost per image of the last mark. Encoding is that of tiny towers on
+# files of 64 pixels, so what shows is the package and not the tower. The peak on the right comes from resized images,
+# which are kept in memory as long as all of them fit.
+#
 # ## On paper: how far it goes
 #
 # Now for more images. Everything below follows from the counts, from the measured rows if there are any, and from the
-# assumptions in the parameters cell. Change these and run the page again. The hours of `mini` have the default batch of stage
-# 1, a 32nd of the images where that is more than 16, and leave out that images beyond the package's memory are decoded again in
-# every epoch. No GPU was measured for this page: the hours on a GPU are the operations of {eq}`eq-18-cost` with batches of 256
-# in stage 1, divided by an assumed share of the published peak of a card.
+# assumptions in the parameters cell. Change these and run the page again. The hours of `mini` have the default batch of
+# stage 1, a 32nd of the images where that is more than 16, and leave out that images beyond the package's memory are
+# decoded again in every epoch. No GPU was measured for this page: the hours on a GPU are the operations of (18.1) with
+# batches of 256 in stage 1, divided by an assumed share of the published peak of a card.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 PIXELS, GIB = 3 * 224 * 224, 2**30  # bytes of a resized image; of a GiB
@@ -524,7 +538,7 @@ ends = [
 ]
 Markdown(markdown_table(["from", "because", "then"], ends))
 
-# %% mystnb={"image": {"alt": "Two panels with logarithmic axes over the number of images. Left, gibibytes of resized images, of features and of list rows, with lines for what the package keeps in memory and for half of the machine's memory. Right, hours of a run, with lines at an hour, a day and a month."}, "figure": {"caption": "Space (left) and time (right) against the number of images. Dotted: MORPH II, a million, a hundred million. Hours on a GPU are on paper; hours on the measured machine appear where the results file is there.", "name": "fig-18-scale"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Two panels with logarithmic axes over the number of images. Left, gibibytes of resized images, of features and of list rows, with lines for what the package keeps in memory and for half of the machine's memory. Right, hours of a run, with lines at an hour, a day and a month."}} tags=["hide-input"]
 n = np.logspace(3, 9, 31)
 space = {"resized images": PIXELS, "features": 4 * 384, "list": ROW_BYTES}
 space = pd.DataFrame({k: n * v / GIB for k, v in space.items()}, index=n)
@@ -566,6 +580,9 @@ with style():
 plt.show()
 
 # %% [markdown]
+# **Figure 18.4.** Space (left) and time (right) against the number of images. Dotted: MORPH II, a million, a hundred
+# million. Hours on a GPU are on paper; hours on the measured machine appear where the results file is there.
+#
 # **Up to the memory limit** every image is decoded and resized once and stays in memory. **Beyond it** images are decoded again
 # in every epoch by processes that work ahead of the tower; that costs no time as long as they keep up. **When a run takes too
 # long**, the work is split over processes, each with its own part of every batch. **When there are too many files**, opening
@@ -587,7 +604,7 @@ plt.show()
 # ## Exercises
 #
 # **1. When do texts cost as much as images?** Take the counts of ViT-B-16, `last["sentence"]` and `last["image"]`, and
-# batches of 16. For which number of ranks does a step of the one-stage scheme, {eq}`eq-18-one`, cost twice a step of stage 2?
+# batches of 16. For which number of ranks does a step of the one-stage scheme, (18.2), cost twice a step of stage 2?
 
 
 # %% tags=["hide-input"]
@@ -630,9 +647,12 @@ def check_checkpointed(mine: Callable[..., float]) -> str:
 print(check_ranks(62))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Set $2K f_T = 3 B f_I$ and solve for $K$.
-# :::
+#
+# </details>
 
 # %% tags=["hide-cell"]
 print(check_ranks(16 * 3 * last["image"] / (2 * last["sentence"])))
@@ -644,9 +664,12 @@ print(check_ranks(16 * 3 * last["image"] / (2 * last["sentence"])))
 print(check_images(1e5))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Divide the bytes by those of an image. A quarter of the pixels, four times the images.
-# :::
+#
+# </details>
 
 # %% tags=["hide-cell"]
 print(check_images(32 * 2**30 / (3 * 112 * 112)))
@@ -665,9 +688,12 @@ def checkpointed(f, n, ranks=62, batch=16):
 print(check_checkpointed(checkpointed))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Stage 2 takes four forward passes per image in place of three; everything else stays.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -716,6 +742,6 @@ for f in counted.values():  # what the text says of the counts
 #
 # ## Sources
 #
-# The method: {cite:t}`wang2023learning`; the one-stage scheme: {cite:t}`li2022ordinalclip`; towers:
-# {cite:t}`tan2019efficientnet`, {cite:t}`wang2020minilm`, {cite:t}`radford2021learning`. The peak in the parameters cell is
-# that of NVIDIA's data sheet of the A100.
+# The method: [Wang et al. (2023)](references.md); the one-stage scheme: [Li et al. (2022)](references.md); towers:
+# [Tan and Le (2019)](references.md), [Wang et al. (2020)](references.md), [Radford et al. (2021)](references.md). The
+# peak in the parameters cell is that of NVIDIA's data sheet of the A100.

@@ -19,7 +19,8 @@
 # the tests would notice a fault. Full disks, damaged files and numbers at the edge of infinity are left to `tests/faults/`;
 # where its long form was run, the page shows what it counted.
 #
-# **You need.** Files, processes and signals; confidence intervals; the checkpoints of the two stages ({doc}`08_training_runs`).
+# **You need.** Files, processes and signals; confidence intervals; the checkpoints of the two stages
+# ([chapter 8](08_training_runs.ipynb)).
 #
 # **Time and hardware.** No GPU; a run is killed twice while the page is made. The long trials, `make faults`, leave their
 # counts in `book/results/faults.json`; without that file the page shows its own trials only.
@@ -95,7 +96,7 @@ def bound(cases: int) -> float:
     return 1 - 0.05 ** (1 / cases)
 
 
-# %% mystnb={"image": {"alt": "A falling line on two logarithmic axes: the number of trials without a loss, from 1 to 10,000, and the largest share of losses that they leave possible, from nearly 1 down to 0.0003. A triangle at the two kills of this page is near the top; discs, if there are any, are the classes of the long trials."}, "figure": {"caption": "What it proves that none of n trials was lost: larger shares of losses than the line are ruled out. The triangle is what this page tries alone; discs are the classes of the long trials, if there are any. Two trials still allow 78 % to be lost, a thousand at most 0.3 %.", "name": "fig-19-bound"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "A falling line on two logarithmic axes: the number of trials without a loss, from 1 to 10,000, and the largest share of losses that they leave possible, from nearly 1 down to 0.0003. A triangle at the two kills of this page is near the top; discs, if there are any, are the classes of the long trials."}} tags=["hide-input"]
 n = np.logspace(0, 4, 60)
 with style():
     figure, axis = plt.subplots(figsize=(7.2, 2.9))
@@ -111,6 +112,10 @@ with style():
 plt.show()
 
 # %% [markdown]
+# **Figure 19.1.** What it proves that none of n trials was lost: larger shares of losses than the line are ruled out.
+# The triangle is what this page tries alone; discs are the classes of the long trials, if there are any. Two trials
+# still allow more than three quarters to be lost, a thousand at most 0.3 %.
+#
 # ## What "none was lost" proves
 #
 # A case counts as lost when a promise did not hold: a result that differs, half a file, a traceback in place of a sentence, a file
@@ -118,13 +123,12 @@ plt.show()
 # If in truth a share $q$ of such cases went wrong, all $n$ would still go well with probability $(1-q)^n$. The largest $q$ that
 # this does not rule out at $5\,\%$ is
 #
-# ```{math}
-# :label: eq-19-bound
-# q = 1 - 0.05^{1/n} \approx \frac{3}{n}
-# ```
+# $$
+# q = 1 - 0.05^{1/n} \approx \frac{3}{n} \tag{19.1}
+# $$
 #
-# which is known as the rule of three {cite:p}`hanley1983nothing`. It is `bound` on this page and the line in
-# {numref}`fig-19-bound`. It holds for cases like those that were drawn, not for cases that nobody thought of.
+# which is known as the rule of three ([Hanley and Lippman-Hand, 1983](references.md)). It is `bound` on this page and
+# the line in Figure 19.1. It holds for cases like those that were drawn, not for cases that nobody thought of.
 
 # %% tags=["hide-input"]
 head = ["what was done", "cases", "lost", "so at most lost"]
@@ -144,9 +148,10 @@ else:
 display(Markdown("\n".join(lines)))
 
 # %% [markdown]
-# `make faults` tries all of it in an hour or more, and leaves a table for this place only if no case is lost. `make test` tries
-# a few cases of each class at every change of the package. The cases are parameter tables and examples drawn by Hypothesis, in
-# `tests/faults/`. Feeding random input to real programs is an old idea {cite:p}`miller1990empirical`.
+# `make faults` tries all of it in an hour or more, and leaves a table for this place only if no case is lost.
+# `make test` tries a few cases of each class at every change of the package. The cases are parameter tables and
+# examples drawn by Hypothesis, in `tests/faults/`. Feeding random input to real programs is an old idea
+# ([Miller et al., 1990](references.md)).
 #
 # ## Runs that are killed
 #
@@ -155,7 +160,7 @@ display(Markdown("\n".join(lines)))
 # `fit` at random moments and give the same command again, often to be killed again, until the run is complete. Then they compare
 # what it left, byte for byte, with what an undisturbed run leaves.
 
-# %% mystnb={"image": {"alt": "A row of points for each state in which a killed run was left: nothing yet, a checkpoint of stage 1, one of stage 2, the model. Each point is a kill, at the share of the run at which it came; they are spread over the whole run."}, "figure": {"caption": "The moments at which runs were killed, as shares of an undisturbed run, by the last thing that was on disk.", "name": "fig-19-kills"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "A row of points for each state in which a killed run was left: nothing yet, a checkpoint of stage 1, one of stage 2, the model. Each point is a kill, at the share of the run at which it came; they are spread over the whole run."}} tags=["hide-input"]
 states = {
     "nothing": "nothing kept yet",
     "stage1.safetensors": "an epoch of stage 1",
@@ -183,20 +188,23 @@ else:
     print("The long trials were not run: nothing to draw.")
 
 # %% [markdown]
+# **Figure 19.2.** The moments at which runs were killed, as shares of an undisturbed run, by the last thing that was on
+# disk.
+#
 # Two small ideas make this possible.
 #
-# **A file is the old one or the new one.** Nothing is ever written in place. A new file is filled in a hidden folder, flushed to
-# disk, and renamed; renaming is one step on every file system that matters here. Kill the process anywhere, and the file under
-# the real name is whole. File systems differ in much else {cite:p}`pillai2014all`, so the package relies on nothing else.
+# **A file is the old one or the new one.** Nothing is ever written in place. A new file is filled in a hidden folder,
+# flushed to disk, and renamed; renaming is one step on every file system that matters here. Kill the process anywhere,
+# and the file under the real name is whole. File systems differ in much else ([Pillai et al., 2014](references.md)), so
+# the package relies on nothing else.
 #
 # **An epoch owns its randomness.** The checkpoint after each epoch holds the parameters, Adam's moments, the parameters of the
 # epoch to keep, and the history. It needs no state of a random generator, because every draw of an epoch comes from a generator with a seed of its
 # own:
 #
-# ```{math}
-# :label: eq-19-seed
-# \text{seed of an epoch} = (31\,\text{seed} + \text{stage}) \cdot 100003 + \text{epoch}
-# ```
+# $$
+# \text{seed of an epoch} = (31\,\text{seed} + \text{stage}) \cdot 100003 + \text{epoch} \tag{19.2}
+# $$
 #
 # An epoch that was cut short is simply run again, and draws what it drew before. The code is `training.Stage.epochs`;
 # `tests/faults/test_kill.py` tests that the result is the same bit for bit.
@@ -404,10 +412,10 @@ assert [outcome == "loaded" for _, outcome in answers] == [False] * 6 + [True]
 #
 # ## Would the tests notice?
 #
-# That tests pass says something only if they could fail. Coverage counts which lines ran, and a test that asserts nothing covers
-# as much as one that does. Mutation testing asks more: change the program in small ways (a plus becomes a minus, a bound moves by
-# one) and count the *mutants* that some test notices {cite:p}`demillo1978hints`. Below, every mutant of a small function meets two
-# tests. Both run all of its lines.
+# That tests pass says something only if they could fail. Coverage counts which lines ran, and a test that asserts
+# nothing covers as much as one that does. Mutation testing asks more: change the program in small ways (a plus becomes
+# a minus, a bound moves by one) and count the *mutants* that some test notices ([DeMillo et al., 1978](references.md)).
+# Below, every mutant of a small function meets two tests. Both run all of its lines.
 
 
 # %%
@@ -471,7 +479,7 @@ for change, mutant in made:
     seen = (
         "misses it" if passes(t, mutant) else "notices" for t in (weak, sharp)
     )
-    rows.append((f"`{change}`", *seen))
+    rows.append((f"`{change!s}`", *seen))
 head = ["mutant", "weak test", "sharp test"]
 display(Markdown(markdown_table(head, rows)))
 caught = [sum(not passes(t, m) for _, m in made) for t in (weak, sharp)]
@@ -486,11 +494,14 @@ print(
 # ## What is not promised
 #
 # - **Another machine.** Results were equal bit for bit on one CPU. A CPU of another kind rounds sums in another way
-#   ({ref}`second-training`), and on a GPU some sums are added in another order each time.
+#   ([How much is chance?](20_controls.ipynb#how-much-is-chance)), and on a GPU some sums are added in another order
+#   each time.
 # - **A disk that lies.** If a disk says that data are safe and they are not, a file can be whole and wrong.
-# - **Other systems.** All trials ran on Linux. Renaming is atomic on macOS and Windows, too, but nobody killed anything there.
-# - **Malice in libraries.** Decoders, torch and the tokenizer are taken as they come. `make install` checks the SHA-256 of every
-#   file that it installs; the package checks that of the towers' weights each time. What is in them is their authors' work.
+# - **Other systems.** All trials ran on Linux. Renaming is atomic on macOS and Windows, too, but nobody killed anything
+#   there.
+# - **Malice in libraries.** Decoders, torch and the tokenizer are taken as they come. `make install` checks the SHA-256
+#   of every file that it installs; the package checks that of the towers' weights each time. What is in them is their
+#   authors' work.
 # - **Faults that nobody thought of.** The trials count what was tried.
 #
 # ## Exercises
@@ -552,9 +563,12 @@ def check_example(x: list[float]) -> str:
 print(check_kills(1000))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # The rule of three: three divided by the share. The exact number is $\ln 0.05 / \ln(1 - q)$.
-# :::
+#
+# </details>
 
 # %% tags=["hide-cell"]
 print(check_kills(2995))
@@ -572,10 +586,13 @@ def write_whole(file, fill):
 print(check_write(write_whole))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Let `fill` write a file beside it, and rename that one when it is complete. `Path.replace` is the step that cannot be cut in
 # two. The package first flushes the new file to disk, with `os.fsync`, and tidies up.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -597,9 +614,12 @@ print(check_example([1, 2, 3]))
 print(check_example([2, 2, 2]))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # Neither: in both examples the mean is the median. Most examples that are not symmetrical tell them apart.
-# :::
+#
+# </details>
 
 # %% tags=["hide-cell"]
 print(check_example([1, 2, 9]))
@@ -637,5 +657,6 @@ playground.cleanup()
 #
 # ## Sources
 #
-# Random input against real programs: {cite:t}`miller1990empirical`. Mutants: {cite:t}`demillo1978hints`. The rule of three:
-# {cite:t}`hanley1983nothing`. What file systems promise: {cite:t}`pillai2014all`.
+# Random input against real programs: [Miller et al. (1990)](references.md). Mutants:
+# [DeMillo et al. (1978)](references.md). The rule of three: [Hanley and Lippman-Hand (1983)](references.md). What file
+# systems promise: [Pillai et al. (2014)](references.md).

@@ -13,15 +13,16 @@
 # %% [markdown]
 # # Controls, other methods, and chance
 #
-# {doc}`09_does_it_help` has five claims. This page is for readers who doubt them. What do other methods reach on the
-# same features? What else could have caused the gains? How small a gain could have been seen? How were rivals of the
-# tuned tower given their recipes, what do the sentences add there, and how much of a difference is chance?
+# [Chapter 9](09_does_it_help.ipynb) has five claims. This page is for readers who doubt them. What do other methods
+# reach on the same features? What else could have caused the gains? How small a gain could have been seen? How were
+# rivals of the tuned tower given their recipes, what do the sentences add there, and how much of a difference is
+# chance?
 #
 # The first figure is the plainest test: L2RCLIP with a frozen tower against twelve other ways. It is ahead of most of them on
 # the mean of the sets, and level with two (the interval of the difference holds zero): CORAL, which is told that the ranks are
 # ordered, and the hand-made order, which is told the numbers.
 #
-# **You need.** {doc}`09_does_it_help`: its claims, its sets, and the two intervals.
+# **You need.** [Chapter 9](09_does_it_help.ipynb): its claims, its sets, and the two intervals.
 #
 # **Time and hardware.** Nothing is trained here: the page reads the results of the studies and resamples test images.
 # The last line says how long that took.
@@ -78,7 +79,7 @@ main = scores[scores["study"] == "main"]
 many = main[main["data"].isin(MANY)]
 
 
-# %% mystnb={"image": {"alt": "A line per other method, on each a mark with its interval per data set, and a diamond for their mean: what L2RCLIP saves of the RPS of that method, in percent. Right of zero L2RCLIP is better."}, "figure": {"caption": "What L2RCLIP, with a frozen tower, saves of the RPS of other methods, in percent, with 95 % intervals over images; right of the line L2RCLIP is better. Marks at the right edge lie beyond it. Exploratory but for the first line.", "name": "fig-20-methods"}}
+# %% mystnb={"image": {"alt": "A line per other method, on each a mark with its interval per data set, and a diamond for their mean: what L2RCLIP saves of the RPS of that method, in percent. Right of zero L2RCLIP is better."}}
 others = {
     "cross-entropy": NONE,
     "cross-entropy + RPS": "rps",
@@ -98,13 +99,17 @@ against = compare_pairs(many, pairs)
 intervals(against, label="RPS saved by L2RCLIP, %", limit=60)
 
 # %% [markdown]
+# **Figure 20.1.** What L2RCLIP, with a frozen tower, saves of the RPS of other methods, in percent, with 95 % intervals
+# over images; right of the line L2RCLIP is better. Marks at the right edge lie beyond it. Exploratory but for the first
+# line.
+#
 # ## Against other methods
 #
 # Beating cross-entropy means little if a simpler ordinal method does it better. All of these use the same features and
 # validation, and each has a temperature fitted in the same way. SORD spreads each label over its neighbours
-# {cite:p}`diaz2019soft`; CORAL and CORN ask, threshold by threshold, whether the rank is higher
-# {cite:p}`cao2020rank,shi2023deep`; *cross-entropy + RPS* adds the score itself to the loss. Apart from the two rows of
-# words, none uses language.
+# ([Díaz and Marathe, 2019](references.md)); CORAL and CORN ask, threshold by threshold, whether the rank is higher
+# ([Cao et al., 2020](references.md); [Shi et al., 2023](references.md)); *cross-entropy + RPS* adds the score itself to
+# the loss. Apart from the two rows of words, none uses language.
 
 # %% tags=["hide-input"]
 worse = against[(against["high"] < 0) & (against["data"] != MEAN)]
@@ -123,7 +128,6 @@ Markdown(
 # heads and, barely, on cherries, ahead on pears, and on the other three the images do not tell. And look at the row *hand-made
 # order*. If your ranks are numbers, tell the model the numbers.
 #
-# (controls)=
 # ## The controls, one by one
 #
 # A gain says little until you see what else could have caused it. A control should break one thing and keep the rest.
@@ -242,7 +246,6 @@ Markdown(gain_table(strict, "RPS saved, % [95 % interval], by subject"))
 # The means stay clear of zero. The intervals on pears widen by about a quarter, those of the mean hardly. Cherries come in few
 # blocks, too few for their intervals to be trusted.
 #
-# (recipes)=
 # ## How rivals of a tuned tower got their recipes
 #
 # Six recipes were tried for each method, two trainings each with today's defaults, on one small set of each kind: portraits,
@@ -301,7 +304,6 @@ minutes.rename(NAMES).rename_axis(index=None, columns="minutes").round(1)
 # %% [markdown]
 # Each training had one core. At times three of them shared two cores, so some minutes are too many.
 #
-# (failed)=
 # ### Trainings that failed
 #
 # The median rank looks at no image. Which tuned towers save less than 3 % of its RPS? On the six sets
@@ -318,9 +320,9 @@ failed.loc["all"] = failed.sum()
 failed.rename(NAMES).rename_axis(index=None, columns="failed trainings")
 
 # %% [markdown]
-# On cherries all methods failed in training 2. So the leads there come from trainings 0 and 1, in which L2RCLIP did not fail
-# and some rivals did. Without cherries both claims hold all the same ({doc}`09_does_it_help`). And the second chance of
-# cross-entropy, 4e-4 with short gradients, is a poor recipe for these sets.
+# On cherries all methods failed in training 2. So the leads there come from trainings 0 and 1, in which L2RCLIP did not
+# fail and some rivals did. Without cherries both claims hold all the same ([chapter 9](09_does_it_help.ipynb)). And the
+# second chance of cross-entropy, 4e-4 with short gradients, is a poor recipe for these sets.
 #
 # ### An earlier version
 #
@@ -330,7 +332,6 @@ failed.rename(NAMES).rename_axis(index=None, columns="failed trainings")
 # which test images of portraits and pears were looked at; the study was registered again, and run whole. Its third training was
 # added when the first two had been judged, without any other change.
 #
-# (prototypes)=
 # ## What the sentences add to a tuned tower
 #
 # On the four smallest sets the first two trainings were repeated: without stage 1, on the plain sentences; and with random unit
@@ -375,7 +376,6 @@ Markdown(gain_table(trained, "RPS saved by L2RCLIP, % [95 % interval]"))
 # The recommended preset is ahead of the paper's terms on the leaves; on the apples it is level with *paper* and behind
 # *paper without tightness*. Random vectors are level with the sentences on the leaves, and ahead of them on the apples.
 #
-# (hour)=
 # ## An hour against the default
 #
 # Somebody who had not written this package got an hour, one core, scikit-learn, timm and all baselines, to beat L2RCLIP at
@@ -403,7 +403,6 @@ hour.set_index(keys).rename_axis([None] * 3)
 # 1.509. So before you look for another method, keep the package's own default of 224 pixels; 96 pixels only made these studies
 # affordable.
 #
-# (second-training)=
 # ## How much is chance?
 #
 # The earliest models were trained once more, by the same code with the same seeds, on a CPU of another kind, which rounds sums
@@ -472,10 +471,13 @@ def check_seen(gain: float, images: float) -> str:
 print(check_seen(112, 800))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # The standard error is $40/\sqrt{400} = 2\,\%$, so the gain must be $2.8 \times 2 = 5.6\,\%$. For 1 % the error may be
 # $1/2.8$, which takes $(2.8 \times 40)^2 = 12{,}544$ images.
-# :::
+#
+# </details>
 
 # %% tags=["hide-cell"]
 print(check_seen(5.6, 12544))
@@ -500,9 +502,12 @@ def check_trees(images: float, factor: float) -> str:
 print(check_trees(60, 10))
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # The divisor is $3.7$: 600 images are worth 162, and the interval is $\sqrt{3.7} \approx 1.92$ times as wide.
-# :::
+#
+# </details>
 
 # %% tags=["hide-cell"]
 print(check_trees(162.2, 1.92))
@@ -518,5 +523,6 @@ print(check_trees(162.2, 1.92))
 #
 # ## Sources
 #
-# The method is that of {cite:t}`wang2023learning`. Other methods: {cite:t}`diaz2019soft`, {cite:t}`cao2020rank`,
-# {cite:t}`shi2023deep`. The statistics are those of {doc}`09_does_it_help`.
+# The method is that of [Wang et al. (2023)](references.md). Other methods: [Díaz and Marathe (2019)](references.md),
+# [Cao et al. (2020)](references.md), [Shi et al. (2023)](references.md). The statistics are those of
+# [chapter 9](09_does_it_help.ipynb).

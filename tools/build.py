@@ -3,7 +3,8 @@
 python tools/build.py                        the pages of the repository -> _build/html
 python tools/build.py --pages _build/pages   pages of that folder in place of theirs
 
-The second builds from a copy, so that the repository stays as it is.
+The second builds from a copy, so that the repository stays as it is. A chapter that is not in that
+folder has failed: the book says so in its place, and the status is 1.
 """
 
 from __future__ import annotations
@@ -13,41 +14,62 @@ import importlib.metadata
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import chapters
+import jupytext
+import nbformat
+from nbformat import NotebookNode
 
 APART = ("_build", "build", "dist", "mutants", "node_modules", "runs", "shared", "__pycache__")
 
 
-def with_pages(pages: Path, copy: Path, root: Path = chapters.ROOT) -> Path:
-    """Copy the sources of a book, with the executed notebooks of another folder for its own.
+def with_pages(pages: Path, copy: Path, names: Sequence[str]) -> list[str]:
+    """Copy the book's sources, but for environments, with executed notebooks for its own.
 
     Args:
-        pages: A folder of notebooks; a chapter that is not in it keeps the page it has.
+        pages: A folder of notebooks.
         copy: Where the copy goes, in place of what is there.
-        root: The book to copy; environments and hidden folders stay behind.
+        names: The chapters that were executed, by number or name; none means all. Another keeps
+            the page it has.
 
     Returns:
-        `copy`.
+        The chapters that were executed and have no page: the copy has a page that says so.
     """
     shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(root, copy, ignore=shutil.ignore_patterns(".*", *APART))
-    for page in sorted(pages.glob("*.ipynb")):
-        shutil.copy(page, copy / "book")
-    return copy
+    shutil.copytree(chapters.ROOT, copy, ignore=shutil.ignore_patterns(".*", *APART))
+    failed = []
+    for source in chapters.sources(names, copy / "book"):
+        page = source.with_suffix(".ipynb")
+        if (pages / page.name).exists():
+            shutil.copy(pages / page.name, page)
+        else:
+            failed.append(source.stem)
+            page.write_text(nbformat.writes(apology(source)), encoding="utf-8")
+    return failed
 
 
-def build(root: Path = chapters.ROOT, out: Path | None = None) -> Path:
+def apology(source: Path) -> NotebookNode:
+    """Return the page of a chapter that failed: its title and one sentence."""
+    text = jupytext.read(source).cells[0].source
+    title = next(line for line in text.splitlines() if line.startswith("# "))
+    kept = f"_build/failed/{source.stem}.ipynb"
+    sentence = f"This chapter failed here; where an error stopped it, the run is kept as `{kept}`."
+    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(f"{title}\n\n{sentence}")])
+
+
+def build(root: Path = chapters.ROOT, out: Path | None = None, *, strict: bool = True) -> Path:
     """Build the book of `root` into `out`/_build and return the folder of its pages.
 
     Args:
         root: The project.
         out: Default: `root`.
+        strict: Take warnings as errors.
 
     Raises:
         SystemExit: Jupyter Book 2 is installed, which reads no _config.yml, builds nothing and
-            exits 0; a warning; a page that _toc.yml promises is missing.
+            exits 0; a warning, if `strict`; a page that _toc.yml promises is missing.
     """
     version = importlib.metadata.version("jupyter-book")
     if not version.startswith("1."):
@@ -59,7 +81,7 @@ def build(root: Path = chapters.ROOT, out: Path | None = None) -> Path:
 
     jupyter_book = str(Path(sys.executable).parent / "jupyter-book")
     command = [jupyter_book, "build", str(root), "--path-output", str(out)]
-    command += ["-W", "-n", "--keep-going", "--all", "-q"]
+    command += ["-n", "--all", "-q", *(["-W", "--keep-going"] if strict else [])]
     status = subprocess.run(command).returncode
     if status:
         raise SystemExit(f"jupyter-book failed with status {status}; see the warnings above")
@@ -71,14 +93,26 @@ def build(root: Path = chapters.ROOT, out: Path | None = None) -> Path:
     return html
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """Parse the command line and build; the status is 1 if an executed chapter has no page."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("chapter", nargs="*", help="number or name of those executed; none: all")
     parser.add_argument("--pages", type=Path, help="folder of executed notebooks")
-    pages = parser.parse_args().pages
+    options = parser.parse_args()
 
     source = chapters.ROOT
-    if pages:
-        source = with_pages(pages, chapters.ROOT / "_build" / "source")
-    print(build(source, chapters.ROOT) / "index.html")
+    failed = []
+    if options.pages:
+        source = chapters.ROOT / "_build" / "source"
+        failed = with_pages(options.pages, source, options.chapter)
+    # links into a page that is not there are warnings
+    print(build(source, chapters.ROOT, strict=not failed) / "index.html")
+    if failed:
+        print(f"FAIL {', '.join(failed)}: failed, and is not in this book")
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

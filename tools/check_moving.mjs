@@ -12,7 +12,7 @@ import { findTools, launch, openSite, tellViolations } from './site.mjs';
 
 const { values: options, positionals } = parseArgs({ allowPositionals: true, options: { require: { type: 'boolean', default: false } } });
 const [html = '_build/html', shots = ''] = positionals;
-const FIGURES = { motion: ['07_ordinal_embeddings', '#fig-07-motion'], attention: ['04_rankformer', '#fig-04-attention'] };
+const FIGURES = { motion: ['07_ordinal_embeddings', '.tag_motion .cell_output'], attention: ['04_rankformer', '.tag_attention .cell_output'] };
 
 function giveUp(reason) {
   console.log(`${options.require ? 'FAIL' : 'SKIP'} figures that move: ${reason}`);

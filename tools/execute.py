@@ -133,6 +133,7 @@ def read(source: Path) -> NotebookNode:
 
     counts: Counter[str] = Counter()
     for cell in notebook.cells:
+        page_rules.fold(cell)
         key = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:10]
         counts[key] += 1
         cell["id"] = key
@@ -269,8 +270,7 @@ def execute_side_by_side(
 ) -> int:
     """Run chapters, `jobs` at a time; the status is 1 if one failed."""
     status = 0
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, end_with_parent) as pool:
+    with workers(jobs) as pool:
         runs = {pool.submit(execute_into, source, out, parameters): source for source in sources}
         for done in as_completed(runs):
             try:
@@ -280,6 +280,11 @@ def execute_side_by_side(
                 print(f"{runs[done].stem}: {str(error) or type(error).__name__}", flush=True)
                 status = 1
     return status
+
+
+def workers(jobs: int) -> ProcessPoolExecutor:
+    """Return a pool of so many processes, which end with this one."""
+    return ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), end_with_parent)
 
 
 def end_with_parent() -> None:
@@ -332,12 +337,7 @@ def main() -> int:
 
     kernels.prepare_environment()
     sources = chapters.slowest_first(sources)
-    if options.jobs > 1 and len(sources) > 1:
-        return execute_side_by_side(sources, options.out, parameters, options.jobs)
-
-    for source in sources:
-        print(execute_into(source, options.out, parameters), flush=True)
-    return 0
+    return execute_side_by_side(sources, options.out, parameters, options.jobs)
 
 
 if __name__ == "__main__":

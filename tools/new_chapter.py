@@ -23,7 +23,7 @@ ROW = re.compile(r"^[0-9]+\. \[.*\]\((.*)\) \(\[Colab\]\((.*)\)\)\n", re.MULTILI
 def new_source(number: int, title: str) -> str:
     """Return the source of a chapter: the template's text, this title, today's set-up cell."""
     text = TEMPLATE.read_text(encoding="utf-8")
-    text = text.replace("# # TITLE\n", f"# # {title}\n").replace("fig-NUMBER-", f"fig-{number:02}-")
+    text = text.replace("# # TITLE\n", f"# # {title}\n").replace("NUMBER", str(number))
     return setup_cell.renew(text)
 
 

@@ -6,6 +6,7 @@ import ast
 import base64
 import getpass
 import io
+import itertools
 import json
 import re
 import socket
@@ -22,24 +23,26 @@ SIZE_CAP = 4 * 2**20
 # nbval lets an unknown magic pass and never runs the rest of its cell.
 MAGIC = re.compile(r"^%.*", re.MULTILINE)
 KNOWN_MAGICS = ("%matplotlib inline", "%config InlineBackend.")
-# Printed Markdown knows neither formulas nor roles.
-UNREAD = re.compile(r"\$[^$]+\$|\{\w+\}`[^`]+`")
+UNREAD = re.compile(r"\$[^$]+\$")  # printed Markdown knows no formulas
 TABLE_BY_HAND = re.compile(r"\|\s*:?---")
 IMAGES = ("image/png", "image/jpeg", "image/svg+xml")
+CAPTION = re.compile(r"\*\*Figure \d+\.\d+\.\*\* (.+?)(?:\n\n|\Z)", re.DOTALL)
+LABEL = re.compile(r"\bFigure (\d+\.\d+)|\(\[?(\d+\.\d+)(?=[\])])")  # of a figure, of an equation
+FOLDED = {"hide-input", "hide-cell", "remove-cell"}
 # In this order: the parts of every chapter.
 CONTRACT = {
     "a title": r"^# \S",
     "prerequisites": r"\*\*You need\.\*\*|\| you should know \|",
     "time and hardware": r"\*\*Time and hardware\.\*\*",
     "exercises": r"^## Exercises",
-    "a solution to unfold": r":::\{dropdown\} Solution",
+    "a solution to unfold": r"<summary>Solution</summary>",
     "a summary": r"^## Summary",
     "sources": r"^## Sources",
 }
 # Decimals and per cents are claims; whole numbers count things that the reader can see.
 NUMBER = re.compile(r"(?<![\w.,])[−-]?\d[\d,]*\.\d+|\b\d+(?= ?%)")
 NOT_PROSE = re.compile(
-    r"^```.*?^```|\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|\{\w+(?::\w+)?\}`[^`]*`|\]\([^)]*\)|https?://\S+",
+    r"^```.*?^```|\$\$.*?\$\$|\$[^$]*\$|`[^`]*`|\]\([^)]*\)|https?://\S+",
     re.MULTILINE | re.DOTALL,
 )
 EXERCISE = re.compile(r"^\*\*(\d+\. [^*]+)\*\*", re.MULTILINE)
@@ -70,6 +73,16 @@ SCRIPTS = ("application/javascript", "text/javascript")
 def tags(cell: NotebookNode) -> list[str]:
     """Return the tags of a cell."""
     return list(cell.metadata.get("tags", []))
+
+
+def fold(cell: NotebookNode) -> None:
+    """Fold in JupyterLab and in Colab the code that the book folds or leaves out."""
+    folded = FOLDED & set(tags(cell))
+    if folded:
+        cell.metadata["cellView"] = "form"
+        cell.metadata["jupyter"] = {"source_hidden": True}
+        if "hide-cell" in folded:
+            cell.metadata["jupyter"]["outputs_hidden"] = True
 
 
 def texts(cell: NotebookNode) -> Iterator[str]:
@@ -199,7 +212,7 @@ def output_problems(output: NotebookNode) -> Iterator[str]:
             yield f"its {mime} runs or loads something in the reader's browser"
     unread = UNREAD.search(data.get("text/markdown", ""))
     if unread:
-        yield f"{unread[0]!r} stays as it is in printed Markdown: write α, not a formula or a role"
+        yield f"{unread[0]!r} stays as it is in printed Markdown: write α, not a formula"
 
 
 def _leaks(cell: NotebookNode) -> Iterator[str]:
@@ -216,24 +229,14 @@ def _leaks(cell: NotebookNode) -> Iterator[str]:
 
 
 def figure_problems(cell: NotebookNode) -> Iterator[str]:
-    """Yield what a figure lacks: alt text, a caption and a name.
-
-    An SVG may have no date, so that it can be compared.
-    """
+    """Yield what is wrong with a figure: no alt text, or an SVG with its date, unlike any other."""
     outputs = [output.get("data", {}) for output in cell.outputs]
     figures = [data for data in outputs if set(IMAGES) & set(data)]
     if not figures:
         return
 
-    render = cell.metadata.get("mystnb", {})
-    figure = render.get("figure", {})
-    if not render.get("image", {}).get("alt"):
+    if not cell.metadata.get("mystnb", {}).get("image", {}).get("alt"):
         yield "its figure has no alt text"
-    if not figure.get("caption"):
-        yield "its figure has no caption"
-    if not str(figure.get("name", "")).startswith("fig-"):
-        yield "its figure has no name that starts with fig-"
-
     if any("<dc:date>" in str(data.get("image/svg+xml", "")) for data in figures):
         yield "its SVG carries the date (metadata={'Date': None})"
 
@@ -269,7 +272,7 @@ def broken_contract(page: NotebookNode) -> list[str]:
     """List what every chapter has and this one lacks.
 
     The parts must come in the order of `CONTRACT`, each exercise is judged by a function `check_…`,
-    and the first figure comes before the second heading.
+    the first figure comes before the second heading, and below each figure stands its caption.
     """
     prose = "\n".join(cell.source for cell in page.cells if cell.cell_type == "markdown")
     faults = []
@@ -289,6 +292,10 @@ def broken_contract(page: NotebookNode) -> list[str]:
         faults.append(
             f"its first figure comes after {headings} headings, not within the first screen"
         )
+
+    for cell, below in itertools.pairwise(page.cells):
+        if "mystnb" in cell.metadata and not CAPTION.match(below.source):
+            faults.append(f"no caption below the figure of {cell.source[:60]!r}")
     return faults
 
 
@@ -298,7 +305,7 @@ def _headings_before_a_figure(page: NotebookNode) -> int:
     for cell in page.cells:
         if cell.cell_type == "markdown":
             headings += len(re.findall(r"^## ", cell.source, re.MULTILINE))
-        elif cell.metadata.get("mystnb", {}).get("figure"):
+        elif "mystnb" in cell.metadata:
             break
     return headings
 
@@ -324,8 +331,8 @@ def unjudged(page: NotebookNode) -> list[str]:
 def unbound_numbers(page: NotebookNode) -> list[str]:
     """List decimals and per cents in prose that neither an output nor the code of the page shows.
 
-    Code, formulas, links and cells tagged `quoted` are left out; a `quoted` cell must cite its
-    source.
+    Code, formulas, links, labels and cells tagged `quoted` are left out; a `quoted` cell must cite
+    its source.
     """
     shown = _shown_numbers(page)
     unbound = []
@@ -334,12 +341,12 @@ def unbound_numbers(page: NotebookNode) -> list[str]:
             continue
 
         if QUOTED_TAG in tags(cell):
-            if not re.search(r"\{cite\b|\]\(|\{doc\}", cell.source):
+            if "](" not in cell.source:
                 unbound.append(f"a cell of quoted numbers names no source: {cell.source[:60]!r}")
             continue
 
         start = cell.source.strip()[:60]
-        for number in NUMBER.findall(NOT_PROSE.sub(" ", cell.source)):
+        for number in NUMBER.findall(NOT_PROSE.sub(" ", LABEL.sub(" ", cell.source))):
             if number.replace("−", "-") not in shown:
                 unbound.append(f"no output and no code shows {number}: {start!r}")
     return unbound

@@ -17,6 +17,7 @@ const STYLE = `
   body::before, body::after, html::before { display: none }
   section.printed-page { break-before: page }
   h1, h2, h3 { break-after: avoid }
+  p.caption { break-before: avoid }
   figure, table, div.cell_output, mjx-container[display="true"] { break-inside: avoid }
   img { max-width: 100%; height: auto }
   mjx-container svg * { stroke-width: 0 !important }

@@ -10,6 +10,7 @@ MathJax.
 from __future__ import annotations
 
 import html
+import itertools
 import re
 import shutil
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import chapters
 import nbformat
+import page_rules
 from markdown_it import MarkdownIt
 from nbformat import NotebookNode
 from sphinx_external_toc.parsing import parse_toc_yaml
@@ -24,7 +26,7 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 REVEAL = chapters.ROOT / ".node" / "node_modules" / "reveal.js" / "dist"
 MATHJAX = chapters.BOOK / "_extra" / "mathjax"
 FIGURES = 3  # of a chapter
-ROLE = re.compile(r"\s*\{[\w:]+\}`[^`]*`")  # what only a page of the book can follow
+LINK = re.compile(r"\[([^]]+)\]\([^)]+\)")
 PAGE = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -51,8 +53,8 @@ PAGE = """<!doctype html>
 
 
 def text(markdown: str) -> str:
-    """Return a line of Markdown as HTML, without what points to other pages."""
-    return str(MarkdownIt().renderInline(ROLE.sub("", " ".join(markdown.split()))))
+    """Return a line of Markdown as HTML, without its links, whose pages a deck lacks."""
+    return str(MarkdownIt().renderInline(LINK.sub(r"\1", " ".join(markdown.split()))))
 
 
 def title_of(notebook: NotebookNode) -> str:
@@ -76,16 +78,16 @@ def sentence_of(notebook: NotebookNode) -> str:
 
 def figures_of(notebook: NotebookNode) -> Iterator[str]:
     """Yield each figure of a chapter as HTML, with its caption and its alternative text."""
-    for cell in notebook.cells:
-        style = cell.metadata.get("mystnb", {})
+    for cell, below in itertools.pairwise(notebook.cells):
+        caption = page_rules.CAPTION.match(below.source)
         for output in cell.get("outputs", []):
             picture = output.get("data", {}).get("image/png")
-            if picture is None or "figure" not in style:
+            if picture is None or caption is None:
                 continue
-            alt = html.escape(style["image"]["alt"], quote=True)
+            alt = html.escape(cell.metadata["mystnb"]["image"]["alt"], quote=True)
             source = f"data:image/png;base64,{''.join(picture.split())}"
-            caption = f"<figcaption>{text(style['figure']['caption'])}</figcaption>"
-            yield f'<figure><img src="{source}" alt="{alt}">{caption}</figure>'
+            shown = f"<figcaption>{text(caption[1])}</figcaption>"
+            yield f'<figure><img src="{source}" alt="{alt}">{shown}</figure>'
 
 
 def slides_of(page: Path) -> str:

@@ -48,7 +48,7 @@ def row_of(source: Path, kind: str, seed: int) -> dict[str, float | str]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "numbers.json"
         environment = os.environ | kernels.KINDS.get(kind, {}) | {KEPT_IN: str(file)}
-        command = [sys.executable, __file__, source.stem, "--seed", str(seed)]
+        command = [sys.executable, __file__, str(source), "--seed", str(seed)]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{source.stem}, {kind}, seed {seed}:\n{done.stderr[-3000:]}")
@@ -106,13 +106,13 @@ def main() -> int:
     )
     parser.add_argument("chapter", nargs="*", help="number or name; none means all that train")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
-    parser.add_argument("--seed", type=int, help="run one chapter with this seed, in this process")
+    parser.add_argument("--seed", type=int, help="run one source with this seed, in this process")
     options = parser.parse_args()
 
-    sources = chapters.sources(options.chapter) if options.chapter else chapters.trained()
     if options.seed is not None:
-        run_one(sources[0], options.seed)
+        run_one(Path(options.chapter[0]), options.seed)
         return 0
+    sources = chapters.sources(options.chapter) if options.chapter else chapters.trained()
     return spread(sources, options.jobs)
 
 

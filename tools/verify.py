@@ -3,12 +3,16 @@
     python tools/verify.py                       every chapter
     python tools/verify.py 05                    one
     python tools/verify.py --jobs 2 --record     two at a time; keep the result for the status page
+    python tools/verify.py --trained --runner nbval
+                                                 the chapters that train, in one runner
 
 papermill  the source at profile `smoke`, the profile injected as a parameter
 nbval      the committed page, run again at `page` and compared text by text
 book       Jupyter Book, warnings as errors, one HTML page for each entry of _toc.yml -> _build/html
 colab      an empty folder, the notebook alone, which installs the wheel by its own set-up cell;
            profile `smoke`
+
+A record is kept for each kind of processor kernels: `make verify KERNELS=avx2`.
 """
 
 from __future__ import annotations
@@ -24,8 +28,8 @@ import sysconfig
 import tempfile
 import time
 import venv
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Mapping
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -207,57 +211,25 @@ def prove(source: Path, runner: str) -> dict[str, Any]:
     return {"ok": good, "seconds": seconds, "note": note.splitlines()[0]}
 
 
-def prove_chapter(source: Path) -> bool:
-    """Prove one chapter but for the book, and write the result with the hashes of its parts."""
-    file = PROOFS / f"{source.stem}.json"
-    file.unlink(missing_ok=True)  # of an earlier run, which nobody may take for this one
-    runners = {runner: prove(source, runner) for runner in ("papermill", "nbval", "colab")}
-    proof = {
+def prove_chapter(source: Path, runners: Collection[str]) -> dict[str, Any]:
+    """Prove one chapter but for the book; return the results with the hashes of its parts."""
+    return {
         "source": chapters.source_hash(source),
         "package": chapters.package_hash(),
-        "runners": runners,
+        "runners": {runner: prove(source, runner) for runner in runners if runner != "book"},
     }
 
-    PROOFS.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(proof, indent=1), encoding="utf-8")
-    return all(runner["ok"] for runner in runners.values())
 
-
-def record(sources: list[Path], html: dict[str, Any]) -> None:
-    """Keep the proof of these chapters in `RECORD`, beside that of others.
-
-    The book is built once for all. A chapter whose process was killed has no proof.
-    """
+def record(proofs: Mapping[str, dict[str, Any]], kind: str) -> None:
+    """Keep proofs of chapters in `RECORD`, beside those of other chapters and other kernels."""
     kept = {}
     if RECORD.exists():
         kept = json.loads(RECORD.read_text(encoding="utf-8"))
-    for source in sources:
-        file = PROOFS / f"{source.stem}.json"
-        if not file.is_file():
-            kept.pop(source.stem, None)
-            continue
-        proof = json.loads(file.read_text(encoding="utf-8"))
-        proof["runners"]["book"] = html
-        kept[source.stem] = proof
+    for name, proof in proofs.items():
+        kept.setdefault(name, {})[kind] = proof
 
-    present = {source.stem for source in chapters.sources()}
-    kept = {name: kept[name] for name in sorted(kept) if name in present}
+    kept = {source.stem: kept[source.stem] for source in chapters.sources() if source.stem in kept}
     RECORD.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-
-
-def side_by_side(commands: Mapping[str, list[str]], jobs: int) -> dict[str, bool]:
-    """Run named commands, `jobs` at a time, and return which went well.
-
-    The output of each is printed when it ends.
-    """
-
-    def one(name: str) -> tuple[str, bool]:
-        done = subprocess.run(commands[name], capture_output=True, text=True)
-        print((done.stdout + done.stderr).rstrip(), flush=True)
-        return name, done.returncode == 0
-
-    with ThreadPoolExecutor(jobs) as pool:
-        return dict(pool.map(one, commands))
 
 
 def main() -> int:
@@ -266,31 +238,30 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("chapter", nargs="*", help="number or name; none means all")
+    parser.add_argument("--trained", action="store_true", help="only the chapters that train")
+    parser.add_argument("--runner", action="append", choices=RUNNERS, help="only this one")
     parser.add_argument("--jobs", type=int, default=1, help="chapters at a time")
     parser.add_argument(
         "--record", action="store_true", help=f"write {RECORD.relative_to(chapters.ROOT)}"
     )
-    parser.add_argument("--no-book", action="store_true", help="leave the build of the book out")
     options = parser.parse_args()
-    if options.record and options.no_book:
-        parser.error("--record needs the build of the book; leave out --no-book")
+    runners = options.runner or list(RUNNERS)
 
     kernels.prepare_environment()
-    if not options.no_book:  # not one of several processes
-        forget_old_wheels()
-    sources = chapters.slowest_first(chapters.sources(options.chapter))
-    if len(sources) > 1:
-        alone = {path.stem: [sys.executable, __file__, path.stem, "--no-book"] for path in sources}
-        good = all(side_by_side(alone, options.jobs).values())
-    else:
-        good = prove_chapter(sources[0])
+    forget_old_wheels()
+    sources = chapters.trained() if options.trained else chapters.sources(options.chapter)
+    sources = chapters.slowest_first(sources)
+    with execute.workers(options.jobs) as pool:
+        proved = pool.map(prove_chapter, sources, repeat(runners))
+        proofs = {source.stem: proof for source, proof in zip(sources, proved, strict=True)}
 
-    if not options.no_book:
+    if "book" in runners:
         html = prove(sources[0], "book")
-        good = good and html["ok"]
-        if options.record:
-            record(sources, html)
-    return int(not good)
+        for proof in proofs.values():
+            proof["runners"]["book"] = html
+    if options.record:
+        record(proofs, kernels.kind())
+    return int(not all(r["ok"] for proof in proofs.values() for r in proof["runners"].values()))
 
 
 if __name__ == "__main__":

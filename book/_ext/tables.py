@@ -20,6 +20,7 @@ from sphinx import addnodes
 from sphinx.application import Sphinx
 
 RUNNERS = {"papermill": "papermill", "nbval": "nbval", "book": "book", "colab": "Colab-like"}
+KERNELS = {"avx512": "AVX-512", "avx2": "AVX2", "sse": "SSE"}
 
 
 Cell = str | nodes.Node | list[nodes.Node]
@@ -127,50 +128,75 @@ class ChapterTable(Directive):
                 refdoc=env.docname,
             )
             link += nodes.inline(text=f"{int(path.stem[:2])}. {title}")
-            stamp = page["metadata"]["l2rclip_lite"]
-            where = stamp["device"].replace("CPU, threads: 1", "one CPU thread")
-            rows.append([link, f"{stamp['seconds']}\u00a0s on {where}"])
+            time = "failed"
+            if stamp := page["metadata"].get("l2rclip_lite"):
+                where = stamp["device"].replace("CPU, threads: 1", "one CPU thread")
+                time = f"{stamp['seconds']}\u00a0s on {where}"
+            rows.append([link, time])
         return [table(["chapter", "time"], rows)]
 
 
-def proofs(book: Path) -> dict[str, Any]:
-    """Return what `tools/verify.py --record` wrote, and whether each source is the proved one."""
+def proofs(book: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return what `tools/verify.py --record` wrote: chapter, kind of kernels, proof.
+
+    Each proof is told whether today's source is the proved one.
+    """
     path = book / "results" / "proof.json"
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    for stem, proof in found.items():
+    for stem, kinds in found.items():
         source = (book / f"{stem}.py").read_bytes().replace(b"\r\n", b"\n")
-        proof["current"] = proof["source"] == hashlib.sha256(source).hexdigest()
+        for proof in kinds.values():
+            proof["current"] = proof["source"] == hashlib.sha256(source).hexdigest()
     return found
+
+
+def _titles(proof: dict[str, Any], ok: bool) -> str:
+    """Name the runners that passed, or those that failed."""
+    runners = proof["runners"]
+    ends = {title: runners[name]["ok"] for name, title in RUNNERS.items() if name in runners}
+    chosen = [title for title, end in ends.items() if end == ok]
+    return "all four" if chosen == list(RUNNERS.values()) else ", ".join(chosen)
 
 
 def sentence(book: Path, stem: str) -> str:
     """What a reader should know of a chapter's proof."""
-    proof = proofs(book).get(stem)
-    if proof is None or not proof["current"]:
-        return (
-            "This version of the page has not been through the four runners yet; see {doc}`status`."
-        )
-    passed = [title for name, title in RUNNERS.items() if proof["runners"].get(name, {}).get("ok")]
-    failed = [title for title in RUNNERS.values() if title not in passed]
-    text = f"Proved in {', '.join(passed) or 'no runner'} with package `{proof['package'][:12]}`"
-    return f"{text}{'; it fails in ' + ', '.join(failed) if failed else ''}: see {{doc}}`status`."
+    parts = []
+    for kind, proof in proofs(book).get(stem, {}).items():
+        if proof["current"]:
+            passed = _titles(proof, True) or "no runner"
+            failed = _titles(proof, False)
+            kernels = f"{KERNELS.get(kind, kind)} (package `{proof['package'][:12]}`)"
+            parts.append(f"{passed} on {kernels}{', but not ' + failed if failed else ''}")
+    if not parts:
+        return "This version of the page has not been through the runners yet; see {doc}`status`."
+    return f"Proved in {'; in '.join(parts)}: see {{doc}}`status`."
+
+
+def cell_of(proof: dict[str, Any] | None) -> str:
+    """Return a cell of the table: the runners and their seconds, or those that failed."""
+    if proof is None:
+        return "not run"
+    if not proof["current"]:
+        return "edited since"
+    failed = _titles(proof, False)
+    seconds = sum(runner["seconds"] for runner in proof["runners"].values())
+    return f"FAIL: {failed}" if failed else f"{_titles(proof, True)}, {seconds}\u00a0s"
 
 
 class ProvedTable(Directive):
-    """One row per chapter, one column per runner: OK with its seconds, or FAIL."""
+    """One row per chapter, one column per kind of kernels."""
 
     def run(self) -> list[nodes.Node]:
         """Build the table."""
-        rows: list[list[Cell]] = []
-        for stem, proof in proofs(Path(self.state.document.settings.env.srcdir) / "book").items():
-            runners = [proof["runners"].get(name) for name in RUNNERS]
-            cells = [
-                f"{'OK' if r['ok'] else 'FAIL'}, {r['seconds']} s" if r else "not run"
-                for r in runners
-            ]
-            state = "as proved" if proof["current"] else "edited since"
-            rows.append([stem.replace("_", " "), *cells, state])
-        return [table(["chapter", *RUNNERS.values(), "source"], rows)]
+        found = proofs(Path(self.state.document.settings.env.srcdir) / "book")
+        kinds = list(
+            dict.fromkeys([*KERNELS, *(kind for proof in found.values() for kind in proof)])
+        )
+        rows: list[list[Cell]] = [
+            [stem.replace("_", " "), *(cell_of(proof.get(kind)) for kind in kinds)]
+            for stem, proof in found.items()
+        ]
+        return [table(["chapter", *(KERNELS.get(kind, kind) for kind in kinds)], rows)]
 
 
 def _add_proof(app: Sphinx, name: str, content: list[str]) -> None:
@@ -180,6 +206,8 @@ def _add_proof(app: Sphinx, name: str, content: list[str]) -> None:
     if not (book / f"{stem}.py").exists():
         return
     page = json.loads(content[0])
+    if "l2rclip_lite" not in page["metadata"]:  # it stands for a chapter that failed
+        return
     footer = page["cells"][-1]
     footer["source"] = f"{''.join(footer['source'])}\n\n*{sentence(book, stem)}*"
     content[0] = json.dumps(page)

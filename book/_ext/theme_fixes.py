@@ -1,4 +1,7 @@
-"""Put right what the theme gets wrong; tools/check_pages.mjs sees where a fix has no effect."""
+"""Put right what the theme gets wrong, and set captions and numbers of plain Markdown apart.
+
+tools/check_pages.mjs sees where a fix has no effect.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.transforms import SphinxTransform
 
 # Exact text of the theme -> what should stand there. A name for screen readers must contain what is
 # written on the button.
@@ -25,6 +30,27 @@ REPLACED = {
 
 # Browsers may break a line before and after an inline equation, even before a full stop.
 INLINE = re.compile(r'([(“]*)(<span class="math[^"]*">[^<]*</span>)([.,;:!?)”’]*)')
+
+
+CAPTION = re.compile(r"Figure \d+\.\d+\.$")
+TAG = re.compile(r"\s*\\tag\{([\d.]+)\}")
+
+
+class Numbered(SphinxTransform):
+    """Set apart captions of figures and numbers of equations, which a chapter writes itself."""
+
+    default_priority = 500
+
+    def apply(self, **_: Any) -> None:
+        """Give captions a class and Sphinx the tags, since MathJax has none in a split equation."""
+        for bold in self.document.findall(nodes.strong):
+            if CAPTION.match(bold.astext()):
+                bold.parent["classes"].append("caption")
+        for equation in self.document.findall(nodes.math_block):
+            if tag := TAG.search(equation.astext()):
+                equation[0] = nodes.Text(TAG.sub("", equation.astext()))
+                equation["number"] = tag[1]
+                equation["ids"].append(f"equation-{tag[1]}")
 
 
 def mended(html: str) -> str:
@@ -80,6 +106,7 @@ def _fix_html(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the hooks with Sphinx."""
+    app.add_transform(Numbered)
     app.connect("html-page-context", _fix_context, priority=900)
     app.connect("build-finished", _fix_html)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -15,7 +15,7 @@
 #
 # One paragraph: the question, and why a reader asks it. Then a figure, before the second heading.
 #
-# **You need.** {doc}`01_ordinal_classification`.
+# **You need.** [Chapter 1](01_ordinal_classification.ipynb).
 #
 # **Time and hardware.** Seconds on one CPU core; no download.
 
@@ -25,7 +25,7 @@
 PROFILE = "page"  # smoke: seconds; page: as shown here; full: more labels
 SEED = 0  # decides the labels
 
-# %% mystnb={"image": {"alt": "Bars of the mean absolute error for each of five answers; the lowest one is in the middle."}, "figure": {"caption": "Mean absolute error of always answering one rank.", "name": "fig-NUMBER-errors"}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Bars of the mean absolute error for each of five answers; the lowest one is in the middle."}} tags=["hide-input"]
 from collections.abc import Callable
 
 import matplotlib.pyplot as plt
@@ -44,8 +44,10 @@ axis.set(xlabel="answer", ylabel="mean absolute error, ranks")
 plt.show()
 
 # %% [markdown]
-# Prose between cells says what to see in {numref}`fig-NUMBER-errors`. Decimals and per cents in it come from a cell above or
-# below, or cite their source.
+# **Figure NUMBER.1.** Mean absolute error of always answering one rank.
+#
+# Prose between cells says what to see in Figure NUMBER.1. Decimals and per cents in it come from a cell above or below, or
+# cite their source.
 #
 # ## A heading for each step
 
@@ -80,9 +82,12 @@ def answer(labels):
 check_answer(answer)
 
 # %% [markdown]
-# :::{dropdown} Solution
+# <details>
+# <summary>Solution</summary>
+#
 # The median: moving away from it brings more labels farther than nearer.
-# :::
+#
+# </details>
 
 
 # %% tags=["hide-cell"]
@@ -99,4 +104,4 @@ check_answer(answer)
 #
 # ## Sources
 #
-# Where the ideas and the numbers come from, such as {cite:t}`wang2023learning`.
+# Where the ideas and the numbers come from, such as [Wang et al. (2023)](references.md).

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,6 @@ from torch import Tensor
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.freezing import freeze
-from l2rclip_lite.losses import contrastive_loss
 from l2rclip_lite.losses.checks import Batch, Targets
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.training.features import TrainingData
@@ -25,7 +23,6 @@ SLOW = "stage 1 hardly learns"
 HARD = "pairwise loss × 1000"
 FAST = "learning rate × 100"
 APART = "images against images"
-PLAIN = "plain contrastive loss"  # tried, and harmless: it makes no run fail
 # what is set otherwise than in a healthy run, by the name of the failure's cause
 PROVOKED: dict[str, dict[str, Any]] = {
     SLOW: {"lr1": 1e-5, "epochs1": 1},
@@ -42,7 +39,7 @@ def train_stages(name: str, data: TrainingData, model: L2RCLIP) -> None:
     What fails in stage 1 is left at that: stage 2 is not trained.
 
     Args:
-        name: `HEALTHY`, `PLAIN`, or a name of `PROVOKED`.
+        name: `HEALTHY`, or a name of `PROVOKED`.
         data: Images, and features of the untrained tower.
         model: As built from the config of `settings`.
     """
@@ -50,9 +47,7 @@ def train_stages(name: str, data: TrainingData, model: L2RCLIP) -> None:
     if name == HEALTHY:
         train_stage2(model, data)
     elif name == APART:
-        train_stage2_by(images_apart, model, data)
-    elif name == PLAIN:
-        train_stage2_by(plain_contrastive, model, data)
+        push_images_apart(model, data)
 
 
 def settings(name: str, config: Config) -> Config:
@@ -77,18 +72,10 @@ def images_apart(model: L2RCLIP, z: Batch, y: Targets) -> Tensor:
     return stage2_loss(model, z, y, values) + PUSH * apart
 
 
-def plain_contrastive(model: L2RCLIP, z: Batch, y: Targets) -> Tensor:
-    """Return CLIP's loss, to which texts of a batch are right for one image each."""
-    return 2 * contrastive_loss(z, model.rank_features[y], model.scale)
-
-
-def train_stage2_by(
-    loss: Callable[[L2RCLIP, Batch, Targets], Tensor], model: L2RCLIP, data: TrainingData
-) -> None:
-    """Train the image tower as `train_stage2` does, by another loss.
+def push_images_apart(model: L2RCLIP, data: TrainingData) -> None:
+    """Train the image tower as `train_stage2` does, by `images_apart`.
 
     Args:
-        loss: Of the model, the image features of a batch and their ranks.
         model: After stage 1.
         data: With its images.
     """
@@ -106,6 +93,6 @@ def train_stage2_by(
     for generator in stage.epochs():
         for pixels, y, rows in data.batches(model, generator):
             z = image_features(pixels, len(rows))
-            stage.step(loss(model, z, y), rows)
+            stage.step(images_apart(model, z, y), rows)
         stage.end_epoch(model.probabilities(data.encode(model, "val")))
     stage.restore_kept()

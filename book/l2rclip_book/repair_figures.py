@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from l2rclip_book.plots import COLOURS, style
+from l2rclip_book.spread import curves
 
 Errors = Sequence[Float[Tensor, "2 image"]]  # of each epoch: RPS and absolute error of each image
 SCORES = ("RPS", "MAE")
@@ -34,7 +35,10 @@ def mean_scores(history: Errors) -> pd.DataFrame:
 
 
 def repair_curves(
-    runs: Mapping[str, Errors], constant: Mapping[str, float], epochs1: int
+    runs: Mapping[str, Errors],
+    constant: Mapping[str, float],
+    epochs1: int,
+    stored: pd.DataFrame,
 ) -> Figure:
     """Draw validation RPS and MAE of one run, or of one before and one after.
 
@@ -42,6 +46,7 @@ def repair_curves(
         runs: By name; the last is drawn strongest.
         constant: `rps` and `mae` of the median rank, drawn as dotted lines.
         epochs1: Epochs of stage 1; what follows is stage 2.
+        stored: Stored runs of the page, drawn as thin lines, see `spread.stored_runs`.
     """
     lines = LINES[-len(runs) :]
     with style():
@@ -50,6 +55,9 @@ def repair_curves(
         for axis, score in zip(axes, SCORES, strict=True):
             for (name, history), line in zip(runs.items(), lines, strict=True):
                 axis.plot(mean_scores(history)[score], label=name, **line)
+                for other in curves(stored, f"{name} {score}"):
+                    epochs = range(1, len(other) + 1)
+                    axis.plot(epochs, other, color=line["color"], alpha=0.4, linewidth=0.6)
             _finish(axis, score, constant[score.lower()], epochs1)
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=3)

@@ -1,7 +1,7 @@
 """The signs of failure of a run, beside those of healthy runs and of runs that fail on purpose.
 
-`l2rclip_lite.signs` computes the numbers; here stand their ranges, which `experiments/signs.py`
-measured and `book/results/signs.csv` holds, and what to do.
+`l2rclip_lite.signs` computes the numbers; here stand their ranges over the stored runs of chapter 8
+(`book/results/spread/08.csv`), and what to do.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Sign:
     """A number, and what it was in runs whose state is certain.
 
     Args:
-        column: Its name in `book/results/signs.csv`.
+        column: Its name in what `measure` returns.
         short: Its name in figures.
         failure: What it is a sign of.
         meaning: What the number is.
@@ -163,8 +163,8 @@ SIGNS = (
     ),
 )
 LEGEND = (
-    "Ranges are those of 3 healthy runs and of 3 that failed on purpose, on drawn leaves of 5 "
-    "ranks with mini towers (book/results/signs.csv). Other data and towers move them: take a sign "
+    "Ranges are those of 15 healthy runs and of 15 that failed on purpose, on drawn leaves of 5 "
+    "ranks with mini towers. Other data and towers move them: take a sign "
     "as a reason to look, not as a verdict. The limit lies halfway between the two ranges."
 )
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from l2rclip_book.result_files import find_result
@@ -39,7 +39,7 @@ def curves(stored: pd.DataFrame, name: str) -> list[list[float]]:
         >>> curves(pd.DataFrame({"rps 1": [0.5, 0.4], "rps 2": [0.3, 0.2]}), "rps")
         [[0.5, 0.3], [0.4, 0.2]]
     """
-    pattern = rf"^{name} \d+$"
+    pattern = rf"^{re.escape(name)} \d+$"
     lines: list[list[float]] = stored.filter(regex=pattern).to_numpy().tolist()
     return lines
 
@@ -54,17 +54,39 @@ def numbered(name: str, values: Sequence[float]) -> dict[str, float]:
     return {f"{name} {place}": float(value) for place, value in enumerate(values, start=1)}
 
 
-def span(stored: pd.DataFrame, name: str, digits: int = 2) -> str:
-    """Return the lowest and the highest stored value as words; "–" where nothing is stored.
+def spread_table(
+    numbers: Mapping[str, float],
+    stored: pd.DataFrame,
+    rows: Sequence[str],
+    scores: Mapping[str, str],
+    digits: int = 2,
+) -> pd.DataFrame:
+    """Return today's numbers, each with the lowest and the highest of the stored runs.
+
+    Args:
+        numbers: Of today's run; that of a row and a score is called `row score`.
+        stored: A row a run; see `stored_runs`.
+        rows: What is scored.
+        scores: The title of each score.
+        digits: After the point.
 
     Example:
-        >>> span(pd.DataFrame({"mae": [0.612, 0.5]}), "mae")
-        '0.50 to 0.61'
+        >>> stored = pd.DataFrame({"probe mae": [0.6, 0.5]})
+        >>> spread_table({"probe mae": 0.55}, stored, ["probe"], {"mae": "MAE"}).loc["probe", "MAE"]
+        '0.55 (0.50 to 0.60)'
     """
-    if name not in stored:
-        return "–"
-    low, high = stored[name].min(), stored[name].max()
-    return f"{low:.{digits}f} to {high:.{digits}f}".replace("-", "−")
+
+    def cell(name: str) -> str:
+        if name not in numbers:
+            return "–"
+        text = f"{numbers[name]:.{digits}f}"
+        if name in stored:
+            low, high = stored[name].min(), stored[name].max()
+            text += f" ({low:.{digits}f} to {high:.{digits}f})"
+        return text.replace("-", "−")
+
+    table = {title: [cell(f"{row} {score}") for row in rows] for score, title in scores.items()}
+    return pd.DataFrame(table, index=list(rows))
 
 
 def beside_stored(numbers: Mapping[str, float], stored: pd.DataFrame) -> str:
@@ -102,8 +124,3 @@ def beside_stored(numbers: Mapping[str, float], stored: pd.DataFrame) -> str:
         f"Today’s run leaves the band of {runs} in {len(outside)} of {len(numbers)} numbers: "
         f"{listed}."
     )
-
-
-def same_sign(values: np.ndarray | pd.Series) -> bool:
-    """Return whether all stored values lie on the same side of zero."""
-    return bool((np.asarray(values) > 0).all() or (np.asarray(values) < 0).all())

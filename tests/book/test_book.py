@@ -246,39 +246,49 @@ def test_names_and_settings_in_a_chapter_lead_to_their_reference(html: Path) -> 
     assert 'href="api.html#l2rclip_lite.rankformer.RankFormer"' in rankformer
 
 
-def test_fresh_pages_are_shown_in_a_copy_of_the_project(tmp_path: Path) -> None:
-    """The tree stays as it is; other pages are copied, the environment is not."""
-    book = tmp_path / "project" / "book"
-    book.mkdir(parents=True)
-    for folder in (tmp_path / "pages", book, tmp_path / "project" / ".venv"):
-        folder.mkdir(exist_ok=True)
-        (folder / "01_x.ipynb").write_text(folder.name, encoding="utf-8")
-    (book / "02_y.ipynb").write_text("kept", encoding="utf-8")
-
-    copy = build.with_pages(tmp_path / "pages", tmp_path / "copy", tmp_path / "project")
-    assert (copy / "book" / "01_x.ipynb").read_text(encoding="utf-8") == "pages"
-    assert (copy / "book" / "02_y.ipynb").read_text(encoding="utf-8") == "kept"
-    assert (book / "01_x.ipynb").read_text(encoding="utf-8") == "book"
-    assert not (copy / ".venv").exists()
-
-
-def test_make_book_executes_beside_the_tree() -> None:
-    """`make execute` alone writes into the repository."""
-    planned = subprocess.run(
-        ["make", "--dry-run", "book"], cwd=chapters.ROOT, capture_output=True, text=True
-    ).stdout
-    for executes in re.findall(r"tools/execute.py.*", planned):
-        assert "--out _build/pages" in executes
-    assert "tools/build.py --pages _build/pages" in planned
-
-
-@pytest.mark.slow
-def test_a_build_that_went_wrong_is_no_book(tmp_path: Path) -> None:
-    """An unknown reference is a warning, and warnings are errors."""
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project of one page, but for that page."""
     (tmp_path / "book").mkdir()
-    (tmp_path / "book" / "index.md").write_text("# Title\n\n{ref}`nowhere`\n", encoding="utf-8")
     (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/index\n", encoding="utf-8")
     (tmp_path / "_config.yml").write_text("execute: {execute_notebooks: 'off'}\n", encoding="utf-8")
     shutil.copy(chapters.ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_chapter_that_fails_leaves_a_book_of_the_others(project: Path, tiny: Path) -> None:
+    """`make book` builds, says what is missing, and fails; the tree keeps its page."""
+    book = project / "book"
+    shutil.copy(tiny, book)
+    (book / "02_fails.py").write_text(f"{tiny.read_text()}\n# %%\n1 / 0\n", encoding="utf-8")
+    stale = tiny.with_suffix(".ipynb").read_text(encoding="utf-8")
+    (book / "02_fails.ipynb").write_text(stale, encoding="utf-8")
+    (book / "index.md").write_text("# Title\n\n[](02_fails.ipynb#gone)\n", encoding="utf-8")
+    names = "".join(f"- file: book/{name}\n" for name in ("01_tiny", "02_fails"))
+    with (project / "_toc.yml").open("a", encoding="utf-8") as toc:
+        toc.write(f"chapters:\n{names}")
+    shutil.copy(chapters.ROOT / "Makefile", project)
+    shutil.copytree(chapters.ROOT / "tools", project / "tools")
+    (project / ".venv").symlink_to(chapters.ROOT / ".venv")
+
+    command = ["make", "-o", ".venv/.made", "book"]
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    assert done.returncode, done.stderr
+    assert "FAIL 02_fails: " in done.stdout
+    html = project / "_build" / "html" / "book"
+    assert "steps 3" in read(html / "01_tiny.html")
+    failed = read(html / "02_fails.html")
+    assert "A chapter" in failed
+    assert "steps 3" not in failed
+    assert "_build/failed/02_fails.ipynb" in failed
+    assert (project / "_build" / "failed" / "02_fails.ipynb").exists()
+    assert read(book / "02_fails.ipynb") == stale
+
+
+@pytest.mark.slow
+def test_a_build_that_went_wrong_is_no_book(project: Path) -> None:
+    """An unknown reference is a warning, and warnings are errors."""
+    (project / "book" / "index.md").write_text("# Title\n\n{ref}`nowhere`\n", encoding="utf-8")
     with pytest.raises(SystemExit, match="jupyter-book failed with status 1"):
-        build.build(tmp_path)
+        build.build(project)

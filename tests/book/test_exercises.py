@@ -29,7 +29,7 @@ from stand_ins import STAND_INS
 
 pytestmark = pytest.mark.slow
 
-ANSWER = re.compile(r"\{dropdown\} Solution.*?^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+ANSWER = re.compile(r"<summary>Solution.*?^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CALL = re.compile(r"^(?:print\()?check_.*", re.MULTILINE)
 WRONG = [
     *wrong_answers_1_to_2.WRONG,

@@ -2,6 +2,8 @@
 
 import base64
 import io
+import itertools
+import re
 import shutil
 import socket
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import chapters
 import execute
+import jupytext
 import nbformat
 import page_rules
 import pytest
@@ -17,7 +20,8 @@ from PIL import Image, PngImagePlugin
 
 pytestmark = pytest.mark.slow
 OWN = f"subprocess.run({page_rules.OWN_COMMAND}, 'predict'])"
-FIGURE = {"image": {"alt": "Steps."}, "figure": {"caption": "Steps.", "name": "fig-01-steps"}}
+FIGURE = {"image": {"alt": "Steps."}}
+MYST = re.compile(r"(?<!`)\{[a-z:]+\}`|^# ?(?::{3,}|\([a-z-]+\)=|```\{)", re.MULTILINE)
 
 
 @pytest.mark.parametrize("source", chapters.sources(), ids=lambda path: path.stem)
@@ -28,6 +32,26 @@ def test_committed_page_is_current_and_clean(source: Path) -> None:
     assert page_rules.problems(page) == []
     assert page_rules.broken_contract(page) == []
     assert page_rules.unbound_numbers(page) == []
+
+
+def labels(source: Path) -> list[list[str]]:
+    """Return the numbers of a chapter's figures and those of its equations."""
+    text = source.read_text(encoding="utf-8")
+    return [re.findall(rf"{mark}(\d+\.\d+)", text) for mark in (r"(?m)^# \*\*Figure ", r"\\tag\{")]
+
+
+@pytest.mark.parametrize("source", chapters.sources(), ids=lambda path: path.stem)
+def test_a_chapter_is_plain_markdown_and_numbers_what_it_mentions(source: Path) -> None:
+    """No role or directive, which only the book understands; figures and equations in order."""
+    assert MYST.findall(source.read_text(encoding="utf-8")) == []
+    for numbers in labels(source):
+        assert numbers == [f"{int(source.stem[:2])}.{n + 1}" for n in range(len(numbers))]
+
+    cells = jupytext.read(source).cells
+    prose = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    mentioned = page_rules.LABEL.findall(re.sub(r"\$[^$]*\$|`[^`]*`", "", prose))
+    for kind, known in enumerate(zip(*map(labels, chapters.sources()), strict=True)):
+        assert {each[kind] for each in mentioned} <= {"", *itertools.chain(*known)}
 
 
 @pytest.fixture
@@ -143,9 +167,9 @@ def whole() -> NotebookNode:
         "# Title\n\nWhat you will learn\n\n| you should know | x |\n\n"
         "**Time and hardware.** Seconds.",
         ">figure",
-        "## First\n\n## Exercises\n\n**1. Half.** Halve it.",
+        "**Figure 1.1.** Steps.\n\n## First\n\n## Exercises\n\n**1. Half.** Halve it.",
         ">def check_it(): ...\ncheck_it()",
-        ":::{dropdown} Solution\n:::\n\n## Summary\n\n## Sources",
+        "<details>\n<summary>Solution</summary>\n\n</details>\n\n## Summary\n\n## Sources",
     )
     page.cells[1].metadata["mystnb"] = FIGURE
     return page
@@ -163,11 +187,38 @@ def test_an_exercise_without_a_check_breaks_the_contract(whole: NotebookNode) ->
     assert problem == "no function check_… judges exercise 1. Half."
 
 
+def test_a_figure_without_a_caption_breaks_the_contract(whole: NotebookNode) -> None:
+    """It begins the cell below."""
+    whole.cells[2].source = "## First\n\n" + whole.cells[2].source
+    (problem,) = page_rules.broken_contract(whole)
+    assert problem == "no caption below the figure of 'figure'"
+
+
 def test_a_first_figure_after_headings_breaks_the_contract(whole: NotebookNode) -> None:
     """It stands on the first screen."""
-    whole.cells[1:3] = whole.cells[2:0:-1]
+    whole.cells[0].source += "\n\n## One\n\n## Two"
     (problem,) = page_rules.broken_contract(whole)
     assert "first figure comes after 2 headings" in problem
+
+
+@pytest.mark.parametrize(
+    ("tag", "folded"),
+    [
+        ("setup", {}),
+        ("hide-input", {"cellView": "form", "jupyter": {"source_hidden": True}}),
+        (
+            "hide-cell",
+            {"cellView": "form", "jupyter": {"source_hidden": True, "outputs_hidden": True}},
+        ),
+    ],
+)
+def test_what_the_book_folds_is_folded_in_jupyterlab_and_colab(
+    tag: str, folded: dict[str, Any]
+) -> None:
+    """By the metadata that they read."""
+    cell = nbformat.v4.new_code_cell("steps = 3", metadata={"tags": [tag]})
+    page_rules.fold(cell)
+    assert cell.metadata == {"tags": [tag], **folded}
 
 
 def test_numbers_in_prose_are_bound_to_the_page() -> None:
@@ -175,6 +226,7 @@ def test_numbers_in_prose_are_bound_to_the_page() -> None:
     page = chapter(
         ">print(score)",
         "It scores 0.893, 12 % more: $s = 0.5$, `lr=3.5`, [x](a/1.5). The 5 ranks are counted.",
+        "Figure 1.2, (1.3) and ([2.1](02_two_stages.ipynb)) are labels.",
         "It scores 0.91.",
     )
     page.cells[0].outputs = [nbformat.v4.new_output("stream", text="0.893 and 12 %\n")]
@@ -189,7 +241,7 @@ def test_a_quoted_number_names_its_source() -> None:
     (problem,) = page_rules.unbound_numbers(page)
     assert "names no source" in problem
 
-    page.cells[0].source += " See {cite:t}`wang2023learning`."
+    page.cells[0].source += " See [Wang et al. (2023)](references.md)."
     assert page_rules.unbound_numbers(page) == []
 
 

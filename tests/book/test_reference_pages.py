@@ -95,21 +95,30 @@ def test_the_directive_of_results_shows_a_file() -> None:
     assert re.search(r"0\.\d{3}$", text)
 
 
-def test_the_foot_of_a_chapter_names_the_runner_that_failed(tmp_path: Path) -> None:
-    """An edit since voids the proof."""
+def test_a_proof_names_its_kernels_and_the_runner_that_failed(tmp_path: Path) -> None:
+    """At the foot of a chapter and in the table; an edit since voids it."""
     (tmp_path / "results").mkdir()
     source = tmp_path / "01_x.py"
     source.write_text("# %%\n", encoding="utf-8")
-    runners = {name: {"ok": name != "nbval", "seconds": 1} for name in tables.RUNNERS}
-    proof = {
-        "source": chapters.source_hash(source),
-        "package": "abcdef0123456789",
-        "runners": runners,
+    good = {"ok": True, "seconds": 2}
+    bad = {"ok": False, "seconds": 1}
+    made = {"source": chapters.source_hash(source), "package": "abcdef0123456789"}
+    kinds = {
+        "avx512": made | {"runners": dict.fromkeys(tables.RUNNERS, good)},
+        "avx2": made | {"runners": {"papermill": good, "nbval": bad}},
     }
-    (tmp_path / "results" / "proof.json").write_text(json.dumps({"01_x": proof}), encoding="utf-8")
-    assert "; it fails in nbval: see" in tables.sentence(tmp_path, "01_x")
+    (tmp_path / "results" / "proof.json").write_text(json.dumps({"01_x": kinds}), encoding="utf-8")
+
+    package = "(package `abcdef012345`)"
+    text = f"all four on AVX-512 {package}; in papermill on AVX2 {package}, but not nbval: see"
+    assert text in tables.sentence(tmp_path, "01_x")
+    proof = tables.proofs(tmp_path)["01_x"]
+    cells = [tables.cell_of(proof.get(kind)) for kind in tables.KERNELS]
+    assert cells == ["all four, 8\u00a0s", "FAIL: nbval", "not run"]
+
     source.write_text("# %%\n1\n", encoding="utf-8")
     assert "has not been through" in tables.sentence(tmp_path, "01_x")
+    assert tables.cell_of(tables.proofs(tmp_path)["01_x"]["avx512"]) == "edited since"
 
 
 def test_a_docstring_becomes_markdown_below_its_signature() -> None:

@@ -1,7 +1,9 @@
 """The runners of `make verify` can fail: each on a chapter of three cells."""
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -69,27 +71,49 @@ def test_every_chapter_has_the_setup_cell_of_this_release() -> None:
 def test_a_record_names_what_was_proved(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each runner's result and the hash of the source; a chapter that is gone is forgotten."""
-    monkeypatch.setattr(verify, "PROOFS", tmp_path / "proofs")
+    """Each runner's result beside that of other kernels; a chapter that is gone is forgotten."""
     monkeypatch.setattr(verify, "RECORD", tmp_path / "proof.json")
     monkeypatch.setattr(verify.chapters, "sources", lambda: [tiny])
-
-    def passes(source: Path) -> str:
-        return "passed"
+    kept = {"00_gone": {"avx2": {}}, "01_tiny": {"avx2": "kept", "sse": "of before"}}
+    verify.RECORD.write_text(json.dumps(kept), encoding="utf-8")
 
     def fails(source: Path) -> str:
         sys.exit("no kernel\nmore")
 
-    verify.RECORD.write_text('{"00_gone": {}}', encoding="utf-8")
-    for runner in verify.RUNNERS:
-        monkeypatch.setitem(verify.RUNNERS, runner, fails if runner == "colab" else passes)
+    monkeypatch.setitem(verify.RUNNERS, "colab", fails)
+    monkeypatch.setitem(verify.RUNNERS, "nbval", lambda source: "passed")
+    verify.record({"01_tiny": verify.prove_chapter(tiny, ["nbval", "colab", "book"])}, "sse")
 
-    assert not verify.prove_chapter(tiny)
-    verify.record([tiny], {"ok": True, "seconds": 9, "note": "no warning"})
     record = json.loads(verify.RECORD.read_text(encoding="utf-8"))
     assert list(record) == ["01_tiny"]
-    assert record["01_tiny"]["source"] == chapters.source_hash(tiny)
+    assert record["01_tiny"]["avx2"] == "kept"
+    proof = record["01_tiny"]["sse"]
+    assert proof["source"] == chapters.source_hash(tiny)
+    results = {runner: (end["ok"], end["note"]) for runner, end in proof["runners"].items()}
+    assert results == {"nbval": (True, "passed"), "colab": (False, "no kernel")}
 
-    results = record["01_tiny"]["runners"]
-    assert [runner for runner, result in results.items() if not result["ok"]] == ["colab"]
-    assert results["colab"]["note"] == "no kernel"
+
+def test_a_command_runs_with_the_kernels_of_another_processor() -> None:
+    """In its own process, which can say so; a kind that no processor has is refused."""
+    say = "import kernels; print(kernels.kind())"
+    tools = str(Path(kernels.__file__).parent)
+    command = [sys.executable, kernels.__file__, "sse", sys.executable, "-c", say]
+    environment = os.environ | {"PYTHONPATH": tools}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.stdout.strip() == kernels.kinds_here()[-1], done.stderr
+
+    command[2] = "mmx"
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert "no kernels 'mmx' here" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("own", "other"), [("avx512", "avx2"), ("avx2", "sse"), ("sse", "native"), ("arm64", "native")]
+)
+def test_the_other_kernels_are_the_next_narrower(
+    own: str, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of those that the machine has."""
+    monkeypatch.setattr(kernels, "kind", lambda: own)
+    assert kernels.other() == other
+    assert other in kernels.KINDS

@@ -112,5 +112,5 @@ export function start(data) {
 
   const scale = row('pg-scale', `¼ of an even share or less`, make('i', { class: 'mv-scale' }), `4 times or more`);
   const node = row('mv', sets.element, make('p', { class: 'mv-title' }, 'Pick a word:'), sentence, row('pg-columns', ...panels.map(panel => panel.node)), ends, scale, read);
-  if (intoFigure('fig-04-attention', node, 'Who looks at whom')) update();
+  if (intoFigure('attention', node, 'Who looks at whom')) update();
 }

@@ -9,12 +9,12 @@ export function drawing(tag, attributes = {}) {
   return element;
 }
 
-// Puts a node before the caption of a figure; false if the page has no such figure.
-export function intoFigure(id, node, label) {
-  const figure = document.getElementById(id);
+// Puts a node in the place of the figure of a tagged cell; false if the page has no such cell.
+export function intoFigure(tag, node, label) {
+  const figure = document.querySelector(`.tag_${tag} .cell_output`);
   if (figure === null) return false;
   figure.classList.add('mv-figure');
-  figure.insertBefore(make('div', { class: 'pg', role: 'region', 'aria-label': label }, node), figure.querySelector('figcaption'));
+  figure.append(make('div', { class: 'pg', role: 'region', 'aria-label': label }, node));
   document.documentElement.classList.add('pg-on');
   return true;
 }

@@ -115,5 +115,5 @@ export function start(data) {
   const slider = controls(data, change);
   const node = row('mv', slider.node, row('mv-pair', ...panels.map(panel => panel.node)), key);
   paint(now);
-  if (intoFigure('fig-07-motion', node, 'Map of images and sentences through training')) slider.show(0);
+  if (intoFigure('motion', node, 'Map of images and sentences through training')) slider.show(0);
 }
