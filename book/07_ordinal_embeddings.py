@@ -58,7 +58,7 @@ from l2rclip_book.projections import (
     umap_layout,
 )
 from l2rclip_book.result_files import find_result
-from l2rclip_book.spread import beside_stored, stored_runs
+from l2rclip_book.spread import beside_stored, spread_table, stored_runs
 from l2rclip_book.statistics import spearman_rho
 from l2rclip_book.style import GRID, WIDTH
 from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset
@@ -422,15 +422,16 @@ for moment in rows:
     rows[moment]["mean error, %"] = error(moment)
 rows["after stage 2, ranks shuffled"] = scores(images[L2R], shuffled)
 rows["random points"] = scores(noise, shuffled)
-table = pd.DataFrame(rows).T
-table.map(lambda value: "–" if np.isnan(value) else f"{value:.2f}")
-
-# %% tags=["remove-cell"]
 numbers = {
     f"{moment} {score}": value
-    for moment, row in table.iterrows()
-    for score, value in row.dropna().items()
+    for moment, row in rows.items()
+    for score, value in row.items()
 }
+is_stored = (PROFILE, PRESET) == ("page", "paper")
+stored = stored_runs("07") if is_stored else pd.DataFrame()
+spread_table(numbers, stored, list(rows), {name: name for name in rows[CE]}).T
+
+# %% tags=["remove-cell"]
 numbers["after stage 1 mean error, %"] = error(TEXT)
 for moment in (START, L2R, CE):
     cosine = abs(first_axis[moment] @ first_axis["sentences"])
@@ -901,8 +902,6 @@ check_days(predicted)
 check_days({"gap score": 0.25, "other half": 0.9, "other days": 0.0})
 
 # %% tags=["hide-input", "spread"]
-is_stored = (PROFILE, PRESET) == ("page", "paper")
-stored = stored_runs("07") if is_stored else pd.DataFrame()
 print(beside_stored(numbers, stored))
 
 # %% [markdown]
