@@ -421,7 +421,7 @@ if PROFILE == "page" and SEED == 0:
     assert zero["rps"] < constant["rps"]
 
 # %% [markdown]
-# On these test leaves, in one run, `mini` calls most leaves of every rank undamaged. Its MAE is larger than that of a
+# On these test leaves `mini` calls most leaves of every rank undamaged. Its MAE is larger than that of a
 # constant answer, the median rank, which ignores the image.
 #
 # Its RPS is lower, but only because the constant answer is given with certainty. From [chapter 2](02_two_stages.ipynb)

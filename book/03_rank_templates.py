@@ -652,7 +652,7 @@ if PROFILE != "smoke":
     assert fitted > judged["spearman_expected"] + 0.3
 
 # %% [markdown]
-# In this one run the answers show no order, while a regression finds the damage in the same image features. So the
+# The answers show no order, while a regression finds the damage in the same image features. So the
 # features hold the damage, and the sentences do not point to it: `mini` was joined by names of *things*
 # ([chapter 15](15_wordings_and_mini.ipynb)), and *very low damage* is not a thing. Training ties the two
 # ([chapter 2](02_two_stages.ipynb)).

@@ -48,7 +48,12 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from l2rclip_book import plots
 from l2rclip_book.repair_figures import choices, mean_scores, repair_curves
-from l2rclip_book.spread import beside_stored, numbered, stored_runs
+from l2rclip_book.spread import (
+    beside_stored,
+    numbered,
+    spread_table,
+    stored_runs,
+)
 from l2rclip_lite import load_dataset, load_towers
 
 size, side, epochs1, epochs2 = {
@@ -584,12 +589,22 @@ show("short gradients", "epoch by RPS")
 # the epochs that were kept.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
-steps = {
-    name: [*mean_scores(history).iloc[-1], *tested[name].tolist()]
-    for name, history in runs.items()
+numbers = {f"median rank {score}": constant[score] for score in ("rps", "mae")}
+for name, history in runs.items():
+    numbers |= {
+        f"{name} test {score}": float(value)
+        for score, value in zip(("rps", "mae"), tested[name], strict=True)
+    }
+    for score, column in mean_scores(history).items():
+        numbers |= numbered(f"{name} {score}", column)
+last = epochs1 + epochs2
+columns = {
+    f"RPS {last}": "validation RPS",
+    f"MAE {last}": "validation MAE",
+    "test rps": "test RPS",
+    "test mae": "test MAE",
 }
-columns = ["validation RPS", "validation MAE", "test RPS", "test MAE"]
-pd.DataFrame(steps, index=columns).T.round(2)
+spread_table(numbers, stored, list(runs), columns)
 
 # %% [markdown]
 # Each row is one run. The interval at the end of this page says how far other test images would move the last row; another seed
@@ -599,14 +614,6 @@ pd.DataFrame(steps, index=columns).T.round(2)
 # the package, we need them all.
 
 # %% tags=["remove-cell"]
-numbers = {f"median rank {score}": constant[score] for score in ("rps", "mae")}
-for name, history in runs.items():
-    numbers |= {
-        f"{name} test {score}": float(value)
-        for score, value in zip(("rps", "mae"), tested[name], strict=True)
-    }
-    for score, column in mean_scores(history).items():
-        numbers |= numbered(f"{name} {score}", column)
 numbers |= numbered("kept by RPS", by_rps) | numbered("kept by MAE", by_mae)
 
 # %% [markdown]
