@@ -262,8 +262,8 @@ plots.training_curves(
 # kinds of kernels. Figures show them as thin lines, tables as the lowest and the highest value in brackets, and the text says
 # what all fifteen show.
 #
-# In stage 1 only five points move (left panel), and the error falls. In stage 2 a whole network changes. In its first epoch
-# the error rises, because the sentences were fitted to the features of the untrained tower; then it falls lower than before.
+# In stage 1 only five points move (left panel), and the error falls. In stage 2 a whole network changes, and ends lower. Its
+# first epoch is a step back in fourteen of the fifteen runs: the sentences were fitted to the features of the untrained tower.
 #
 # The losses in the right panel have different terms, so do not compare their heights. If the training loss still falls
 # while the validation error rises, the model learns its training images by heart: give stage 2 fewer epochs.
@@ -325,7 +325,7 @@ if len(stored):  # what the text says of every stored run
         )
     curve = stored[[f"val_mae {epoch}" for epoch in range(1, 21)]].to_numpy()
     assert (curve[:, 11] < curve[:, 0]).all()
-    assert (curve[:, 12] > curve[:, 11]).all()
+    assert (curve[:, 12] > curve[:, 11]).sum() == 14
     assert (curve[:, 19] < curve[:, 11]).all()
 
 # %% [markdown]
@@ -680,6 +680,7 @@ assert "no image" in check_change(change, 0.0)
 if len(stored):
     assert ((stored["mirrored moves"] - 0.18).abs() < 0.1).all()
     assert (stored["grey moves"] - 0.18 > 0.1).all()
+    assert (stored["grey moves"] > stored["mirrored moves"]).all()
 
 # %% tags=["hide-input", "spread"]
 print(beside_stored(numbers, stored))

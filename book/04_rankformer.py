@@ -354,7 +354,7 @@ def stage_1(prompts, epochs):
 
 
 # %% [markdown]
-# Three models follow, one per axis, with the same images and the same batches, each in one run.
+# Three models follow, one per axis, with the same images and the same batches.
 
 # %% mystnb={"image": {"alt": "The five sentences three times, one for each axis, every word with a number and a colour for how far it moved, in its own length. Start and end have no colour."}} tags=["hide-input", "nbval-ignore-output"]
 trained = {
@@ -451,17 +451,16 @@ table.set_index(["ranks", "seed", "slot"]).map("{:.0%}".format)
 # after; nothing else can be learned there. Where words differ, three things were learned.
 #
 # - **A shared word looks at its copies.** In each run of the table *damage* gives more of its attention to its copies after
-#   training, and so does *percent* in its one run (figure, middle). What such a word receives then comes mostly from its own
+#   training, and so does *percent* (the middle of Figure 4.4). What such a word receives then comes mostly from its own
 #   vector.
-# - **Number words fall roughly into two groups**, in the one run that there is. From *forty* on they look at *twenty* and
+# - **Number words fall roughly into two groups** in Figure 4.4. From *forty* on they look at *twenty* and
 #   *thirty*, most smaller ones at *zero* and *five*; *sixteen* goes with the large ones.
-# - **Neighbours are not singled out**, in the one run shown. In slot 7 of the names, which you can pick in the built book, *low*
+# - **Neighbours are not singled out.** In slot 7 of the names, which you can pick in the built book, *low*
 #   looks most at *no* and then at *high*, and *high* about as much at *low* as at each *very*. One *very* belongs to *very
 #   high*, the other to *very low*, and attention cannot tell them apart.
 #
 # The weights show what a word looked at, not whether that helped. On images of 64 pixels, as here, stage 1 alone had no
-# lower validation MAE than the median rank in any run of the table. At 96 pixels it is ahead of the median rank:
-# [chapter 2](02_two_stages.ipynb) and [chapter 6](06_from_scratch.ipynb).
+# lower validation MAE than the median rank in any run of the table.
 #
 # ## What α does, and what it does not
 #

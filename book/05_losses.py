@@ -795,7 +795,7 @@ if PROFILE != "smoke":
     assert table["RPS with it"].idxmin() in tight
 
 # %% [markdown]
-# - **Tightness makes the gap**, in this one run with diversity and without. Diversity by itself hardly changes anything. The
+# - **Tightness makes the gap**, with diversity and without. Diversity by itself hardly changes anything. The
 #   package has a weight for each, `lambda_tight` and `lambda_push`.
 # - **A temperature repairs it, here.** Divide all logits by one number, and the loss with tightness even does best:
 #   only the scale of its answers was wrong, since $s$ is frozen. (The number is chosen by the RPS of the very images
