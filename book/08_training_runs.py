@@ -588,8 +588,8 @@ head = ["file", "method", "accuracy", "MAE", "AUC", "ε-error", "source"]
 rows = []
 for stem, wanted in files.items():
     for row in wanted["PUBLISHED"]:
-        numbers = [with_doubt(row, key) for key in keys]
-        rows.append([stem, row["method"], *numbers, row["source"]])
+        cells = [with_doubt(row, key) for key in keys]
+        rows.append([stem, row["method"], *cells, row["source"]])
 Markdown(markdown_table(head, rows) if files else f"*{ALONE}*")
 
 # %% [markdown]
