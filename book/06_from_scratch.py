@@ -82,7 +82,7 @@ from l2rclip_lite.training.features import TrainingData
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
 
 
-# %% mystnb={"image": {"alt": "Left: the validation error of the package falls until the third epoch of stage 1 and rises a little, starts stage 2 no lower, and ends it much lower; both stages end below the dashed line of the median rank. Right: the training loss falls in both stages."}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Left: the validation error of the package falls in stage 1, and ends stage 2 much lower, below the dashed line of the median rank. Right: the training loss falls in both stages."}} tags=["hide-input", "nbval-ignore-output"]
 def settings(preset, epochs1, epochs2):
     """Return the same run for the package; the rest is its default."""
     turned = {"image_size": side, "upside_down": not data.upright, "seed": SEED}
@@ -435,9 +435,8 @@ show("first run")
 # **Figure 6.2.** The first run. Stage 1 is worse than a constant. The dotted line never looks at an image; the thin
 # vertical line divides the stages.
 #
-# Nothing crashed, and nothing warned. But five sentences have moved for a whole stage, and a constant is still better in both
-# scores. Stage 2 then
-# learns something on its own, and ends with about twice the validation error of Figure 6.1. The package differs from
+# Nothing crashed, and nothing warned. But five sentences have moved for a whole stage, and a constant still has the lower RPS.
+# Stage 2 then learns something on its own, and ends well above the validation error of Figure 6.1. The package differs from
 # these forty lines in five places, and they hide one another.
 #
 # ## 4. Five repairs
@@ -487,14 +486,13 @@ for kind in (RankPrompts, CentredPrompts):
 prompts, ours1, states1 = first_stage(CentredPrompts)
 towers, t, ours2, states2 = second_stage(prompts)
 
-# %% mystnb={"image": {"alt": "Validation RPS and MAE over both stages, with texts as the tower gives them and with centred texts. Centred, stage 1 falls sooner and lower; stage 2 starts with a higher RPS and ends near the other curve."}} tags=["hide-input", "nbval-ignore-output"]
+# %% mystnb={"image": {"alt": "Validation RPS and MAE over both stages, with texts as the tower gives them and with centred texts. Centred, stage 1 falls sooner and lower; stage 2 starts with a higher RPS."}} tags=["hide-input", "nbval-ignore-output"]
 show("centred texts", "normalised pixels")
 
 # %% [markdown]
 # **Figure 6.4.** Before and after the second repair.
 #
-# Stage 1 gets there sooner, and ends with a lower RPS. Stage 2 begins by losing that again, and ends worse; the next repair
-# says why. The package centres by default: of many ranks, neighbouring sentences are more alike than these.
+# Stage 1 gets there sooner, and ends with a lower RPS. Stage 2 begins by losing that again; the next repair says why. The package centres by default: of many ranks, neighbouring sentences are more alike than these.
 #
 # ### BatchNorm
 #
@@ -555,8 +553,7 @@ Markdown(
 
 # %% [markdown]
 # For the table, ninety images were drawn a thousand times, with replacement, from the ninety validation images, and each rule
-# chose its epoch of stage 1 by them. Both rules waver: ninety other images could have kept another epoch. Here RPS wavers more,
-# since the epochs from the second on are nearly level.
+# chose its epoch of stage 1 by them. Both rules waver: ninety other images could have kept another epoch.
 #
 # ### Long gradients
 #
@@ -581,9 +578,8 @@ show("short gradients", "epoch by RPS")
 # %% [markdown]
 # **Figure 6.6.** Before and after the fifth repair; stage 1 is the same.
 #
-# On these leaves, in one run of each, it brings little: the first epoch has a higher RPS, the later ones a slightly
-# lower one. It is the package's default (`controls.clip`) because other short runs lost their first steps without it
-# ([reproduction](reproduction.md)).
+# On these leaves it brings little, up or down. It is the package's default (`controls.clip`) because other short runs lost
+# their first steps without it ([reproduction](reproduction.md)).
 #
 # Here are all runs of this page, in the order of the repairs: the validation errors of the last epoch, and the test errors of
 # the epochs that were kept.
@@ -607,11 +603,9 @@ columns = {
 spread_table(numbers, stored, list(runs), columns)
 
 # %% [markdown]
-# Each row is one run. The interval at the end of this page says how far other test images would move the last row; another seed
-# is not in it. BatchNorm is the only step between two rows whose test RPS begins above that interval and ends inside. The
-# pixels show in stage 1 alone, on validation images. Centring helps stage 1, and the end only once BatchNorm is fixed. The rule
-# for the epoch brings nothing here, shorter gradients little. Such choices survive in code because they seldom hurt. To equal
-# the package, we need them all.
+# The repair of BatchNorm makes the largest difference between two rows. The pixels show in stage 1 alone, on validation images.
+# Centring helps stage 1, and the end only once BatchNorm is fixed. The rule for the epoch and shorter gradients change little.
+# Such choices survive in code because they seldom hurt. To equal the package, we need them all.
 
 # %% tags=["remove-cell"]
 numbers |= numbered("kept by RPS", by_rps) | numbered("kept by MAE", by_mae)
@@ -766,16 +760,14 @@ numbers["answers apart"] = different
 for score in ("mae", "rps"):
     numbers[f"{score} low"] = judged[f"{score}_low"]
     numbers[f"{score} high"] = judged[f"{score}_high"]
-    assert PROFILE == "smoke" or abs(mine[score] - judged[score]) < 0.1, mine
 
 # %% tags=["hide-input", "spread"]
 print(beside_stored(numbers, stored))
 
 # %% [markdown]
 # The two runs are one: no weight differs in any digit, for both add the same numbers in the same order. Do not expect that of
-# every reimplementation. Leave out `fused=True`, and rounding differs: tried once, the weights differed in the ninth decimal place
-# after one step, and at the end in the second. Adam divides each gradient by its own size, so where a gradient is nearly zero,
-# rounding decides the direction of the step. Such a run answers some images differently, and is as good a run. The fair test of
+# every reimplementation. Leave out `fused=True`, and rounding differs: a little after one step, visibly at the end. Adam divides
+# each gradient by its own size, so where a gradient is nearly zero, rounding decides the direction of the step. Such a run answers some images differently, and is as good a run. The fair test of
 # code is one step at a time. The fair test of results is the interval of their difference on the same test images: where it holds
 # 0, none is shown.
 #
@@ -1179,7 +1171,7 @@ for title in ("the five words", "twenty numbers"):
 #
 # </details>
 #
-# **Two runs differ in the seed and end with a test MAE of 0.50 and 0.44 on ninety images. Which code is better?**
+# **Two runs differ in the seed. On ninety test images one is off by 45 ranks in all, the other by 40. Which code is better?**
 #
 # <details>
 # <summary>Answer</summary>

@@ -438,9 +438,8 @@ for moment in (START, L2R, CE):
     numbers[f"{moment} along sentences"] = cosine
 
 # %% [markdown]
-# **L2RCLIP orders the images, and so does cross-entropy.** In this one run the two are close in both scores of single
-# images; their errors have no interval here, and are not compared. So the features of L2RCLIP are ordinal, as the paper
-# says ([Wang et al., 2023](references.md)). But that is no evidence for its losses: the same tower finds this order
+# **L2RCLIP orders the images, and so does cross-entropy.** By both scores of single images each is far from the untrained tower
+# and from shuffled ranks. So the features of L2RCLIP are ordinal, as the paper says ([Wang et al., 2023](references.md)). But that is no evidence for its losses: the same tower finds this order
 # without them.
 #
 # **The untrained tower has its means partly in order, its images not.** A mean over the images of one rank averages out
@@ -452,8 +451,7 @@ for moment in (START, L2R, CE):
 # **The silhouette falls while the order grows**, even below that of the same features with shuffled ranks. It rewards ten islands,
 # and ordered features are one curve without gaps. Choose the score by the claim: for order, the first two.
 #
-# The table lacks a second run. Change `SEED`, or take `PRESET = "recommended"`, whose stage 2 has the ranked
-# probability score ([chapter 5](05_losses.ipynb)) in place of the pairwise loss. [Chapter 9](09_does_it_help.ipynb)
+# Change `SEED`, or take `PRESET = "recommended"`, whose stage 2 has the ranked probability score ([chapter 5](05_losses.ipynb)) in place of the pairwise loss. [Chapter 9](09_does_it_help.ipynb)
 # asks whether the *words* of the ranks help, with many runs on real images.
 #
 # The next figure shows the distances behind the first score.
@@ -547,10 +545,9 @@ clouds(panels, ranks, columns=4)
 # **Figure 7.6.** UMAP with k neighbours. The number in each title is the rank correlation of distances on the page and
 # distances between features: 1 would mean that the layout may be read with a ruler.
 #
-# With three neighbours the curve falls into pieces. With more, most gaps close, though nothing in the features has
-# changed; one stays, at a place where PCA shows none (Figure 7.5). Another seed bends the pieces differently.
-# Random points get branches with few neighbours and an even disc with many. With 15 or 50 neighbours all panels of the
-# trained images share the order of the colours. Claim that, and no more.
+# With three neighbours the curve falls into pieces; with more, gaps close, though nothing in the features has changed.
+# Another seed bends the pieces differently. Random points get branches with few neighbours and an even disc with many. What
+# the panels of the trained images share is the order of the colours. Claim that, and no more.
 #
 # **Sizes and gaps mean nothing.** Here are three groups of points that we made: B is about ten times as wide as A and
 # C, and C lies ten times as far from B as A does.
@@ -645,9 +642,8 @@ for title, (fitted, other) in halves.items():
     numbers |= {f"{title} fitted": fitted, f"{title} other half": other}
 
 # %% [markdown]
-# In the upper row random points look better ordered than a trained model. The lower row puts that right. It also shows that the images *at
-# the start* do hold some order, along a direction that is too small for PCA to show. After training the strongest
-# direction follows the damage.
+# In the upper row random points look as well ordered as a trained model. The lower row puts that right. It also shows that the
+# images *at the start* do hold some order, along a direction that is too small for PCA to show.
 #
 # ## Which figure proves what
 #
@@ -660,7 +656,7 @@ for title, (fitted, other) in halves.items():
 # | this rank forms a tight group far from the others | no projection | distances between the full features |
 # | the model is good | no figure of features | its error on fresh images: [chapter 2](02_two_stages.ipynb), [chapter 9](09_does_it_help.ipynb) |
 #
-# All figures here come from one small run on drawn leaves. They show what happened, not what will happen.
+# All figures here show small runs on drawn leaves. They show what happened, not what will happen.
 #
 # ## Exercises
 #
@@ -941,7 +937,7 @@ print(beside_stored(numbers, stored))
 #
 # - Stage 1 moves the sentences and not one bit of an image; stage 2 moves the images and not one bit of a sentence.
 # - After training, the largest direction of the image features follows the damage, with L2RCLIP **and with plain
-#   cross-entropy**; in this run the two are close. A curve in rank colours is no evidence for a method.
+#   cross-entropy**. A curve in rank colours is no evidence for a method.
 # - Score single images, not means of ranks, and put shuffled ranks and a rival beside every score.
 # - Read the order along a shape from UMAP, but no islands, gaps, widths or distances.
 # - Judge a projection that was fitted to labels on other images, which share no day or place with the first.

@@ -284,9 +284,9 @@ shell(1, 5, 14)
 # %% [markdown]
 # If it is stopped, give the same command again: it resumes after the last complete epoch.
 #
-# The line *kernel chosen by validation* gives the weights of your sentences and of the numbers of the ranks. Here the sentences
-# decide next to nothing. With weight 0, `--epochs1 0`, which leaves out the training of the text side, should be about as good,
-# and is faster.
+# The line *kernel chosen by validation* gives the weights of your sentences and of the numbers of the ranks. Where the
+# sentences weigh next to nothing, `--epochs1 0`, which leaves out the training of the text side, should be about as good, and
+# is faster.
 #
 # The table is about test images. *RPS* is the error of the probabilities, *MAE (median)* how many ranks the median
 # answer is off on average, *QWK* the agreement, *ECE* the distance between stated and true certainty. *After stage 1*
@@ -303,11 +303,10 @@ shell(2)
 
 # %% [markdown]
 # Read the lower half. Each number is a baseline minus L2RCLIP on the same plants, and the brackets hold its 95 %
-# interval. An RPS or MAE above 0 and an accuracy below 0 are in favour of L2RCLIP. If the interval contains 0, as all
-# do here, the test images do not tell the two apart: take the simpler one, here the linear probe, with
-# `predict --method linear-probe`. But mind how little so few test images see. The interval of the RPS difference
-# reaches about a tenth of the RPS to one side and half of that to the other, and further for ridge, more than most
-# gains in [chapter 9](09_does_it_help.ipynb). `--folds 5` tests every image once.
+# interval. An RPS or MAE above 0 and an accuracy below 0 are in favour of L2RCLIP. If the interval contains 0, the
+# test images do not tell the two apart: take the simpler one, such as the linear probe, with
+# `predict --method linear-probe`. But mind how little so few test images see: such intervals are wider than most gains in
+# [chapter 9](09_does_it_help.ipynb). `--folds 5` tests every image once.
 #
 # The rivals of a *tuned* tower are `cross-entropy` and `rps`; each gets the learning rate that a search on this book's sets
 # gave it
@@ -476,8 +475,8 @@ for name, *values in re.findall(INTERVAL.format(names), differences, re.M)[:2]:
 
 # %% [markdown]
 # The promise is exactly this: nine of ten new images *like those of validation* are inside, on average over all that
-# might have been in validation. Here fewer are, but the share is rough, and its interval over plants does not exclude
-# nine of ten. (Ranks are whole, so an interval often holds a little more than it must; and the validation images also
+# might have been in validation. The share of one harvest is rough, as its interval over plants
+# says. (Ranks are whole, so an interval often holds a little more than it must; and the validation images also
 # chose the model, which may cost a little.) The promise says nothing about a single rank (Figure 10.3), and nothing
 # about images of another kind: evaluate first. With fewer than nine validation images there is no such $c$, and the
 # interval holds all ranks.

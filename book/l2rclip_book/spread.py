@@ -107,7 +107,7 @@ def beside_stored(numbers: Mapping[str, float], stored: pd.DataFrame) -> str:
         rounded = {name: float(f"{value:.{DIGITS}g}") for name, value in numbers.items()}
         Path(os.environ[KEPT_IN]).write_text(json.dumps(rounded), encoding="utf-8")
     if stored.empty:
-        return "The stored runs are not beside this notebook: see the book's page."
+        return "No stored runs of this page are here."
 
     outside = {}
     for name, value in numbers.items():
