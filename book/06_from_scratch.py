@@ -47,7 +47,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from l2rclip_book import plots
-from l2rclip_book.repair_figures import choices, mean_scores, repair_curves
+from l2rclip_book.repair_figures import mean_scores, repair_curves
 from l2rclip_book.spread import (
     beside_stored,
     numbered,
@@ -67,9 +67,7 @@ print(*(f"{name} {len(data.split(name))}" for name in ("train", "val", "test")))
 print(f"epochs: {epochs1} in stage 1, {epochs2} in stage 2")
 
 # %% tags=["hide-input"]
-import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 from IPython.display import Markdown
 
 from l2rclip_lite import L2RCLIP, Config, losses, rankformer
@@ -536,9 +534,6 @@ def chosen(history, stage):  # lowest RPS, of equal ones lowest MAE
 
 prompts.load_state_dict(states1[chosen(ours1, 1)])
 towers.image.load_state_dict(states2[chosen(ours2, 2)])
-by_rps, by_mae = choices(ours1)
-luck = pd.DataFrame({"by MAE": by_mae, "by RPS": by_rps}).T
-luck.set_axis(range(1, epochs1 + 1), axis=1).map("{:.0%}".format)
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 record("epoch by RPS")
@@ -552,9 +547,6 @@ Markdown(
 )
 
 # %% [markdown]
-# For the table, ninety images were drawn a thousand times, with replacement, from the ninety validation images, and each rule
-# chose its epoch of stage 1 by them. Both rules waver: ninety other images could have kept another epoch.
-#
 # ### Long gradients
 #
 # The tower has never been turned towards these sentences, so its first gradients are much longer than later ones. Adam divides by the root
@@ -606,9 +598,6 @@ spread_table(numbers, stored, list(runs), columns)
 # The repair of BatchNorm makes the largest difference between two rows. The pixels show in stage 1 alone, on validation images.
 # Centring helps stage 1, and the end only once BatchNorm is fixed. The rule for the epoch and shorter gradients change little.
 # Such choices survive in code because they seldom hurt. To equal the package, we need them all.
-
-# %% tags=["remove-cell"]
-numbers |= numbered("kept by RPS", by_rps) | numbered("kept by MAE", by_mae)
 
 # %% [markdown]
 # **The final version, in one place:**
@@ -716,26 +705,6 @@ table
 # %% tags=["remove-cell"]
 steps_of_code = ~table.index.str.startswith("full run")
 assert set(table["allclose"][steps_of_code]) == {"yes"}, table
-
-# %% mystnb={"image": {"alt": "Validation RPS over the epochs of both stages. The dots of our run lie on the line of the package's run at every epoch."}} tags=["hide-input", "nbval-ignore-output"]
-theirs_at = pd.DataFrame(theirs).assign(epoch=range(1, len(theirs) + 1))
-theirs_at["package"] = "stage " + theirs_at["stage"].astype(str)
-with plots.style():
-    figure, axis = plt.subplots(figsize=(7, 2.8), layout="constrained")
-    options = {"hue": "package", "palette": plots.COLOURS, "ax": axis}
-    sns.lineplot(theirs_at, x="epoch", y="val_rps", linewidth=2, **options)
-    scores = [float(each[0].mean()) for each in ours1 + ours2]
-    ink = plots.COLOURS["reference"]
-    axis.scatter(theirs_at["epoch"], scores, color=ink, label="ours", zorder=3)
-    axis.set(
-        xlabel="epoch, both stages", ylabel="validation RPS", ylim=(0, None)
-    )
-    axis.legend()
-plt.show()
-
-# %% [markdown]
-# **Figure 6.7.** The goal again, now with our own run: each dot is an epoch of the code on this page, each line the
-# package.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 answers = package.probabilities(images.encode(package, "test"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from matplotlib.axes import Axes
@@ -70,29 +69,3 @@ def _finish(axis: Axes, score: str, reference: float, epochs1: int) -> None:
     axis.axvline(epochs1 + 0.5, color=COLOURS["ink"], linewidth=0.6)
     axis.set(xlabel="epoch: stage 1 | stage 2", ylabel=f"validation {score}")
     axis.set_ylim(0, None)
-
-
-def choices(history: Errors, *, draws: int = 1000, seed: int = 0) -> Float[np.ndarray, "2 epoch"]:
-    """Return how often each epoch has the lowest RPS, and MAE, when validation images are redrawn.
-
-    Args:
-        history: Errors of each image after each epoch.
-        draws: Bootstrap draws of as many images as there are.
-        seed: Of the draws.
-
-    Returns:
-        A row of shares for RPS and one for MAE.
-
-    Example:
-        >>> import torch
-        >>> good, bad = torch.zeros(2, 5), torch.ones(2, 5)
-        >>> choices([bad, good], draws=10).tolist()
-        [[0.0, 1.0], [0.0, 1.0]]
-    """
-    of_image = np.stack([errors.numpy() for errors in history])
-    n_images = of_image.shape[2]
-    counts = np.random.default_rng(seed).multinomial(
-        n_images, np.full(n_images, 1 / n_images), size=draws
-    )
-    best = (of_image @ counts.T).argmin(axis=0)
-    return np.stack([np.bincount(row, minlength=len(history)) / draws for row in best])
