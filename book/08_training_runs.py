@@ -365,8 +365,9 @@ shown = {"rps": "RPS", "mae": f"MAE ({ranks.unit})", "accuracy": "accuracy"}
 spread_table(numbers, stored, list(scores), shown)
 
 # %% [markdown]
-# **Which method is ahead changes from seed to seed.** In both scores L2RCLIP is ahead of the linear probe in some of the
-# fifteen runs and behind in others. One run on twenty test images ranks no method, and no interval over images says so.
+# **The linear probe is ahead here.** In each score L2RCLIP beats it in two runs of the fifteen, so a single run could have
+# said the opposite. So few images are too few to tune a tower on. In [chapter 2](02_two_stages.ipynb), with
+# almost three times as many, L2RCLIP is ahead in all fifteen.
 #
 # ## Does every part work?
 #
@@ -411,7 +412,7 @@ sign_ranges(signs_of)
 if len(stored):  # what the text says of all stored runs
     for score in ("rps", "mae"):
         ahead = stored[f"L2RCLIP {score}"] < stored[f"linear-probe {score}"]
-        assert 0 < ahead.sum() < len(stored)
+        assert ahead.sum() == 2
 for column in ("val_mae", "loss"):
     numbers |= numbered(column, [row[column] for row in run.history])
 for kind, values in signs_of.items():
@@ -427,8 +428,8 @@ for kind, values in signs_of.items():
 # - **The pairwise loss breaks the alignment.** With $\lambda_1=1000$ order outweighs meaning: sentences move away from
 #   their plain templates, and images lie much nearer to other sentences than to their own; in healthy runs, a little.
 # - **The context says nothing about the ranks.** At a hundred times the learning rate the context outweighs the words:
-#   with another context, or none, the feature of a sentence is a different one. A context that has learned nothing
-#   leaves no sign.
+#   with another context the feature of a sentence is a different one. What it is without a context decides nothing, and
+#   a context that has learned nothing leaves no sign.
 # - **Images of one sentence are pushed apart.** Here a loss compares images with images, and treats those of one rank as
 #   different.
 #

@@ -93,8 +93,8 @@ SIGNS = (
         meaning="what stage 1 adds to the order of the sentences: rank correlation of rank gap and "
         "distance",
         provoked_by=SLOW,
-        healthy=(-0.19, -0.1),
-        provoked=(-0.26, -0.06),
+        healthy=(-0.29, -0.1),
+        provoked=(-0.27, -0.06),
         advice="",
     ),
     Sign(
@@ -104,7 +104,7 @@ SIGNS = (
         meaning="what RankFormer adds to the order of the answers after stage 1: rank correlation "
         "with the true rank",
         provoked_by=SLOW,
-        healthy=(0.4, 0.82),
+        healthy=(0.29, 0.82),
         provoked=(-0.02, 0.04),
         advice="Give stage 1 more epochs or a higher --lr1; where that changes nothing, compare "
         "with --epochs1 0, which leaves it out.",
@@ -115,8 +115,8 @@ SIGNS = (
         failure=ALIGNMENT,
         meaning="cosine of a sentence after stage 1 with its plain template",
         provoked_by=HARD,
-        healthy=(0.49, 0.69),
-        provoked=(0.08, 0.21),
+        healthy=(0.49, 0.7),
+        provoked=(0.07, 0.21),
         advice="The sentences no longer mean what their words say: lower --lambda1 or --lr1.",
     ),
     Sign(
@@ -127,7 +127,7 @@ SIGNS = (
         "before stage 2",
         provoked_by=HARD,
         healthy=(-0.03, -0.02),
-        provoked=(-0.26, -0.18),
+        provoked=(-0.26, -0.15),
         advice="Sentences have moved away from their own images: lower --lambda1.",
     ),
     Sign(
@@ -136,8 +136,8 @@ SIGNS = (
         failure=CONTEXT,
         meaning="cosine of a sentence with its own context and with another one",
         provoked_by=FAST,
-        healthy=(0.84, 0.88),
-        provoked=(0.48, 0.67),
+        healthy=(0.83, 0.88),
+        provoked=(0.11, 0.8),
         advice="The context drowns the words: lower --lr1 or --context-length.",
     ),
     Sign(
@@ -146,8 +146,8 @@ SIGNS = (
         failure=CONTEXT,
         meaning="cosine of a sentence with its context and without one",
         provoked_by=FAST,
-        healthy=(0.86, 0.87),
-        provoked=(0.4, 0.61),
+        healthy=(0.78, 0.87),
+        provoked=(0.06, 0.88),
         advice="The context drowns the words: lower --lr1 or --context-length.",
     ),
     Sign(
@@ -156,8 +156,8 @@ SIGNS = (
         failure=SPREAD,
         meaning="spread within a rank after stage 2, divided by that under the untrained tower",
         provoked_by=APART,
-        healthy=(0.0, 0.03),
-        provoked=(0.71, 0.84),
+        healthy=(0.0, 0.04),
+        provoked=(0.54, 0.97),
         advice="Stage 2 does not gather the images of a rank: look for wrong labels, give it more "
         "epochs or a higher --lr2, and lower --lambda-push.",
     ),
