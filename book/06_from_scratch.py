@@ -534,9 +534,9 @@ def chosen(history, stage):  # lowest RPS, of equal ones lowest MAE
 
 prompts.load_state_dict(states1[chosen(ours1, 1)])
 towers.image.load_state_dict(states2[chosen(ours2, 2)])
+record("epoch by RPS")
 
 # %% tags=["hide-input", "nbval-ignore-output"]
-record("epoch by RPS")
 lowest1, lowest2 = (mean_scores(run).idxmin() for run in (ours1, ours2))
 Markdown(
     f"Of stage 1 the lowest RPS keeps epoch {lowest1['RPS']}, and the lowest "

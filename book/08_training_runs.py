@@ -367,7 +367,7 @@ spread_table(numbers, stored, list(scores), shown)
 # %% [markdown]
 # **The linear probe is ahead here.** In each score L2RCLIP beats it in two runs of the fifteen, so a single run could have
 # said the opposite. So few images are too few to tune a tower on. In [chapter 2](02_two_stages.ipynb), with
-# almost three times as many, L2RCLIP is ahead in all fifteen.
+# more than twice as many, L2RCLIP is ahead in all fifteen.
 #
 # ## Does every part work?
 #
