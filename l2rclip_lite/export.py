@@ -155,8 +155,10 @@ def resizing_difference(
 
 def in_single_precision(model: L2RCLIP) -> L2RCLIP:
     """Return the model in fp32 and in eval mode; it shares all tensors."""
-    model = copy.copy(model).eval()
+    model = copy.copy(model)
+    model.training = False  # of this copy alone; its parts are shared
     model.config = replace(model.config, precision="fp32")
+    model.text_features()  # are of the prompts as they are now
     return model
 
 
@@ -213,7 +215,7 @@ def _graph_of_towers(model: L2RCLIP) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of its own old calls
         program: Any = torch.onnx.export(
-            _Answers(model).eval(),
+            _Answers(model),
             (example,),
             opset_version=18,
             input_names=["resized"],

@@ -168,8 +168,10 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
         temporary = TemporaryDirectory(prefix=PREFIX, dir=file.parent, ignore_cleanup_errors=True)
         with temporary as folder, FileLock(Path(folder, LOCK)):
             fresh = Path(folder, file.name)
+            fresh.touch()
+            mode = fresh.stat().st_mode  # by the umask
             write(fresh)
-            fresh.chmod(0o644)
+            fresh.chmod(mode)  # safetensors lets nobody else read it
 
             # Windows flushes no file that is open for reading only
             with fresh.open("r+b") as stream:

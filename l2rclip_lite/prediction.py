@@ -99,7 +99,8 @@ class Prediction:
     def to_frame(self) -> pd.DataFrame:
         """Return one row per image, with probabilities in columns p_0, p_1 and so on.
 
-        The first column is `path`, unless the images came from memory.
+        The first column is `path`, unless the images came from memory. `median`, `low` and `high`
+        are indices; `l2rclip predict` writes the values of these ranks.
         """
         answers = pd.DataFrame(
             {
@@ -177,9 +178,11 @@ def survival_probabilities(
         >>> survival_probabilities(torch.tensor([[0.75, 0.25], [0.5, 0.75]])).tolist()
         [[0.25, 0.5, 0.25], [0.5, 0.0, 0.5]]
     """
-    before = torch.ones(2 * survival.shape[1:], dtype=torch.bool, device=survival.device).tril()
-    # ONNX has no cumulative minimum
-    falling = torch.where(before, survival[:, None], 1.0).amin(dim=2)
+    falling = survival
+    step = 1
+    while step < survival.shape[1]:  # ONNX has no cumulative minimum
+        falling = torch.minimum(falling, F.pad(falling, (step, -step), value=1.0))
+        step *= 2
     bounded = F.pad(F.pad(falling, (1, 0), value=1.0), (0, 1))
     return bounded[:, :-1] - bounded[:, 1:]
 

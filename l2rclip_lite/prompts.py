@@ -271,6 +271,7 @@ class TextSide(nn.Module):
 
     def _remember_text(self) -> None:
         """Note what `rank_features` belong to."""
+        self._remembered = self._text_parameters()  # kept, so that no other gets the id of one
         self._text_versions = self._versions()
 
     def _bring_up_to_date(self) -> None:

@@ -7,7 +7,7 @@ in it is followed elsewhere: below its folder there are only folders and regular
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -289,8 +289,10 @@ class RunDirectory:
             sweep_leftovers(self.folder, young=0)  # nobody else begins to write a file here now
             yield
         finally:
+            # while it is held: filelock leaves a file that is gone to nobody who waits for it
+            with suppress(OSError):  # Windows removes no open file
+                (self.folder / LOCK).unlink()
             lock.release()
-            (self.folder / LOCK).unlink(missing_ok=True)
             if not existed and self.folder.is_dir() and not any(self.folder.iterdir()):
                 self.folder.rmdir()
 

@@ -206,6 +206,8 @@ def _means(table: pd.DataFrame, arm: str, column: str) -> pd.Series[float]:
 def mean_ranks(table: pd.DataFrame) -> pd.Series[float]:
     """Return the mean place of each method over data sets, the best first; 1 is always first.
 
+    A method that lacks one of the sets has no place.
+
     Source: Demšar 2006 (Statistical Comparisons of Classifiers over Multiple Data Sets), 3.2.2.
 
     Args:
@@ -216,7 +218,7 @@ def mean_ranks(table: pd.DataFrame) -> pd.Series[float]:
         >>> mean_ranks(pd.DataFrame(arms).assign(run=0, rps=[1.0, 2.0, 3.0, 4.0])).to_dict()
         {'L2RCLIP': 1.0, 'rps': 2.0}
     """
-    scores = table.pivot_table("rps", "data", "arm")
+    scores = table.pivot_table("rps", "data", "arm").dropna(axis="columns")
     return scores.rank(axis=1).mean().sort_values()
 
 

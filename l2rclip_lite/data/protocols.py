@@ -80,7 +80,7 @@ def label_shift(data: Data, shift: str, seed: Seed = 0) -> OrdinalDataset:
         [2, 2, 8, 8, 8]
     """
     counts = _by_frequency(data)
-    match = re.fullmatch(r"([1-9][0-9]{0,4}):(0?\.[0-9]+)", shift)
+    match = re.fullmatch(r"([1-9][0-9]{0,4}):(0?\.[0-9]*[1-9][0-9]*)", shift)
     if match is None or int(match[1]) > len(counts):
         raise InputError(
             f"label_shift: write how many of the {len(counts)} ranks with training images are cut, "

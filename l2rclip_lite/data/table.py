@@ -1,5 +1,6 @@
 """A table with one row per image: read, checked row by row, and turned into a data set."""
 
+import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -164,7 +165,8 @@ def _cells_of(
             raise InputError(f"{source}: is UTF-16; save it as CSV in UTF-8.")
     with open(source, encoding="utf-8-sig") as stream:
         line = stream.readline()
-    separator = next((mark for mark in "\t;," if mark in line), " ")
+    unquoted = re.sub('"[^"]*"', "", line)
+    separator = next((mark for mark in "\t;," if mark in unquoted), " ")
     if header is None:
         header = needed[0].casefold() in line.casefold()
     if not line or (header and not line.strip()):

@@ -13,7 +13,13 @@ from sklearn.decomposition import PCA
 
 from l2rclip_book.loss_geometry import on_circle
 from l2rclip_book.metric_figures import expected_price
-from l2rclip_book.statistics import compare, holm, near_duplicates, ordinality
+from l2rclip_book.statistics import (
+    compare,
+    holm,
+    near_duplicates,
+    ordinality,
+    spearman_rho,
+)
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.ranks import Ranks
@@ -70,6 +76,12 @@ def test_ordinality_agrees_with_scipy_scikit_learn_and_a_loop() -> None:
 
     expected = {"gap": gap, "triplets": np.mean(in_order), "component": abs(component)}
     assert ordinality(rows) == pytest.approx(expected, abs=1e-12)
+
+
+def test_numbers_that_float_noise_holds_apart_are_tied() -> None:
+    """0.1 + 0.2 and 0.3 are one number, so the order is that of 1, 1, 2."""
+    rho = spearman_rho(np.array([[0.1 + 0.2, 0.3, 0.5]]), np.array([[1, 1, 2]]))
+    assert rho.tolist() == [1.0]
 
 
 def test_a_p_value_counts_the_signings_that_are_as_extreme() -> None:

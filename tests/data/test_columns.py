@@ -1,5 +1,6 @@
 """Columns and cells of one's own table: read in any capitals, once, as text, and not converted."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,14 @@ def test_groups_that_look_like_one_large_number_stay_apart(images: Path) -> None
     table = pd.DataFrame({"path": PATHS, "label": LABELS, "group": groups})
     data = load_dataset("csv", root=images, labels=table)
     assert "by group (12 of them)" in " ".join(data.protocol)
+
+
+@pytest.mark.parametrize(("separator", "name"), [(",", "size; cm"), (";", "size, cm")])
+def test_a_name_in_quotes_holds_no_separator(images: Path, separator: str, name: str) -> None:
+    """A table is cut at what stands between its names."""
+    table = pd.DataFrame({"path": PATHS, "label": LABELS, name: range(12)})
+    table.to_csv(images / "labels.csv", index=False, sep=separator, quoting=csv.QUOTE_ALL)
+    assert load_dataset("csv", root=images).counts("test") == [1, 1]
 
 
 def test_a_column_called_path_1_is_no_second_path(images: Path) -> None:

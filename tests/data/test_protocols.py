@@ -227,6 +227,7 @@ def test_two_changes_of_one_seed_are_independent_draws() -> None:
          "how many of the 5 ranks with training images are cut, .* not '10:0.1'"),
         ({"label_shift": "2"}, "such as 2:0.1, not '2'"),
         ({"label_shift": "2:1"}, "such as 2:0.1, not '2:1'"),
+        ({"label_shift": "2:0.0"}, "such as 2:0.1, not '2:0.0'"),
         ({"long_tail": float("inf")}, "long_tail: Input should be a finite number, not inf"),
         ({"long_tail": 1e308}, "leaves has too few images for 1e.308; choose a smaller ratio"),
         ({"hold_out": 9, "protocol_seed": 3},

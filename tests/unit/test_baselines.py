@@ -4,12 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 from l2rclip_lite.baselines import (
     ALIASES,
@@ -29,7 +31,12 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.kernel import RIDGES
 from l2rclip_lite.losses import ranked_probability_loss
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.prediction import coral_probabilities, corn_probabilities, normal_probabilities
+from l2rclip_lite.prediction import (
+    coral_probabilities,
+    corn_probabilities,
+    normal_probabilities,
+    survival_probabilities,
+)
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.towers.load import load_towers
@@ -291,6 +298,18 @@ def test_a_baseline_whose_library_is_missing_is_refused(monkeypatch: pytest.Monk
 
 
 # --- decoders -----------------------------------------------------------------------------------
+
+
+def test_many_thresholds_take_no_memory_for_each_pair() -> None:
+    """A survival that rises is cut to the least before it, in memory for a few of these tables."""
+    survival = torch.rand(3, 300, generator=torch.Generator().manual_seed(0))
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+        rows = survival_probabilities(survival)
+
+    falling = np.minimum.accumulate(survival.numpy(), axis=1)
+    np.testing.assert_allclose(rows, -np.diff(falling, prepend=1, append=0), atol=1e-6)
+    largest = max(event.self_cpu_memory_usage for event in record.events())
+    assert largest < 20 * survival.nbytes
 
 
 @given(

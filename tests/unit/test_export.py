@@ -122,6 +122,14 @@ def test_the_file_answers_as_pytorch_does(
     np.testing.assert_allclose(probabilities[:4], prediction.probabilities, atol=1e-6)
 
 
+def test_the_mode_of_the_model_is_its_owners(small: Config) -> None:
+    """To write a file trains nothing, and stops no training."""
+    model = L2RCLIP.build(RANKS, small).train()
+    before = {name: module.training for name, module in model.named_modules()}
+    assert not export.in_single_precision(model).training
+    assert {name: module.training for name, module in model.named_modules()} == before
+
+
 @pytest.mark.slow
 @pytest.mark.untyped
 @pytest.mark.parametrize("decoder", ["coral", "corn", "normal"])

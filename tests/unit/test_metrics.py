@@ -265,6 +265,7 @@ def test_the_bootstrap_draws_groups() -> None:
     scores = evaluate(RIGHT_OF_ANNA, [0] * 20, grades(2), groups=SUBJECTS, intervals=True)
     assert scores["accuracy"] == 0.5
     assert (scores["accuracy_low"], scores["accuracy_high"]) == (0, 1)
+    assert (scores["rps_low"], scores["rps_high"]) == (0, 1)
 
     of_images = evaluate(RIGHT_OF_ANNA, [0] * 20, grades(2), intervals=True)
     assert 0.2 < of_images["accuracy_low"] < of_images["accuracy_high"] < 0.8

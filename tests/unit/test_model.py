@@ -111,6 +111,18 @@ def test_logits_and_text_features_follow_the_context(model: L2RCLIP, pixels: Ten
     assert not torch.equal(model.eval().rank_features, features)
 
 
+def test_a_context_in_the_place_of_one_that_is_gone_is_read(model: L2RCLIP) -> None:
+    """Python gives what comes next the id of what is gone; versions of both begin at 0."""
+    for _ in range(20):
+        first = id(model.prompts.context)
+        model.prompts.context = nn.Parameter(torch.zeros(4, 64))
+        others = [nn.Parameter(torch.randn(4, 64)) for _ in range(100)]
+        model.prompts.context = next((each for each in others if id(each) == first), others[0])
+        del others
+        with torch.no_grad():
+            assert torch.equal(model.text_features(), model.prompts(model.towers))
+
+
 @pytest.mark.slow
 def test_it_compiles_wraps_hooks_and_round_trips() -> None:
     """torch.compile in one graph, DDP, a forward hook and a state_dict: the same logits."""

@@ -16,8 +16,9 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.export import export_onnx
-from l2rclip_lite.files import LOCK, sweep_leftovers, write_atomically, write_text
+from l2rclip_lite.files import LOCK, save_tensors, sweep_leftovers, write_atomically, write_text
 from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.run_directory import RunDirectory
 from l2rclip_lite.training.fit import fit
 
 needs_posix = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes and links")
@@ -253,6 +254,38 @@ def test_what_a_kill_leaves_is_swept_and_a_live_writer_is_not(tmp_path: Path) ->
 
     sweep_leftovers(tmp_path, young=0)
     assert {path.name for path in tmp_path.iterdir()} == others | {"export.onnx"}
+
+
+def test_who_enters_as_another_leaves_is_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second writer takes the lock the moment the first lets it go; the third is refused."""
+    folder = RunDirectory(tmp_path / "run")
+    second = FileLock(folder.folder / LOCK)
+    release = FileLock.release
+
+    def let_in(lock: FileLock) -> None:
+        release(lock)
+        second.acquire(timeout=0)
+
+    with monkeypatch.context() as patch, folder.writing():
+        patch.setattr(FileLock, "release", let_in)
+    with pytest.raises(InputError, match="another process writes this run"), folder.writing():
+        pass
+
+
+@needs_posix
+@pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o002, 0o664)])
+def test_who_may_read_a_file_is_up_to_the_umask(umask: int, mode: int, tmp_path: Path) -> None:
+    """Of text and of tensors, which safetensors writes for their owner alone."""
+    before = os.umask(umask)
+    try:
+        write_text(tmp_path / "text", "whole")
+        save_tensors(tmp_path / "tensors", {}, {})
+    finally:
+        os.umask(before)
+    for name in ("text", "tensors"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == mode, name
 
 
 def test_a_writer_holds_its_folder(tmp_path: Path) -> None:

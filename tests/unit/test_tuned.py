@@ -15,6 +15,7 @@ from l2rclip_book.tuned import (
     critical_difference,
     in_units,
     judge_tuned,
+    mean_ranks,
     variations,
 )
 
@@ -121,6 +122,12 @@ def test_images_of_one_tree_are_drawn_together() -> None:
     by_tree = claims.loc[BY_SUBJECT, ["low", "high"]]
     assert by_tree.to_numpy() == pytest.approx(50)
     assert claims.loc["as registered", "low"].max() < 50
+
+
+def test_a_method_that_lacks_a_set_has_no_place() -> None:
+    """Nor does it cost the others theirs: "rps" was tried on one set alone, and won there."""
+    places = mean_ranks(runs(RPS).query("arm != 'rps' or data == 'pears'"))
+    assert places.to_dict() == {"L2RCLIP": 1.0, "cross-entropy": 2.0}
 
 
 def test_nemenyis_critical_difference_is_that_of_the_published_table() -> None:
