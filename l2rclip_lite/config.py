@@ -115,8 +115,9 @@ class Config:
     """A local safetensors file for an open_clip model."""
     start: str | None = None
     """An earlier run, a relative of your data, whose image tower, context and RankFormer training
-    begins with: its folder, 'hf-hub:USER/NAME', or leaves-percent, which ships. Ranks, sentences
-    and image size may be others; None begins with the untrained towers."""
+    begins with: its folder, 'hf-hub:USER/NAME', or leaves-percent, which ships. Ranks and sentences
+    may be others, and the image size unless the tower is a transformer; None begins with the
+    untrained towers."""
     image_size: Annotated[int, Field(ge=8, le=MAX_SIDE)] | None = None
     """Side of the input image in pixels; None takes what the data set suggests, else the tower's
     own (mini 224). Fewer are faster, more see more: training time grows with their square."""

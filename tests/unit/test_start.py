@@ -172,6 +172,51 @@ def test_what_cannot_be_a_relative_is_one_sentence(
         L2RCLIP.build(NAMES, config)
 
 
+def test_a_damaged_relative_is_refused_as_predict_refuses_it(
+    relative: Path, small: Config, tmp_path: Path
+) -> None:
+    """Half an image tower would train without a word."""
+    content = ModelFile.read(relative / "model.safetensors")
+    name = "towers.image.proj"
+    less = {key: value for key, value in content.tensors.items() if key != name}
+    more = {**content.tensors, "towers.image.more": torch.zeros(1)}
+    text = {**content.tensors, "towers.text.more": torch.zeros(1)}
+
+    for tensors, problem in (
+        (less, f"{name} is missing"),
+        (more, r"towers\.image\.more is not a tensor of this model"),
+        (text, ""),
+    ):
+        replace(content, tensors=tensors).write(tmp_path / "model.safetensors")
+        sentence = rf"^{tmp_path}/model\.safetensors: cannot be used \(.*{problem}"
+        with pytest.raises(InputError, match=sentence):
+            L2RCLIP.from_pretrained(tmp_path)
+        with pytest.raises(InputError, match=sentence):
+            beginning(tmp_path, small)
+
+
+def test_a_transformer_begins_with_images_of_the_same_size(relative: Path, small: Config) -> None:
+    """It has a vector for each place of an image; a sentence of ours says so, and none of torch."""
+    sentence = (
+        r"cannot be used with image_size='96' \(towers\.image\.positional_embedding "
+        r"is missing, or not of the shape \(\d+, 64\)\); correct that, or leave it out\.$"
+    )
+    with pytest.raises(InputError, match=sentence):
+        beginning(relative, replace(small, image_size=96))
+
+
+def test_a_relative_of_huge_weights_is_named_as_the_cause(
+    relative: Path, leaves: OrdinalDataset, small: Config, tmp_path: Path
+) -> None:
+    """And not the learning rate."""
+    content = ModelFile.read(relative / "model.safetensors")
+    tensors = {**content.tensors}
+    tensors["towers.image.proj"] = torch.full_like(tensors["towers.image.proj"], 1e38)
+    replace(content, tensors=tensors).write(tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match=r"features are no finite numbers; .*\(--start, --weights"):
+        fit(leaves, replace(small, start=str(tmp_path)), tmp_path / "run", quiet=True)
+
+
 def test_text_towers_are_compared_by_their_weights(relative: Path, small: Config) -> None:
     """Not by the name of the file that had them, which may have moved or changed."""
     content = ModelFile.read(relative / "model.safetensors")
