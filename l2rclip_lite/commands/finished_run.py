@@ -1,12 +1,10 @@
 """How commands read a finished run: its model, its data, its answers and its baselines."""
 
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from l2rclip_lite.commands.common import OURS, PLACES, Place, Words
+from l2rclip_lite.commands.common import OURS, Place, Words
 from l2rclip_lite.errors import InputError, one_line
 
 if TYPE_CHECKING:
@@ -235,7 +233,7 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
     """Return the data of a run, read again and compared with what they were.
 
     Raises:
-        InputError: They cannot be read, lie where the user has not named them, or have changed.
+        InputError: They cannot be read, or have changed.
     """
     from l2rclip_lite.data import load_dataset
     from l2rclip_lite.data.fingerprint import (
@@ -255,15 +253,8 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
 
     places = {"root": where.root, "labels": where.labels, "lists": where.lists}
     named = {key: place for key, place in places.items() if place}
-    source = {**stored.source, **named}
-    unnamed = places_elsewhere(run, source, named)
-    if unnamed:
-        problem = "its data lie outside the current folder"
-        advice = f"if you trust its record, add {' '.join(unnamed)}"
-        raise InputError(f"{run}: {problem}; {advice}")
-
     try:
-        data = load_dataset(**source)
+        data = load_dataset(**{**stored.source, **named})
     except (InputError, LookupError, TypeError, ValueError) as error:
         raise InputError(f"{run}: its data cannot be read again; {fix} ({error})") from error
 
@@ -280,12 +271,12 @@ def start_of(run: str, recorded: str | None, named: str | None) -> str | None:
 
     Args:
         run: A run directory.
-        recorded: The name in its record; followed only inside the current folder.
+        recorded: The name in its record; nothing is downloaded by it.
         named: Where the user says that it is.
 
     Raises:
-        InputError: It lies where the user has not named it, is another model than it was, or is
-            named where there was none.
+        InputError: It is on the hub and not named, is another model than it was, or is named where
+            there was none.
     """
     from l2rclip_lite.files import sha256_of
     from l2rclip_lite.model_file import HUB
@@ -296,44 +287,10 @@ def start_of(run: str, recorded: str | None, named: str | None) -> str | None:
         if named is not None:
             raise InputError(f"{run}: began with no other run; leave out --start.")
         return None
-    is_here = not recorded.startswith(HUB) and Path(recorded).resolve().is_relative_to(Path.cwd())
-    if named is None and not is_here:
-        problem = f"it began with {recorded}, which does not lie in the current folder"
-        raise InputError(f"{run}: {problem}; if you trust its record, add --start {recorded}")
+    if named is None and recorded.startswith(HUB):
+        raise InputError(f"{run}: began with {recorded}; add --start {recorded} to download it.")
 
     start = named or recorded
     if sha256_of(find_start(start)) != RunDirectory(run).read_record().start_sha256:
         raise InputError(f"{start}: is not what {run} began with; bring that back (--start).")
     return start
-
-
-def places_elsewhere(run: str, source: Mapping[str, Any], named: Mapping[str, str]) -> list[str]:
-    """Return the options by which a user would allow what a record names outside this folder.
-
-    Args:
-        run: A run directory, for errors.
-        source: Arguments of `load_dataset`: the record of the run, changed where the user says so.
-        named: Places that the user has named; what lies below their root is trusted, too.
-
-    Raises:
-        InputError: A place that is no path.
-    """
-    trusted = [Path.cwd(), Path(named.get("root", ".")).resolve()]
-    elsewhere = []
-    for key in PLACES:
-        if key not in source or key in named:
-            continue
-
-        try:
-            starts = (".", source.get("root") or ".")
-            paths = [Path(start, source[key]).resolve() for start in starts]
-        except (TypeError, ValueError, OSError, RuntimeError) as error:
-            # a number, a NUL, a name that is too long, a loop of links
-            problem = f"its record of --{key} is no path ({error})"
-            raise InputError(f"{run}: {problem}; pass --{key}.") from error
-
-        for path in paths:
-            if not any(path.is_relative_to(folder) for folder in trusted):
-                elsewhere.append(f"--{key} {source[key]}")
-                break
-    return elsewhere
