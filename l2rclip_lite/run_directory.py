@@ -36,12 +36,11 @@ from l2rclip_lite.files import (
     sweep_leftovers,
     write_json,
 )
-from l2rclip_lite.model_file import read_settings
+from l2rclip_lite.model_file import MODEL, read_settings
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_schema import (
     RESTORE,
     RunRecord,
-    check_scores,
     read_history,
     read_metrics,
     read_predictions,

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-OURS = "L2RCLIP"  # a row of a table
 DATA_SETS_FILE = Path(__file__).parents[1] / "data" / "benchmarks.toml"
 RunFolder = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 MethodNames = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]")]

@@ -4,7 +4,7 @@ import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from l2rclip_lite.commands.common import OURS, Place, Words
+from l2rclip_lite.commands.common import Place, Words
 from l2rclip_lite.errors import InputError, one_line
 
 if TYPE_CHECKING:
@@ -24,14 +24,15 @@ def scored_answers(run: str) -> "tuple[Ranks, dict[str, pd.DataFrame], dict[str,
     """Return what a run and its baselines answered to the test images, and how well.
 
     Returns:
-        The ranks; the answers of L2RCLIP and of each baseline, all in the order of the run's own;
-        their scores, see `metrics.resampled`.
+        The ranks; the answers of the run's model and of each baseline, all in the order of the
+        first; their scores, see `metrics.resampled`.
 
     Raises:
         InputError: A file of the run was changed, or a baseline belongs to other images.
     """
     from l2rclip_lite.metrics import resampled
     from l2rclip_lite.model_file import find_model_file, read_settings
+    from l2rclip_lite.results import row_titles
     from l2rclip_lite.run_directory import RunDirectory
     from l2rclip_lite.run_schema import probabilities_of
 
@@ -40,7 +41,7 @@ def scored_answers(run: str) -> "tuple[Ranks, dict[str, pd.DataFrame], dict[str,
     _, ranks = read_settings(find_model_file(run))
     ours = directory.read_scored_predictions(ranks)
 
-    answers = {OURS: ours}
+    answers = {row_titles(directory.read_metrics())["test"]: ours}
     for name, baseline in finished_baselines(directory).items():
         theirs = baseline.read_predictions(ranks)
         answers[name] = in_order_of(ours, theirs, baseline)
@@ -173,7 +174,9 @@ def load_model(
 
 
 def in_other_words(model: "L2RCLIP", words: Words) -> "L2RCLIP":
-    """Return a model that answers in the words that a user names; as it is where none are named.
+    """Return a model that answers in the words that a user names; as it is where these are its own.
+
+    A line on stderr says what answers in words that training never had are worth.
 
     Raises:
         InputError: Names that are no ranks, or a model that knows no sentences.
@@ -188,14 +191,16 @@ def in_other_words(model: "L2RCLIP", words: Words) -> "L2RCLIP":
         ranks = replace(model.ranks, template=template)
     else:
         ranks = ranks_of_names(words.ranks, template)
-    return model.with_ranks(ranks)
+    if ranks.sentences == model.ranks.sentences:
+        return model
+
+    model = model.with_ranks(ranks)
+    _warn_of_words(model)
+    return model
 
 
-def warn_of_words(words: Words, model: "L2RCLIP") -> None:
+def _warn_of_words(model: "L2RCLIP") -> None:
     """Say on stderr what answers in words that training never had are worth."""
-    if words == Words():
-        return
-
     advice = "trust the order of the answers, not how sure they are (`evaluate --calibrate`)"
     warn(f"training never had these words: {advice}.", quiet=False)
     template = model.ranks.template.replace("{rank}", " ").strip()

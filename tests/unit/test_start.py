@@ -86,6 +86,11 @@ def test_a_run_needs_its_relative_no_more(
         assert torch.equal(loaded.image_features(PIXELS), earlier.image_features(PIXELS))
     card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
     assert "what the run relative (SHA-256 " in card
+    assert "(write here its data and their licence, which may bind you)" in card
+
+    shutil.copytree(relative / "baselines" / "cross-entropy", start)
+    with pytest.raises(InputError, match=r"run: began with what .*relative was, which has changed"):
+        fit(others, config, tmp_path / "run", quiet=True)
 
 
 def test_an_unfinished_run_goes_on_with_the_same_relative(
