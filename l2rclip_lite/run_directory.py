@@ -73,7 +73,7 @@ class RunDirectory:
         self.metrics = self.folder / "metrics.json"
         self.history = self.folder / "history.csv"
         self.predictions = self.folder / "predictions.csv"
-        self.model = self.folder / "model.safetensors"
+        self.model = self.folder / MODEL
         self.card = self.folder / "README.md"
         self.unfinished = self.folder / "checkpoint"  # a folder, there while a run is unfinished
         self.features = self.folder / ".features"  # of images, as long as that
@@ -187,16 +187,6 @@ class RunDirectory:
     def read_predictions(self, ranks: Ranks) -> pd.DataFrame:
         """Return the answers on the test images, see `run_schema.read_predictions`."""
         return read_predictions(self._own(self.predictions), ranks)
-
-    def read_scored_predictions(self, ranks: Ranks) -> pd.DataFrame:
-        """Return the answers on the test images, which have the scores of `metrics.json`.
-
-        Raises:
-            InputError: One of the two files was changed.
-        """
-        answers = self.read_predictions(ranks)
-        check_scores(self.predictions, answers, self.read_metrics()["test"], ranks)
-        return answers
 
     def read_card(self) -> str:
         """Return the model card; letters in another encoding than UTF-8 become �.
@@ -351,7 +341,8 @@ class RunDirectory:
         if changed:
             problem = f"{self.folder}: holds a run with another {', '.join(changed)}"
             raise InputError(f"{problem}; {fix}.")
-        if self.unfinished.exists() and stored.start_sha256 != start_digest(config):
+        needs_start = self.unfinished.exists() or Path(config.start or "", MODEL).is_file()
+        if config.start and needs_start and stored.start_sha256 != start_digest(config):
             problem = f"{self.folder}: began with what {config.start} was, which has changed since"
             raise InputError(f"{problem}; bring it back, or {fix}.")
         if not covers_images(stored.dataset.fingerprint):

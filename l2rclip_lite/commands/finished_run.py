@@ -39,7 +39,7 @@ def scored_answers(run: str) -> "tuple[Ranks, dict[str, pd.DataFrame], dict[str,
     directory = RunDirectory(run)
     directory.check_model()
     _, ranks = read_settings(find_model_file(run))
-    ours = directory.read_scored_predictions(ranks)
+    ours = directory.read_predictions(ranks)
 
     answers = {row_titles(directory.read_metrics())["test"]: ours}
     for name, baseline in finished_baselines(directory).items():
