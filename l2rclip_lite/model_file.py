@@ -311,8 +311,8 @@ def find_model_file(
         InputError: There is none.
     """
     advice = f"give the --out of a finished fit, or {' or '.join(shipped)}"
-    if not str(name):
-        raise InputError(f'"" names no run; {advice}.')
+    if str(name) in ("", HUB):
+        raise InputError(f'"{name}" names no run; {advice}.')
     if str(name).startswith(HUB):
         try:
             return download(str(name).removeprefix(HUB), MODEL, revision)
