@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from l2rclip_lite.bounds import MAX_BATCH, MAX_SIDE, MAX_WORKERS
 
+MAX_UNITS = 131_072  # of RankFormer's feed-forward networks: at most a gigabyte, in front of CLIP
 SETTINGS = ConfigDict(extra="forbid")
 
 Axis = Literal["token", "rank", "joint"]
@@ -115,8 +116,9 @@ class Config:
     """A local safetensors file for an open_clip model."""
     start: str | None = None
     """An earlier run, a relative of your data, whose image tower, context and RankFormer training
-    begins with: its folder, 'hf-hub:USER/NAME', or leaves-percent, which ships. Ranks, sentences
-    and image size may be others; None begins with the untrained towers."""
+    begins with: its folder, 'hf-hub:USER/NAME', or leaves-percent, which ships. Ranks and sentences
+    may be others, and the image size unless the tower is a transformer; None begins with the
+    untrained towers."""
     image_size: Annotated[int, Field(ge=8, le=MAX_SIDE)] | None = None
     """Side of the input image in pixels; None takes what the data set suggests, else the tower's
     own (mini 224). Fewer are faster, more see more: training time grows with their square."""
@@ -195,7 +197,7 @@ class Config:
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
-        """Refuse settings under which stage 1 could change nothing."""
+        """Refuse settings under which stage 1 could change nothing, or would fill the memory."""
         controls = self.controls
         refines = controls.rankformer and (self.alpha > 0 or controls.learn_alpha)
 
@@ -203,6 +205,9 @@ class Config:
             raise ValueError(
                 "without RankFormer and context, stage 1 trains nothing; set epochs1=0"
             )
+        if self.hidden * self.depth > MAX_UNITS:
+            product = f"hidden={self.hidden:,} times depth={self.depth}"
+            raise ValueError(f"{product} is more than {MAX_UNITS:,} units; choose smaller ones")
         return self
 
     def loss_weights(self) -> LossWeights:

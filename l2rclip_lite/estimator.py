@@ -265,7 +265,7 @@ def rank_labels(ranks: Any, y: np.ndarray) -> np.ndarray:
         values = as_numbers(labels.astype(str))
         if len(labels) < 2 or values.isna().any():
             raise InputError(
-                f"y: give more than one class, in numbers, or ranks in order; got {labels}."
+                f"y: the labels {labels} have no known order; give it by ranks=[...], lowest first."
             )
         return np.asarray(labels[np.argsort(values)])
 

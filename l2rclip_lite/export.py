@@ -77,6 +77,13 @@ class _Answers(nn.Module):
         return probabilities, probabilities @ self.model.ranks.values_tensor()
 
 
+def check_installed() -> None:
+    """Refuse to begin where what writes the graph is missing."""
+    for name in ("onnx", "onnxruntime", "onnxscript"):
+        if importlib.util.find_spec(name) is None:
+            raise InputError(f"export: {name} is not installed; run: {PIP}")
+
+
 def export_onnx(
     model: L2RCLIP, file: str | Path, images: Iterable[Image.Image]
 ) -> tuple[float, int]:
@@ -104,9 +111,7 @@ def export_onnx(
             written.
         TrainingError: The graph answers otherwise than PyTorch; no file is left.
     """
-    for name in ("onnx", "onnxruntime", "onnxscript"):
-        if importlib.util.find_spec(name) is None:
-            raise InputError(f"export: {name} is not installed; run: {PIP}")
+    check_installed()
     check_target(Path(file))
 
     model = in_single_precision(model)

@@ -37,6 +37,7 @@ WEAKEST = 1e-12  # ridge
 STRONGEST = 1e12
 MAX_WEIGHT = 1e6  # in a mixture
 MANY = 10_000  # over so many images the rounding errors of single precision average out
+WIDE = 10_000  # features: the square of more is large, and of few images not needed
 RIDGES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 MIXTURES: dict[str, Mixture] = {  # weights of text, numbers and identity
     "nothing": (0.0, 0.0, 1.0),
@@ -223,14 +224,15 @@ class _Inputs(NamedTuple):
     Args:
         mean: μ.
         norm: ν.
-        axes: U, the principal axes of $[\nu\,(z-\mu),\ \beta]$, or the identity.
+        axes: U, the principal axes of $[\nu\,(z-\mu),\ \beta]$, or the identity; of few images
+            with many features only those that the images span.
         rows: $[\nu\,(z-\mu),\ \beta]\,U$ of each image.
         target: Rank index of each image.
     """
 
     mean: Float[Tensor, " dim"]
     norm: Float[Tensor, ""]
-    axes: Float[Tensor, "row row"]
+    axes: Float[Tensor, "column row"]
     rows: Float[Tensor, "batch row"]
     target: Targets
 
@@ -262,8 +264,12 @@ def _inputs(features: Batch, target: Targets, *, turned: bool = True) -> _Inputs
     rows *= norm  # in place: they may fill much of the memory
     rows = F.pad(rows, (0, 1), value=BIAS)
 
-    axes = torch.eye(rows.shape[1]).to(rows)
-    if turned:
+    if not turned:
+        axes = torch.eye(rows.shape[1]).to(rows)
+    elif rows.shape[1] > max(WIDE, len(rows)):  # all axes along which the images differ
+        axes = torch.linalg.svd(rows, full_matrices=False).Vh.T
+        rows = rows @ axes
+    else:
         axes = torch.linalg.eigh(rows.T @ rows / len(rows)).eigenvectors
         rows = rows @ axes
     return _Inputs(mean, norm, axes, rows, torch.from_numpy(y).to(rows.device))

@@ -8,7 +8,8 @@ config.
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -69,10 +70,21 @@ class ModelFile:
         header = cls.read_header(file)
         steps = [name + SCALE for name in header.tensors]  # of the numbers with 8 bits
         tensors, _ = read_tensors(file, {*header.tensors, *steps})
-        try:
+        with one_sentence(file):
             return replace(header, tensors=as_float32(tensors))
-        except ValueError as error:
-            raise unusable(file, error, {}) from error
+
+    @classmethod
+    def read_for(cls, file: Path, towers: Towers) -> "ModelFile":
+        """Read the file of a model on these towers, and refuse one that is not whole.
+
+        Raises:
+            InputError: See `read`.
+            ValueError: See `check_shapes` and `check_numbers`.
+        """
+        cls.read_header(file).check_shapes(towers)  # before memory is taken
+        content = cls.read(file)
+        content.check_numbers()
+        return content
 
     @classmethod
     def read_header(cls, file: Path) -> "ModelFile":
@@ -83,7 +95,7 @@ class ModelFile:
         """
         tensors, metadata = read_header(file)
 
-        try:
+        with one_sentence(file):
             state = json.loads(metadata["l2rclip"])
             decoder = state.get("decoder", "softmax")
             if decoder not in DECODERS:
@@ -104,8 +116,6 @@ class ModelFile:
                 decoder=decoder,
                 commits=TypeAdapter(dict[str, str]).validate_python(state.get("commits", {})),
             )
-        except Exception as error:  # a file may be anything; the user sees one sentence
-            raise unusable(file, error, {}) from error
 
     def write(self, file: Path) -> None:
         """Write the file atomically."""
@@ -282,12 +292,8 @@ def read_settings(file: Path) -> tuple[Config, Ranks]:
     Raises:
         InputError: A damaged file, or one that `save_pretrained` did not write.
     """
-    try:
-        _, metadata = read_header(file)
-        state = json.loads(metadata["l2rclip"])
-        return Config.from_dict(state["config"]), Ranks.from_dict(state["ranks"])
-    except Exception as error:  # the file may be anything; the user sees one sentence
-        raise unusable(file, error, {}) from error
+    header = ModelFile.read_header(file)
+    return header.config, header.ranks
 
 
 def find_model_file(
@@ -305,8 +311,8 @@ def find_model_file(
         InputError: There is none.
     """
     advice = f"give the --out of a finished fit, or {' or '.join(shipped)}"
-    if not str(name):
-        raise InputError(f'"" names no run; {advice}.')
+    if str(name) in ("", HUB):
+        raise InputError(f'"{name}" names no run; {advice}.')
     if str(name).startswith(HUB):
         try:
             return download(str(name).removeprefix(HUB), MODEL, revision)
@@ -350,16 +356,29 @@ def upload(folder: str, name: str, *, private: bool | None) -> str:
     return str(commit.oid)
 
 
-def unusable(file: Path, error: Exception, arguments: Mapping[str, object]) -> InputError:
-    """Return the sentence about a file that cannot be used, as it is or with arguments.
+@contextmanager
+def one_sentence(file: Path, **named: object) -> Iterator[None]:
+    """Turn whatever a file brings about into one sentence that names it.
 
     Args:
-        file: The file.
-        error: What it raised.
-        arguments: What a caller has named in place of what the file names; None is nothing.
+        file: The model file.
+        named: Arguments of the caller, which may be the fault in its place; None is nothing.
+
+    Raises:
+        InputError: In the place of any other error.
     """
+    try:
+        yield
+    except NotAllowedError as error:
+        raise InputError(f"{file}: {error}") from error
+    except Exception as error:  # a file may be anything
+        raise _unusable(file, error, named) from error
+
+
+def _unusable(file: Path, error: Exception, arguments: Mapping[str, object]) -> InputError:
+    """Return the sentence about a file that cannot be used, see `one_sentence`."""
     named = [f"{name}={str(value)!r:.99}" for name, value in arguments.items() if value is not None]
-    if isinstance(error, InputError) and str(error).startswith(f"{file}: ") and not named:
+    if isinstance(error, InputError) and str(error).startswith(f"{file}: "):
         return error  # it says all
 
     reason = sentence(error)
@@ -373,17 +392,6 @@ def unusable(file: Path, error: Exception, arguments: Mapping[str, object]) -> I
         problem = f"cannot be used with {' and '.join(named)} ({reason})"
         return InputError(f"{file}: {problem}; correct that, or leave it out.")
     return InputError(f"{file}: cannot be used ({reason}); restore it, or train again.")
-
-
-def named_config(config: Config, towers: str | None, weights: str | Path | None) -> Config:
-    """Return the config with the towers and weights that a caller has named in place of its own."""
-    if towers is None and weights is None:
-        return config
-    return replace(
-        config,
-        towers=towers or config.towers,
-        weights=None if weights is None else str(weights),
-    )
 
 
 def _shapes(prefix: str, module: nn.Module) -> dict[str, tuple[int, ...]]:

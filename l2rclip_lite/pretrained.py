@@ -1,7 +1,5 @@
 """How a model is kept: written, published, and read again."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,6 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.kernel import LinearHead
 from l2rclip_lite.model_file import (
@@ -17,13 +16,11 @@ from l2rclip_lite.model_file import (
     ModelFile,
     find_model_file,
     must_be_stored,
-    named_config,
-    unusable,
+    one_sentence,
     upload,
 )
 from l2rclip_lite.prompts import TextSide, build_prompts
 from l2rclip_lite.towers.base import Towers
-from l2rclip_lite.towers.hub import NotAllowedError
 
 Model = TypeVar("Model", bound="Pretrained")
 
@@ -117,15 +114,10 @@ class Pretrained(TextSide):
         place = usable_device(device)
         file = find_model_file(name, revision)
         header = ModelFile.read_header(file)
-        named = {"towers": towers, "weights": weights}
-        with _one_sentence(file, named):
+        with one_sentence(file, towers=towers, weights=weights):
             loaded = header.load_towers(towers, weights, allow_download=allow_download)
-            header.check_shapes(loaded)
-
-        content = ModelFile.read(file)
-        with _one_sentence(file, named):
-            content.check_numbers()
-            config = named_config(content.config, towers, weights)
+            content = ModelFile.read_for(file, loaded)
+            config = _named_config(content.config, towers, weights)
             return cls._from_file(replace(content, config=config), loaded).to(place)
 
     @classmethod
@@ -178,20 +170,12 @@ def usable_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-@contextmanager
-def _one_sentence(file: Path, named: Mapping[str, object]) -> Iterator[None]:
-    """Turn whatever a file brings about into one sentence that names it.
-
-    Args:
-        file: The model file.
-        named: Arguments of the caller, which may be the fault in its place.
-
-    Raises:
-        InputError: In the place of any other error.
-    """
-    try:
-        yield
-    except NotAllowedError as error:
-        raise InputError(f"{file}: {error}") from error
-    except Exception as error:  # a file may be anything
-        raise unusable(file, error, named) from error
+def _named_config(config: Config, towers: str | None, weights: str | Path | None) -> Config:
+    """Return the config with the towers and weights that a caller has named in place of its own."""
+    if towers is None and weights is None:
+        return config
+    return replace(
+        config,
+        towers=towers or config.towers,
+        weights=None if weights is None else str(weights),
+    )

@@ -1,6 +1,6 @@
 """The text side: prompts by RankFormer and global context vectors, and K text features of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -42,8 +42,8 @@ class RankPrompts(nn.Module):
         depth: Number of blocks.
 
     Raises:
-        InputError: Sentences that the text tower would cut off, or settings that `RankFormer`
-            refuses.
+        InputError: Sentences that the text tower would cut off or cannot tell apart, or settings
+            that `RankFormer` refuses.
     """
 
     sentence_embeddings: Tensor
@@ -68,8 +68,10 @@ class RankPrompts(nn.Module):
         super().__init__()
         self.centre = centre
 
-        self.tokens = towers.tokenize(_sentences(ranks, shuffled), template=ranks.template)
+        sentences = _sentences(ranks, shuffled)
+        self.tokens = towers.tokenize(sentences, template=ranks.template)
         _check_length(self.tokens, context_length, towers)
+        _check_differ(self.tokens, sentences)
         self.prompt_tokens = self.tokens.with_context(context_length)
 
         embedded = word_embeddings(self.tokens, towers)
@@ -169,6 +171,16 @@ def _check_length(tokens: Tokens, context_length: int, towers: Towers) -> None:
             f"the text tower takes {towers.max_tokens}; shorten the template or use a smaller "
             "--context-length."
         )
+
+
+def _check_differ(tokens: Tokens, sentences: Sequence[str]) -> None:
+    """Refuse two ranks of the same tokens, such as those of "Low" and "low"."""
+    first_of: dict[tuple[int, ...], str] = {}
+    for ids, sentence in zip(tokens.ids.tolist(), sentences, strict=True):
+        earlier = first_of.setdefault(tuple(ids), sentence)
+        if earlier != sentence:
+            pair = f"{earlier!r:.99} and {sentence!r:.99}"
+            raise InputError(f"ranks: the text tower reads {pair} alike; choose other words.")
 
 
 def centred(features: Float[Tensor, "rank dim"]) -> Float[Tensor, "rank dim"]:

@@ -41,6 +41,17 @@ PURPOSE_GAP = "(write here for whom, for which images, and what it must not deci
 ROWS = {"test": "L2RCLIP", "test_after_stage1": "after stage 1", "median_rank": "median rank"}
 
 
+def row_titles(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """Return the titles of a table's rows; with `keep="best"` the first is what was kept.
+
+    Example:
+        >>> row_titles({"comparison": {"kept": "linear probe", "rps": {}}})["test"]
+        'linear probe'
+    """
+    comparison = metrics.get("comparison")
+    return ROWS if comparison is None else ROWS | {"test": comparison["kept"]}
+
+
 class Comparison(NamedTuple):
     """What validation images say of the models that may be kept.
 
@@ -274,7 +285,8 @@ def _start(model: L2RCLIP, sha256: str | None) -> str:
     if not name.startswith(HUB):
         name = Path(name).name  # the card holds no path
     digest = f" (SHA-256 {sha256[:16]}…)" if sha256 else ""
-    return f"\n**Began with:** what the run {as_text(name)}{digest} had learned.\n"
+    gap = "(write here its data and their licence, which may bind you)"
+    return f"\n**Began with:** what the run {as_text(name)}{digest} had learned. {gap}\n"
 
 
 def _results_section(metrics: Mapping[str, Any]) -> list[str]:
@@ -285,7 +297,7 @@ def _results_section(metrics: Mapping[str, Any]) -> list[str]:
         f"| | {' | '.join(SCORES.values())} |",
         "|---" * (len(SCORES) + 1) + "|",
     ]
-    for key, title in ROWS.items():
+    for key, title in row_titles(metrics).items():
         cells = [cell(metrics[key], score) for score in SCORES]
         lines.append(f"| {title} | {' | '.join(cells)} |")
     return lines

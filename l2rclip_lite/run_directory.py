@@ -36,12 +36,11 @@ from l2rclip_lite.files import (
     sweep_leftovers,
     write_json,
 )
-from l2rclip_lite.model_file import read_settings
+from l2rclip_lite.model_file import MODEL, read_settings
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_schema import (
     RESTORE,
     RunRecord,
-    check_scores,
     read_history,
     read_metrics,
     read_predictions,
@@ -74,7 +73,7 @@ class RunDirectory:
         self.metrics = self.folder / "metrics.json"
         self.history = self.folder / "history.csv"
         self.predictions = self.folder / "predictions.csv"
-        self.model = self.folder / "model.safetensors"
+        self.model = self.folder / MODEL
         self.card = self.folder / "README.md"
         self.unfinished = self.folder / "checkpoint"  # a folder, there while a run is unfinished
         self.features = self.folder / ".features"  # of images, as long as that
@@ -188,16 +187,6 @@ class RunDirectory:
     def read_predictions(self, ranks: Ranks) -> pd.DataFrame:
         """Return the answers on the test images, see `run_schema.read_predictions`."""
         return read_predictions(self._own(self.predictions), ranks)
-
-    def read_scored_predictions(self, ranks: Ranks) -> pd.DataFrame:
-        """Return the answers on the test images, which have the scores of `metrics.json`.
-
-        Raises:
-            InputError: One of the two files was changed.
-        """
-        answers = self.read_predictions(ranks)
-        check_scores(self.predictions, answers, self.read_metrics()["test"], ranks)
-        return answers
 
     def read_card(self) -> str:
         """Return the model card; letters in another encoding than UTF-8 become �.
@@ -354,7 +343,8 @@ class RunDirectory:
         if changed:
             problem = f"{self.folder}: holds a run with another {', '.join(changed)}"
             raise InputError(f"{problem}; {fix}.")
-        if self.unfinished.exists() and stored.start_sha256 != start_digest(config):
+        needs_start = self.unfinished.exists() or Path(config.start or "", MODEL).is_file()
+        if config.start and needs_start and stored.start_sha256 != start_digest(config):
             problem = f"{self.folder}: began with what {config.start} was, which has changed since"
             raise InputError(f"{problem}; bring it back, or {fix}.")
         if not covers_images(stored.dataset.fingerprint):

@@ -6,7 +6,6 @@ is refused with its file, its row and what to do.
 
 import csv
 import io
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -16,12 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from l2rclip_lite.errors import InputError, reason, unreadable
 from l2rclip_lite.files import read_bytes, read_json
-from l2rclip_lite.metrics import mae, rps
 from l2rclip_lite.ranks import Ranks
 
 RESTORE = "restore the file, or train again in a new folder"
 INDICES = ("true_rank", "predicted_rank", "median_rank", "low_rank", "high_rank")
-AGREEMENT = 1e-3  # of a score with that of answers of six decimals
 ROUNDING = 1e-6  # of one number in predictions.csv, which has six decimals
 
 Number = Annotated[float, Field(strict=True)]  # NaN where a score is not defined
@@ -187,38 +184,6 @@ def read_predictions(file: Path, ranks: Ranks) -> pd.DataFrame:
         table[name] = _finite_numbers(file, table[name])
     _check_answers(file, table, ranks)
     return table
-
-
-def check_scores(
-    file: Path, answers: pd.DataFrame, scores: Mapping[str, float], ranks: Ranks
-) -> None:
-    """Refuse answers that do not have the scores that `metrics.json` names.
-
-    Args:
-        file: The answers' file, for the error.
-        answers: From `read_predictions`.
-        scores: Of the test images, from `metrics.json`.
-        ranks: The K ranks of the run.
-
-    Raises:
-        InputError: Another number of images, RPS, MAE or accuracy.
-    """
-    n_test = int(scores["n"])
-    if len(answers) != n_test:
-        problem = f"{len(answers)} rows, but the run has {n_test} test images"
-        raise InputError(f"{file}: {problem}; {RESTORE}.")
-
-    true = answers["true_rank"].to_numpy()
-    recomputed = {
-        "rps": rps(true, probabilities_of(answers), ranks),
-        "mae_median": mae(true, answers["median_rank"].to_numpy(), ranks),
-        "accuracy": float((answers["predicted_rank"] == true).mean()),
-    }
-    for name, value in recomputed.items():
-        recorded = float(scores[name])
-        if not abs(value - recorded) <= AGREEMENT * (1 + abs(recorded)):
-            problem = f"has the {name} {value:.4f}, but metrics.json says {recorded:.4f}"
-            raise InputError(f"{file}: {problem}; restore both files, or train again elsewhere.")
 
 
 def probabilities_of(answers: pd.DataFrame) -> np.ndarray:

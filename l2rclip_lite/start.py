@@ -13,7 +13,7 @@ from torch import Tensor
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import sha256_of
-from l2rclip_lite.model_file import ModelFile, find_model_file, must_be_stored, unusable
+from l2rclip_lite.model_file import ModelFile, find_model_file, must_be_stored, one_sentence
 from l2rclip_lite.prompts import TextSide
 
 # of the models that ship; the image tower of `leaves` was never trained
@@ -35,21 +35,6 @@ def find_start(name: str) -> Path:
         raise InputError(f"start: {error}") from error
 
 
-def read_start(file: Path) -> ModelFile:
-    """Return the model that training begins with.
-
-    Raises:
-        InputError: It is damaged, or was trained on a frozen image tower.
-    """
-    start = ModelFile.read(file)
-    image_tower = TOWER[0]
-    is_trained = must_be_stored(image_tower, start.config)  # a file may hold more than it must
-    if not (is_trained and any(key.startswith(image_tower) for key in start.tensors)):
-        problem = "its image tower was never trained, so there is nothing to begin with"
-        raise InputError(f"{file}: {problem}; fit the relative with --image-side tower.")
-    return start
-
-
 def start_digest(config: Config) -> str | None:
     """Return the SHA-256 of the model that training begins with; None where there is none."""
     if config.start is None:
@@ -68,15 +53,8 @@ def begin_with(model: TextSide, name: str) -> None:
         InputError: The run cannot be used, has other towers, or other prompts.
     """
     file = find_start(name)
-    start = read_start(file)
+    start = _read(file, model)
     config = model.config
-
-    if start.config.towers != config.towers:
-        problem = f"its towers are {start.config.towers!r}, and not {config.towers!r}"
-        raise InputError(f"{file}: {problem}; give --towers {start.config.towers}.")
-    if config.towers.endswith("/random") and start.config.seed != config.seed:
-        problem = f"its towers were drawn with the seed {start.config.seed}"
-        raise InputError(f"{file}: {problem}; give --seed {start.config.seed}.")
     if not same_text_tower(start, model):
         problem = f"its text tower has the weights of {start.config.weights!r}"
         cure = "name that file by --weights" if start.config.weights else "leave out --weights"
@@ -86,11 +64,35 @@ def begin_with(model: TextSide, name: str) -> None:
     both_have_prompts = start.has_prompts and config.stage1_epochs() > 0
     if both_have_prompts and model.prompts is not None:
         carried |= _prompts_of(start, config, file)
-    try:
-        model.load_state_dict(carried, strict=False)
-    except RuntimeError as error:  # such as an image tower for another image size
-        raise unusable(file, error, {"start": name}) from error
+    model.load_state_dict(carried, strict=False)
     model.refresh()
+
+
+def _read(file: Path, model: TextSide) -> ModelFile:
+    """Return the model that training begins with, whole and on the same towers.
+
+    Raises:
+        InputError: It is damaged, has other towers, or was trained on a frozen image tower.
+    """
+    header = ModelFile.read_header(file)
+    image_tower = TOWER[0]
+    is_trained = must_be_stored(image_tower, header.config)  # a file may hold more than it must
+    if not (is_trained and any(key.startswith(image_tower) for key in header.tensors)):
+        problem = "its image tower was never trained, so there is nothing to begin with"
+        raise InputError(f"{file}: {problem}; fit the relative with --image-side tower.")
+
+    ours = model.config
+    theirs = header.config
+    if theirs.towers != ours.towers:
+        problem = f"its towers are {theirs.towers!r}, and not {ours.towers!r}"
+        raise InputError(f"{file}: {problem}; give --towers {theirs.towers}.")
+    if ours.towers.endswith("/random") and theirs.seed != ours.seed:
+        problem = f"its towers were drawn with the seed {theirs.seed}"
+        raise InputError(f"{file}: {problem}; give --seed {theirs.seed}.")
+
+    size = model.towers.image_size
+    with one_sentence(file, image_size=None if size == theirs.image_size else size):
+        return ModelFile.read_for(file, model.towers)
 
 
 def same_text_tower(start: ModelFile, model: TextSide) -> bool:

@@ -33,7 +33,6 @@ from l2rclip_lite.run_schema import probabilities_of
 from l2rclip_lite.towers.hub import NotAllowedError
 
 Judged = tuple[Ranks, dict[str, pd.DataFrame], dict[str, Scores]]
-OURS = ROWS["test"]
 STYLE = """
 :root {
   color-scheme: light dark;
@@ -89,7 +88,7 @@ the most probable one. In brackets: 95 % intervals. <i>After stage 1</i> is the 
 image side was trained; <i>median rank</i> sees no image; other rows are simpler methods on the
 same images.</p>"""
 PAIRED = """<p class="legend">Below 0 in RPS, MAE and ECE, and above 0 in accuracy and QWK, is
-better than L2RCLIP. An interval that holds 0 decides nothing.</p>"""
+better than the first row above. An interval that holds 0 decides nothing.</p>"""
 CURVES = """<p class="legend">Left: how far the most probable rank is off on validation images. A
 dot marks the epoch that was kept. Dashed: the test error of a model that sees no image.</p>"""
 RELIABLE = """<p class="legend">Images are sorted by how sure the model was of its answer. Where the
@@ -120,10 +119,10 @@ def write_report(
     metrics = directory.read_metrics()
     history = directory.read_history()
     card = directory.read_card()
-    ours = answers[OURS]
+    name, ours = next(iter(answers.items()))  # L2RCLIP, or what was kept in its place
     read_once = cache(read_data)
 
-    parts = _score_parts(ranks, ours, scores, metrics)
+    parts = _score_parts(ranks, name, scores, metrics)
     if any("loss" in row for row in history):  # not where no epoch was run
         config, _ = read_settings(directory.model)
         curves = plots.training_curves(
@@ -133,7 +132,7 @@ def write_report(
             select=config.controls.select,
         )
         parts["Training"] = _image(curves) + CURVES
-    parts |= _answer_parts(ranks, ours)
+    parts |= _answer_parts(ranks, name, ours)
     parts["Signs of failure"] = _signs(directory.folder, read_once)
     parts["Worst images, by RPS"] = _worst(read_once, ours, ranks)
     parts["Model card, to complete in README.md of the run"] = _card(card)
@@ -146,7 +145,7 @@ def write_report(
 
 def _score_parts(
     ranks: Ranks,
-    ours: pd.DataFrame,
+    ours: str,
     scores: Mapping[str, Scores],
     metrics: Mapping[str, Any],
 ) -> dict[str, str]:
@@ -155,9 +154,11 @@ def _score_parts(
     rows |= {ROWS[key]: dict(metrics[key]) for key in ("test_after_stage1", "median_rank")}
 
     unit = plots.unit_of(ranks)
-    error = f"{rows[OURS]['mae_median']:.2f} {escape(unit)}"
+    error = f"{rows[ours]['mae_median']:.2f} {escape(unit)}"
     blind = f"{metrics['median_rank']['mae_median']:.2f}"
-    answer = f"On {len(ours)} test images the median answer is off by {error} on average"
+    answer = (
+        f"On {metrics['test']['n']:.0f} test images the median answer is off by {error} on average"
+    )
     kept = ""
     compared = metrics.get("comparison")
     if compared is not None:
@@ -170,20 +171,20 @@ def _score_parts(
 
     differences = {}
     for name, score in scores.items():
-        if name != OURS:
-            difference = {key: score[key] - scores[OURS][key] for key in SCORES}
+        if name != ours:
+            difference = {key: score[key] - scores[ours][key] for key in SCORES}
             differences[name] = with_intervals(difference)
     if differences:
-        parts[f"Difference from {OURS}"] = _table(differences, SCORES) + PAIRED
+        parts[f"Difference from {ours}"] = _table(differences, SCORES) + PAIRED
     return parts
 
 
-def _answer_parts(ranks: Ranks, ours: pd.DataFrame) -> dict[str, str]:
+def _answer_parts(ranks: Ranks, name: str, ours: pd.DataFrame) -> dict[str, str]:
     """Return the parts of the page about single answers: confusion, reliability, intervals."""
     true = ours["true_rank"].to_numpy()
     p = probabilities_of(ours)
-    confusion = plots.confusion({OURS: (true, medians(p))}, ranks)
-    diagram = reliability_diagram({OURS: reliability(true, p, ranks)})
+    confusion = plots.confusion({name: (true, medians(p))}, ranks)
+    diagram = reliability_diagram({name: reliability(true, p, ranks)})
 
     low = ours["low_rank"]
     high = ours["high_rank"]

@@ -18,7 +18,7 @@ from l2rclip_lite.model_file import ModelFile
 from l2rclip_lite.prediction import n_outputs
 from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.run_directory import RunDirectory
-from l2rclip_lite.start import find_start, read_start
+from l2rclip_lite.start import find_start
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.processes import GatheredImageSide
@@ -118,7 +118,7 @@ def train_objective(
     if objective.prompts is None:
         head = objective.head(model).to(model.device)
         if isinstance(head, nn.Linear) and model.config.start is not None:
-            start = read_start(find_start(model.config.start))
+            start = ModelFile.read(find_start(model.config.start))
             if start.decoder == objective.decoder:
                 carry_head(head, model, start)
     else:

@@ -42,8 +42,7 @@ def baselines(
     Args:
         run: The --out of a finished fit.
         names: Which methods; none trains ridge and linear-probe, in seconds.
-        start: Where the run that this one began with is now; needed if it has moved, or does not
-            lie in the current folder.
+        start: Where the run that this one began with is now, if it has moved.
         how: Where to find data and device.
     """
     from l2rclip_lite.baselines import check_baselines, one_name

@@ -8,8 +8,6 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-OURS = "L2RCLIP"  # a row of a table
-PLACES = ("root", "labels", "lists")  # what `Place` may name
 DATA_SETS_FILE = Path(__file__).parents[1] / "data" / "benchmarks.toml"
 RunFolder = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 MethodNames = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]")]
@@ -22,18 +20,14 @@ LabelsAre = Literal["names", "index", "position"]  # as `data` has it, which nee
 
 @dataclass(frozen=True)
 class Place:
-    """Where the data of a finished run are now.
-
-    Paths in a run's own record are followed only if they lie inside the current folder. Give any
-    other by its option.
-    """
+    """Where the data of a finished run are now; each is needed only if it has moved."""
 
     root: str | None = None
-    """Folder of the images; needed if it has moved, or does not lie in the current folder."""
+    """Folder of the images, if it has moved."""
     labels: str | None = None
-    """csv: the labels file, absolute or relative to the root; needed if it lies elsewhere."""
+    """csv: the labels file, absolute or relative to the root, if it has moved."""
     lists: str | None = None
-    """Folder of the official split lists; needed as the root is."""
+    """Folder of the official split lists, if it has moved."""
 
 
 @dataclass(frozen=True)

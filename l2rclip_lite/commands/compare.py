@@ -1,6 +1,6 @@
 """`l2rclip compare`: scores of a run and its baselines, and their differences."""
 
-from l2rclip_lite.commands.common import OURS, RunFolder, table
+from l2rclip_lite.commands.common import RunFolder, table
 from l2rclip_lite.commands.finished_run import scored_answers
 
 
@@ -23,11 +23,12 @@ def compare(run: RunFolder) -> None:
     title = f"test; unit of MAE: {ranks.unit}"
     print(table({name: with_intervals(score) for name, score in scores.items()}, title))
 
-    ours = scores.pop(OURS)
+    ours = next(iter(scores))  # L2RCLIP, or what was kept in its place
+    of_ours = scores.pop(ours)
     rows = {}
     for name, score in scores.items():
-        rows[name] = with_intervals({key: score[key] - ours[key] for key in SCORES})
+        rows[name] = with_intervals({key: score[key] - of_ours[key] for key in SCORES})
     if rows:
-        drawn = "subject" if "subject" in answers[OURS] else "image"
-        title = f"difference from {OURS}, paired by {drawn}; an interval without 0 shows one"
+        drawn = "subject" if "subject" in answers[ours] else "image"
+        title = f"difference from {ours}, paired by {drawn}; an interval without 0 shows one"
         print(f"\n{table(rows, title)}")

@@ -14,7 +14,7 @@ from l2rclip_lite.commands.common import (
     Reading,
     RunFolder,
 )
-from l2rclip_lite.commands.finished_run import data_of, in_other_words, load_model, warn_of_words
+from l2rclip_lite.commands.finished_run import data_of, in_other_words, load_model
 from l2rclip_lite.commands.terminal import json_line
 from l2rclip_lite.errors import InputError, plural
 
@@ -72,7 +72,6 @@ def evaluate(  # noqa: PLR0913  (an entry point)
         _calibrate(model, run, calibrate, labels_are, how, part)
     p = model.probabilities(model.encode(part, cache=how.cache, quiet=json))
     scores = judge(p, part, model.ranks, intervals=True)
-    warn_of_words(words, model)
 
     if json:
         answer = {

@@ -53,8 +53,9 @@ def export(
     from l2rclip_lite.files import check_target
 
     check_target(file)
-    from l2rclip_lite.export import export_onnx, resizing_difference
+    from l2rclip_lite.export import check_installed, export_onnx, resizing_difference
 
+    check_installed()  # before the model is loaded
     model = load_model(run, method, allow_download=allow_download)
     images = _images_of(run, where)
     print("writing the graph, and comparing it with PyTorch", file=sys.stderr, flush=True)

@@ -1,12 +1,10 @@
 """How commands read a finished run: its model, its data, its answers and its baselines."""
 
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from l2rclip_lite.commands.common import OURS, PLACES, Place, Words
+from l2rclip_lite.commands.common import Place, Words
 from l2rclip_lite.errors import InputError, one_line
 
 if TYPE_CHECKING:
@@ -26,23 +24,24 @@ def scored_answers(run: str) -> "tuple[Ranks, dict[str, pd.DataFrame], dict[str,
     """Return what a run and its baselines answered to the test images, and how well.
 
     Returns:
-        The ranks; the answers of L2RCLIP and of each baseline, all in the order of the run's own;
-        their scores, see `metrics.resampled`.
+        The ranks; the answers of the run's model and of each baseline, all in the order of the
+        first; their scores, see `metrics.resampled`.
 
     Raises:
         InputError: A file of the run was changed, or a baseline belongs to other images.
     """
     from l2rclip_lite.metrics import resampled
     from l2rclip_lite.model_file import find_model_file, read_settings
+    from l2rclip_lite.results import row_titles
     from l2rclip_lite.run_directory import RunDirectory
     from l2rclip_lite.run_schema import probabilities_of
 
     directory = RunDirectory(run)
     directory.check_model()
     _, ranks = read_settings(find_model_file(run))
-    ours = directory.read_scored_predictions(ranks)
+    ours = directory.read_predictions(ranks)
 
-    answers = {OURS: ours}
+    answers = {row_titles(directory.read_metrics())["test"]: ours}
     for name, baseline in finished_baselines(directory).items():
         theirs = baseline.read_predictions(ranks)
         answers[name] = in_order_of(ours, theirs, baseline)
@@ -175,7 +174,9 @@ def load_model(
 
 
 def in_other_words(model: "L2RCLIP", words: Words) -> "L2RCLIP":
-    """Return a model that answers in the words that a user names; as it is where none are named.
+    """Return a model that answers in the words that a user names; as it is where these are its own.
+
+    A line on stderr says what answers in words that training never had are worth.
 
     Raises:
         InputError: Names that are no ranks, or a model that knows no sentences.
@@ -190,14 +191,16 @@ def in_other_words(model: "L2RCLIP", words: Words) -> "L2RCLIP":
         ranks = replace(model.ranks, template=template)
     else:
         ranks = ranks_of_names(words.ranks, template)
-    return model.with_ranks(ranks)
+    if ranks.sentences == model.ranks.sentences:
+        return model
+
+    model = model.with_ranks(ranks)
+    _warn_of_words(model)
+    return model
 
 
-def warn_of_words(words: Words, model: "L2RCLIP") -> None:
+def _warn_of_words(model: "L2RCLIP") -> None:
     """Say on stderr what answers in words that training never had are worth."""
-    if words == Words():
-        return
-
     advice = "trust the order of the answers, not how sure they are (`evaluate --calibrate`)"
     warn(f"training never had these words: {advice}.", quiet=False)
     template = model.ranks.template.replace("{rank}", " ").strip()
@@ -235,7 +238,7 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
     """Return the data of a run, read again and compared with what they were.
 
     Raises:
-        InputError: They cannot be read, lie where the user has not named them, or have changed.
+        InputError: They cannot be read, or have changed.
     """
     from l2rclip_lite.data import load_dataset
     from l2rclip_lite.data.fingerprint import (
@@ -255,15 +258,8 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
 
     places = {"root": where.root, "labels": where.labels, "lists": where.lists}
     named = {key: place for key, place in places.items() if place}
-    source = {**stored.source, **named}
-    unnamed = places_elsewhere(run, source, named)
-    if unnamed:
-        problem = "its data lie outside the current folder"
-        advice = f"if you trust its record, add {' '.join(unnamed)}"
-        raise InputError(f"{run}: {problem}; {advice}")
-
     try:
-        data = load_dataset(**source)
+        data = load_dataset(**{**stored.source, **named})
     except (InputError, LookupError, TypeError, ValueError) as error:
         raise InputError(f"{run}: its data cannot be read again; {fix} ({error})") from error
 
@@ -280,12 +276,12 @@ def start_of(run: str, recorded: str | None, named: str | None) -> str | None:
 
     Args:
         run: A run directory.
-        recorded: The name in its record; followed only inside the current folder.
+        recorded: The name in its record; nothing is downloaded by it.
         named: Where the user says that it is.
 
     Raises:
-        InputError: It lies where the user has not named it, is another model than it was, or is
-            named where there was none.
+        InputError: It is on the hub and not named, is another model than it was, or is named where
+            there was none.
     """
     from l2rclip_lite.files import sha256_of
     from l2rclip_lite.model_file import HUB
@@ -296,44 +292,10 @@ def start_of(run: str, recorded: str | None, named: str | None) -> str | None:
         if named is not None:
             raise InputError(f"{run}: began with no other run; leave out --start.")
         return None
-    is_here = not recorded.startswith(HUB) and Path(recorded).resolve().is_relative_to(Path.cwd())
-    if named is None and not is_here:
-        problem = f"it began with {recorded}, which does not lie in the current folder"
-        raise InputError(f"{run}: {problem}; if you trust its record, add --start {recorded}")
+    if named is None and recorded.startswith(HUB):
+        raise InputError(f"{run}: began with {recorded}; add --start {recorded} to download it.")
 
     start = named or recorded
     if sha256_of(find_start(start)) != RunDirectory(run).read_record().start_sha256:
         raise InputError(f"{start}: is not what {run} began with; bring that back (--start).")
     return start
-
-
-def places_elsewhere(run: str, source: Mapping[str, Any], named: Mapping[str, str]) -> list[str]:
-    """Return the options by which a user would allow what a record names outside this folder.
-
-    Args:
-        run: A run directory, for errors.
-        source: Arguments of `load_dataset`: the record of the run, changed where the user says so.
-        named: Places that the user has named; what lies below their root is trusted, too.
-
-    Raises:
-        InputError: A place that is no path.
-    """
-    trusted = [Path.cwd(), Path(named.get("root", ".")).resolve()]
-    elsewhere = []
-    for key in PLACES:
-        if key not in source or key in named:
-            continue
-
-        try:
-            starts = (".", source.get("root") or ".")
-            paths = [Path(start, source[key]).resolve() for start in starts]
-        except (TypeError, ValueError, OSError, RuntimeError) as error:
-            # a number, a NUL, a name that is too long, a loop of links
-            problem = f"its record of --{key} is no path ({error})"
-            raise InputError(f"{run}: {problem}; pass --{key}.") from error
-
-        for path in paths:
-            if not any(path.is_relative_to(folder) for folder in trusted):
-                elsewhere.append(f"--{key} {source[key]}")
-                break
-    return elsewhere

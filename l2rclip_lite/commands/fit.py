@@ -85,10 +85,12 @@ def fit(
 
 def _print_scores(run: "Run", data: "OrdinalDataset") -> None:
     """Print the test scores of a run, and what was chosen and calibrated on validation images."""
-    from l2rclip_lite.results import ROWS
+    from l2rclip_lite.results import row_titles
 
-    rows = {title: run.metrics[key] for key, title in ROWS.items()}
+    rows = {title: run.metrics[key] for key, title in row_titles(run.metrics).items()}
     print(table(rows, f"test; unit of MAE: {data.ranks.unit}"), end="\n\n")
+    if run.metrics["test"]["rps"] >= run.metrics["median_rank"]["rps"]:
+        print("not better, by RPS, than the answer that looks at no image (median rank)")
 
     if run.history and "numbers" in run.history[-1]:  # of a kernel head
         mixture = run.history[-1]

@@ -205,7 +205,8 @@ def draw_splits(
         What was done, in sentences.
 
     Raises:
-        InputError: A group that is blank or written in two ways, or a cell that is no split.
+        InputError: A group that is blank or written in two ways, a cell that is no split, or more
+            folds than can be filled.
     """
     targets = table["target"].to_numpy()
     has_splits = "split" in table and not folds
@@ -222,6 +223,10 @@ def draw_splits(
             message += ", not the splits of the table"
         units = np.arange(len(table)) if groups is None else groups
         parts = deal(units, targets, [1 / folds] * folds, [seed])
+        if len(np.unique(parts)) < folds:
+            most = min(len(np.unique(units)), np.bincount(targets).max())
+            problem = f"{folds} folds are more than there are images to fill them"
+            raise InputError(f"csv: {problem}; draw at most {most} (--folds).")
         table["split"] = np.where(parts == fold - 1, "test", "train")
     elif has_splits:
         check_splits(table)
@@ -259,4 +264,4 @@ def _split_groups(table: pd.DataFrame) -> list[str]:
     count = (table.groupby("subject")["split"].nunique() > 1).sum()
     if not count:
         return []
-    return [f"{count:,} groups are in more than one split: --leakage counts them"]
+    return [f"{plural(count, 'group')} in more than one split: --leakage counts them"]

@@ -105,6 +105,7 @@ class MiniTowers(Towers):
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         tokenizer.no_padding()
         tokenizer.no_truncation()
+        tokenizer.encode_special_tokens = True  # "[PAD]" in a sentence is a word
 
         return cls(
             backbone=load_backbone(find_image_weights()),

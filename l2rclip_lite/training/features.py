@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Subset
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.encoding import decoded
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.images import ResizedImages
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.pixels import Augment, scaled
@@ -103,11 +104,20 @@ class TrainingData:
         images: Mapping[str, ResizedImages] | None = None,
         names: Sequence[str] = (),
     ) -> "TrainingData":
-        """Return the data of the stages, from features before their projection."""
+        """Return the data of the stages, from features before their projection.
+
+        Raises:
+            InputError: Features of damaged weights, which are no numbers.
+        """
         features = {}
         for split, rows in backbone.items():
             features[split] = model.towers.project(rows.to(model.device)).cpu()
-
+            # one that was too long for single precision is one of zeros
+            if not (features[split].isfinite().all() and features[split].any(dim=1).all()):
+                raise InputError(
+                    "encode: image features are no finite numbers; the weights of the image tower "
+                    "are damaged: restore them (--start, --weights)."
+                )
         return cls(features, targets, backbone, images or {}, names)
 
     def encode(self, model: L2RCLIP, split: str) -> Float[Tensor, "batch dim"]:

@@ -111,7 +111,7 @@ def fit(  # noqa: PLR0913  (an entry point)
 
     if is_finished:  # somebody may have changed its files since
         run.check_model()
-        run.read_scored_predictions(data.ranks)
+        run.read_predictions(data.ranks)
     model = L2RCLIP.from_pretrained(run.folder)
     return Run(model, run.read_metrics(), run.read_history(), run.folder)
 

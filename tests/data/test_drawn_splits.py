@@ -13,6 +13,7 @@ from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.describe import leakage
 from l2rclip_lite.data.splits import deal, stratified
+from l2rclip_lite.errors import InputError
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ def test_splits_of_the_table_stay_and_groups_that_they_cut_are_counted(images: P
     table = table_of(n_patients=7, splits=ONE_EACH)
     data = load_dataset("csv", root=images, labels=table)
     assert sizes(data) == [34, 33, 33]
-    assert "7 groups are in more than one split: --leakage" in "; ".join(data.protocol)
+    assert "7 groups in more than one split: --leakage" in "; ".join(data.protocol)
 
 
 @pytest.mark.parametrize("n_patients", [0, 33])
@@ -163,3 +164,9 @@ def test_of_equal_groups_each_part_has_its_share_to_within_one(seed: int) -> Non
     """Forty groups of one image: 28, 6 and 6."""
     parts = deal(np.arange(40), [0] * 40, [0.7, 0.15, 0.15], [seed])
     assert np.abs(np.bincount(parts, minlength=3) - [28, 6, 6]).max() <= 1
+
+
+def test_more_folds_than_a_rank_has_images_are_refused(images: Path) -> None:
+    """Each rank has twenty images."""
+    with pytest.raises(InputError, match=r"^csv: 100 folds .*; draw at most 20 \(--folds\)\.$"):
+        load_dataset("csv", root=images, labels=table_of(), folds=100, fold=100)

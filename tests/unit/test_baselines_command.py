@@ -22,7 +22,7 @@ def compared(drawn_run: DrawnRun, tmp_path_factory: pytest.TempPathFactory) -> C
     """A copy of the run of the drawn discs with two baselines."""
     folder = tmp_path_factory.mktemp("baselines") / "run"
     shutil.copytree(drawn_run.out, folder)
-    outcome = run("baselines", folder, "ridge", "corn", "--root", drawn_run.root)
+    outcome = run("baselines", folder, "ridge", "corn")
     assert outcome.code == 0, outcome.err
     return Compared(folder, outcome)
 
@@ -49,7 +49,7 @@ def test_a_kept_baseline_is_evaluated(drawn_run: DrawnRun, compared: Compared) -
     rows = read_rows(compared.folder / "baselines" / "corn" / "predictions.csv")
     hits = [row["predicted_rank"] == row["true_rank"] for row in rows]
 
-    words = ("--root", drawn_run.root, "--method", "corn", "--json")
+    words = ("--method", "corn", "--json")
     metrics = json.loads(run("evaluate", compared.folder, *words).out)["metrics"]
 
     assert metrics["accuracy"] == pytest.approx(sum(hits) / len(rows))
@@ -92,13 +92,12 @@ def test_without_a_name_two_quick_baselines_are_trained(
 ) -> None:
     """One has two names: the other one trains nothing, and answers the same."""
     folder = Path(shutil.copytree(drawn_run.out, tmp_path / "run"))
-    where = ("--root", drawn_run.root)
 
-    assert run("baselines", folder, *where).code == 0
+    assert run("baselines", folder).code == 0
     names = {path.name for path in (folder / "baselines").iterdir()}
     assert names == {"ridge", "linear-probe"}
 
-    renamed = run("baselines", folder, "cross-entropy-frozen", *where)
+    renamed = run("baselines", folder, "cross-entropy-frozen")
     assert (renamed.code, renamed.out) == (0, run("compare", folder).out)
 
     words = ("predict", folder, drawn_run.root / "images" / "00.png", "--method")

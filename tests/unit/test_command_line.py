@@ -324,3 +324,17 @@ def test_one_process_with_an_odd_number_answers(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("LOCAL_RANK", "0")
     refused(run("predict", "nowhere", "a.png"), "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("predict", "leaves"), "predict: no image; name images, or a folder that holds some."),
+        (("predict", "hf-hub:", "a.png"), '"hf-hub:" names no run; give the --out of a finished'),
+    ],
+)
+def test_what_is_not_named_leaves_no_gap_in_the_sentence(
+    words: tuple[str, ...], sentence: str
+) -> None:
+    """No image, and a hub without a name."""
+    refused(run(*words), sentence)

@@ -181,3 +181,12 @@ def test_an_unknown_preset_is_refused() -> None:
     """Not taken as the default."""
     with pytest.raises(ValidationError, match="preset"):
         Config.from_dict({"preset": "papr"})
+
+
+def test_a_rankformer_of_gigabytes_is_refused_before_it_is_built() -> None:
+    """Either is fine; together they would be 3.2 billion weights in front of `mini`."""
+    Config(hidden=65_536)
+    Config(depth=64)
+    sentence = "hidden=65,536 times depth=64 is more than 131,072 units; choose smaller ones"
+    with pytest.raises(ValidationError, match=sentence):
+        Config(hidden=65_536, depth=64)

@@ -156,7 +156,7 @@ def test_cross_validation_takes_images(leaves: OrdinalDataset) -> None:
 @pytest.mark.parametrize(
     ("settings", "y", "sentence"),
     [
-        ({}, ["low", "high"], r"^y: give more than one class, in numbers, or ranks in order"),
+        ({}, ["low", "high"], r"^y: .* have no known order; give it by ranks=\[\.\.\.\], lowest"),
         ({"ranks": ["low", "high"]}, ["low", "hihg"], r"^y\[1\] .*: the label 'hihg' is no rank"),
         ({}, [0, 1, 2, 3, 4, 5], r"^y: no label occurs twice"),
         ({"image_side": "tower"}, [0, 1], r"^X: features train no tower"),

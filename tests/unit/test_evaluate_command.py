@@ -154,34 +154,20 @@ def test_a_run_without_a_record_of_its_data_is_refused(copied_run: Path) -> None
     refused(run("evaluate", copied_run), "fit it by `l2rclip fit`")
 
 
-@pytest.mark.parametrize("key", ["root", "labels", "lists"])
-@pytest.mark.parametrize("form", ["absolute", "relative"])
-def test_a_record_that_leads_out_of_the_current_folder_is_not_followed(
-    form: str, key: str, copied_run: Path, tmp_path: Path
-) -> None:
-    """A run directory from elsewhere may name any file; such a place must be named by the user."""
-    secret = tmp_path / "secret.csv"
-    secret.write_text("password,hunter2\n")
-    place = str(secret) if form == "absolute" else "../secret.csv"
-    set_source(copied_run, {"name": "csv", "root": ".", "ranks": "a,b"} | {key: place})
+def test_data_are_found_where_they_lay(drawn_run: DrawnRun, copied_run: Path) -> None:
+    """No option is needed, wherever that is, and for a table of its own, too."""
+    assert metrics_of(drawn_run.out)["n"] == 6
 
-    outcome = run("evaluate", copied_run)
-
-    sentence = "lie outside the current folder; if you trust its record, add"
-    refused(outcome, f"{sentence} --{key} {place}")
-    assert "hunter2" not in outcome.err
-
-
-def test_every_place_outside_is_asked_for_at_once_and_followed_from_above(
-    drawn_run: DrawnRun, copied_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Root and table in one sentence; below the current folder no option is needed."""
-    labels = drawn_run.root / "labels.csv"
+    labels = str(drawn_run.root / "labels.csv")
     source = json.loads((copied_run / "config.json").read_text())["dataset"]["source"]
-    set_source(copied_run, source | {"labels": str(labels)})
+    set_source(copied_run, source | {"labels": labels})
+    assert metrics_of(copied_run)["n"] == 6
 
-    monkeypatch.chdir(tmp_path)
-    refused(run("evaluate", copied_run), f"add --root {drawn_run.root} --labels {labels}")
 
-    monkeypatch.chdir(drawn_run.root.parent)
-    assert run("evaluate", copied_run, "--json").code == 0
+def test_a_record_that_names_something_else_is_refused(copied_run: Path, tmp_path: Path) -> None:
+    """A run directory from elsewhere may name any place: only the data that it had are taken."""
+    (tmp_path / "a").mkdir()
+    set_source(copied_run, {"name": "csv", "root": str(tmp_path), "ranks": "a,b"})
+    refused(run("evaluate", copied_run), "its data cannot be read again")
+    set_source(copied_run, {"name": "leaves"})
+    refused(run("evaluate", copied_run), "data with other files, labels, splits or ranks now")

@@ -19,7 +19,7 @@ import pytest
 import torch
 from onnx import parser
 from PIL import Image
-from run_files import run
+from run_files import refused, run
 from skimage import data as photographs
 from torch import nn
 
@@ -341,3 +341,12 @@ def test_the_runtime_keeps_nothing_of_the_machine_and_sends_nothing(tmp_path: Pa
     code = "from l2rclip_lite.export import open_session as o\ntry: o(b'')\nexcept Exception: pass"
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_library_is_said_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user waited twenty seconds for it; here the run is not even there."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    outcome = run("export", tmp_path / "nowhere", tmp_path / "model.onnx")
+    refused(outcome, "onnx is not installed")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -95,6 +96,23 @@ def test_ranks_in_weeks_are_answered_in_weeks(drawn_run: DrawnRun, tmp_path: Pat
     answer = json.loads(predicted.out)
     assert {answer["median"], answer["low"], answer["high"]} <= {12, 20, 40}
     assert 12 <= answer["low"] <= answer["expected"] <= answer["high"] <= 40
+
+
+def test_a_fit_says_what_it_kept_and_when_looking_at_images_did_not_help(
+    drawn_run: DrawnRun, tmp_path: Path
+) -> None:
+    """A table calls a linear probe by its name, here and in `compare`; a line says who won."""
+    out = shutil.copytree(drawn_run.out, tmp_path / "run")
+    metrics = json.loads((out / "metrics.json").read_text())
+    metrics["median_rank"]["rps"] = 0.0
+    metrics["comparison"] = {"kept": "linear probe", "rps": {"linear probe": 0.1}}
+    (out / "metrics.json").write_text(json.dumps(metrics))
+
+    lines = run(*fit_words(drawn_run.root, out)).out.splitlines()
+    assert "not better, by RPS, than the answer that looks at no image (median rank)" in lines
+    assert any(line.startswith("linear probe ") for line in lines)
+    assert "L2RCLIP" not in "".join(lines)
+    assert run("compare", out).out.splitlines()[2].startswith("linear probe ")
 
 
 def test_ctrl_c_says_how_to_go_on(drawn_run: DrawnRun, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -211,3 +211,18 @@ def test_what_has_no_answer_is_refused(arguments: tuple[Any, ...], sentence: str
     """One sentence each."""
     with pytest.raises(InputError, match=sentence):
         next(fit_kernel_heads(*arguments))
+
+
+def test_few_images_with_many_features_solve_the_small_side() -> None:
+    """Features that are 0 for all images change no answer; their square would take 1.6 GB."""
+    features = torch.randn(12, 3, generator=torch.Generator().manual_seed(0))
+    target = torch.arange(12) % 3
+    wide = F.pad(features, (0, 14_000))
+
+    pairs = zip(
+        fit_kernel_heads(features, target, torch.eye(3)),
+        fit_kernel_heads(wide, target, torch.eye(3)),
+        strict=True,
+    )
+    for narrow_head, wide_head in pairs:
+        assert torch.allclose(narrow_head(features), wide_head(wide), atol=1e-3)

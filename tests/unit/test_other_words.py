@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from drawn_run import TEMPLATE, DrawnRun
+from drawn_run import RANKS, TEMPLATE, DrawnRun
 from run_files import json_lines, refused, run
 
 from l2rclip_lite.config import Config
@@ -67,6 +67,13 @@ def test_predict_answers_in_other_words(drawn_run: DrawnRun) -> None:
     assert answer["name"] == expected["name"][0]
     assert answer["expected"] == expected["expected"][0]
     assert UNSURE in outcome.err
+
+
+def test_the_words_of_the_run_are_no_other_words(drawn_run: DrawnRun) -> None:
+    """Whoever names them gets the same answer, and no warning."""
+    photo = drawn_run.root / "images" / "00.png"
+    own = run("predict", drawn_run.out, photo)
+    assert run("predict", drawn_run.out, photo, "--ranks", RANKS) == own
 
 
 def test_evaluate_in_other_words_begins_with_the_order(drawn_run: DrawnRun, tmp_path: Path) -> None:

@@ -190,3 +190,14 @@ def test_attention_that_would_take_gigabytes_is_refused(tiny: Towers) -> None:
 
     features = RankPrompts(tiny, ranks, axis="token", heads=2, hidden=32)(tiny)
     assert features.shape == (2000, 64)
+
+
+@pytest.mark.parametrize("names", [("Low", "low"), ("low", "lów"), ("😀", "😢")])
+def test_ranks_that_the_text_tower_cannot_tell_apart_are_refused(
+    names: tuple[str, str], mini: Towers
+) -> None:
+    """MiniLM drops capitals and accents, and has one token for all that it does not know."""
+    ranks = Ranks(names, (0, 1), template="{rank}")
+    sentence = rf"the text tower reads '{names[0]}' and '{names[1]}' alike; choose other words\.$"
+    with pytest.raises(InputError, match=sentence):
+        RankPrompts(mini, ranks)

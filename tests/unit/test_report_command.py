@@ -36,10 +36,10 @@ def hostile_run(drawn_run: DrawnRun, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="module")
-def page(drawn_run: DrawnRun, hostile_run: Path) -> str:
+def page(hostile_run: Path) -> str:
     """The report of that run with its images."""
     file = hostile_run.with_name("page.html")
-    outcome = run("report", hostile_run, "--out", file, "--root", drawn_run.root)
+    outcome = run("report", hostile_run, "--out", file)
     assert outcome == (0, f"{file}: open it in a browser\n", "")
     return file.read_text(encoding="utf-8")
 
@@ -83,14 +83,14 @@ def test_the_page_shows_each_sign_of_failure(page: str) -> None:
     assert "Not computed" not in part
 
 
-def test_where_the_images_are_not_followed_a_sentence_says_so(hostile_run: Path) -> None:
+def test_where_the_images_have_moved_a_sentence_says_so(hostile_run: Path) -> None:
     """Three pictures, and how to get the fourth."""
-    outcome = run("report", hostile_run)
+    outcome = run("report", hostile_run, "--root", "nowhere")
     assert "the page shows no image" in outcome.err
 
     text = (hostile_run / "report.html").read_text(encoding="utf-8")
     assert text.count("<img") == 3
-    assert text.count("add --root") == 2  # once for the signs of failure
+    assert text.count("pass --root if it has moved") == 2  # once for the signs of failure
     assert text.count("Not computed: this one needs the test images.") == 3
 
 
@@ -126,7 +126,7 @@ def test_a_hostile_name_of_an_image_stays_text(
     (folder / "README.md").write_text("Made for nobody.\n\n|a|\n|---|---|\n", encoding="utf-8")
 
     page = tmp_path / "page.html"
-    outcome = run("report", folder, "--out", page, "--root", drawn_run.root)
+    outcome = run("report", folder, "--out", page)
     assert "is no test image of the data" in outcome.err
 
     text = page.read_text(encoding="utf-8")

@@ -86,6 +86,11 @@ def test_a_run_needs_its_relative_no_more(
         assert torch.equal(loaded.image_features(PIXELS), earlier.image_features(PIXELS))
     card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
     assert "what the run relative (SHA-256 " in card
+    assert "(write here its data and their licence, which may bind you)" in card
+
+    shutil.copytree(relative / "baselines" / "cross-entropy", start)
+    with pytest.raises(InputError, match=r"run: began with what .*relative was, which has changed"):
+        fit(others, config, tmp_path / "run", quiet=True)
 
 
 def test_an_unfinished_run_goes_on_with_the_same_relative(
@@ -172,6 +177,51 @@ def test_what_cannot_be_a_relative_is_one_sentence(
         L2RCLIP.build(NAMES, config)
 
 
+def test_a_damaged_relative_is_refused_as_predict_refuses_it(
+    relative: Path, small: Config, tmp_path: Path
+) -> None:
+    """Half an image tower would train without a word."""
+    content = ModelFile.read(relative / "model.safetensors")
+    name = "towers.image.proj"
+    less = {key: value for key, value in content.tensors.items() if key != name}
+    more = {**content.tensors, "towers.image.more": torch.zeros(1)}
+    text = {**content.tensors, "towers.text.more": torch.zeros(1)}
+
+    for tensors, problem in (
+        (less, f"{name} is missing"),
+        (more, r"towers\.image\.more is not a tensor of this model"),
+        (text, ""),
+    ):
+        replace(content, tensors=tensors).write(tmp_path / "model.safetensors")
+        sentence = rf"^{tmp_path}/model\.safetensors: cannot be used \(.*{problem}"
+        with pytest.raises(InputError, match=sentence):
+            L2RCLIP.from_pretrained(tmp_path)
+        with pytest.raises(InputError, match=sentence):
+            beginning(tmp_path, small)
+
+
+def test_a_transformer_begins_with_images_of_the_same_size(relative: Path, small: Config) -> None:
+    """It has a vector for each place of an image; a sentence of ours says so, and none of torch."""
+    sentence = (
+        r"cannot be used with image_size='96' \(towers\.image\.positional_embedding "
+        r"is missing, or not of the shape \(\d+, 64\)\); correct that, or leave it out\.$"
+    )
+    with pytest.raises(InputError, match=sentence):
+        beginning(relative, replace(small, image_size=96))
+
+
+def test_a_relative_of_huge_weights_is_named_as_the_cause(
+    relative: Path, leaves: OrdinalDataset, small: Config, tmp_path: Path
+) -> None:
+    """And not the learning rate."""
+    content = ModelFile.read(relative / "model.safetensors")
+    tensors = {**content.tensors}
+    tensors["towers.image.proj"] = torch.full_like(tensors["towers.image.proj"], 1e38)
+    replace(content, tensors=tensors).write(tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match=r"features are no finite numbers; .*\(--start, --weights"):
+        fit(leaves, replace(small, start=str(tmp_path)), tmp_path / "run", quiet=True)
+
+
 def test_text_towers_are_compared_by_their_weights(relative: Path, small: Config) -> None:
     """Not by the name of the file that had them, which may have moved or changed."""
     content = ModelFile.read(relative / "model.safetensors")
@@ -207,7 +257,7 @@ def test_nor_is_it_one_where_the_file_holds_whole_towers(small: Config, tmp_path
 def test_baselines_of_a_run_begin_where_it_began(
     relative: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A place in a record is followed only inside the current folder, to the same model."""
+    """Where it lay, or where it is said to be now; only the same model will do."""
     monkeypatch.chdir(tmp_path)
     start = Path(shutil.copytree(relative, tmp_path / "relative"))
     options = ("--towers", "tiny/random", "--heads", 2, "--hidden", 32, "--epochs1", 1)
@@ -215,7 +265,9 @@ def test_baselines_of_a_run_begin_where_it_began(
     words = map(str, ("fit", *data, *options, "--start", start, "--out", "run"))
     assert run(*words).code == 0
 
-    assert run("baselines", "run", "linear-probe").code == 0
+    monkeypatch.chdir(tmp_path / "run")
+    assert run("baselines", "../run", "linear-probe").code == 0
+    monkeypatch.chdir(tmp_path)
     baseline = L2RCLIP.from_pretrained("run/baselines/linear-probe")
     earlier = L2RCLIP.from_pretrained(relative)
     assert torch.equal(baseline.image_features(PIXELS), earlier.image_features(PIXELS))
@@ -229,5 +281,3 @@ def test_baselines_of_a_run_begin_where_it_began(
     refused(run("baselines", "run", "sord"), "relative: is not what run began with; bring")
     shutil.rmtree(start)
     refused(run("baselines", "run", "sord"), f"start: {start}: no model.safetensors here")
-    monkeypatch.chdir(tmp_path / "run")  # its place in the record lies outside now
-    refused(run("baselines", "../run", "sord"), f"if you trust its record, add --start {start}")
