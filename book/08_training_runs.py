@@ -359,9 +359,9 @@ print(f"{runs['run'].nunique()} runs; folds still missing: {missing}")
 numbers = {
     f"{method} {key}": row[key]
     for method, row in scores.items()
-    for key in ("rps", "mae", "accuracy")
+    for key in ("rps", "mae")
 }
-shown = {"rps": "RPS", "mae": f"MAE ({ranks.unit})", "accuracy": "accuracy"}
+shown = {"rps": "RPS", "mae": f"MAE ({ranks.unit})"}
 spread_table(numbers, stored, list(scores), shown)
 
 # %% [markdown]

@@ -36,6 +36,7 @@ WORK = ""  # keep the folders of this page here; empty: a temporary one
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Eight photographs of leaves on different grounds. Below each its path and its label: camera numbers, folders with spaces, French and Greek names, from no damage to severe damage."}}
 import io
+import json
 import os
 import re
 import shlex
@@ -452,26 +453,19 @@ figure
 # plants. The promise is about all images together, and not about each rank.
 
 # %% tags=["remove-cell"]
-SCORES = r"^({})  +(\S+)(?: \[.+?\])?  +(\S+)"  # of a table: RPS, then MAE
-INTERVAL = r"^({})  +(\S+) \[(\S+), (\S+)\]"
+scored = json.loads(Path("runs/leaves/metrics.json").read_text())
 numbers = {
     "temperature": float(model.temperature),
     "inside": float(inside.mean()),
-    "inside, low": low,
-    "inside, high": high,
     "ranks in the interval": float(ranks_inside.mean()),
+    "RPS": scored["test"]["rps"],
 }
-names = "L2RCLIP|after stage 1|median rank"
-for name, rps, mae in re.findall(SCORES.format(names), printed[1], re.M)[:3]:
-    numbers |= {f"{name} RPS": float(rps), f"{name} MAE": float(mae)}
-of_text, of_numbers = re.findall(r"(?:sentences|numbers) (\d\S+\d)", printed[1])
-numbers |= {"weight of sentences": float(of_text)}
-numbers |= {"weight of numbers": float(of_numbers)}
-_, _, differences = printed[2].partition("difference from")
-names = "linear-probe|ridge"
-for name, *values in re.findall(INTERVAL.format(names), differences, re.M)[:2]:
-    for part, value in zip(("", " low", " high"), values, strict=True):
-        numbers[f"{name} RPS difference{part}"] = float(value)
+weights = re.findall(r"(sentences|numbers) (\d\S+\d)", printed[1])
+numbers |= {f"weight of {name}": float(value) for name, value in weights}
+differences = printed[2].split("difference from")[1]
+rivals = re.findall(r"^(\S+) +(\S+) \[(\S+), (\S+)\]", differences, re.M)
+for name, _, least, most in rivals[:2]:  # of RPS
+    numbers |= {f"{name} low": float(least), f"{name} high": float(most)}
 
 # %% [markdown]
 # The promise is exactly this: nine of ten new images *like those of validation* are inside, on average over all that
