@@ -263,7 +263,9 @@ def rank_labels(ranks: Any, y: np.ndarray) -> np.ndarray:
     if ranks is None:
         labels = np.unique(y)
         values = as_numbers(labels.astype(str))
-        if len(labels) < 2 or values.isna().any():
+        if len(labels) < 2:
+            raise InputError(f"y: {labels} is one class; name all by ranks=[...], lowest first.")
+        if values.isna().any():
             raise InputError(
                 f"y: the labels {labels} have no known order; give it by ranks=[...], lowest first."
             )

@@ -14,7 +14,7 @@ from l2rclip_lite.commands.common import (
     Reading,
     RunFolder,
 )
-from l2rclip_lite.commands.finished_run import data_of, in_other_words, load_model
+from l2rclip_lite.commands.finished_run import data_of, in_other_words, load_model, warn_of_words
 from l2rclip_lite.commands.terminal import json_line
 from l2rclip_lite.errors import InputError, plural
 
@@ -63,15 +63,16 @@ def evaluate(  # noqa: PLR0913  (an entry point)
     """
     from l2rclip_lite.results import judge
 
-    model = load_model(
+    trained = load_model(
         run, method, how.device, weights=how.weights, allow_download=how.allow_download
     )
-    model = in_other_words(model, words)
+    model = in_other_words(trained, words)
     title, part, caveat = _images_to_score(run, split, labels_are, how, model)
     if calibrate is not None:
         _calibrate(model, run, calibrate, labels_are, how, part)
     p = model.probabilities(model.encode(part, cache=how.cache, quiet=json))
     scores = judge(p, part, model.ranks, intervals=True)
+    warn_of_words(model, trained)
 
     if json:
         answer = {

@@ -176,8 +176,6 @@ def load_model(
 def in_other_words(model: "L2RCLIP", words: Words) -> "L2RCLIP":
     """Return a model that answers in the words that a user names; as it is where these are its own.
 
-    A line on stderr says what answers in words that training never had are worth.
-
     Raises:
         InputError: Names that are no ranks, or a model that knows no sentences.
     """
@@ -194,13 +192,14 @@ def in_other_words(model: "L2RCLIP", words: Words) -> "L2RCLIP":
     if ranks.sentences == model.ranks.sentences:
         return model
 
-    model = model.with_ranks(ranks)
-    _warn_of_words(model)
-    return model
+    return model.with_ranks(ranks)
 
 
-def _warn_of_words(model: "L2RCLIP") -> None:
+def warn_of_words(model: "L2RCLIP", trained: "L2RCLIP") -> None:
     """Say on stderr what answers in words that training never had are worth."""
+    if model is trained:
+        return
+
     advice = "trust the order of the answers, not how sure they are (`evaluate --calibrate`)"
     warn(f"training never had these words: {advice}.", quiet=False)
     template = model.ranks.template.replace("{rank}", " ").strip()

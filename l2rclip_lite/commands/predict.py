@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from l2rclip_lite.commands.common import WORDS, ImagePaths, Method, OtherWords, RunFolder
-from l2rclip_lite.commands.finished_run import in_other_words, load_model
+from l2rclip_lite.commands.finished_run import in_other_words, load_model, warn_of_words
 from l2rclip_lite.commands.terminal import json_line
 from l2rclip_lite.errors import InputError, one_line, printable
 
@@ -72,8 +72,9 @@ def predict(
         named = f" in {', '.join(images)}" if images else ""
         raise InputError(f"predict: no image{named}; name images, or a folder that holds some.")
 
-    model = load_model(run, method, device, allow_download=allow_download)
-    model = in_other_words(model, words)
+    trained = load_model(run, method, device, allow_download=allow_download)
+    model = in_other_words(trained, words)
+    warn_of_words(model, trained)
     header = True
     code = 2 if problems else 0
     for path in Progress(paths, "predicting", disable=sys.stdout.isatty(), leave=False):

@@ -261,7 +261,7 @@ def _check_filled(table: pd.DataFrame) -> None:
 
 def _split_groups(table: pd.DataFrame) -> list[str]:
     """Return a sentence about groups that are in more than one split, if there are any."""
-    count = (table.groupby("subject")["split"].nunique() > 1).sum()
+    count = int((table.groupby("subject")["split"].nunique() > 1).sum())
     if not count:
         return []
     return [f"{plural(count, 'group')} in more than one split: --leakage counts them"]
