@@ -81,7 +81,8 @@ def spread_table(
             return "–"
         text = f"{numbers[name]:.{digits}f}"
         if name in stored:
-            low, high = stored[name].min(), stored[name].max()
+            low = stored[name].min()
+            high = stored[name].max()
             text += f" ({low:.{digits}f} to {high:.{digits}f})"
         return text.replace("-", "−")
 
@@ -111,7 +112,8 @@ def beside_stored(numbers: Mapping[str, float], stored: pd.DataFrame) -> str:
 
     outside = {}
     for name, value in numbers.items():
-        low, high = stored[name].min(), stored[name].max()
+        low = stored[name].min()
+        high = stored[name].max()
         margin = MARGIN * (high - low) + 1e-3 * max(abs(low), abs(high))
         if value < low - margin or value > high + margin:
             outside[name] = f"{name} {value:.3g} ({low:.3g} to {high:.3g})"

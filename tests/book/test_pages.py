@@ -50,8 +50,8 @@ def test_a_chapter_is_plain_markdown_and_numbers_what_it_mentions(source: Path) 
     cells = jupytext.read(source).cells
     prose = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     mentioned = page_rules.LABEL.findall(re.sub(r"\$[^$]*\$|`[^`]*`", "", prose))
-    for kind, known in enumerate(zip(*map(labels, chapters.sources()), strict=True)):
-        assert {each[kind] for each in mentioned} <= {"", *itertools.chain(*known)}
+    for kind, labelled in enumerate(zip(*map(labels, chapters.sources()), strict=True)):
+        assert {each[kind] for each in mentioned} <= {"", *itertools.chain(*labelled)}
 
 
 @pytest.fixture
