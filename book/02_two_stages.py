@@ -58,8 +58,8 @@ from l2rclip_lite import L2RCLIP, Config, fit, load_dataset
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.baselines.probes import bare_sentences
 from l2rclip_lite.freezing import freezing_table
-from l2rclip_lite.losses import rank_weights
-from l2rclip_lite.results import judge
+from l2rclip_lite.method.losses import rank_weights
+from l2rclip_lite.runs.results import judge
 from l2rclip_lite.training.features import TrainingData
 
 # %matplotlib inline

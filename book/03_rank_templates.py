@@ -69,8 +69,8 @@ from l2rclip_book.templates import (
 )
 from l2rclip_lite import L2RCLIP, Ranks, load_dataset, load_towers
 from l2rclip_lite.baselines.probes import bare_sentences
+from l2rclip_lite.method.prompts import centred
 from l2rclip_lite.metrics import evaluate
-from l2rclip_lite.prompts import centred
 from l2rclip_lite.towers.base import Towers
 
 # %matplotlib inline
@@ -990,5 +990,5 @@ check_order(army, "luck")
 # [Wang et al. (2023)](references.md), whose table of ages in words has no hyphens. The sentence features are from
 # [Reimers and Gurevych (2019)](references.md), in the small network of [Wang et al. (2020)](references.md); averaging
 # over templates is from [Radford et al. (2021)](references.md). The controls are ours; code:
-# [`templates.py`](l2rclip_book/templates.py), [`ranks.py`](../l2rclip_lite/ranks.py),
-# [`prompts.py`](../l2rclip_lite/prompts.py).
+# [`templates.py`](l2rclip_book/templates.py), [`ranks.py`](../l2rclip_lite/method/ranks.py),
+# [`prompts.py`](../l2rclip_lite/method/prompts.py).

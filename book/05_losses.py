@@ -59,8 +59,8 @@ from l2rclip_book.loss_geometry import (
 )
 from l2rclip_book.plots import COLOURS, style
 from l2rclip_book.statistics import ordinality
-from l2rclip_lite import losses
-from l2rclip_lite.ranks import cyclic_permutation
+from l2rclip_lite.method import losses
+from l2rclip_lite.method.ranks import cyclic_permutation
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}

@@ -70,9 +70,10 @@ print(f"epochs: {epochs1} in stage 1, {epochs2} in stage 2")
 import pandas as pd
 from IPython.display import Markdown
 
-from l2rclip_lite import L2RCLIP, Config, losses, rankformer
-from l2rclip_lite.calibration import fit_temperature
-from l2rclip_lite.results import judge, median_rank
+from l2rclip_lite import L2RCLIP, Config
+from l2rclip_lite.heads.calibration import fit_temperature
+from l2rclip_lite.method import losses, rankformer
+from l2rclip_lite.runs.results import judge, median_rank
 from l2rclip_lite.training import stages
 from l2rclip_lite.training.features import TrainingData
 

@@ -65,9 +65,9 @@ from l2rclip_book.statistics import spearman_rho
 from l2rclip_book.style import GRID, WIDTH
 from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset
 from l2rclip_lite.baselines import train_baseline
+from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.data.leaves import leaf_ranks
-from l2rclip_lite.images import ResizedImages
-from l2rclip_lite.kernel import BIAS
+from l2rclip_lite.heads.kernel import BIAS
 from l2rclip_lite.metrics import mae
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stages import train_stage1, train_stage2

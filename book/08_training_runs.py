@@ -85,7 +85,7 @@ from l2rclip_lite.data.describe import leakage
 from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.files import read_json, write_json
 from l2rclip_lite.freezing import freezing_table
-from l2rclip_lite.results import Run, judge, median_rank
+from l2rclip_lite.runs.results import Run, judge, median_rank
 from l2rclip_lite.training.features import TrainingData
 
 # %matplotlib inline

@@ -62,7 +62,7 @@ from l2rclip_book.statistics import spearman_rho
 from l2rclip_book.style import DATA
 from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset
 from l2rclip_lite.cli import main
-from l2rclip_lite.prompts import centred
+from l2rclip_lite.method.prompts import centred
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}

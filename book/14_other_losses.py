@@ -48,8 +48,8 @@ from scipy.optimize import minimize
 from torch import Tensor
 
 from l2rclip_book.plots import COLOURS, style
-from l2rclip_lite import losses
 from l2rclip_lite.baselines import losses as other
+from l2rclip_lite.method import losses
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}

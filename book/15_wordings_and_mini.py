@@ -61,8 +61,8 @@ from l2rclip_book.template_figures import (
 )
 from l2rclip_book.templates import orders, random_weights, shuffled_gaps
 from l2rclip_lite import load_towers
-from l2rclip_lite.prompts import centred
-from l2rclip_lite.ranks import number_words
+from l2rclip_lite.method.prompts import centred
+from l2rclip_lite.method.ranks import number_words
 from l2rclip_lite.towers.base import Towers
 
 # %matplotlib inline

@@ -66,8 +66,8 @@ from l2rclip_book.markdown import markdown_table
 from l2rclip_book.plots import COLOURS, style
 from l2rclip_book.style import GRID, WIDTH
 from l2rclip_lite import Ranks, load_towers
-from l2rclip_lite.images import IN_MEMORY
-from l2rclip_lite.losses import ordinal_pairwise_loss
+from l2rclip_lite.data.images import IN_MEMORY
+from l2rclip_lite.method.losses import ordinal_pairwise_loss
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}

@@ -9,19 +9,19 @@ if TYPE_CHECKING:  # for editors and type checkers
     from l2rclip_lite.config import Config, Controls
     from l2rclip_lite.data import load_dataset
     from l2rclip_lite.estimator import L2RCLIPClassifier
-    from l2rclip_lite.losses import (
+    from l2rclip_lite.method.losses import (
         asymmetrical_contrastive_loss,
         ordinal_pairwise_loss,
         ordinal_pairwise_loss_stage1,
         ranked_probability_loss,
     )
+    from l2rclip_lite.method.model import L2RCLIP
+    from l2rclip_lite.method.prediction import Prediction
+    from l2rclip_lite.method.prompts import RankPrompts
+    from l2rclip_lite.method.rankformer import RankFormer
+    from l2rclip_lite.method.ranks import Ranks
     from l2rclip_lite.metrics import evaluate
-    from l2rclip_lite.model import L2RCLIP
-    from l2rclip_lite.prediction import Prediction
-    from l2rclip_lite.prompts import RankPrompts
-    from l2rclip_lite.rankformer import RankFormer
-    from l2rclip_lite.ranks import Ranks
-    from l2rclip_lite.results import Run
+    from l2rclip_lite.runs.results import Run
     from l2rclip_lite.towers.base import Tokens, Towers
     from l2rclip_lite.towers.load import load_towers
     from l2rclip_lite.training.fit import fit
@@ -53,25 +53,25 @@ __all__ = [
 # The module of each public name. A name is imported when it is first used: `l2rclip --help` need
 # not wait for torch.
 _MODULES = {
-    "L2RCLIP": "model",
+    "L2RCLIP": "method.model",
     "Config": "config",
     "Controls": "config",
     "L2RCLIPClassifier": "estimator",
-    "Prediction": "prediction",
-    "RankFormer": "rankformer",
-    "RankPrompts": "prompts",
-    "Ranks": "ranks",
-    "Run": "results",
+    "Prediction": "method.prediction",
+    "RankFormer": "method.rankformer",
+    "RankPrompts": "method.prompts",
+    "Ranks": "method.ranks",
+    "Run": "runs.results",
     "Tokens": "towers.base",
     "Towers": "towers.base",
-    "asymmetrical_contrastive_loss": "losses",
+    "asymmetrical_contrastive_loss": "method.losses",
     "evaluate": "metrics",
     "fit": "training.fit",
     "load_dataset": "data",
     "load_towers": "towers.load",
-    "ordinal_pairwise_loss": "losses",
-    "ordinal_pairwise_loss_stage1": "losses",
-    "ranked_probability_loss": "losses",
+    "ordinal_pairwise_loss": "method.losses",
+    "ordinal_pairwise_loss_stage1": "method.losses",
+    "ranked_probability_loss": "method.losses",
 }
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
-from l2rclip_lite.bounds import MAX_BATCH, MAX_SIDE, MAX_WORKERS
+from l2rclip_lite.errors import MAX_BATCH, MAX_SIDE, MAX_WORKERS
 
 MAX_UNITS = 131_072  # of RankFormer's feed-forward networks: at most a gigabyte, in front of CLIP
 SETTINGS = ConfigDict(extra="forbid")

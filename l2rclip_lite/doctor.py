@@ -14,7 +14,7 @@ from PIL import Image
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, one_line
-from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.training.fit import choose_device
 
 # Bytes that the check of the folder writes; a run of `mini` keeps three times as much.

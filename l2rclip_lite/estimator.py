@@ -19,15 +19,15 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config, ImageSide
+from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.data.own_images.labels import as_numbers, label_space
 from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.data.table import first_row
 from l2rclip_lite.errors import InputError, sentence
-from l2rclip_lite.images import ResizedImages
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.heads.calibration import calibrate
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import choose_device
 from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage2

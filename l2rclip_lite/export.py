@@ -22,10 +22,10 @@ from packaging.version import Version
 from PIL import Image
 from torch import Tensor, nn
 
+from l2rclip_lite.data.images import ResizedImages, as_rgb
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.files import check_target, write_atomically
-from l2rclip_lite.images import ResizedImages, as_rgb
-from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.method.model import L2RCLIP
 
 KEY = "l2rclip"  # of the metadata in the file, JSON
 # Largest difference from PyTorch's probabilities on images that need no resizing; the towers agree

@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from torch import nn
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.method.model import L2RCLIP
 
 FREEZING: tuple[tuple[str, tuple[str, ...]], ...] = (
     # parameters, and the stages in which they train; stage 2 leaves the towers alone where a kernel

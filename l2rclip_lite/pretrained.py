@@ -10,8 +10,9 @@ from torch import Tensor
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.kernel import LinearHead
-from l2rclip_lite.model_file import (
+from l2rclip_lite.heads.kernel import LinearHead
+from l2rclip_lite.method.prompts import TextSide, build_prompts
+from l2rclip_lite.runs.model_file import (
     MODEL,
     ModelFile,
     find_model_file,
@@ -19,7 +20,6 @@ from l2rclip_lite.model_file import (
     one_sentence,
     upload,
 )
-from l2rclip_lite.prompts import TextSide, build_prompts
 from l2rclip_lite.towers.base import Towers
 
 Model = TypeVar("Model", bound="Pretrained")

@@ -21,10 +21,10 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.losses.checks import Batch, Targets, Texts, checked_target
+from l2rclip_lite.method.losses.checks import Batch, Targets, Texts, checked_target
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.prompts import RankPrompts, centred
 from l2rclip_lite.metrics import spearman
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.prompts import RankPrompts, centred
 
 OTHER_CONTEXT = 1_000_003  # seeds a context that no run begins with
 

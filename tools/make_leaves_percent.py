@@ -17,9 +17,9 @@ from pathlib import Path
 import l2rclip_lite
 from l2rclip_lite import L2RCLIP, Config, load_dataset
 from l2rclip_lite.files import read_tensors, save_tensors, sha256_of
-from l2rclip_lite.model_file import MODEL
-from l2rclip_lite.results import judge
-from l2rclip_lite.stored_numbers import as_int8
+from l2rclip_lite.runs.model_file import MODEL
+from l2rclip_lite.runs.results import judge
+from l2rclip_lite.runs.stored_numbers import as_int8
 from l2rclip_lite.training.fit import fit
 
 # not the seed of the book's leaves, whose test images nobody has seen

@@ -28,11 +28,11 @@ from l2rclip_book.plots import rank_colours
 from l2rclip_book.statistics import spearman_rho
 from l2rclip_lite import L2RCLIP, Config, load_dataset
 from l2rclip_lite.baselines import train_baseline
+from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.files import write_text
-from l2rclip_lite.images import ResizedImages
-from l2rclip_lite.kernel import BIAS
+from l2rclip_lite.heads.kernel import BIAS
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import mae
-from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stages import train_stage1, train_stage2
 

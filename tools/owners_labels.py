@@ -19,10 +19,10 @@ import numpy as np
 import pandas as pd
 
 from l2rclip_lite.data.benchmarks import DATA_SETS, DataSet
+from l2rclip_lite.data.images import read_image
 from l2rclip_lite.data.table import first_row, read_table
 from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.files import write_text
-from l2rclip_lite.images import read_image
 
 
 def labels(root: Path, facts: DataSet) -> pd.DataFrame:

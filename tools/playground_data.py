@@ -31,9 +31,9 @@ from l2rclip_book.statistics import ordinality
 from l2rclip_lite import Ranks, load_towers
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.files import write_atomically, write_text
-from l2rclip_lite.losses import ordinal_pairwise_loss
-from l2rclip_lite.prompts import centred
-from l2rclip_lite.ranks import cyclic_permutation
+from l2rclip_lite.method.losses import ordinal_pairwise_loss
+from l2rclip_lite.method.prompts import centred
+from l2rclip_lite.method.ranks import cyclic_permutation
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.mini import TEXT_FILES
 

@@ -11,8 +11,8 @@ from scipy.stats import binom
 
 from l2rclip_book.plots import COLOURS, style
 from l2rclip_book.style import WIDTH
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import Indices, Probabilities, checked_probabilities
-from l2rclip_lite.ranks import Ranks
 
 BEFORE = COLOURS["stage 2"]  # as trained
 AFTER = COLOURS["stage 1"]  # with a temperature

@@ -8,7 +8,7 @@ from typing import Unpack
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.data.protocols import Changes, apply_protocols
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks
 
 
 def reworded(

@@ -15,8 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import rps
-from l2rclip_lite.ranks import Ranks
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)  # inverse penalties, of which validation images choose one
 

@@ -18,7 +18,7 @@ from matplotlib.patches import ConnectionPatch
 from l2rclip_book.plots import COLOURS, rank_colours, style
 from l2rclip_book.projections import Flat
 from l2rclip_book.style import WIDTH
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks
 
 Index: TypeAlias = Int[np.ndarray, " batch"]
 GREY = COLOURS["reference"]

@@ -19,7 +19,7 @@ from PIL import Image
 
 from l2rclip_book.plots import COLOURS, rank_colours, style
 from l2rclip_book.style import WIDTH, grid, ink_on
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks
 
 INK = COLOURS["ink"]
 RIGHT = COLOURS["reference"]

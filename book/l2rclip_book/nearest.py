@@ -14,9 +14,9 @@ from jaxtyping import Float, Int
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
-from l2rclip_lite.calibration import fit_temperature, temper
+from l2rclip_lite.heads.calibration import fit_temperature, temper
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import rps
-from l2rclip_lite.ranks import Ranks
 
 COUNTS = (1, 3, 5, 9, 17, 33)  # of neighbours
 

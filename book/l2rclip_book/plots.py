@@ -27,8 +27,8 @@ from sklearn.metrics import confusion_matrix
 
 from l2rclip_book.spread import curves
 from l2rclip_lite.data.base import Split
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import Probabilities, mae
-from l2rclip_lite.ranks import Ranks
 
 MANY = 10  # ranks beyond which a heat map has no numbers
 INK = "#76818e"  # contrast 4 on white and 4.6 on the dark page of the book

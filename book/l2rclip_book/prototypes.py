@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from l2rclip_lite.data.base import OrdinalDataset
-from l2rclip_lite.kernel import MIXTURES, rank_kernel
+from l2rclip_lite.heads.kernel import MIXTURES, rank_kernel
 from l2rclip_lite.towers.base import Towers
 
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from l2rclip_book.templates import token_text
-from l2rclip_lite.rankformer import RankFormer
+from l2rclip_lite.method.rankformer import RankFormer
 from l2rclip_lite.towers.base import Tokens, Towers
 
 Embeddings = Float[Tensor, "rank token width"]

@@ -23,13 +23,13 @@ from l2rclip_book.calibration_figures import reliability, reliability_diagram
 from l2rclip_lite.data.base import OrdinalDataset, Split
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.files import write_text
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import Scores, medians, rps_of_images, with_intervals
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.model_file import read_settings
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.results import ROWS, SCORES, Comparison, cell
-from l2rclip_lite.run_directory import RunDirectory
-from l2rclip_lite.run_schema import probabilities_of
+from l2rclip_lite.runs.model_file import read_settings
+from l2rclip_lite.runs.results import ROWS, SCORES, Comparison, cell
+from l2rclip_lite.runs.run_directory import RunDirectory
+from l2rclip_lite.runs.run_schema import probabilities_of
 from l2rclip_lite.towers.hub import NotAllowedError
 
 Judged = tuple[Ranks, dict[str, pd.DataFrame], dict[str, Scores]]

@@ -28,19 +28,19 @@ from l2rclip_book.prototypes import PROTOTYPES
 from l2rclip_book.statistics import orders_by_chance, ordinality, spearman_rho
 from l2rclip_book.study_scores import image_scores, seen_and_unseen
 from l2rclip_lite.baselines import check_baselines, train_baseline
-from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config, Controls, LossWeights
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
+from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors, save_tensors
-from l2rclip_lite.images import ResizedImages
+from l2rclip_lite.heads.calibration import calibrate
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.prompts import RankPrompts
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import rps
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.model_file import ModelFile
-from l2rclip_lite.prompts import RankPrompts
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.results import judge
-from l2rclip_lite.start import begin_with, find_start
+from l2rclip_lite.runs.model_file import ModelFile
+from l2rclip_lite.runs.results import judge
+from l2rclip_lite.runs.start import begin_with, find_start
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage2

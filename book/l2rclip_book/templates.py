@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from l2rclip_book.statistics import spearman_rho
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.mini import MiniTowers
 

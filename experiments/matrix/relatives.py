@@ -15,7 +15,7 @@ from l2rclip_book.studies import OURS
 from l2rclip_lite import L2RCLIP, Config, fit, load_dataset
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.files import make_folder
-from l2rclip_lite.model_file import MODEL
+from l2rclip_lite.runs.model_file import MODEL
 from l2rclip_lite.training.features import TrainingData
 
 

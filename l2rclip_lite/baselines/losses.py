@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from l2rclip_lite.losses import Batch, Loss, Scale, Targets, Values, distances
+from l2rclip_lite.method.losses import Batch, Loss, Scale, Targets, Values, distances
 
 Outputs = Float[Tensor, "batch rank"]
 Thresholds = Float[Tensor, "batch threshold"]

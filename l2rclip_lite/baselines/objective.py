@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from l2rclip_lite.losses import Loss
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.prompts import RankPrompts
+from l2rclip_lite.method.losses import Loss
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.prompts import RankPrompts
 
 FROZEN = "-frozen"  # ends the name of a baseline that leaves the image tower as it is
 

@@ -9,12 +9,12 @@ from jaxtyping import Float
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
-from l2rclip_lite.kernel import BIAS, RIDGES, LinearHead, fit_linear_heads
+from l2rclip_lite.heads.kernel import BIAS, RIDGES, LinearHead, fit_linear_heads
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.prediction import normal_probabilities
+from l2rclip_lite.method.prompts import centred
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import rps
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.prediction import normal_probabilities
-from l2rclip_lite.prompts import centred
-from l2rclip_lite.ranks import Ranks
 
 
 @torch.no_grad()

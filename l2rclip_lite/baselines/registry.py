@@ -32,15 +32,15 @@ from l2rclip_lite.baselines.objective import (
 )
 from l2rclip_lite.baselines.prompts import coop_prompts, ordinalclip_prompts
 from l2rclip_lite.baselines.training import baseline_model, frozen_head, train_objective
-from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.kernel import LinearHead
-from l2rclip_lite.losses import ranked_probability_loss
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.heads.calibration import calibrate
+from l2rclip_lite.heads.kernel import LinearHead
+from l2rclip_lite.method.losses import ranked_probability_loss
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import choose_device, config_for
 

@@ -12,13 +12,13 @@ from l2rclip_lite.baselines.objective import FROZEN, Objective
 from l2rclip_lite.baselines.probes import linear_probe, shared_weights
 from l2rclip_lite.baselines.prompts import PromptHead
 from l2rclip_lite.freezing import freeze
-from l2rclip_lite.kernel import BIAS, LinearHead
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.model_file import ModelFile
-from l2rclip_lite.prediction import n_outputs
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.run_directory import RunDirectory
-from l2rclip_lite.start import find_start
+from l2rclip_lite.heads.kernel import BIAS, LinearHead
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.prediction import n_outputs
+from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.runs.model_file import ModelFile
+from l2rclip_lite.runs.run_directory import RunDirectory
+from l2rclip_lite.runs.start import find_start
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.processes import GatheredImageSide

@@ -20,8 +20,8 @@ from l2rclip_lite.errors import InputError, one_line
 
 if TYPE_CHECKING:
     from l2rclip_lite.data import OrdinalDataset
-    from l2rclip_lite.model import L2RCLIP
-    from l2rclip_lite.run_directory import RunDirectory
+    from l2rclip_lite.method.model import L2RCLIP
+    from l2rclip_lite.runs.run_directory import RunDirectory
 
 
 def baselines(
@@ -46,7 +46,7 @@ def baselines(
         how: Where to find data and device.
     """
     from l2rclip_lite.baselines import check_baselines, one_name
-    from l2rclip_lite.run_directory import RunDirectory
+    from l2rclip_lite.runs.run_directory import RunDirectory
 
     names = names or ["ridge", "linear-probe"]
     trained = load_model(
@@ -95,7 +95,7 @@ def _train(
     from threadpoolctl import threadpool_limits
 
     from l2rclip_lite.baselines import train_baseline
-    from l2rclip_lite.results import write_predictions
+    from l2rclip_lite.runs.results import write_predictions
     from l2rclip_lite.training.features import TrainingData
 
     source = run.read_record().dataset.source

@@ -66,7 +66,7 @@ def table(rows: Mapping[str, Mapping[str, float]], title: str) -> str:
     """
     import pandas as pd
 
-    from l2rclip_lite.results import SCORES, cell
+    from l2rclip_lite.runs.results import SCORES, cell
 
     cells = {}
     for name, row in rows.items():

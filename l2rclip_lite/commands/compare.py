@@ -17,7 +17,7 @@ def compare(run: RunFolder) -> None:
         run: The --out of a finished fit.
     """
     from l2rclip_lite.metrics import with_intervals
-    from l2rclip_lite.results import SCORES
+    from l2rclip_lite.runs.results import SCORES
 
     ranks, answers, scores = scored_answers(run)
     title = f"test; unit of MAE: {ranks.unit}"

@@ -20,7 +20,7 @@ from l2rclip_lite.errors import InputError, plural
 
 if TYPE_CHECKING:
     from l2rclip_lite.data import Split
-    from l2rclip_lite.model import L2RCLIP
+    from l2rclip_lite.method.model import L2RCLIP
 
 # scores of the order, which answers in words that training never had may get right
 ORDER = ("spearman_expected", "auc")
@@ -61,7 +61,7 @@ def evaluate(  # noqa: PLR0913  (an entry point)
         words: Ranks that training never had.
         how: Where to find data and device.
     """
-    from l2rclip_lite.results import judge
+    from l2rclip_lite.runs.results import judge
 
     trained = load_model(
         run, method, how.device, weights=how.weights, allow_download=how.allow_download
@@ -99,7 +99,7 @@ def evaluate(  # noqa: PLR0913  (an entry point)
 
 def _print_scores(scores: dict[str, float], first: Sequence[str]) -> None:
     """Print a line for each score; those that are named come first."""
-    from l2rclip_lite.results import cell
+    from l2rclip_lite.runs.results import cell
 
     for name in dict.fromkeys([*first, *scores]):
         if not name.endswith(("_low", "_high")):
@@ -144,7 +144,7 @@ def _calibrate(
     Raises:
         InputError: One of them is to be scored, too, or it is the table of the run.
     """
-    from l2rclip_lite.calibration import calibrate as fit
+    from l2rclip_lite.heads.calibration import calibrate as fit
 
     part = _rows_of_new_table(run, labels, how, labels_are, model)
     if part is None:
@@ -199,7 +199,7 @@ def _rows_of_new_table(
 
 def _recorded_source(run: str) -> dict[str, Any]:
     """Return how the data of a run were read; nothing of a model without a record."""
-    from l2rclip_lite.run_directory import RunDirectory
+    from l2rclip_lite.runs.run_directory import RunDirectory
 
     try:
         return dict(RunDirectory(run).read_record().dataset.source or {})

@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from l2rclip_lite.data import OrdinalDataset
+    from l2rclip_lite.method.model import L2RCLIP
+    from l2rclip_lite.method.ranks import Ranks
     from l2rclip_lite.metrics import Scores
-    from l2rclip_lite.model import L2RCLIP
-    from l2rclip_lite.ranks import Ranks
-    from l2rclip_lite.run_directory import RunDirectory
+    from l2rclip_lite.runs.run_directory import RunDirectory
 
 
 PIECES = 1.4  # tokens for a word: plain English has fewer
@@ -31,10 +31,10 @@ def scored_answers(run: str) -> "tuple[Ranks, dict[str, pd.DataFrame], dict[str,
         InputError: A file of the run was changed, or a baseline belongs to other images.
     """
     from l2rclip_lite.metrics import resampled
-    from l2rclip_lite.model_file import find_model_file, read_settings
-    from l2rclip_lite.results import row_titles
-    from l2rclip_lite.run_directory import RunDirectory
-    from l2rclip_lite.run_schema import probabilities_of
+    from l2rclip_lite.runs.model_file import find_model_file, read_settings
+    from l2rclip_lite.runs.results import row_titles
+    from l2rclip_lite.runs.run_directory import RunDirectory
+    from l2rclip_lite.runs.run_schema import probabilities_of
 
     directory = RunDirectory(run)
     directory.check_model()
@@ -155,8 +155,8 @@ def load_model(
         InputError: A method that does not exist or was not trained, a model that is damaged, or a
             link in the place of a file of the run.
     """
-    from l2rclip_lite.model import L2RCLIP
-    from l2rclip_lite.run_directory import RunDirectory
+    from l2rclip_lite.method.model import L2RCLIP
+    from l2rclip_lite.runs.run_directory import RunDirectory
 
     directory = RunDirectory(run)
     source = directory
@@ -246,7 +246,7 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
         difference,
         fingerprint,
     )
-    from l2rclip_lite.run_directory import RunDirectory
+    from l2rclip_lite.runs.run_directory import RunDirectory
 
     stored = RunDirectory(run).read_record().dataset
     fix = "fit it by `l2rclip fit`, or pass --root if it has moved"
@@ -283,9 +283,9 @@ def start_of(run: str, recorded: str | None, named: str | None) -> str | None:
             there was none.
     """
     from l2rclip_lite.files import sha256_of
-    from l2rclip_lite.model_file import HUB
-    from l2rclip_lite.run_directory import RunDirectory
-    from l2rclip_lite.start import find_start
+    from l2rclip_lite.runs.model_file import HUB
+    from l2rclip_lite.runs.run_directory import RunDirectory
+    from l2rclip_lite.runs.start import find_start
 
     if recorded is None:
         if named is not None:

@@ -11,7 +11,7 @@ from l2rclip_lite.errors import plural
 
 if TYPE_CHECKING:
     from l2rclip_lite.data import OrdinalDataset
-    from l2rclip_lite.results import Run
+    from l2rclip_lite.runs.results import Run
 
 FEWEST_FOR_INTERVALS = 9  # with fewer images an interval of 90 % holds every rank
 
@@ -85,7 +85,7 @@ def fit(
 
 def _print_scores(run: "Run", data: "OrdinalDataset") -> None:
     """Print the test scores of a run, and what was chosen and calibrated on validation images."""
-    from l2rclip_lite.results import row_titles
+    from l2rclip_lite.runs.results import row_titles
 
     rows = {title: run.metrics[key] for key, title in row_titles(run.metrics).items()}
     print(table(rows, f"test; unit of MAE: {data.ranks.unit}"), end="\n\n")

@@ -15,7 +15,7 @@ from l2rclip_lite.errors import InputError, one_line, printable
 if TYPE_CHECKING:
     import pandas as pd
 
-    from l2rclip_lite.model import L2RCLIP
+    from l2rclip_lite.method.model import L2RCLIP
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what begins a formula where a spreadsheet reads CSV
 
@@ -95,7 +95,7 @@ def predict(
 
 def _images_of(words: Sequence[str]) -> tuple[list[Path], list[str]]:
     """Return the images that the words name, and sentences about what is left out."""
-    from l2rclip_lite.image_lists import scan_folder
+    from l2rclip_lite.data.image_lists import scan_folder
 
     named: list[Path] = []
     for word in words:

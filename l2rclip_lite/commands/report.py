@@ -35,7 +35,7 @@ def report(run: RunFolder, out: Path | None = None, where: Where = Place()) -> N
     if find_spec("seaborn") is None:
         raise InputError('report: seaborn is not installed; run: pip install "l2rclip-lite[plots]"')
     from l2rclip_lite.files import check_target
-    from l2rclip_lite.run_directory import RunDirectory
+    from l2rclip_lite.runs.run_directory import RunDirectory
 
     check_target(target)
     for folder in RunDirectory(run).folders:

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 from l2rclip_lite.data.base import Card, OrdinalDataset, Split
 from l2rclip_lite.data.benchmarks import DATA_SETS
+from l2rclip_lite.data.images import read_image
 from l2rclip_lite.data.leaves import load_leaves
 from l2rclip_lite.data.loaders import load_benchmark, load_retinamnist
 from l2rclip_lite.data.options import OptionError, check_option_names
@@ -17,7 +18,6 @@ from l2rclip_lite.data.own_images.load import load_csv
 from l2rclip_lite.data.own_images.reading import LabelTable
 from l2rclip_lite.data.protocols import CHANGES, Changes, apply_protocols
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.images import read_image
 
 __all__ = ["LOADERS", "Card", "OrdinalDataset", "Split", "load_dataset", "read_image"]
 

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import numpy as np
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
+from l2rclip_lite.data.images import ImageFiles, MapStyle, inside
 from l2rclip_lite.data.map_style import OwnImages
 from l2rclip_lite.errors import InputError, plural
-from l2rclip_lite.images import ImageFiles, MapStyle, inside
-from l2rclip_lite.ranks import Ranks, rank_index
+from l2rclip_lite.method.ranks import Ranks, rank_index
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("paths", "targets", "subjects", "deviations")  # of a split, each with one cell per image

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from l2rclip_lite.data.base import Card
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks
 
 
 @dataclass(frozen=True)

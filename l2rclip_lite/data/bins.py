@@ -10,7 +10,7 @@ from pydantic import Field, SkipValidation
 from l2rclip_lite.data.base import OrdinalDataset, Split
 from l2rclip_lite.data.options import validated
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.ranks import number_words
+from l2rclip_lite.method.ranks import number_words
 
 FIRST_WORDS = {number_words(number).partition(" ")[0] for number in range(100)}  # of numbers
 Data = Annotated[OrdinalDataset, SkipValidation]

@@ -13,11 +13,11 @@ from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.describe import counts
+from l2rclip_lite.data.images import FORMATS, ImageFiles, read_image
 from l2rclip_lite.data.near_copies import difference_hash, nearest_copies
+from l2rclip_lite.data.pixels import pixel_digest
 from l2rclip_lite.data.protocols import CHANGES
 from l2rclip_lite.errors import InputError, one_line, plural
-from l2rclip_lite.images import FORMATS, ImageFiles, read_image
-from l2rclip_lite.pixels import pixel_digest
 from l2rclip_lite.progress import Progress
 
 # Pixels. A larger image is decoded alone: one of 88 megapixels takes gigabytes, and what several

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
+from l2rclip_lite.data.images import as_rgb
+from l2rclip_lite.data.pixels import pixel_digest
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.images import as_rgb
-from l2rclip_lite.pixels import pixel_digest
 
 VERSION = "2"
 UNKNOWN_IMAGES = (

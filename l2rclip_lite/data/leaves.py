@@ -20,7 +20,7 @@ from l2rclip_lite.data.leaf_painter import paint_leaf
 from l2rclip_lite.data.options import Seed, validated
 from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.ranks import Ranks, number_words
+from l2rclip_lite.method.ranks import Ranks, number_words
 
 PER_RANK = 3  # images at least: one for each split
 PAINTER = 1  # to be raised when `paint_leaf` draws other pixels: runs remember it

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.datasets import DatasetFolder
 
+from l2rclip_lite.data.images import inside, named_rgb
+from l2rclip_lite.data.pixels import pixel_digest
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.images import inside, named_rgb
-from l2rclip_lite.pixels import pixel_digest
-from l2rclip_lite.ranks import is_plain, rank_index
+from l2rclip_lite.method.ranks import is_plain, rank_index
 
 MAX_IMAGES = 10_000_000  # a list of their names takes a gigabyte
 KEPT = 2**30  # bytes of decoded images that are kept of each dataset

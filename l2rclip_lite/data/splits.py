@@ -10,7 +10,7 @@ import pandas as pd
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.table import first_row
 from l2rclip_lite.errors import InputError, plural
-from l2rclip_lite.ranks import composed
+from l2rclip_lite.method.ranks import composed
 
 Ints = Sequence[int] | np.ndarray
 Names = Sequence[str] | np.ndarray

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split
+from l2rclip_lite.data.images import ImageFiles
 from l2rclip_lite.errors import InputError, unreadable
 from l2rclip_lite.files import is_file
-from l2rclip_lite.images import ImageFiles
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks
 
 Source = Path | pd.DataFrame
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau, spearmanr
 
-from l2rclip_lite.bounds import MAX_RESAMPLES, whole_number
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import MAX_RESAMPLES, InputError, whole_number
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics.answers import (
     Answers,
     Indices,
@@ -35,7 +35,6 @@ from l2rclip_lite.metrics.scores import (
     sample_counts,
     weighted_kappa,
 )
-from l2rclip_lite.ranks import Ranks
 
 LEVELS = (1, 3, 5)  # k of the cumulative scores
 BLOCK = 2**22  # counts at once: 32 MiB

@@ -15,8 +15,8 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 from scipy.stats import kendalltau, rankdata, spearmanr
 
-from l2rclip_lite.bounds import MAX_BINS, whole_number
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import MAX_BINS, InputError, whole_number
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics.answers import (
     SLACK,
     Answers,
@@ -36,7 +36,6 @@ from l2rclip_lite.metrics.answers import (
     rank_steps,
     squared_error,
 )
-from l2rclip_lite.ranks import Ranks
 
 # How often each resample drew each image.
 Counts: TypeAlias = Float[np.ndarray, "image resample"]

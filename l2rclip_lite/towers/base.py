@@ -16,9 +16,9 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
+from l2rclip_lite.data.images import square
+from l2rclip_lite.data.pixels import Augment, scaled
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.images import square
-from l2rclip_lite.pixels import Augment, scaled
 
 Pixels = Float[Tensor, "batch 3 height width"]
 Embeddings = Float[Tensor, "rank token width"]

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from l2rclip_lite.bounds import MAX_SIDE, whole_number
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import MAX_SIDE, InputError, whole_number
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.hub import HubFiles
 from l2rclip_lite.towers.mini import MiniTowers

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.ranks import SLOT
+from l2rclip_lite.method.ranks import SLOT
 from l2rclip_lite.towers.base import Embeddings, Pixels, Texts, Tokens, Towers
 
 ALIGNMENT = Path(__file__).parents[1] / "mini_alignment.safetensors"

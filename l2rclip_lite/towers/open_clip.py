@@ -15,7 +15,7 @@ from torch.func import functional_call
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import NamedTensors
-from l2rclip_lite.ranks import SLOT
+from l2rclip_lite.method.ranks import SLOT
 from l2rclip_lite.towers.base import Embeddings, Pixels, Texts, Tokens, Towers
 from l2rclip_lite.towers.hub import HubFiles
 

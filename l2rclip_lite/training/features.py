@@ -14,11 +14,11 @@ from torch.utils.data import DataLoader, Subset
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
-from l2rclip_lite.encoding import decoded
+from l2rclip_lite.data.images import ResizedImages
+from l2rclip_lite.data.pixels import Augment, scaled
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.images import ResizedImages
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.pixels import Augment, scaled
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.runs.encoding import decoded
 from l2rclip_lite.training.processes import gathered, global_batch_size, own_rows
 
 MAX_STEPS = 32  # of an epoch on cached features

@@ -18,17 +18,17 @@ import torch
 from accelerate import Accelerator, PartialState
 from threadpoolctl import threadpool_limits
 
-from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
-from l2rclip_lite.encoding import check_cache
+from l2rclip_lite.data.images import MapStyle
 from l2rclip_lite.errors import InputError, TrainingError, reason
 from l2rclip_lite.freezing import freezing_table
-from l2rclip_lite.images import MapStyle
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.results import Run, write_results
-from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.heads.calibration import calibrate
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.runs.encoding import check_cache
+from l2rclip_lite.runs.results import Run, write_results
+from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.image_side import train_image_side
 from l2rclip_lite.training.processes import lost_process_in_words, rendezvous_store

@@ -13,13 +13,13 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from l2rclip_lite.calibration import calibrate
-from l2rclip_lite.kernel import MIXTURES, Mixture
-from l2rclip_lite.kernel_stack import stack_kernel_heads
+from l2rclip_lite.heads.calibration import calibrate
+from l2rclip_lite.heads.kernel import MIXTURES, Mixture
+from l2rclip_lite.heads.kernel_stack import stack_kernel_heads
+from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.metrics import rps_of_images
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.results import Comparison
-from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.runs.results import Comparison
+from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stage import OnEpoch
 from l2rclip_lite.training.stages import train_kernel, train_stage2

@@ -27,7 +27,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 
 from l2rclip_lite.errors import TrainingError
-from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.towers.base import Pixels
 
 MEETING = timedelta(minutes=5)  # in which all processes of a run are to be there

@@ -15,10 +15,10 @@ from l2rclip_lite.checkpoints import Record, load_checkpoint, save_checkpoint
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.memory import fewer_images, out_of_memory_in_words
-from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.progress import Progress
-from l2rclip_lite.results import validation_scores
-from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.runs.results import validation_scores
+from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.processes import global_batch_size
 

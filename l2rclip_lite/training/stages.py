@@ -6,14 +6,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from l2rclip_lite import losses
 from l2rclip_lite.freezing import freeze
-from l2rclip_lite.kernel import MIXTURES
-from l2rclip_lite.kernel_stack import stack_kernel_heads
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.ranks import cyclic_permutation
-from l2rclip_lite.results import validation_scores
-from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.heads.kernel import MIXTURES
+from l2rclip_lite.heads.kernel_stack import stack_kernel_heads
+from l2rclip_lite.method import losses
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import cyclic_permutation
+from l2rclip_lite.runs.results import validation_scores
+from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.processes import GatheredImageSide
 from l2rclip_lite.training.stage import OnEpoch, Stage

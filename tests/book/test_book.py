@@ -243,7 +243,7 @@ def test_names_and_settings_in_a_chapter_lead_to_their_reference(html: Path) -> 
     assert 'href="hyperparameters.html#config-lambda-tight"><code' in losses
     assert 'id="config-lambda-tight"' in read(html / "book" / "hyperparameters.html")
     rankformer = read(html / "book" / "04_rankformer.html")
-    assert 'href="api.html#l2rclip_lite.rankformer.RankFormer"' in rankformer
+    assert 'href="api.html#l2rclip_lite.method.rankformer.RankFormer"' in rankformer
 
 
 @pytest.fixture

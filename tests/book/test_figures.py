@@ -21,7 +21,7 @@ from l2rclip_book import rankformer_figures as former
 from l2rclip_book.loss_geometry import on_circle
 from l2rclip_book.style import DATA, METHODS
 from l2rclip_lite.data import Split
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks
 
 RANKS = Ranks(("low", "mid", "high"), (0, 10, 20), "a {rank} grade", unit="years")
 IMAGES = [Image.new("RGB", (8, 8), (10 * i,) * 3) for i in range(5)]

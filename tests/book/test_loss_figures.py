@@ -11,7 +11,11 @@ from torch import Tensor
 
 from l2rclip_book.loss_geometry import on_circle, text_forces, walk
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.losses import distances, ordinal_pairwise_loss, ordinal_pairwise_loss_stage1
+from l2rclip_lite.method.losses import (
+    distances,
+    ordinal_pairwise_loss,
+    ordinal_pairwise_loss_stage1,
+)
 
 PENTAGON = on_circle(*[90 + 72 * k for k in range(5)])
 FIVE = torch.arange(5.0, dtype=torch.float64)

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from in_node import buttons, js, node, printed
 
-from l2rclip_lite.losses import ordinal_pairwise_loss, rank_weights
-from l2rclip_lite.ranks import cyclic_permutation
+from l2rclip_lite.method.losses import ordinal_pairwise_loss, rank_weights
+from l2rclip_lite.method.ranks import cyclic_permutation
 
 BOOK = chapters.ROOT / "book"
 

@@ -10,7 +10,7 @@ import pytest
 from in_node import FOLDER, buttons, js, printed
 
 from l2rclip_lite import load_towers
-from l2rclip_lite.ranks import cyclic_permutation
+from l2rclip_lite.method.ranks import cyclic_permutation
 
 WORDS = json.loads((FOLDER / "words.json").read_text(encoding="utf-8"))
 SETS = {each["key"]: each for each in WORDS["sets"]}

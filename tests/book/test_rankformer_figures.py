@@ -5,8 +5,8 @@ import torch
 
 from l2rclip_book.rankformer_views import changed_ranks, movement, read_by, spellings, woken
 from l2rclip_lite.config import Axis
-from l2rclip_lite.rankformer import RankFormer
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.rankformer import RankFormer
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Tokens
 from l2rclip_lite.towers.load import load_towers
 

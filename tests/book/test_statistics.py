@@ -22,7 +22,7 @@ from l2rclip_book.statistics import (
 )
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks
 
 THREE = Ranks(("a", "b", "c"), (0, 1, 3), "grade {rank}")
 

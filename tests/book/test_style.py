@@ -29,7 +29,7 @@ def faults(tree: ast.Module, *, late_imports: bool) -> Iterator[str]:
             yield f"{node.lineno}: {node.module} belongs to the top"
 
 
-LATE = "def f():\n    from l2rclip_lite.ranks import Ranks"
+LATE = "def f():\n    from l2rclip_lite.method.ranks import Ranks"
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ LATE = "def f():\n    from l2rclip_lite.ranks import Ranks"
         ("a, b = 1, 2", "1: values assigned in a row"),
         ("\nsaid = 1", "2: said"),
         ("def f(often): ...", "1: often"),
-        (LATE, "2: l2rclip_lite.ranks belongs to the top"),
+        (LATE, "2: l2rclip_lite.method.ranks belongs to the top"),
     ],
 )
 def test_a_fault_is_named_with_its_line(source: str, fault: str) -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from l2rclip_book.loss_geometry import on_circle
 from l2rclip_book.statistics import ordinality
 from l2rclip_book.templates import orders, random_weights, shuffled_gaps, token_rows
-from l2rclip_lite.prompts import centred
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.prompts import centred
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.towers.mini import MiniTowers

@@ -2,7 +2,7 @@
 
 from l2rclip_lite.data.base import Card, OrdinalDataset, Split
 from l2rclip_lite.data.describe import leakage
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks
 
 
 def split_of(text: str, *, named: bool) -> Split:

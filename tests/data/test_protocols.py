@@ -21,7 +21,7 @@ from l2rclip_lite.data.protocols import (
     subject_disjoint,
 )
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks
 
 COUNTS = [3, 40, 20, 0, 20, 7]
 

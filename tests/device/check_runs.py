@@ -13,10 +13,10 @@ from accelerate import PartialState
 from torch import Tensor
 
 from l2rclip_lite.baselines import BASELINES, probes, train_baseline
-from l2rclip_lite.calibration import calibrate
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.heads.calibration import calibrate
+from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.training import fit as training
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import fit

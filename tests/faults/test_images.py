@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from l2rclip_lite.data.images import read_image
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.images import read_image
 
 # Colours above left, above right, below left, below right.
 CORNERS = ((220, 30, 30), (30, 180, 30), (30, 30, 220), (240, 240, 40))

@@ -17,12 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from l2rclip_lite import losses, metrics
+from l2rclip_lite import metrics
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import TrainingError
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.results import Run
+from l2rclip_lite.method import losses
+from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.runs.results import Run
 from l2rclip_lite.training.fit import fit
 
 TINY = Config(

@@ -11,11 +11,11 @@ from PIL import Image
 from run_files import run
 
 from l2rclip_lite import L2RCLIP, Config, Ranks, files, load_dataset
+from l2rclip_lite.data.images import file_digest
 from l2rclip_lite.data.official_lists import find_images
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import write_text
-from l2rclip_lite.images import file_digest
-from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.runs.run_directory import RunDirectory
 
 LISTED = 0o444  # of a folder: its names can be listed, and none of them looked up
 

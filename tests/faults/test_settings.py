@@ -17,8 +17,8 @@ from l2rclip_lite import cli
 from l2rclip_lite.checkpoints import Record, load_checkpoint, save_checkpoint
 from l2rclip_lite.config import Config
 from l2rclip_lite.files import read_tensors, save_tensors
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.training.fit import fit
 
 pytestmark = pytest.mark.untyped

@@ -27,8 +27,8 @@ from l2rclip_lite.baselines.losses import (
 )
 from l2rclip_lite.baselines.registry import OBJECTIVES
 from l2rclip_lite.baselines.training import frozen_head
-from l2rclip_lite.prediction import coral_probabilities, corn_probabilities
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.prediction import coral_probabilities, corn_probabilities
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.training.features import TrainingData
 
 LABELS = st.lists(st.integers(0, 5), min_size=2, max_size=8)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from open_clip.loss import ClipLoss
 from torch import Tensor
 
-from l2rclip_lite.losses import (
+from l2rclip_lite.method.losses import (
     contrastive_loss,
     distances,
     ordinal_pairwise_loss,

@@ -6,7 +6,7 @@ import sklearn.metrics
 import torch
 
 from l2rclip_lite import metrics
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks
 
 CASES = [(1, 5, 300), (2, 62, 200), (3, 2, 30), (4, 12, 7)]  # seed, ranks, images; 4 lacks ranks
 

@@ -26,17 +26,17 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from l2rclip_lite import cli, images
+from l2rclip_lite import cli
 from l2rclip_lite.config import Config
-from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.encoding import FeatureCache, encode_images
+from l2rclip_lite.data import OrdinalDataset, images
+from l2rclip_lite.data.images import ResizedImages
+from l2rclip_lite.data.pixels import scaled
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import save_tensors
 from l2rclip_lite.freezing import freeze
-from l2rclip_lite.images import ResizedImages
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.pixels import scaled
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.runs.encoding import FeatureCache, encode_images
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import fit

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks
 
 LONG = "L2RCLIP_FAULTS" in os.environ  # names the results file of the long form, `make faults`
 TRIED: Counter[str] = Counter()  # cases of each class of fault, by what was done

@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from torch.utils.data import Dataset, get_worker_info
 
-from l2rclip_lite.encoding import encode_images
+from l2rclip_lite.data.images import ResizedImages
+from l2rclip_lite.data.pixels import scaled
 from l2rclip_lite.errors import TrainingError
-from l2rclip_lite.images import ResizedImages
-from l2rclip_lite.pixels import scaled
+from l2rclip_lite.runs.encoding import encode_images
 
 
 class Fatal(Dataset[Image.Image]):

@@ -20,8 +20,8 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.files import write_json
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.training import fit as training
 from l2rclip_lite.training import processes
 from l2rclip_lite.training.features import TrainingData

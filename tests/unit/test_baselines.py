@@ -28,17 +28,17 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.protocols import hold_out
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.kernel import RIDGES
-from l2rclip_lite.losses import ranked_probability_loss
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.prediction import (
+from l2rclip_lite.heads.kernel import RIDGES
+from l2rclip_lite.method.losses import ranked_probability_loss
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.prediction import (
     coral_probabilities,
     corn_probabilities,
     normal_probabilities,
     survival_probabilities,
 )
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stage import Stage

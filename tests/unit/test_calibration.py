@@ -13,7 +13,9 @@ from scipy.stats import binom
 from torch import Tensor
 
 from l2rclip_book.calibration_figures import reliability
-from l2rclip_lite.calibration import (
+from l2rclip_lite.config import Config
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.heads.calibration import (
     HIGHEST,
     LOWEST,
     calibrate,
@@ -21,12 +23,10 @@ from l2rclip_lite.calibration import (
     fit_temperature,
     temper,
 )
-from l2rclip_lite.config import Config
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.prediction import Prediction
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import rps
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.prediction import Prediction
-from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
 
 THREE = Ranks(("a", "b", "c"), (0, 1, 3), "grade {rank}")

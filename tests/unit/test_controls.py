@@ -13,8 +13,8 @@ from torch import Tensor
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.freezing import freeze
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.ranks import cyclic_permutation
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import cyclic_permutation
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stages import stage1_loss, stage2_loss
 

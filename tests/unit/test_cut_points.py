@@ -5,7 +5,7 @@ import torch
 
 from l2rclip_book.cut_points import cut, stretched
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks
 
 GRADES = Ranks(("no", "low", "high"), (0, 1, 2), "{rank}")
 

@@ -15,13 +15,13 @@ from torch.utils.data import ConcatDataset, Subset
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, Split
-from l2rclip_lite.encoding import CachedFeatures, FeatureCache, encode_images
+from l2rclip_lite.data.images import ImageFiles, ResizedImages, file_digest
+from l2rclip_lite.data.pixels import scaled
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors, save_tensors
-from l2rclip_lite.images import ImageFiles, ResizedImages, file_digest
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.pixels import scaled
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.runs.encoding import CachedFeatures, FeatureCache, encode_images
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.towers.open_clip import OpenClipTowers

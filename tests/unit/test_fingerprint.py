@@ -21,8 +21,8 @@ from l2rclip_lite.data import OrdinalDataset, Split, load_dataset, map_style
 from l2rclip_lite.data.fingerprint import difference, fingerprint
 from l2rclip_lite.data.protocols import few_shot
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.runs.run_directory import RunDirectory
 
 RANKS = Ranks(("low", "high"), (0.0, 1.0), template="a {rank} grade")
 

@@ -13,16 +13,16 @@ import pandas as pd
 import pytest
 import torch
 
-from l2rclip_lite.calibration import calibrate, temper
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.files import read_json, write_json
 from l2rclip_lite.freezing import freezing_table
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.results import Run, judge, median_rank
-from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.heads.calibration import calibrate, temper
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.runs.results import Run, judge, median_rank
+from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.training import fit as training
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import fit

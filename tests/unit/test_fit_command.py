@@ -13,7 +13,7 @@ from run_files import refused, run
 
 from l2rclip_lite.commands import fit as command
 from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.results import ROWS, SCORES
+from l2rclip_lite.runs.results import ROWS, SCORES
 from l2rclip_lite.training import fit as training
 
 

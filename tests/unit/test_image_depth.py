@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
+from l2rclip_lite.data.images import as_rgb
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.images import as_rgb
 
 
 def png(values: np.ndarray, colour: int) -> bytes:

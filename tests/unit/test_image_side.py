@@ -11,11 +11,11 @@ from PIL import Image
 from l2rclip_lite import fit
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.kernel import MIXTURES, choose_kernel_head
-from l2rclip_lite.kernel_stack import stack_kernel_heads
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.heads.kernel import MIXTURES, choose_kernel_head
+from l2rclip_lite.heads.kernel_stack import stack_kernel_heads
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.image_side import (
     KERNEL,

@@ -21,12 +21,12 @@ from torch.utils.data import DataLoader
 
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data.base import Split
+from l2rclip_lite.data.images import ResizedImages, as_rgb, read_image
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.estimator import L2RCLIPClassifier
 from l2rclip_lite.export import answer
-from l2rclip_lite.images import ResizedImages, as_rgb, read_image
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
 
 SIDE = 8
@@ -344,7 +344,7 @@ def test_another_label_is_refused_never_cut(label: Any) -> None:
 MEMORY = """
 import re, sys
 from pathlib import Path
-from l2rclip_lite.images import read_image
+from l2rclip_lite.data.images import read_image
 
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])

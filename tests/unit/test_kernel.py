@@ -11,7 +11,7 @@ from scipy.optimize import approx_fprime, minimize
 from sklearn.linear_model import LogisticRegression
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.kernel import (
+from l2rclip_lite.heads.kernel import (
     MANY,
     LinearHead,
     choose_kernel_head,
@@ -19,7 +19,7 @@ from l2rclip_lite.kernel import (
     fit_linear_heads,
     rank_kernel,
 )
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks
 
 FOUR = Ranks.integers(1, 4, template="{rank} apples")
 TEXT = torch.nn.functional.normalize(

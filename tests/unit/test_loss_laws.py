@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from l2rclip_lite.losses import (
+from l2rclip_lite.method.losses import (
     asymmetrical_contrastive_loss,
     contrastive_loss,
     ordinal_pairwise_loss,

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.losses import (
+from l2rclip_lite.method.losses import (
     asymmetrical_contrastive_loss,
     contrastive_loss,
     diversity,

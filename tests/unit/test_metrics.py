@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from l2rclip_lite import metrics
 from l2rclip_lite.data import Split
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import evaluate
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.results import judge
+from l2rclip_lite.runs.results import judge
 
 OF_ROWS = ("rps", "ece", "auc")
 PAIRED = (

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from l2rclip_book.alignment import fit_alignment, prototypes
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.towers.mini import ALIGNMENT, find_image_weights, find_text_folder, load_backbone

@@ -20,11 +20,11 @@ from l2rclip_lite import pretrained
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.model_file import MODEL, ModelFile, read_settings
-from l2rclip_lite.prompts import RankPrompts
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.prompts import RankPrompts
+from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.runs.model_file import MODEL, ModelFile, read_settings
+from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.towers import hub
 from l2rclip_lite.towers.load import load_towers
 

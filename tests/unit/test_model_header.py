@@ -11,9 +11,9 @@ import torch
 from l2rclip_lite import files, model_file
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.model_file import MODEL, ModelFile, read_settings
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.runs.model_file import MODEL, ModelFile, read_settings
 
 RANKS = Ranks(("new", "used", "worn"), (0, 2, 7), template="a {rank} tyre")
 CONFIG = Config(towers="tiny/random", heads=2, hidden=16)

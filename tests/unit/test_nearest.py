@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from l2rclip_book.nearest import nearest_neighbours
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks
 
 TWO = Ranks.integers(0, 1, template="grade {rank}")
 # three images along each axis, the nearest of them with the wrong label, then two between

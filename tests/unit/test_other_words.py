@@ -11,9 +11,9 @@ from run_files import json_lines, refused, run
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.own_images.labels import ranks_of_names
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.prompts import centred
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.prompts import centred
+from l2rclip_lite.method.ranks import Ranks
 
 PIXELS = torch.linspace(0, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
 NAMES = Ranks(("no", "low", "high"), (0, 1, 2), "a leaf with {rank} damage")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from l2rclip_lite.pixels import Augment
+from l2rclip_lite.data.pixels import Augment
 from l2rclip_lite.towers.base import Towers
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.prediction import Prediction
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.prediction import Prediction
+from l2rclip_lite.method.ranks import Ranks
 
 RANKS = Ranks(("new", "used", "worn"), (0, 2, 7), template="a {rank} tyre", unit="years")
 ROW = torch.tensor([[0.5, 0.2, 0.3]])

@@ -15,9 +15,9 @@ from l2rclip_lite.baselines.registry import OBJECTIVES
 from l2rclip_lite.baselines.training import frozen_head
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.kernel import fit_linear_heads
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.heads.kernel import fit_linear_heads
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.training.features import TrainingData
 

@@ -20,7 +20,7 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.files import read_json
-from l2rclip_lite.model_file import MODEL
+from l2rclip_lite.runs.model_file import MODEL
 from l2rclip_lite.training import stage as stage_module
 from l2rclip_lite.training.fit import choose_device, fit
 from l2rclip_lite.training.processes import lost_process_in_words

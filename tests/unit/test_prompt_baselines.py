@@ -11,8 +11,8 @@ from l2rclip_lite.baselines.prompts import (
     ordinalclip_prompts,
 )
 from l2rclip_lite.config import Config
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
 
 FIVE = Ranks(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from l2rclip_lite.config import Axis
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.rankformer import RankFormer
+from l2rclip_lite.method.rankformer import RankFormer
 from l2rclip_lite.towers.base import Tokens
 
 AXES: tuple[Axis, ...] = ("token", "rank", "joint")

@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.ranks import REVERSING, Ranks, composed, cyclic_permutation, number_words
+from l2rclip_lite.method.ranks import REVERSING, Ranks, composed, cyclic_permutation, number_words
 
 
 def test_the_words_are_those_of_inflect() -> None:

@@ -8,9 +8,9 @@ import torch
 from PIL import ExifTags, Image
 from torch import Tensor
 
-from l2rclip_lite import images
+from l2rclip_lite.data import images
 from l2rclip_lite.data.base import Split
-from l2rclip_lite.images import ImageFiles, ResizedImages, read_image
+from l2rclip_lite.data.images import ImageFiles, ResizedImages, read_image
 
 SIDE = 32
 

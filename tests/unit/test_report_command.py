@@ -17,7 +17,7 @@ from run_files import refused, run
 from l2rclip_book import plots
 from l2rclip_book.signs import SIGNS
 from l2rclip_lite.files import read_json, write_json
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks
 
 PICTURE = r'<img alt="" src="data:image/png;base64,([^"]+)">'
 ACTIVE = r"<script|<a |<link|https?:|url\(|</pre>.*</pre>"

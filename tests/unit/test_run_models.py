@@ -10,8 +10,8 @@ from run_files import refused, run
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.training.fit import fit
 

@@ -12,10 +12,10 @@ from run_files import Change, cell, edit, refused, renamed, run
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.base import Split
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.results import write_predictions
-from l2rclip_lite.run_directory import RunDirectory
-from l2rclip_lite.run_schema import read_history, read_metrics, read_predictions
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.runs.results import write_predictions
+from l2rclip_lite.runs.run_directory import RunDirectory
+from l2rclip_lite.runs.run_schema import read_history, read_metrics, read_predictions
 
 
 def in_turn(*changes: Change) -> Change:

@@ -12,10 +12,10 @@ from torch import Tensor
 from l2rclip_lite import signs
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.prompts import centred
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import spearman
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.prompts import centred
-from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
 
 SIX = Ranks.integers(0, 5, template="grade {rank}")

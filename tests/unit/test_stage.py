@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import TrainingError
-from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stage import Stage
 

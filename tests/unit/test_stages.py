@@ -13,15 +13,15 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.freezing import freeze, freezing_table, trains
-from l2rclip_lite.losses import (
+from l2rclip_lite.method.losses import (
     asymmetrical_contrastive_loss,
     diversity,
     ordinal_pairwise_loss_stage1,
     ranked_probability_loss,
     tightness,
 )
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.ranks import cyclic_permutation
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import cyclic_permutation
 from l2rclip_lite.training import stages
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.processes import GatheredImageSide

@@ -15,10 +15,10 @@ from l2rclip_lite.baselines.training import carry_head
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.model_file import ModelFile
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.start import same_text_tower
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.runs.model_file import ModelFile
+from l2rclip_lite.runs.start import same_text_tower
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.fit import fit
 

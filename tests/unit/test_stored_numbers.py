@@ -12,10 +12,10 @@ import l2rclip_lite
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.model_file import MODEL, ModelFile
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.stored_numbers import as_float32, as_int8
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.runs.model_file import MODEL, ModelFile
+from l2rclip_lite.runs.stored_numbers import as_float32, as_int8
 
 RANKS = Ranks(("new", "used", "worn"), (0, 2, 7), template="a {rank} tyre")
 NAMES = Ranks(("no", "low", "high"), (0, 1, 2), "a photo of a leaf with {rank} damage")

@@ -16,8 +16,8 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.data.base import Card, Split
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import evaluate
-from l2rclip_lite.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.training.fit import fit

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import l2rclip_lite
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.hub import HubFiles
 from l2rclip_lite.towers.load import load_towers

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from setting import Setting
 from timing import Figure, summary
 
-from l2rclip_lite.model_file import MODEL
+from l2rclip_lite.runs.model_file import MODEL
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = Path(__file__).with_name("count_traffic.py")

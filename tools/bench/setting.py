@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from l2rclip_lite import L2RCLIP, Config, Ranks
-from l2rclip_lite.images import ResizedImages
+from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.training.features import TrainingData
 
 Precision = Literal["fp32", "bf16"]

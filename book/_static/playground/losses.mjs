@@ -1,4 +1,4 @@
-// The losses of the playground: the formulas of l2rclip_lite/losses.py in JavaScript, without a page.
+// The losses of the playground: the formulas of l2rclip_lite/method/losses.py in JavaScript, without a page.
 // tests/book/test_playground.py compares every function here with the package's.
 //
 // A feature is an array of numbers, unit length; a batch is an array of features. `pull` and `push` are the two parts of a

@@ -71,7 +71,7 @@ export function lossScript(state) {
   return [
     'import torch',
     ...(needsCe ? ['import torch.nn.functional as F'] : []),
-    ...(needsOrdinal ? ['', 'from l2rclip_lite.losses import ordinal_pairwise_loss'] : []),
+    ...(needsOrdinal ? ['', 'from l2rclip_lite.method.losses import ordinal_pairwise_loss'] : []),
     '', '',
     'def on_circle(degrees):',
     '    angle = torch.deg2rad(torch.tensor(degrees, dtype=torch.float64))',
@@ -101,7 +101,7 @@ export function wordsScript(names, template, centred) {
     'import torch', '',
     'from l2rclip_lite import Ranks, load_towers',
     'from l2rclip_book.statistics import ordinality',
-    ...(centred ? ['from l2rclip_lite.prompts import centred'] : []),
+    ...(centred ? ['from l2rclip_lite.method.prompts import centred'] : []),
     '',
     'names = (',
     ...names.map(name => `    ${quoted(name)},`),

@@ -9,7 +9,7 @@ import pandas as pd
 from l2rclip_lite.data.table import first_row, refuse_repeats
 from l2rclip_lite.errors import InputError, unreadable
 from l2rclip_lite.files import is_file
-from l2rclip_lite.ranks import has_control
+from l2rclip_lite.method.ranks import has_control
 
 
 def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator
 
 from l2rclip_lite.data.table import first_row
 from l2rclip_lite.errors import InputError, plural
-from l2rclip_lite.ranks import Ranks, check_count, composed, number_words
+from l2rclip_lite.method.ranks import Ranks, check_count, composed, number_words
 
 MISSING = ("nan", "na", "n/a", "none", "null")  # in a table of numbers
 MAX_NUMBERS = 200  # different numbers that pass for ranks if nobody names them

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from l2rclip_lite.data.base import SPLITS
+from l2rclip_lite.data.image_lists import scan_folder
+from l2rclip_lite.data.images import IMAGE_SUFFIXES
 from l2rclip_lite.data.table import read_columns
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.image_lists import scan_folder
-from l2rclip_lite.images import IMAGE_SUFFIXES
 
 # any other file is not opened: its first line may be a secret
 TABLES = (".csv", ".tsv", ".txt", ".parquet")

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.losses.checks import (
+from l2rclip_lite.method.losses.checks import (
     Batch,
     Labels,
     Loss,
@@ -24,7 +24,7 @@ from l2rclip_lite.losses.checks import (
     checked_target,
     full_precision,
 )
-from l2rclip_lite.ranks import cyclic_permutation
+from l2rclip_lite.method.ranks import cyclic_permutation
 
 Normalise = Literal["batch", "global"]
 Order = Literal["true", "blind", "shuffled"]

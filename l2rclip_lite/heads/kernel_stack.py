@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from l2rclip_lite.kernel import (
+from l2rclip_lite.heads.kernel import (
     MIXTURES,
     KernelChoice,
     LinearHead,
@@ -26,10 +26,10 @@ from l2rclip_lite.kernel import (
     choose_kernel_head,
     kernel_candidates,
 )
-from l2rclip_lite.losses.checks import Batch, Targets
+from l2rclip_lite.method.losses.checks import Batch, Targets
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import rps, rps_of_images
 from l2rclip_lite.metrics.bootstrap import resample_counts
-from l2rclip_lite.ranks import Ranks
 
 VOTERS = 1000  # samples of the validation images
 

@@ -7,7 +7,7 @@ $z\cdot t = 1-\lVert z-t\rVert^2/2$, so cross-entropy pulls an image to its own 
 distances are computed in fp32, also under autocast.
 """
 
-from l2rclip_lite.losses.checks import (
+from l2rclip_lite.method.losses.checks import (
     Batch,
     Labels,
     Loss,
@@ -17,12 +17,12 @@ from l2rclip_lite.losses.checks import (
     Values,
     checked_target,
 )
-from l2rclip_lite.losses.contrastive import (
+from l2rclip_lite.method.losses.contrastive import (
     asymmetrical_contrastive_loss,
     contrastive_loss,
     supervised_contrastive_loss,
 )
-from l2rclip_lite.losses.pairwise import (
+from l2rclip_lite.method.losses.pairwise import (
     Normalise,
     Order,
     distances,
@@ -32,7 +32,7 @@ from l2rclip_lite.losses.pairwise import (
     rank_weights,
     tightness,
 )
-from l2rclip_lite.losses.ranked_probability import ranked_probability_loss
+from l2rclip_lite.method.losses.ranked_probability import ranked_probability_loss
 
 __all__ = [
     "Batch",

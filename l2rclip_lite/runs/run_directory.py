@@ -36,9 +36,9 @@ from l2rclip_lite.files import (
     sweep_leftovers,
     write_json,
 )
-from l2rclip_lite.model_file import MODEL, read_settings
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.run_schema import (
+from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.runs.model_file import MODEL, read_settings
+from l2rclip_lite.runs.run_schema import (
     RESTORE,
     RunRecord,
     read_history,
@@ -46,7 +46,7 @@ from l2rclip_lite.run_schema import (
     read_predictions,
     read_record,
 )
-from l2rclip_lite.start import start_digest
+from l2rclip_lite.runs.start import start_digest
 
 BASELINES_FOLDER = "baselines"  # of a run; a run directory for each method
 PACKAGES = ("torch", "timm", "open_clip_torch", "transformers")  # whose versions are recorded

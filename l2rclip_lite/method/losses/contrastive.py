@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from l2rclip_lite.losses.checks import (
+from l2rclip_lite.method.losses.checks import (
     Batch,
     Loss,
     Scale,

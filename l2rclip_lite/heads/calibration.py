@@ -19,11 +19,10 @@ from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 from torch import Tensor
 
-from l2rclip_lite.bounds import check_number
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, check_number
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.prediction import distances_from_median
 from l2rclip_lite.metrics import Indices, Probabilities, check_paired, numbers, rps_of_images
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.prediction import distances_from_median
 
 Logits: TypeAlias = (
     Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]

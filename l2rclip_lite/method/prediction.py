@@ -15,10 +15,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from l2rclip_lite.bounds import check_number
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, check_number
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import SLACK, medians, probability_rows
-from l2rclip_lite.ranks import Ranks
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,16 @@ from torch import Tensor
 from torchvision.transforms import v2
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.encoding import FeatureCache, encode_images
+from l2rclip_lite.data.image_lists import image_list, paths_of
+from l2rclip_lite.data.images import Images, MapStyle, ResizedImages
+from l2rclip_lite.data.pixels import scaled
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.image_lists import image_list, paths_of
-from l2rclip_lite.images import Images, MapStyle, ResizedImages
-from l2rclip_lite.kernel import LinearHead
-from l2rclip_lite.pixels import scaled
-from l2rclip_lite.prediction import Prediction
+from l2rclip_lite.heads.kernel import LinearHead
+from l2rclip_lite.method.prediction import Prediction
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.pretrained import Pretrained
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.start import begin_with
+from l2rclip_lite.runs.encoding import FeatureCache, encode_images
+from l2rclip_lite.runs.start import begin_with
 from l2rclip_lite.towers.base import Pixels, Towers
 from l2rclip_lite.towers.load import load_towers
 

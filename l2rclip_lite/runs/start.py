@@ -13,8 +13,8 @@ from torch import Tensor
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import sha256_of
-from l2rclip_lite.model_file import ModelFile, find_model_file, must_be_stored, one_sentence
-from l2rclip_lite.prompts import TextSide
+from l2rclip_lite.method.prompts import TextSide
+from l2rclip_lite.runs.model_file import ModelFile, find_model_file, must_be_stored, one_sentence
 
 # of the models that ship; the image tower of `leaves` was never trained
 RELATIVES = ("leaves-percent",)

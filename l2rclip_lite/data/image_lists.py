@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from l2rclip_lite.data.images import IMAGE_SUFFIXES, MapStyle
 from l2rclip_lite.errors import InputError, unreadable
-from l2rclip_lite.images import IMAGE_SUFFIXES, MapStyle
 
 
 def image_list(images: Any) -> Any:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from l2rclip_lite.errors import InputError, reason, unreadable
 from l2rclip_lite.files import read_bytes, read_json
-from l2rclip_lite.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks
 
 RESTORE = "restore the file, or train again in a new folder"
 INDICES = ("true_rank", "predicted_rank", "median_rank", "low_rank", "high_rank")

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from l2rclip_lite.losses.checks import Loss, Targets, checked_target, full_precision
+from l2rclip_lite.method.losses.checks import Loss, Targets, checked_target, full_precision
 
 
 def ranked_probability_loss(logits: Float[Tensor, "batch rank"], target: Targets) -> Loss:

@@ -18,14 +18,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from l2rclip_lite.bounds import check_number
-from l2rclip_lite.errors import InputError
-from l2rclip_lite.losses.checks import Batch, Targets, Values, full_precision
+from l2rclip_lite.errors import InputError, check_number
+from l2rclip_lite.heads.ridge_path import OutputLoss, ridge_path
+from l2rclip_lite.method.losses.checks import Batch, Targets, Values, full_precision
+from l2rclip_lite.method.prediction import DECODERS
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import check_paired, numbers, rps
-from l2rclip_lite.prediction import DECODERS
 from l2rclip_lite.progress import Progress
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.ridge_path import OutputLoss, ridge_path
 
 Texts = Float[Tensor, "rank width"]  # may be wider or narrower than the features
 Kernel = Float[Tensor, "rank rank"]

@@ -19,10 +19,9 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from l2rclip_lite.bounds import MAX_BATCH, MAX_WORKERS, whole_number
-from l2rclip_lite.errors import InputError, one_line, reason
+from l2rclip_lite.data.images import DECODING, ResizedImages
+from l2rclip_lite.errors import MAX_BATCH, MAX_WORKERS, InputError, one_line, reason, whole_number
 from l2rclip_lite.files import WIDEST, check_encoding, read_header, read_tensors, save_tensors
-from l2rclip_lite.images import DECODING, ResizedImages
 from l2rclip_lite.memory import fewer_images, out_of_memory_in_words
 from l2rclip_lite.progress import Progress
 from l2rclip_lite.towers.base import Towers

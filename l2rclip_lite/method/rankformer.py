@@ -3,9 +3,8 @@
 import torch
 from torch import nn
 
-from l2rclip_lite.bounds import whole_number
 from l2rclip_lite.config import Axis
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, whole_number
 from l2rclip_lite.towers.base import Embeddings, Tokens
 
 MAX_PAIRS = 2**28  # of tokens that attend to each other: a gibibyte of attention weights per head

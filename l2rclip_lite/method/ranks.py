@@ -13,8 +13,7 @@ from jaxtyping import Float, Int
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from l2rclip_lite.bounds import whole_number
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, whole_number
 
 SLOT = "{rank}"
 MAX_RANKS = 10_000  # beyond that a table of ranks against ranks alone takes gigabytes

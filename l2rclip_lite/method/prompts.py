@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from l2rclip_lite.config import Axis, Config
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.rankformer import RankFormer
-from l2rclip_lite.ranks import Ranks, cyclic_permutation
+from l2rclip_lite.method.rankformer import RankFormer
+from l2rclip_lite.method.ranks import Ranks, cyclic_permutation
 from l2rclip_lite.towers.base import Tokens, Towers
 
 

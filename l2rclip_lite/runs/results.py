@@ -16,12 +16,12 @@ from torch import Tensor
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
 from l2rclip_lite.errors import plural
 from l2rclip_lite.files import write_json, write_text
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.prediction import Prediction
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import evaluate, mae, medians, rps
-from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.model_file import HUB
-from l2rclip_lite.prediction import Prediction
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.run_directory import RunDirectory
+from l2rclip_lite.runs.model_file import HUB
+from l2rclip_lite.runs.run_directory import RunDirectory
 
 Probabilities = Float[Tensor, "batch rank"]
 SCORES = {

@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, one_line, sentence
 from l2rclip_lite.files import WIDEST, NamedTensors, read_header, read_tensors, save_tensors
-from l2rclip_lite.kernel import LinearHead
-from l2rclip_lite.prediction import DECODERS, n_outputs
-from l2rclip_lite.rankformer import RankFormer
-from l2rclip_lite.ranks import Ranks
-from l2rclip_lite.stored_numbers import SCALE, as_float32
+from l2rclip_lite.heads.kernel import LinearHead
+from l2rclip_lite.method.prediction import DECODERS, n_outputs
+from l2rclip_lite.method.rankformer import RankFormer
+from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.runs.stored_numbers import SCALE, as_float32
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.hub import HubFiles, NotAllowedError, download
 from l2rclip_lite.towers.load import load_towers
@@ -325,7 +325,7 @@ def find_model_file(
 
     file = Path(name) / MODEL
     if str(name) in shipped and not os.path.isfile(file):
-        file = Path(__file__).with_name(f"{name}.safetensors")
+        file = Path(__file__).parents[1] / f"{name}.safetensors"
     if not os.path.isfile(file):  # `Path.is_file` would raise on a name that is too long
         problem = "a file, and no run" if os.path.isfile(name) else f"no {MODEL} here"
         raise InputError(f"{name}: {problem}; {advice}.")

@@ -16,10 +16,10 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset, Subset, get_worker_info
 from torchvision.transforms import v2
 
+from l2rclip_lite.data.pixels import channels_last, image_of_array, stored_bits, upright_rgb
 from l2rclip_lite.errors import InputError, unreadable
 from l2rclip_lite.files import is_file, kind_of
-from l2rclip_lite.pixels import channels_last, image_of_array, stored_bits, upright_rgb
-from l2rclip_lite.ranks import rank_index
+from l2rclip_lite.method.ranks import rank_index
 
 IN_MEMORY = 2**31  # bytes of resized images that are kept, of each split
 OVERHEAD = 1_500  # bytes that a tensor takes beside its numbers

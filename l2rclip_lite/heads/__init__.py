@@ -1,0 +1,1 @@
+"""What is fitted in seconds on features that are there: kernel ridge, temperature, intervals."""

@@ -1,0 +1,1 @@
+"""The method of the paper, from sentences to losses and stages."""
