@@ -19,7 +19,7 @@ import tyro
 from torch import Tensor
 
 from l2rclip_lite import L2RCLIP, Config, load_dataset
-from l2rclip_lite.commands.common import DataOptions, load_options
+from l2rclip_lite.commands.options import DataOptions, load_options
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.heads.calibration import calibrate

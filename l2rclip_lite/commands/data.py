@@ -1,6 +1,6 @@
 """`l2rclip data`: describe, check or download a data set."""
 
-from l2rclip_lite.commands.common import DATA, Data, Name, load_options
+from l2rclip_lite.commands.options import DATA, Data, Name, load_options
 from l2rclip_lite.errors import InputError
 
 

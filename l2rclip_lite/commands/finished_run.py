@@ -1,144 +1,29 @@
-"""How commands read a finished run: its model, its data, its answers and its baselines."""
+"""A finished run as commands read it: its model, and its data or a new table of labels."""
 
+import math
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Any
 
-from l2rclip_lite.commands.common import Place, Words
+from PIL import Image
+
+from l2rclip_lite.baselines import BASELINES, one_name
+from l2rclip_lite.commands.options import LabelsAre, Part, Place, Reading, Words
+from l2rclip_lite.data import OrdinalDataset, Split, load_dataset
+from l2rclip_lite.data.fingerprint import UNKNOWN_IMAGES, covers_images, difference, fingerprint
+from l2rclip_lite.data.own_images.files import files_inside
+from l2rclip_lite.data.own_images.labels import label_space, ranks_of_names
+from l2rclip_lite.data.own_images.reading import own_table
+from l2rclip_lite.data.table import as_split, first_row
 from l2rclip_lite.errors import InputError, one_line
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from l2rclip_lite.data import OrdinalDataset
-    from l2rclip_lite.method.model import L2RCLIP
-    from l2rclip_lite.method.ranks import Ranks
-    from l2rclip_lite.metrics import Scores
-    from l2rclip_lite.runs.run_directory import RunDirectory
-
+from l2rclip_lite.heads.calibration import calibrate
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.runs.run_directory import RunDirectory
 
 PIECES = 1.4  # tokens for a word: plain English has fewer
-
-
-def scored_answers(run: str) -> "tuple[Ranks, dict[str, pd.DataFrame], dict[str, Scores]]":
-    """Return what a run and its baselines answered to the test images, and how well.
-
-    Returns:
-        The ranks; the answers of the run's model and of each baseline, all in the order of the
-        first; their scores, see `metrics.resampled`.
-
-    Raises:
-        InputError: A file of the run was changed, or a baseline belongs to other images.
-    """
-    from l2rclip_lite.metrics import resampled
-    from l2rclip_lite.runs.model_file import find_model_file, read_settings
-    from l2rclip_lite.runs.results import row_titles
-    from l2rclip_lite.runs.run_directory import RunDirectory
-    from l2rclip_lite.runs.run_schema import probabilities_of
-
-    directory = RunDirectory(run)
-    directory.check_model()
-    _, ranks = read_settings(find_model_file(run))
-    ours = directory.read_predictions(ranks)
-
-    answers = {row_titles(directory.read_metrics())["test"]: ours}
-    for name, baseline in finished_baselines(directory).items():
-        theirs = baseline.read_predictions(ranks)
-        answers[name] = in_order_of(ours, theirs, baseline)
-
-    subjects = None
-    if "subject" in ours:
-        subjects = ours["subject"].tolist()
-
-    scores = {}
-    for name, answer in answers.items():
-        p = probabilities_of(answer)
-        scores[name] = resampled(p, answer["true_rank"].to_numpy(), ranks, groups=subjects)
-    return ranks, answers, scores
-
-
-def finished_baselines(run: "RunDirectory", *, quiet: bool = False) -> "dict[str, RunDirectory]":
-    """Return the directories of the baselines of a run that are complete, by name.
-
-    A folder whose name is that of no method, or that is not complete, is left out, with a warning
-    on stderr.
-
-    Args:
-        run: The run.
-        quiet: Whether to leave the warnings out.
-
-    Raises:
-        InputError: A baseline was trained on other data than the run.
-    """
-    from l2rclip_lite.baselines import BASELINES, one_name
-
-    finished = {}
-    for folder in run.baseline_names():
-        baseline = run.baseline(folder)
-        name = one_name(folder)
-        if name not in BASELINES:
-            place = f"the folder {folder!r} in {baseline.folder.parent}"
-            warn(f"{place} is no baseline and is left out; rename or delete it.", quiet)
-            continue
-
-        baseline.check()
-        is_complete = baseline.has_file(baseline.model)
-        is_complete = is_complete and baseline.has_file(baseline.predictions)  # it is written last
-        if not is_complete:
-            fix = f"`l2rclip baselines {run.folder} {name}` trains it"
-            warn(f"{baseline.folder} is not complete and is left out; {fix}.", quiet)
-            continue
-        check_same_data(run, baseline)
-        finished[name] = baseline
-    return finished
-
-
-def warn(message: str, quiet: bool) -> None:
-    """Write a warning on stderr, unless `quiet`."""
-    if not quiet:
-        print(f"warning: {one_line(message)}", file=sys.stderr)
-
-
-def check_same_data(run: "RunDirectory", baseline: "RunDirectory") -> None:
-    """Refuse a baseline that was trained on other data than the run.
-
-    Those of earlier releases have no record; of them the test images are compared alone.
-    """
-    from l2rclip_lite.data.fingerprint import covers_images
-
-    fix = "delete the folder and train it again"
-    ours = run.read_record().dataset.fingerprint
-    if not baseline.has_file(baseline.config):
-        if covers_images(ours) and baseline.has_file(baseline.predictions):
-            raise InputError(f"{baseline.folder}: has no record of its data; {fix}.")
-        return
-    theirs = baseline.read_record().dataset.fingerprint
-    if ours != theirs:
-        problem = f"{baseline.folder}: was trained on other data than the run"
-        raise InputError(f"{problem}; {fix}.")
-
-
-def in_order_of(
-    ours: "pd.DataFrame", theirs: "pd.DataFrame", baseline: "RunDirectory"
-) -> "pd.DataFrame":
-    """Return the answers of a baseline in the order of the run's own, image by image.
-
-    Raises:
-        InputError: It answered other images, or knows another true rank of one.
-    """
-    fix = "delete the folder of the baseline and train it again"
-    by_path = theirs.set_index("path", drop=False)
-    if len(ours) != len(theirs) or not ours["path"].isin(by_path.index).all():
-        raise InputError(f"{baseline.predictions}: its images are not those of the run; {fix}.")
-
-    aligned = by_path.loc[ours["path"]].reset_index(drop=True)
-    differs = (aligned["true_rank"] != ours["true_rank"]).to_numpy()
-    if differs.any():
-        path = ours["path"][differs.argmax()]
-        row = int((theirs["path"] == path).to_numpy().argmax()) + 2
-        problem = f"the true rank of {path!r} is not that of the run"
-        raise InputError(f"{baseline.predictions} row {row}: {problem}; {fix}.")
-    return aligned
+MAX_IMAGES = 64  # that an exported file is checked on
+TRAIN_AGAIN = "delete the folder and train it again"
 
 
 def load_model(
@@ -148,20 +33,17 @@ def load_model(
     *,
     weights: str | None = None,
     allow_download: bool = False,
-) -> "L2RCLIP":
+) -> L2RCLIP:
     """Return L2RCLIP of a run, or one of its baselines.
 
     Raises:
         InputError: A method that does not exist or was not trained, a model that is damaged, or a
             link in the place of a file of the run.
     """
-    from l2rclip_lite.method.model import L2RCLIP
-    from l2rclip_lite.runs.run_directory import RunDirectory
-
     directory = RunDirectory(run)
     source = directory
     if method is not None:
-        source = directory.baseline(folder_of(directory, method))
+        source = baseline_of(directory, method)
         if not source.has_file(source.model):
             fix = f"train it by `l2rclip baselines {run} {method}`"
             raise InputError(f"{source.folder}: not there; {fix}.")
@@ -173,93 +55,81 @@ def load_model(
     )
 
 
-def in_other_words(model: "L2RCLIP", words: Words) -> "L2RCLIP":
+def baseline_of(run: RunDirectory, method: str) -> RunDirectory:
+    """Return the directory of a baseline of the run, there or not.
+
+    Raises:
+        InputError: A name that is no baseline.
+    """
+    name = one_name(method)
+    if name not in BASELINES:
+        choices = ", ".join(BASELINES)
+        raise InputError(f"--method {method!r} is no baseline; choose one of {choices}.")
+    return run.baseline(name)
+
+
+def in_other_words(model: L2RCLIP, words: Words) -> L2RCLIP:
     """Return a model that answers in the words that a user names; as it is where these are its own.
 
     Raises:
         InputError: Names that are no ranks, or a model that knows no sentences.
     """
-    if words == Words():
-        return model
-
-    from l2rclip_lite.data.own_images.labels import ranks_of_names
-
-    template = model.ranks.template if words.template is None else words.template
-    if words.ranks is None:
-        ranks = replace(model.ranks, template=template)
-    else:
+    template = words.template or model.ranks.template
+    ranks = replace(model.ranks, template=template)
+    if words.ranks is not None:
         ranks = ranks_of_names(words.ranks, template)
-    if ranks.sentences == model.ranks.sentences:
-        return model
-
-    return model.with_ranks(ranks)
+    return model if ranks.sentences == model.ranks.sentences else model.with_ranks(ranks)
 
 
-def warn_of_words(model: "L2RCLIP", trained: "L2RCLIP") -> None:
+def warn_of_words(model: L2RCLIP, trained: L2RCLIP) -> None:
     """Say on stderr what answers in words that training never had are worth."""
     if model is trained:
         return
-
     advice = "trust the order of the answers, not how sure they are (`evaluate --calibrate`)"
-    warn(f"training never had these words: {advice}.", quiet=False)
+    warn(f"training never had these words: {advice}.")
+
     template = model.ranks.template.replace("{rank}", " ").strip()
-    if not template:
-        return
-
     tokens = model.towers.tokenize([template])
-    pieces = int(tokens.words.sum()) / len(template.split())
-    if pieces > PIECES:
+    if int(tokens.words.sum()) > PIECES * len(template.split()):
         reason = "as it does with other languages and rare terms"
-        doubt = f"cuts the template into {pieces:.1f} pieces a word, {reason}"
-        warn(f"the text tower {doubt}; it may not know what they mean.", quiet=False)
+        warn(f"the text tower cuts the template into many pieces a word, {reason}.")
 
 
-def folder_of(run: "RunDirectory", method: str) -> str:
-    """Return the name of the folder in which a baseline of the run is kept.
-
-    A run of an earlier release may keep one under its other name.
-    """
-    from l2rclip_lite.baselines import ALIASES, BASELINES, one_name
-
-    name = one_name(method)
-    if name not in BASELINES:
-        choices = ", ".join(BASELINES)
-        raise InputError(f"--method {method!r} is no baseline; choose one of {choices}.")
-    aliases = [alias for alias, canonical in ALIASES.items() if canonical == name]
-    for folder in (name, *aliases):
-        baseline = run.baseline(folder)
-        if baseline.has_file(baseline.model):
-            return folder
-    return name
+def warn(message: str) -> None:
+    """Write a warning on stderr."""
+    print(f"warning: {one_line(message)}", file=sys.stderr)
 
 
-def data_of(run: str, where: Place) -> "OrdinalDataset":
+def check_same_data(run: RunDirectory, baseline: RunDirectory) -> None:
+    """Refuse a baseline that was trained on other data than the run."""
+    problem = ""
+    if baseline.has_file(baseline.config):
+        theirs = baseline.read_record().dataset.fingerprint
+        if theirs != run.read_record().dataset.fingerprint:
+            problem = "was trained on other data than the run"
+    elif baseline.has_file(baseline.predictions):
+        problem = "has no record of its data"
+    if problem:
+        raise InputError(f"{baseline.folder}: {problem}; {TRAIN_AGAIN}.")
+
+
+def data_of(run: str, where: Place) -> OrdinalDataset:
     """Return the data of a run, read again and compared with what they were.
 
     Raises:
         InputError: They cannot be read, or have changed.
     """
-    from l2rclip_lite.data import load_dataset
-    from l2rclip_lite.data.fingerprint import (
-        UNKNOWN_IMAGES,
-        covers_images,
-        difference,
-        fingerprint,
-    )
-    from l2rclip_lite.runs.run_directory import RunDirectory
-
     stored = RunDirectory(run).read_record().dataset
-    fix = "fit it by `l2rclip fit`, or pass --root if it has moved"
     if stored.source is None:
-        problem = f"{run}: has no record of where its data are"
-        cure = "fit it by `l2rclip fit`, or let `evaluate` score a table by --root and --labels"
-        raise InputError(f"{problem}; {cure}.")
+        fix = "fit it by `l2rclip fit`, or let `evaluate` score a table by --root and --labels"
+        raise InputError(f"{run}: has no record of where its data are; {fix}.")
 
     places = {"root": where.root, "labels": where.labels, "lists": where.lists}
     named = {key: place for key, place in places.items() if place}
     try:
         data = load_dataset(**{**stored.source, **named})
-    except (InputError, LookupError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError) as error:  # a record may hold anything
+        fix = "fit it by `l2rclip fit`, or pass --root if it has moved"
         raise InputError(f"{run}: its data cannot be read again; {fix} ({error})") from error
 
     changed = difference(stored.fingerprint, fingerprint(data))
@@ -270,31 +140,97 @@ def data_of(run: str, where: Place) -> "OrdinalDataset":
     return data
 
 
-def start_of(run: str, recorded: str | None, named: str | None) -> str | None:
-    """Return the run that a run began with, where it is now; None where it began with none.
+def images_to_score(
+    run: str, split: Part, labels_are: LabelsAre | None, how: Reading, model: L2RCLIP
+) -> tuple[str, Split, str]:
+    """Return images with their labels, what to call them, and what is missing of them.
 
-    Args:
-        run: A run directory.
-        recorded: The name in its record; nothing is downloaded by it.
-        named: Where the user says that it is.
+    They are a split of the run's data, or where these cannot be read, a new table of labels.
 
     Raises:
-        InputError: It is on the hub and not named, is another model than it was, or is named where
-            there was none.
+        InputError: Neither can be read, or the data of the run have another number of ranks.
     """
-    from l2rclip_lite.files import sha256_of
-    from l2rclip_lite.runs.model_file import HUB
-    from l2rclip_lite.runs.run_directory import RunDirectory
-    from l2rclip_lite.runs.start import find_start
+    try:
+        data = data_of(run, how)
+    except InputError:
+        part = how.labels and _rows_of_new_table(run, how.labels, labels_are, how, model)
+        if not part:
+            raise
+        return f"all rows of {how.labels}", part, ""
 
-    if recorded is None:
-        if named is not None:
-            raise InputError(f"{run}: began with no other run; leave out --start.")
+    if len(data.ranks) != len(model.ranks):
+        problem = f"its data have {len(data.ranks)} ranks, and --ranks names {len(model.ranks)}"
+        raise InputError(f"{run}: {problem}; give images with such labels by --root and --labels.")
+    return split, data.split(split), data.caveat
+
+
+def calibrate_on(
+    labels: str,
+    scored: Split,
+    model: L2RCLIP,
+    run: str,
+    labels_are: LabelsAre | None,
+    how: Reading,
+) -> None:
+    """Fit the temperature on the images of a second table of labels.
+
+    Raises:
+        InputError: One of them is to be scored, too, or it is the table of the run.
+    """
+    part = _rows_of_new_table(run, labels, labels_are, how, model)
+    if part is None:
+        raise InputError(f"{labels}: is the run's own table; name one of other images.")
+
+    contents = {scored.digest(index) for index in range(len(scored))}
+    for index, path in enumerate(part.paths):  # one image may have two names
+        if part.digest(index) in contents:
+            problem = f"the image {path} is to be scored, too"
+            raise InputError(f"{labels}: {problem}; leave it out of one of the tables.")
+    calibrate(model, model.encode(part, cache=how.cache), part.targets)
+
+
+def _rows_of_new_table(
+    run: str, labels: str, labels_are: LabelsAre | None, where: Place, model: L2RCLIP
+) -> Split | None:
+    """Return every row of a new table of labels, or nothing where it is the run's own table.
+
+    Its columns are called as in the table of the run.
+    """
+    source: dict[str, Any] = {}
+    directory = RunDirectory(run)
+    if directory.has_file(directory.config):  # else a model alone
+        source = directory.read_record().dataset.source or source
+
+    root = Path(where.root or ".")
+    own = Path(source.get("root") or ".", source.get("labels") or "labels.csv")
+    if source.get("name") == "csv" and own.resolve() == Path(root, labels).resolve():
         return None
-    if named is None and recorded.startswith(HUB):
-        raise InputError(f"{run}: began with {recorded}; add --start {recorded} to download it.")
 
-    start = named or recorded
-    if sha256_of(find_start(start)) != RunDirectory(run).read_record().start_sha256:
-        raise InputError(f"{start}: is not what {run} began with; bring that back (--start).")
-    return start
+    columns = {
+        "path": str(source.get("path_column", "path")),
+        "label": str(source.get("label_column", "label")),
+        "subject": str(source.get("group_column", "group")),
+    }
+    rows, _, _ = own_table(root, labels, columns)
+    rows["file"] = files_inside(root, rows)
+    row = first_row(rows, rows["file"] == "")
+    if row:
+        problem = f"the image {row['path']} is not under {root}"
+        raise InputError(f"{row['where']}: {problem}; correct it or --root.")
+    label_space(rows, model.ranks, None, labels_are or source.get("labels_are", "names"))
+    return as_split(rows)
+
+
+def images_to_check(run: str, where: Place) -> list[Image.Image]:
+    """Return test images of the run, or drawn leaves where its own are not at hand."""
+    try:
+        part = data_of(run, where).test
+    except InputError:
+        if where != Place():
+            raise
+        missing = "its own images are not at hand (--root names their folder)"
+        print(f"{missing}: checked on drawn leaves", file=sys.stderr)
+        part = load_dataset("leaves", size=60, pixels=320).test
+
+    step = math.ceil(len(part) / MAX_IMAGES)
+    return [part[index][0] for index in range(0, len(part), step)]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from l2rclip_lite.commands.common import DATA, Data, DataSet, load_options, table
+from l2rclip_lite.commands.options import DATA, Data, load_options
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import plural
 
@@ -17,7 +17,7 @@ FEWEST_FOR_INTERVALS = 9  # with fewer images an interval of 90 % holds every ra
 
 
 def fit(
-    dataset: DataSet,
+    dataset: str,
     out: str,
     # Never with a default: the fields' own follow the preset.
     config: Annotated[Config, tyro.conf.arg(name="")],
@@ -51,7 +51,7 @@ def fit(
     A run that was stopped continues from its last complete epoch: give the same command again.
 
     Args:
-        dataset: One of the data sets.
+        dataset: leaves (generated), csv (your own), or another one that `l2rclip data` lists.
         out: The run directory: new, or of the same run.
         quiet: Print nothing but the last line.
         cache: Keep image features of the untrained tower in this folder, and take them from there.
@@ -61,8 +61,7 @@ def fit(
     from l2rclip_lite.data import load_dataset
     from l2rclip_lite.training.fit import fit as train
 
-    # of several processes, one prints
-    is_first = "WORLD_SIZE" not in os.environ or os.environ.get("RANK", "0") == "0"
+    is_first = os.environ.get("RANK", "0") == "0"  # of several processes, one prints
     quiet = quiet or not is_first
     source = {"name": dataset} | load_options(options)
     loaded = load_dataset(**source)
@@ -73,18 +72,18 @@ def fit(
     if not quiet:
         _print_scores(run, loaded)
 
-    if not is_first:
-        return
-    test = run.metrics["test"]
-    scores = f"test RPS {test['rps']:.3f}, MAE (median) {test['mae_median']:.3f}"
-    scores += f", accuracy {test['accuracy']:.3f}"
-    if loaded.caveat:
-        scores += f" ({loaded.caveat})"
-    print(f"{scores}; the run is in {out}")
+    if is_first:
+        test = run.metrics["test"]
+        caveat = f" ({loaded.caveat})" if loaded.caveat else ""
+        print(
+            f"test RPS {test['rps']:.3f}, MAE (median) {test['mae_median']:.3f}, "
+            f"accuracy {test['accuracy']:.3f}{caveat}; the run is in {out}"
+        )
 
 
 def _print_scores(run: "Run", data: "OrdinalDataset") -> None:
     """Print the test scores of a run, and what was chosen and calibrated on validation images."""
+    from l2rclip_lite.commands.finished_baselines import table
     from l2rclip_lite.runs.results import row_titles
 
     rows = {title: run.metrics[key] for key, title in row_titles(run.metrics).items()}
@@ -99,10 +98,9 @@ def _print_scores(run: "Run", data: "OrdinalDataset") -> None:
             f"of numbers {mixture['numbers']:.2f}"
         )
 
-    temperature = float(run.model.temperature)
     too_few = len(data.val) < FEWEST_FOR_INTERVALS
     intervals = "intervals of all ranks, for want of images" if too_few else "90 % intervals"
     print(
         f"calibrated on {plural(len(data.val), 'validation image')}: "
-        f"temperature {temperature:.2f}, {intervals}"
+        f"temperature {float(run.model.temperature):.2f}, {intervals}"
     )

@@ -1,234 +1,142 @@
-"""What is wrong with a command line: one sentence, with the nearest right option or value."""
+"""Options and arguments of the command line that several commands share.
 
-import re
-import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Any
+Nothing here needs torch, so that help answers at once.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import tyro
 
-BOX = re.compile(r"[─│╭╮╰╯|]|-{3,}|For full helptext.*", flags=re.DOTALL)
+RunFolder = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+MethodNames = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]")]
+ImagePaths = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
+OutFile = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+Part = Literal["train", "val", "test"]
+LabelsAre = Literal["names", "index", "position"]  # as `data` has it, which needs torch
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """An option or a positional word of a command.
+class Place:
+    """Where the data of a finished run are now; each is needed only if it has moved."""
 
-    Args:
-        spellings: Such as ("--augment", "--no-augment"); none of a positional word.
-        kind: INT, FLOAT, STR, {choice,choice}, or what a positional word is called.
-        n_values: 0 of a flag, "*" of a positional word that may be given any number of times.
-        required: Whether it must be given.
-        help: What the help says of it.
-    """
-
-    spellings: tuple[str, ...]
-    kind: str
-    n_values: int | str | None
-    required: bool
-    help: str
+    root: str | None = None
+    """Folder of the images, if it has moved."""
+    labels: str | None = None
+    """csv: the labels file, absolute or relative to the root, if it has moved."""
+    lists: str | None = None
+    """Folder of the official split lists, if it has moved."""
 
 
-def options_problem(command: Callable[..., Any], words: Sequence[str]) -> str:
-    """Return what is wrong with the words after the name of a command; "" if nothing is seen.
+@dataclass(frozen=True)
+class Reading(Place):
+    """How to read the data of a run, and where to compute."""
 
-    Args:
-        command: The function; its parameters are the options.
-        words: The words after its name.
-
-    Example:
-        >>> def paint(size: int, wet: bool = False) -> None: ...
-        >>> options_problem(paint, ["--size", "3", "--wett"])
-        '--wett is unknown; did you mean --wet?'
-        >>> options_problem(paint, ["--size", "big"])
-        "--size takes a whole number, not 'big'"
-    """
-    parameters = _parameters(command)
-    options: dict[str, Parameter] = {}
-    for each in parameters:
-        options |= dict.fromkeys(each.spellings, each)
-    missing = [each for each in parameters if each.required]
-    free_words: list[str] = []
-    after_flag: list[Parameter] = []  # the flag before each of the free words that follow one
-    remaining = deque(words)
-    flag: Parameter | None = None
-
-    while remaining:
-        word = remaining.popleft()
-        if not _is_option(word):
-            free_words.append(word)
-            if flag is not None:
-                after_flag.append(flag)
-            flag = None
-            continue
-
-        spelling = word.partition("=")[0].replace("_", "-")
-        if spelling not in options:
-            return f"{spelling} is unknown; {_nearest_option(spelling, options, command.__name__)}"
-
-        option = options[spelling]
-        problem = _take_value(option, word, remaining)
-        if problem:
-            return problem
-        missing = [each for each in missing if each is not option]
-        flag = option if option.n_values == 0 else None
-
-    positional = [each for each in parameters if not each.spellings]
-    return _wrong_number(command.__name__, positional, free_words, after_flag, missing)
+    cache: str | None = None
+    """Keep image features of a frozen tower in this folder, and take them from there."""
+    device: str = "cpu"
+    """Where to compute: cpu, cuda or mps."""
+    weights: str | None = None
+    """The local file of weights that the run began with; a path in a run is not followed."""
+    allow_download: bool = False
+    """Let weights and tokenizer that the run names be downloaded, where this machine lacks them."""
 
 
-def command_problem(names: Sequence[str], words: Sequence[str]) -> str:
-    """Return which command the words may have meant.
+@dataclass(frozen=True)
+class Words:
+    """Ranks that training never had."""
 
-    Example:
-        >>> command_problem(["fit", "data"], ["fitt"])
-        "there is no command 'fitt'; did you mean fit?"
-    """
-    if not words:
-        return f"name a command: {_in_words(names)}; `l2rclip --help` says what they do"
-
-    cure = _did_you_mean(words[0], names) or f"choose one of {', '.join(names)}"
-    return f"there is no command {words[0]!r}; {cure}"
+    ranks: str | None = None
+    """Answer by these ranks in place of the run's own: names, lowest first, with commas, or 0:9."""
+    template: str | None = None
+    """Their sentence, with {rank} where the name goes; that of the run if not given."""
 
 
-def unboxed(text: str) -> str:
-    r"""Return what tyro has drawn into a box as one line.
-
-    Example:
-        >>> unboxed("╭─ Value error ─╮\n│ no number     │\n╰───────────────╯")
-        'Value error no number'
-        >>> unboxed("╭─ No such word ─╮\n│ No such word: x │\n╰────────────────╯")
-        'No such word: x'
-    """
-    line = " ".join(BOX.sub(" ", text).split())
-    return re.sub(r"^(.+) \1", r"\1", line)  # a title that the text repeats
+OtherWords = tyro.conf.OmitArgPrefixes[Words]
+Where = tyro.conf.OmitArgPrefixes[Place]
+How = tyro.conf.OmitArgPrefixes[Reading]
 
 
-def _parameters(command: Callable[..., Any]) -> list[Parameter]:
-    """Return the options and positional words of a command."""
-    with warnings.catch_warnings():
-        # tyro means to remove it, and has no other way to list them.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        parser: Any = tyro.extras.get_parser(command, config=(tyro.conf.DisallowNone,))
-    return [
-        Parameter(
-            spellings=tuple(action.option_strings),
-            kind=str(action.metavar or action.dest),
-            n_values=action.nargs,
-            required=action.required,
-            help=str(action.help),
-        )
-        for action in parser._actions
-    ]
+@dataclass(frozen=True)
+class DataOptions:
+    """What `load_dataset` takes besides the name; a loader knows its own defaults."""
+
+    root: str | None = None
+    """All but leaves: folder of the images."""
+    lists: str | None = None
+    """Folder of the official split lists; ROOT/datalists if not given."""
+    protocol: str | None = None
+    """morph, clap2015, aesthetics: which split; `l2rclip data NAME` lists them."""
+    fold: int | None = None
+    """bracol, bracol-area 1 to 5; fruits, portraits, hc18 0 to 4; csv 1 to --folds; others as
+    `l2rclip data NAME` says."""
+    folds: int | None = None
+    """csv: draw so many test parts that together hold every image."""
+    category: str | None = None
+    """aesthetics: animals, nature, people or urban."""
+    labels: str | None = None
+    """csv: a .csv, .tsv or .parquet file, its path from the root or from here; else ROOT/labels.csv
+    or a folder per rank."""
+    ranks: str | None = None
+    """csv: the names, lowest first, with commas, or 0:9; else the numbers in the file. leaves:
+    their number."""
+    labels_are: LabelsAre | None = None
+    """csv: names of ranks, which are values where they are numbers (the default); index from 0;
+    position from 1."""
+    template: str | None = None
+    """csv: a sentence with {rank} where the name goes; else "a photo of a {rank} object", of
+    numbers "... grade {rank}"."""
+    unit: str | None = None
+    """csv: what the numbers of the ranks count, such as weeks; "grade" if not given."""
+    path_column: str | None = None
+    """csv: the column with the image's path; `path` if not given."""
+    label_column: str | None = None
+    """csv: the column with the label; `label` if not given."""
+    group_column: str | None = None
+    """csv: the column with who or what is shown, kept in one split; `group` if not given and
+    there."""
+    split_column: str | None = None
+    """csv: the column with train, val, test; `split` if not given and there."""
+    val_share: float | None = None
+    """csv: how much becomes validation where it is drawn; 0.15 if not given."""
+    size: int | None = None
+    """leaves: number of images."""
+    pixels: int | None = None
+    """leaves: side of the images."""
+    seed: Annotated[int | None, tyro.conf.arg(name="data-seed")] = None
+    """Seed of generated images and of splits that are drawn."""
+    allow_missing: bool = False
+    """Go on without the listed images that are not there; the run records them."""
+    allow_empty_ranks: bool = False
+    """csv: go on though a rank has no training image; its sentence, or its number, alone stands for
+    it."""
+    subject_disjoint: bool = False
+    """Split anew so that nobody is in two splits."""
+    rebin: int | None = None
+    """Merge neighbouring ranks into so many."""
+    hold_out: int | None = None
+    """Unseen ranks: 3 takes a third of those between the ends out of training and validation."""
+    label_shift: str | None = None
+    """RANKS:KEEP, such as 10:0.1: the 10 most frequent ranks keep a tenth of their images."""
+    long_tail: float | None = None
+    """Thin the training ranks out to this ratio of most to fewest images."""
+    few_shot: int | None = None
+    """Keep so many training images per rank."""
+    protocol_seed: int | None = None
+    """Seed of what the six options above draw or choose."""
 
 
-def _is_option(word: str) -> bool:
-    """Return whether a word is an option, which neither a lone - nor a negative number is."""
-    return re.match(r"--?[A-Za-z]", word) is not None
+Name = Annotated[str | None, tyro.conf.Positional]
+Data = tyro.conf.OmitArgPrefixes[DataOptions]
+DATA = DataOptions()
+WORDS = Words()
 
 
-def _wrong_number(
-    name: str,
-    positional: Sequence[Parameter],
-    free_words: Sequence[str],
-    after_flag: Sequence[Parameter],
-    missing: Sequence[Parameter],
-) -> str:
-    """Return which words are too many, or missing; "" if neither."""
-    takes_any = any(each.n_values == "*" for each in positional)
-    if len(free_words) > len(positional) and not takes_any:
-        if after_flag:
-            return _no_value(after_flag[0])
-        return f"{free_words[len(positional)]!r} is one word too many for `l2rclip {name}`"
-
-    for each, word in zip(positional, free_words, strict=False):
-        if not word and each.required and each.n_values != "*":
-            return f"{each.kind} is empty; give it a name"
-
-    absent = [each.kind for each in missing if each in positional[len(free_words) :]]
-    absent += [each.spellings[0] for each in missing if each.spellings]
-    if absent:
-        return f"{name} needs {' and '.join(absent)}; `l2rclip {name} --help` shows examples"
-    return ""
-
-
-def _take_value(option: Parameter, word: str, remaining: deque[str]) -> str:
-    """Take the value of an option off the words after it; return what is wrong with it, or ""."""
-    spelling, equals, value = word.partition("=")
-    spelling = spelling.replace("_", "-")
-    if option.n_values == 0:
-        return _no_value(option) if equals else ""
-
-    if not equals:
-        if not remaining or _is_option(remaining[0]):
-            return f"{spelling} needs a value"
-        value = remaining.popleft()
-    return _wrong_value(spelling, value, option.kind)
-
-
-def _no_value(flag: Parameter) -> str:
-    """Say how a flag is written."""
-    return f"{flag.spellings[0]} takes no value; use {_in_words(flag.spellings)}"
-
-
-def _wrong_value(spelling: str, value: str, kind: str) -> str:
-    """Return why an option of this kind cannot have this value; "" if it can."""
-    if not value:
-        return f"{spelling} is empty; give it a value"
-
-    if kind.startswith("{"):
-        choices = kind.strip("{}").split(",")
-        if value in choices:
-            return ""
-
-        problem = f"{spelling} takes {_in_words(choices)}, not {value!r}"
-        cure = _did_you_mean(value, choices)
-        return f"{problem}; {cure}" if cure else problem
-
-    try:
-        if kind == "INT":
-            int(value)
-        elif kind == "FLOAT":
-            float(value)
-    except ValueError:
-        number = "a whole number" if kind == "INT" else "a number"
-        return f"{spelling} takes {number}, not {value!r}"
-    return ""
-
-
-def _nearest_option(spelling: str, options: Mapping[str, Parameter], name: str) -> str:
-    """Return the nearest option by its name, else by the words of its help."""
-    cure = _did_you_mean(spelling, options)
-    if cure:
-        return cure
-
-    parts = re.findall(r"\w{4,}", spelling.lower())
-    described: list[tuple[int, str]] = []
-    for spelt, option in options.items():
-        sentence = re.split(r"[.;]", option.help.lower())[0].split()
-        if parts and all(get_close_matches(part, sentence, cutoff=0.8) for part in parts):
-            described.append((len(sentence), spelt))
-    if described:
-        return f"did you mean {min(described)[1]}?"
-    return f"`l2rclip {name} --help` lists all options"
-
-
-def _did_you_mean(word: str, candidates: Iterable[str]) -> str:
-    """Return a question after the nearest candidate; "" if none is near."""
-    nearest = get_close_matches(word, list(candidates), n=1)
-    return f"did you mean {nearest[0]}?" if nearest else ""
-
-
-def _in_words(choices: Sequence[str]) -> str:
-    """Return a list as a sentence has it.
-
-    Example:
-        >>> _in_words(["train", "val", "test"])
-        'train, val or test'
-    """
-    if len(choices) == 1:
-        return choices[0]
-    return f"{', '.join(choices[:-1])} or {choices[-1]}"
+def load_options(options: DataOptions) -> dict[str, Any]:
+    """Return the keyword arguments of `load_dataset` that the user has set, ready for JSON."""
+    return {
+        key: value
+        for key, value in asdict(options).items()
+        if value is not None and value is not False
+    }

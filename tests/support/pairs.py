@@ -15,7 +15,6 @@ from faults import painted
 from torch import Tensor
 
 from l2rclip_lite.baselines import train_baseline
-from l2rclip_lite.commands.terminal import sigterm_raises
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import TrainingError
@@ -62,7 +61,7 @@ def train_together(out: Path, batch_size: int, rank: int, port: int) -> None:
 def wait_in_vain(stderr: Path, port: int) -> None:
     """Be the second of two processes, of which the first never comes."""
     processes.PATIENCE = 0
-    with stderr.open("w", encoding="utf-8") as sys.stderr, sigterm_raises():
+    with stderr.open("w", encoding="utf-8") as sys.stderr:
         join(1, port)
         choose_device(Config(device="cpu"))
 

@@ -24,55 +24,44 @@ def compared(drawn_run: DrawnRun, tmp_path_factory: pytest.TempPathFactory) -> C
     shutil.copytree(drawn_run.out, folder)
     outcome = run("baselines", folder, "ridge", "corn")
     assert outcome.code == 0, outcome.err
+    assert "corn, to be kept in" in outcome.err
     return Compared(folder, outcome)
 
 
-def test_a_baseline_says_where_it_is_kept(compared: Compared) -> None:
-    """On stderr, before it is trained."""
-    assert "corn, to be kept in" in compared.outcome.err
-
-
-def test_a_kept_baseline_predicts_what_it_answered(drawn_run: DrawnRun, compared: Compared) -> None:
-    """`predict --method` repeats its predictions.csv."""
+def test_a_kept_baseline_repeats_its_answers(drawn_run: DrawnRun, compared: Compared) -> None:
+    """`predict --method` and `evaluate --method` agree with its predictions.csv."""
     rows = read_rows(compared.folder / "baselines" / "corn" / "predictions.csv")
     images = [drawn_run.root / row["path"] for row in rows]
+    hits = [row["predicted_rank"] == row["true_rank"] for row in rows]
 
     answers = json_lines(run("predict", compared.folder, *images, "--method", "corn").out)
+    evaluated = json.loads(run("evaluate", compared.folder, "--method", "corn", "--json").out)
 
     for row, answer in zip(rows, answers, strict=True):
         written = [float(row[f"p_{k}"]) for k in range(3)]
         assert answer["probabilities"] == pytest.approx(written, abs=1e-5)
-
-
-def test_a_kept_baseline_is_evaluated(drawn_run: DrawnRun, compared: Compared) -> None:
-    """`evaluate --method` gives the share of right answers in its predictions.csv."""
-    rows = read_rows(compared.folder / "baselines" / "corn" / "predictions.csv")
-    hits = [row["predicted_rank"] == row["true_rank"] for row in rows]
-
-    words = ("--method", "corn", "--json")
-    metrics = json.loads(run("evaluate", compared.folder, *words).out)["metrics"]
-
-    assert metrics["accuracy"] == pytest.approx(sum(hits) / len(rows))
+    assert evaluated["metrics"]["accuracy"] == pytest.approx(sum(hits) / len(rows))
 
 
 def test_a_kept_baseline_is_not_trained_again(
     compared: Compared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In whatever order they are named, the table is the same."""
-    monkeypatch.setattr("l2rclip_lite.baselines.train_baseline", None)
+    monkeypatch.setattr("l2rclip_lite.commands.finished_baselines.train_baseline", None)
     assert run("baselines", compared.folder, "corn", "ridge").out == compared.outcome.out
 
 
 def test_the_table_has_five_scores_of_each_method(compared: Compared) -> None:
     """Three above two, as terminals are narrow."""
     upper, lower, *_ = compared.outcome.out.split("\n\n")
-    _, heads, *rows = upper.splitlines()
-    assert heads.split() == ["RPS", "MAE", "(median)", "accuracy"]
-    assert [row.split()[0] for row in rows] == ["L2RCLIP", "corn", "ridge"]
+    _, *upper_rows = upper.splitlines()
 
-    heads, *rows = lower.splitlines()
-    assert heads.split() == ["QWK", "ECE"]
-    assert [row.split()[0] for row in rows] == ["L2RCLIP", "corn", "ridge"]
+    for rows, heads in (
+        (upper_rows, "RPS MAE (median) accuracy"),
+        (lower.splitlines(), "QWK ECE"),
+    ):
+        assert rows[0].split() == heads.split()
+        assert [row.split()[0] for row in rows[1:]] == ["L2RCLIP", "corn", "ridge"]
     assert max(len(line) for line in compared.outcome.out.splitlines()) <= 100
 
 
@@ -106,12 +95,17 @@ def test_without_a_name_two_quick_baselines_are_trained(
     assert run(*words, "cross-entropy-frozen") == answer
 
 
-def test_an_unknown_baseline_is_refused_before_anything_is_trained(compared: Compared) -> None:
-    """By its name."""
-    refused(run("baselines", compared.folder, "svm"), "svm")
-
-
-def test_a_baseline_that_was_not_trained_does_not_predict(compared: Compared) -> None:
-    """The sentence names the command that trains it."""
-    outcome = run("predict", compared.folder, "a.png", "--method", "sord")
-    refused(outcome, "train it by `l2rclip baselines")
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("baselines", "svm"), "svm"),
+        (("predict", "a.png", "--method", "svm"), "--method 'svm' is no baseline"),
+        (("predict", "a.png", "--method", "sord"), "train it by `l2rclip baselines"),
+    ],
+)
+def test_a_baseline_that_is_not_there_is_refused(
+    compared: Compared, words: tuple[str, ...], sentence: str
+) -> None:
+    """Before anything is trained."""
+    name, *rest = words
+    refused(run(name, compared.folder, *rest), sentence)

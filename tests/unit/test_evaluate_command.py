@@ -32,23 +32,23 @@ def set_source(folder: Path, source: dict[str, Any] | None) -> None:
 
 def metrics_of(*words: str | Path) -> dict[str, float]:
     """Return the metrics that `evaluate --json` prints."""
-    return json.loads(run("evaluate", *words, "--json").out)["metrics"]
+    outcome = run("evaluate", *words, "--json")
+    assert outcome.code == 0, outcome.err
+    return json.loads(outcome.out)["metrics"]
 
 
-# --- the run's own data -------------------------------------------------------------------------
-
-
-def test_evaluate_repeats_metrics_json(drawn_run: DrawnRun) -> None:
-    """The test metrics with their intervals."""
-    stored = json.loads((drawn_run.out / "metrics.json").read_text())
-    metrics = metrics_of(drawn_run.out, "--root", drawn_run.root)
-    assert metrics == pytest.approx(stored["test"], abs=1e-5, nan_ok=True)
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_evaluate_repeats_metrics_json(drawn_run: DrawnRun, photos: Path, split: str) -> None:
+    """Where the data lay, without an option, and where --root says that they are now."""
+    stored = json.loads((drawn_run.out / "metrics.json").read_text())[split]
+    for where in ((), ("--root", photos), ("--root", photos, "--labels", "labels.csv")):
+        metrics = metrics_of(drawn_run.out, "--split", split, *where)
+        assert metrics == pytest.approx(stored, abs=1e-5, nan_ok=True)
 
 
 def test_evaluate_prints_a_line_per_metric(drawn_run: DrawnRun) -> None:
-    """Name, value, interval where there is one; of the split that is asked for."""
-    words = (drawn_run.out, "--split", "val", "--root", drawn_run.root)
-    metrics = metrics_of(*words)
+    """Name, value, interval where there is one."""
+    metrics = metrics_of(drawn_run.out)
     expected = []
     for name in metrics:
         if name.endswith(("_low", "_high")):
@@ -58,29 +58,8 @@ def test_evaluate_prints_a_line_per_metric(drawn_run: DrawnRun) -> None:
             line += f" [{metrics[f'{name}_low']:.3f}, {metrics[f'{name}_high']:.3f}]"
         expected.append(line)
 
-    lines = run("evaluate", *words).out.split("\n\n")[1].splitlines()
-    assert sorted(lines) == sorted(expected)
-    stored = json.loads((drawn_run.out / "metrics.json").read_text())["val"]
-    assert metrics == pytest.approx(stored, abs=1e-5, nan_ok=True)
-
-
-def test_of_the_runs_own_table_the_test_part_is_scored(drawn_run: DrawnRun) -> None:
-    """Also where `--labels` names it: all its rows would be images of training."""
-    metrics = metrics_of(drawn_run.out, "--root", drawn_run.root, "--labels", "labels.csv")
-    assert metrics["n"] == 6
-
-
-def test_the_runs_own_table_with_a_row_less_is_refused(copied_run: Path, photos: Path) -> None:
-    """As a new table it would show images of training."""
-    source = json.loads((copied_run / "config.json").read_text())["dataset"]["source"]
-    set_source(copied_run, source | {"root": str(photos)})
-    edit(photos / "labels.csv", lambda lines: lines[:-1])
-
-    outcome = run("evaluate", copied_run, "--root", photos, "--labels", "labels.csv")
-    refused(outcome, "other files, labels, splits or ranks now; pass the old --root")
-
-
-# --- a new table --------------------------------------------------------------------------------
+    lines = run("evaluate", drawn_run.out).out.split("\n\n")[1].splitlines()
+    assert lines == expected
 
 
 def test_of_a_new_table_every_row_is_scored(drawn_run: DrawnRun, photos: Path) -> None:
@@ -96,43 +75,40 @@ def test_of_a_new_table_every_row_is_scored(drawn_run: DrawnRun, photos: Path) -
     assert metrics["accuracy"] == pytest.approx(sum(hits) / 35)
 
 
-def test_a_run_without_a_record_has_no_table_of_its_own(
+def test_the_runs_own_table_is_no_new_one(
     copied_run: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a file of the current folder is called."""
+    """With a row less it would show images of training; a run without a record has none."""
+    source = json.loads((copied_run / "config.json").read_text())["dataset"]["source"]
+    set_source(copied_run, source | {"root": str(photos)})
+    edit(photos / "labels.csv", lambda lines: lines[:-1])
+    words = ("--root", photos, "--labels", photos / "labels.csv")
+    changed = "other files, labels, splits or ranks now; pass the old --root"
+    refused(run("evaluate", copied_run, *words), changed)
+
     set_source(copied_run, None)
+    refused(run("evaluate", copied_run), "fit it by `l2rclip fit`")
     monkeypatch.chdir(photos)
-    metrics = metrics_of(copied_run, "--labels", "labels.csv")
-    assert metrics["n"] == 36
+    assert metrics_of(copied_run, "--labels", "labels.csv")["n"] == 35
 
 
-def test_a_label_that_the_model_does_not_know_is_refused_by_row(
-    drawn_run: DrawnRun, photos: Path
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ("images/00.png,fresh\nimages/01.png,rotten\n", "row 3: the label 'rotten' is no rank"),
+        ("images/99.png,fresh\n", "row 2: the image images/99.png is not under"),
+        ("images/00.png,0\nimages/01.png,1\n", "row 2 (the first of 2): the label '0' is no name"),
+    ],
+)
+def test_a_new_table_with_a_mistake_is_refused_by_row(
+    drawn_run: DrawnRun, photos: Path, rows: str, sentence: str
 ) -> None:
-    """Row 3 of the file, where the header is row 1."""
-    (photos / "new.csv").write_text("path,label\nimages/00.png,fresh\nimages/01.png,rotten\n")
-    outcome = run("evaluate", drawn_run.out, "--root", photos, "--labels", "new.csv")
-    refused(outcome, "new.csv row 3: the label 'rotten' is no rank")
-
-
-def test_numbers_are_indices_of_ranks_only_if_the_user_says_so(
-    drawn_run: DrawnRun, photos: Path
-) -> None:
-    """0 and 1 are names of no rank; `--labels-are index` makes them the first two."""
-    (photos / "new.csv").write_text("path;label\nimages/00.png;0\nimages/01.png;1\n")
+    """The header is row 1. Numbers are indices only if the user says so."""
+    (photos / "new.csv").write_text(f"path,label\n{rows}")
     words = (drawn_run.out, "--root", photos, "--labels", "new.csv")
-
-    refused(run("evaluate", *words), "row 2 (the first of 2): the label '0' is no name")
-    assert metrics_of(*words, "--labels-are", "index")["n"] == 2
-
-
-# --- where the data are -------------------------------------------------------------------------
-
-
-def test_data_that_moved_are_scored_where_root_says(drawn_run: DrawnRun, photos: Path) -> None:
-    """The same metrics as at the old place."""
-    moved = metrics_of(drawn_run.out, "--root", photos)
-    assert moved == pytest.approx(metrics_of(drawn_run.out, "--root", drawn_run.root), nan_ok=True)
+    refused(run("evaluate", *words), sentence)
+    if "'0'" in sentence:
+        assert metrics_of(*words, "--labels-are", "index")["n"] == 2
 
 
 def test_data_that_changed_or_are_gone_are_refused(drawn_run: DrawnRun, photos: Path) -> None:
@@ -146,22 +122,6 @@ def test_data_that_changed_or_are_gone_are_refused(drawn_run: DrawnRun, photos: 
 
     gone = run("evaluate", drawn_run.out, "--root", photos / "nowhere")
     refused(gone, "pass --root if it has moved")
-
-
-def test_a_run_without_a_record_of_its_data_is_refused(copied_run: Path) -> None:
-    """As Python may have made it."""
-    set_source(copied_run, None)
-    refused(run("evaluate", copied_run), "fit it by `l2rclip fit`")
-
-
-def test_data_are_found_where_they_lay(drawn_run: DrawnRun, copied_run: Path) -> None:
-    """No option is needed, wherever that is, and for a table of its own, too."""
-    assert metrics_of(drawn_run.out)["n"] == 6
-
-    labels = str(drawn_run.root / "labels.csv")
-    source = json.loads((copied_run / "config.json").read_text())["dataset"]["source"]
-    set_source(copied_run, source | {"labels": labels})
-    assert metrics_of(copied_run)["n"] == 6
 
 
 def test_a_record_that_names_something_else_is_refused(copied_run: Path, tmp_path: Path) -> None:

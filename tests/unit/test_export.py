@@ -24,8 +24,8 @@ from skimage import data as photographs
 from torch import nn
 
 from l2rclip_lite import L2RCLIP, Config, Ranks, export
-from l2rclip_lite.commands import export as export_command
-from l2rclip_lite.commands.common import Place
+from l2rclip_lite.commands import finished_run
+from l2rclip_lite.commands.options import Place
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.heads.kernel import LinearHead
@@ -298,8 +298,8 @@ def test_a_file_is_checked_on_at_most_64_images(
 ) -> None:
     """On all, on every second or on every third of the test part: on 60, 64 and 64."""
     images = [(index, 0) for index in range(size)]
-    monkeypatch.setattr(export_command, "data_of", lambda *_: SimpleNamespace(test=images))
-    assert export_command._images_of("run", Place()) == [*expected]
+    monkeypatch.setattr(finished_run, "data_of", lambda *_: SimpleNamespace(test=images))
+    assert finished_run.images_to_check("run", Place()) == [*expected]
 
 
 def operators(file: Path) -> Counter[str]:

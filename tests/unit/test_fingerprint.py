@@ -14,8 +14,8 @@ from PIL import Image
 from torch.utils.data import ConcatDataset, Subset
 from torchvision.datasets import ImageFolder
 
-from l2rclip_lite.commands.common import Place
 from l2rclip_lite.commands.finished_run import data_of
+from l2rclip_lite.commands.options import Place
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, Split, load_dataset, map_style
 from l2rclip_lite.data.fingerprint import difference, fingerprint

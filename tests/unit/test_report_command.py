@@ -44,43 +44,33 @@ def page(hostile_run: Path) -> str:
     return file.read_text(encoding="utf-8")
 
 
-def test_the_page_holds_its_four_pictures(page: str) -> None:
-    """The last one shows the worst images."""
+def test_the_page_holds_its_pictures_and_asks_no_server(page: str) -> None:
+    """What others wrote stays text; the head of the model card, meant for a hub, is left out."""
     pictures = re.findall(PICTURE, page)
     assert page.count("<img") == len(pictures) == 4
     for picture in pictures:
         assert Image.open(io.BytesIO(b64decode(picture))).width > 300
 
-
-def test_the_page_asks_no_server_and_runs_nothing(page: str) -> None:
-    """What others wrote stays text; the head of the model card, meant for a hub, is left out."""
     assert not re.search(ACTIVE, page)
     assert "library_name" not in page
     for word in ("ridge", "after stage 1", "a &amp; b"):
         assert f">{word}</" in page
 
 
-def test_the_page_shows_differences_and_intervals(page: str) -> None:
+def test_the_page_shows_scores_and_signs_in_tables_that_scroll(page: str) -> None:
     """Its own answers under another name differ in no score."""
-    start = page.index("Difference from L2RCLIP")
-    differences = page[start : page.index("<h2>Training")]
-    assert differences.count("0.000 <small>[0.000, 0.000]</small>") == 5
-    assert re.search(r"test images they hold \d of 6, and \d\.\d of the 3 ranks on average", page)
-
-
-def test_every_table_of_the_page_can_be_scrolled(page: str) -> None:
-    """On a phone, and by the keyboard."""
     scrolled = re.findall(r'<div class="scroll" tabindex="0"><table', page)
     assert page.count("<table") == len(scrolled) == 4
 
+    start = page.index("Difference from L2RCLIP")
+    differences = page[start : page.index("<h2>Training")]
+    assert differences.count("0.000 <small>[0.000, 0.000]</small>") == 5
+    assert re.search(r"test images they hold \d\s+of 6, and \d\.\d of the 3 ranks", page)
 
-def test_the_page_shows_each_sign_of_failure(page: str) -> None:
-    """Its value between two ranges, and one sentence; of what was not trained it says so."""
-    start = page.index("Signs of failure")
-    part = page[start : page.index("<h2>Worst")]
-    assert len(re.findall(r"<td>−?\d\.\d\d to −?\d\.\d\d</td>", part)) == 2 * len(SIGNS)
-    assert part.count("<li><b>") == len(SIGNS)
-    assert "Not computed" not in part
+    signs = page[page.index("Signs of failure") : page.index("<h2>Worst")]
+    assert len(re.findall(r"<td>−?\d\.\d\d to −?\d\.\d\d</td>", signs)) == 2 * len(SIGNS)
+    assert signs.count("<li><b>") == len(SIGNS)
+    assert "Not computed" not in signs
 
 
 def test_where_the_images_have_moved_a_sentence_says_so(hostile_run: Path) -> None:
@@ -111,9 +101,7 @@ def test_the_marked_epoch_is_chosen_as_that_of_the_run_was(
     assert ways == ["mae"]
 
 
-def test_a_hostile_name_of_an_image_stays_text(
-    drawn_run: DrawnRun, hostile_run: Path, tmp_path: Path
-) -> None:
+def test_a_hostile_name_of_an_image_stays_text(hostile_run: Path, tmp_path: Path) -> None:
     """The images are no longer those of the run, and so are not shown."""
     folder = Path(shutil.copytree(hostile_run, tmp_path / "run"))
     for file in folder.rglob("predictions.csv"):
@@ -134,19 +122,12 @@ def test_a_hostile_name_of_an_image_stays_text(
     assert text.count("<img") == 3
     assert text.count(escape(HOSTILE_NAME)) >= 8
     assert "Made for nobody." in text
+    assert "|a|" not in text
 
 
 def test_without_a_library_for_figures_the_report_is_refused(
     drawn_run: DrawnRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sentence names it."""
-    monkeypatch.setattr("l2rclip_lite.commands.report.find_spec", lambda name: None)
+    monkeypatch.setattr("l2rclip_lite.commands.finished.find_spec", lambda name: None)
     refused(run("report", drawn_run.out), "seaborn is not installed")
-
-
-def test_the_report_is_written_by_an_entry_point(
-    drawn_run: DrawnRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where nothing is installed that provides one, a sentence says so."""
-    monkeypatch.setattr("l2rclip_lite.commands.report.entry_points", lambda group: ())
-    refused(run("report", drawn_run.out), "report: nothing that is installed writes one")

@@ -175,7 +175,7 @@ def test_nothing_is_written_below_a_file(
     """A report says so before it reads the run; so does whatever else is written."""
     file = tmp_path / "file"
     file.touch()
-    monkeypatch.setattr("l2rclip_lite.commands.report.scored_answers", None)
+    monkeypatch.setattr("l2rclip_lite.commands.finished_baselines.compared", None)
     for target in (file / "page.html", file / "deeper" / "page.html"):
         sentence = f"{file}: is a file, not a folder; choose another place."
         refused(run("report", folder, "--out", target), sentence)
@@ -196,7 +196,7 @@ def test_an_export_is_refused_before_the_model_is_read(
         target.symlink_to("elsewhere")
 
     model = L2RCLIP.from_pretrained(folder)
-    monkeypatch.setattr("l2rclip_lite.commands.export.load_model", None)
+    monkeypatch.setattr("l2rclip_lite.commands.finished_run.load_model", None)
     refused(run("export", folder, target), f"{target}: is a {kind}, which no file may replace")
     monkeypatch.setattr("l2rclip_lite.export._graph", None)
     with pytest.raises(InputError, match=f"is a {kind}, which no file may replace"):
@@ -215,15 +215,6 @@ def test_a_report_is_written_over_no_file_of_another_kind(folder: Path) -> None:
     before = (folder / "model.safetensors").read_bytes()
     refused(run("report", folder, "--out", folder / "model.safetensors"), "must end in .html")
     assert (folder / "model.safetensors").read_bytes() == before
-
-
-@pytest.mark.parametrize("place", ["baselines", "baselines/ridge", "checkpoint"])
-def test_a_report_is_written_into_no_folder_of_the_run(folder: Path, place: str) -> None:
-    """A page there would be taken for a baseline, or deleted with the checkpoint."""
-    before = sorted(folder.rglob("*"))
-    page = folder / place / "x.html"
-    refused(run("report", folder, "--out", page), "holds no page; write x.html elsewhere")
-    assert sorted(folder.rglob("*")) == before
 
 
 # --- what a kill leaves behind ------------------------------------------------------------------
