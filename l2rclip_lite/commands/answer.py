@@ -82,7 +82,7 @@ def predict(
     if not paths:
         return 2
 
-    trained = load_model(run, method, device, allow_download=allow_download)
+    trained = load_model(run, method, Reading(device=device, allow_download=allow_download))
     model = in_other_words(trained, words)
     warn_of_words(model, trained)
     header = True
@@ -201,9 +201,7 @@ def evaluate(  # noqa: PLR0913  (an entry point)
     )
     from l2rclip_lite.runs.results import cell, judge
 
-    trained = load_model(
-        run, method, how.device, weights=how.weights, allow_download=how.allow_download
-    )
+    trained = load_model(run, method, how)
     model = in_other_words(trained, words)
     title, part, caveat = images_to_score(run, split, labels_are, how, model)
     if calibrate is not None:

@@ -144,7 +144,7 @@ def export(
 
     check_target(file)
     check_installed()  # before the model is loaded
-    model = load_model(run, method, allow_download=allow_download)
+    model = load_model(run, method, Reading(allow_download=allow_download))
     images = images_to_check(run, where)
     print("writing the graph, and comparing it with PyTorch", file=sys.stderr, flush=True)
 

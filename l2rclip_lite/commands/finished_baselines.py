@@ -18,7 +18,7 @@ from l2rclip_lite.commands.finished_run import (
     warn,
 )
 from l2rclip_lite.commands.options import Reading
-from l2rclip_lite.errors import InputError, one_line
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import sha256_of
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
@@ -143,9 +143,7 @@ def train_missing(run: str, names: Sequence[str], start: str | None, how: Readin
     Raises:
         InputError: A name that is no baseline, data that have changed, or a start that has.
     """
-    trained = load_model(
-        run, device=how.device, weights=how.weights, allow_download=how.allow_download
-    )
+    trained = load_model(run, None, how)
     if trained.config.weights != how.weights:  # what a run names is not followed
         problem = f"its towers began with the weights of {trained.config.weights!r}"
         raise InputError(f"{run}: {problem}; name that file by --weights.")
@@ -215,7 +213,7 @@ def _train(
         loaded = TrainingData.load(data, model, cache=how.cache, quiet=False)
         for baseline in baselines:
             name = baseline.folder.name
-            print(one_line(f"{name}, to be kept in {baseline.folder}"), file=sys.stderr, flush=True)
+            print(f"{name}, to be kept in {baseline.folder}", file=sys.stderr)
             with baseline.writing():
                 baseline.claim(data, trained.config, source)
                 fitted = train_baseline(name, model, loaded, run=baseline, quiet=False)

@@ -26,14 +26,7 @@ MAX_IMAGES = 64  # that an exported file is checked on
 TRAIN_AGAIN = "delete the folder and train it again"
 
 
-def load_model(
-    run: str,
-    method: str | None = None,
-    device: str = "cpu",
-    *,
-    weights: str | None = None,
-    allow_download: bool = False,
-) -> L2RCLIP:
+def load_model(run: str, method: str | None, how: Reading) -> L2RCLIP:
     """Return L2RCLIP of a run, or one of its baselines.
 
     Raises:
@@ -51,7 +44,10 @@ def load_model(
 
     source.check_model()
     return L2RCLIP.from_pretrained(
-        source.folder, device=device, weights=weights, allow_download=allow_download
+        source.folder,
+        device=how.device,
+        weights=how.weights,
+        allow_download=how.allow_download,
     )
 
 
@@ -153,9 +149,9 @@ def images_to_score(
     try:
         data = data_of(run, how)
     except InputError:
-        part = how.labels and _rows_of_new_table(run, how.labels, labels_are, how, model)
-        if not part:
+        if not how.labels:
             raise
+        part = _rows_of_new_table(run, how.labels, labels_are, how, model)
         return f"all rows of {how.labels}", part, ""
 
     if len(data.ranks) != len(model.ranks):
@@ -175,12 +171,9 @@ def calibrate_on(
     """Fit the temperature on the images of a second table of labels.
 
     Raises:
-        InputError: One of them is to be scored, too, or it is the table of the run.
+        InputError: One of them is to be scored, too, or see `_rows_of_new_table`.
     """
     part = _rows_of_new_table(run, labels, labels_are, how, model)
-    if part is None:
-        raise InputError(f"{labels}: is the run's own table; name one of other images.")
-
     contents = {scored.digest(index) for index in range(len(scored))}
     for index, path in enumerate(part.paths):  # one image may have two names
         if part.digest(index) in contents:
@@ -191,10 +184,12 @@ def calibrate_on(
 
 def _rows_of_new_table(
     run: str, labels: str, labels_are: LabelsAre | None, where: Place, model: L2RCLIP
-) -> Split | None:
-    """Return every row of a new table of labels, or nothing where it is the run's own table.
+) -> Split:
+    """Return every row of a new table of labels, whose columns are called as in that of the run.
 
-    Its columns are called as in the table of the run.
+    Raises:
+        InputError: It is the run's own table, which holds images of training; or a row without its
+            image, or with a label that the model does not know.
     """
     source: dict[str, Any] = {}
     directory = RunDirectory(run)
@@ -204,13 +199,11 @@ def _rows_of_new_table(
     root = Path(where.root or ".")
     own = Path(source.get("root") or ".", source.get("labels") or "labels.csv")
     if source.get("name") == "csv" and own.resolve() == Path(root, labels).resolve():
-        return None
+        problem = "is the run's own table, which has changed or cannot be read"
+        raise InputError(f"{labels}: {problem}; restore it, or name one of other images.")
 
-    columns = {
-        "path": str(source.get("path_column", "path")),
-        "label": str(source.get("label_column", "label")),
-        "subject": str(source.get("group_column", "group")),
-    }
+    names = {"path": "path", "label": "label", "subject": "group"}
+    columns = {role: str(source.get(f"{name}_column", name)) for role, name in names.items()}
     rows, _, _ = own_table(root, labels, columns)
     rows["file"] = files_inside(root, rows)
     row = first_row(rows, rows["file"] == "")

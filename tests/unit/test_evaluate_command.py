@@ -83,8 +83,7 @@ def test_the_runs_own_table_is_no_new_one(
     set_source(copied_run, source | {"root": str(photos)})
     edit(photos / "labels.csv", lambda lines: lines[:-1])
     words = ("--root", photos, "--labels", photos / "labels.csv")
-    changed = "other files, labels, splits or ranks now; pass the old --root"
-    refused(run("evaluate", copied_run, *words), changed)
+    refused(run("evaluate", copied_run, *words), "labels.csv: is the run's own table, which has")
 
     set_source(copied_run, None)
     refused(run("evaluate", copied_run), "fit it by `l2rclip fit`")

@@ -290,6 +290,7 @@ def test_a_model_without_data_is_checked_on_drawn_leaves(model: L2RCLIP, tmp_pat
     assert file.is_file()
 
 
+@pytest.mark.untyped  # numbers stand for images
 @pytest.mark.parametrize(
     ("size", "expected"), [(60, range(60)), (127, range(0, 127, 2)), (191, range(0, 191, 3))]
 )
