@@ -77,17 +77,13 @@ def predict(
     for problem in problems:
         _complain(problem)
     if not paths and not problems:
-        named = f" in {', '.join(images)}" if images else ""
-        raise InputError(f"predict: no image{named}; name images, or a folder that holds some.")
-    if not paths:
-        return 2
+        raise InputError("predict: no image; name images, or a folder that holds some.")
 
     trained = load_model(run, method, Reading(device=device, allow_download=allow_download))
     model = in_other_words(trained, words)
     warn_of_words(model, trained)
     header = True
-    is_bar = sys.stderr.isatty() and not sys.stdout.isatty()
-    for path in tqdm(paths, "predicting", disable=not is_bar, leave=False):
+    for path in tqdm(paths, "predicting", disable=sys.stdout.isatty() or None, leave=False):
         try:
             answer = model.predict(path).to_frame().round(6)
         except InputError as error:

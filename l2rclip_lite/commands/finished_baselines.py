@@ -201,7 +201,6 @@ def _train(
         how: Where to find data, and to keep features.
     """
     data = data_of(str(run.folder), how)
-    source = run.read_record().dataset.source
     model = L2RCLIP.build(
         data.ranks,
         trained.config,
@@ -215,7 +214,7 @@ def _train(
             name = baseline.folder.name
             print(f"{name}, to be kept in {baseline.folder}", file=sys.stderr)
             with baseline.writing():
-                baseline.claim(data, trained.config, source)
+                baseline.claim(data, trained.config, run.read_record().dataset.source)
                 fitted = train_baseline(name, model, loaded, run=baseline, quiet=False)
                 fitted.save_pretrained(baseline.folder)
                 baseline.record_model()

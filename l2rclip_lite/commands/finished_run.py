@@ -22,6 +22,7 @@ from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.runs.run_directory import RunDirectory
 
 PIECES = 1.4  # tokens for a word: plain English has fewer
+PLACES = ("root", "labels", "lists")  # options that say where the data are now
 MAX_IMAGES = 64  # that an exported file is checked on
 TRAIN_AGAIN = "delete the folder and train it again"
 
@@ -120,10 +121,9 @@ def data_of(run: str, where: Place) -> OrdinalDataset:
         fix = "fit it by `l2rclip fit`, or let `evaluate` score a table by --root and --labels"
         raise InputError(f"{run}: has no record of where its data are; {fix}.")
 
-    places = {"root": where.root, "labels": where.labels, "lists": where.lists}
-    named = {key: place for key, place in places.items() if place}
+    moved = {name: getattr(where, name) for name in PLACES if getattr(where, name)}
     try:
-        data = load_dataset(**{**stored.source, **named})
+        data = load_dataset(**{**stored.source, **moved})
     except (LookupError, TypeError, ValueError) as error:  # a record may hold anything
         fix = "fit it by `l2rclip fit`, or pass --root if it has moved"
         raise InputError(f"{run}: its data cannot be read again; {fix} ({error})") from error
@@ -221,8 +221,7 @@ def images_to_check(run: str, where: Place) -> list[Image.Image]:
     except InputError:
         if where != Place():
             raise
-        missing = "its own images are not at hand (--root names their folder)"
-        print(f"{missing}: checked on drawn leaves", file=sys.stderr)
+        warn("its images are not at hand (--root names their folder): checked on drawn leaves")
         part = load_dataset("leaves", size=60, pixels=320).test
 
     step = math.ceil(len(part) / MAX_IMAGES)

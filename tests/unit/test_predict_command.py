@@ -89,7 +89,7 @@ def test_images_are_named_by_a_pattern_a_list_or_a_folder(
     assert len(json_lines(run("predict", drawn_run.out, drawn_run.root / "imag*").out)) == 36
 
     pipe(b"", monkeypatch)  # of a `find` that met nothing
-    refused(run("predict", drawn_run.out, "-"), "predict: no image in -")
+    refused(run("predict", drawn_run.out, "-"), "predict: no image; name images")
 
 
 def test_a_bad_image_does_not_cost_the_good_ones(drawn_run: DrawnRun, tmp_path: Path) -> None:
