@@ -126,7 +126,7 @@ def _in_order_of(ours: pd.DataFrame, theirs: pd.DataFrame, baseline: RunDirector
     """
     aligned = theirs.set_index("path", drop=False).reindex(ours["path"]).reset_index(drop=True)
     if len(ours) != len(theirs) or (aligned["true_rank"] != ours["true_rank"]).any():
-        problem = "its images or their true ranks are not those of the run"
+        problem = "its images are not those of the run, or have other true ranks"
         raise InputError(f"{baseline.predictions}: {problem}; {TRAIN_AGAIN}.")
     return aligned
 

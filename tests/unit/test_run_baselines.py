@@ -85,19 +85,11 @@ def test_a_report_shows_the_images_of_its_rows(
         (
             "baselines/ridge/predictions.csv",
             cell(3, "true_rank", "{other}"),
-            "true ranks are not those",
+            "images are not those",
         ),
-        (
-            "baselines/ridge/predictions.csv",
-            lambda lines: lines[:-1],
-            "true ranks are not those",
-        ),
-        (
-            "baselines/ridge/predictions.csv",
-            cell(3, "path", "other.png"),
-            "true ranks are not those",
-        ),
-        ("predictions.csv", lambda lines: lines[:-1], "true ranks are not those"),
+        ("baselines/ridge/predictions.csv", lambda lines: lines[:-1], "images are not those"),
+        ("baselines/ridge/predictions.csv", cell(3, "path", "other.png"), "images are not those"),
+        ("predictions.csv", lambda lines: lines[:-1], "images are not those"),
     ],
 )
 def test_other_images_or_labels_are_not_compared(
