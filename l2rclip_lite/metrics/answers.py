@@ -117,7 +117,9 @@ def probability_rows(probabilities: object, ranks: Ranks) -> np.ndarray:
     """
     p = numbers(probabilities, "probabilities", axes=2).astype(float)
     if p.shape[1] != len(ranks):
-        raise InputError(f"metrics: probabilities {p.shape}; give {len(ranks)} columns.")
+        raise InputError(
+            f"metrics: probabilities {p.shape}; give {len(p)} rows, {len(ranks)} columns."
+        )
 
     total = p.sum(1)
     wrong = (p.min(1) < 0) | (np.abs(total - 1) > 0.01)

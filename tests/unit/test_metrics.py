@@ -108,7 +108,7 @@ HIDDEN = np.ma.masked_array([0, 1], mask=[True, False])
         (lambda: metrics.mae([0, 1], [0.5, math.nan], grades(3)), "y_pred is nan in row 1"),
         (lambda: metrics.mae([], [], grades(3)), r"float64\[0\]; give a rank index per image"),
         (lambda: metrics.mae([0, 1], HIDDEN, grades(2)), "y_pred has masked cells"),
-        (lambda: metrics.rps([0], [[0.5, 0.5]], grades(3)), "give 3 columns"),
+        (lambda: metrics.rps([0], [[0.5, 0.5]], grades(3)), "give 1 rows, 3 columns"),
         (lambda: metrics.rps([0, 1], [[1.0, 0.0], [2.0, 3.0]], grades(2)), "row 1 of .* sums to 5"),
         (lambda: metrics.ece([0], [[1.5, -0.5]], grades(2)), "row 0 of .* holds -0.5; give"),
         (lambda: metrics.ece([0, 1], ROWS, grades(2), bins=0), "bins is 0; give a whole number"),
