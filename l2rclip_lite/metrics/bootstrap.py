@@ -74,7 +74,7 @@ def evaluate(  # noqa: PLR0913  (an entry point)
 
     Raises:
         InputError: Not one row per target, not one column per rank, rows that do not sum to 1, not
-            one group per image, too many resamples, or a negative seed.
+            one group per image, or too many resamples.
 
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")
@@ -221,10 +221,10 @@ def resample_counts(
         seed: Decides the draws.
 
     Raises:
-        InputError: Not one group per image, a negative number, or too many resamples.
+        InputError: Not one group per image, or too many resamples.
     """
     resamples = whole_number(resamples, "metrics: resamples", 0, MAX_RESAMPLES)
-    generator = np.random.default_rng(whole_number(seed, "metrics: seed", 0))
+    generator = np.random.default_rng(seed)
     members = np.arange(images)
     if groups is not None:
         members = pd.factorize(pd.Series(groups), sort=True)[0]  # −1 for an empty cell

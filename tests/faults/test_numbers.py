@@ -62,7 +62,6 @@ if LONG:
             values=(-30, -20, -10.5),
             settings={"precision": "bf16", "batch_size": 2**31 - 1},
         ),
-        "denormal rates": Case(settings={"lr1": 1e-310, "lr2": 1e-310, "context_length": 0}),
         "a thousand ranks": Case(
             SPARSE, SPARSE, SPARSE, values=range(1000), settings={"batch_size": 16}
         ),

@@ -1,4 +1,4 @@
-"""The metrics against scikit-learn, skordinal, torchmetrics and plain loops."""
+"""The metrics against scikit-learn, skordinal and torchmetrics."""
 
 import numpy as np
 import pytest
@@ -76,23 +76,3 @@ def test_torchmetrics_agrees_on_calibration(drawn: Drawn) -> None:
         rows, target, num_classes=len(ranks), n_bins=15, norm="l1"
     )
     assert metrics.ece(target, rows, ranks) == pytest.approx(float(ece), abs=1e-6)
-
-
-def test_what_no_library_has_is_its_sum(drawn: Drawn) -> None:
-    """ε = 1 − mean of exp(−(v̂ − v)² / 2σ²); CS and errors in steps of 1, by rank, too."""
-    y, _, p, ranks = drawn
-    answers = p @ np.array(ranks.values)
-    sigma = np.linspace(0.3, 4, len(y))
-    errors = [abs(answers[i] - 10 - y[i]) for i in range(len(y))]
-
-    similarity = [np.exp(-(e**2) / (2 * s**2)) for e, s in zip(errors, sigma, strict=True)]
-    epsilon = metrics.epsilon_error(y, answers, ranks, sigma)
-    assert epsilon == pytest.approx(1 - np.mean(similarity))
-    assert metrics.cs_at(y, answers, ranks, 0.8) == sum(e <= 0.8 for e in errors) / len(y)
-
-    by_rank = []
-    for k in sorted(set(y.tolist())):
-        by_rank.append(np.mean([e for e, label in zip(errors, y, strict=True) if label == k]))
-    assert metrics.mae_rank(y, answers, ranks) == pytest.approx(np.mean(errors))
-    assert metrics.amae(y, answers, ranks) == pytest.approx(np.mean(by_rank))
-    assert metrics.mmae(y, answers, ranks) == pytest.approx(np.max(by_rank))
