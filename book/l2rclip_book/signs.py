@@ -1,7 +1,8 @@
-"""The signs of failure of a run, beside those of healthy runs and of runs that fail on purpose.
+"""The signs of failure of a run: numbers that show in which part of the method it went wrong.
 
-`l2rclip_lite.signs` computes the numbers; here stand their ranges over the stored runs of chapter 8
-(`book/results/spread/08.csv`), and what to do.
+Those of texts need the model alone, those of images its test images, too. `SIGNS` has their ranges
+over the stored runs of chapter 8 (`book/results/spread/08.csv`): healthy ones, and others that were
+made to fail.
 """
 
 from __future__ import annotations
@@ -11,22 +12,27 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor, tensor
+from torch import Tensor
 
 from l2rclip_book.provoked import APART, FAST, HARD, SLOW
-from l2rclip_lite import signs
+from l2rclip_book.statistics import cosine_distances, gap_order
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.method.losses import Texts
 from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.prompts import RankPrompts, centred
+from l2rclip_lite.metrics import spearman
 from l2rclip_lite.towers.load import load_towers
 
 MAX_IMAGES = 256  # test images that are encoded for the signs, evenly spaced
+OTHER_CONTEXT = 1_000_003  # seeds a context that no run begins with
 Range = tuple[float, float]
 RANKFORMER = "RankFormer adds no order"
 ALIGNMENT = "The pairwise loss breaks the alignment"
 CONTEXT = "The context says nothing about the ranks"
-SPREAD = "Images of one sentence are pushed apart"
 
 
 @dataclass(frozen=True)
@@ -62,10 +68,9 @@ class Sign:
             >>> sign.threshold
             0.4
         """
-        if self.healthy[0] > self.provoked[1]:
-            return (self.healthy[0] + self.provoked[1]) / 2
-        if self.healthy[1] < self.provoked[0]:
-            return (self.healthy[1] + self.provoked[0]) / 2
+        lower, upper = sorted((self.healthy, self.provoked))
+        if lower[1] < upper[0]:
+            return (lower[1] + upper[0]) / 2
         return None
 
     def fires(self, value: float) -> bool:
@@ -153,7 +158,7 @@ SIGNS = (
     Sign(
         column="spread",
         short="spread within a rank",
-        failure=SPREAD,
+        failure="Images of one sentence are pushed apart",
         meaning="spread within a rank after stage 2, divided by that under the untrained tower",
         provoked_by=APART,
         healthy=(0.0, 0.04),
@@ -190,9 +195,6 @@ def see_images(model: L2RCLIP, data: OrdinalDataset) -> SeenImages:
     Args:
         model: Of a finished run.
         data: What it was trained on.
-
-    Raises:
-        InputError: The run began with another one, or its towers are not on this machine.
     """
     config = model.config
     if config.start is not None:
@@ -214,8 +216,15 @@ def see_images(model: L2RCLIP, data: OrdinalDataset) -> SeenImages:
     return SeenImages(
         before=untrained.encode(part, backbone=False),
         after=model.encode(part, backbone=False) if was_trained else None,
-        target=tensor(part.targets),
+        target=torch.tensor(part.targets),
     )
+
+
+def reached(seen: SeenImages | None) -> SeenImages:
+    """Return the images, or say that they cannot be reached."""
+    if seen is None:
+        raise InputError("signs: this one needs the test images.")
+    return seen
 
 
 def measure(model: L2RCLIP, seen: SeenImages | None) -> dict[str, float | str]:
@@ -226,13 +235,13 @@ def measure(model: L2RCLIP, seen: SeenImages | None) -> dict[str, float | str]:
         seen: Its test images; None where they cannot be reached.
     """
     compute: Mapping[str, Callable[[], float]] = {
-        "order": partial(signs.order_gained, model),
-        "answers": partial(_answers, model, seen),
-        "template": partial(signs.template_cosine, model),
-        "margin": partial(_margin, model, seen),
-        "context": partial(signs.context_cosine, model),
-        "no_context": partial(signs.context_cosine, model, without=True),
-        "spread": partial(_spread, seen),
+        "order": partial(order_gained, model),
+        "answers": partial(order_of_answers_gained, model, seen),
+        "template": partial(template_cosine, model),
+        "margin": partial(own_text_margin, model, seen),
+        "context": partial(context_cosine, model),
+        "no_context": partial(context_cosine, model, without=True),
+        "spread": partial(spread_kept, seen),
     }
     values: dict[str, float | str] = {}
     for name, function in compute.items():
@@ -243,35 +252,140 @@ def measure(model: L2RCLIP, seen: SeenImages | None) -> dict[str, float | str]:
     return values
 
 
-def _answers(model: L2RCLIP, seen: SeenImages | None) -> float:
-    """Return `signs.order_of_answers_gained`."""
-    images = _reached(seen)
-    return signs.order_of_answers_gained(model, images.before, images.target)
+def order_gained(model: L2RCLIP) -> float:
+    r"""Return what stage 1 adds to the order of the plain sentences, in [−2, 2].
+
+    The order is Spearman's ρ of rank gap and cosine distance, see `statistics.gap_order`.
+    """
+    own = cosine_distances(model.text_features())
+    return gap_order(own) - gap_order(cosine_distances(template_features(model)))
 
 
-def _margin(model: L2RCLIP, seen: SeenImages | None) -> float:
-    """Return `signs.own_text_margin` on the features that stage 1 met."""
-    images = _reached(seen)
-    return signs.own_text_margin(images.before, model.text_features(), images.target)
+def order_of_answers_gained(model: L2RCLIP, seen: SeenImages | None) -> float:
+    """Return what RankFormer adds to the order of the answers, in [−2, 2].
+
+    It is Spearman's ρ of expected and true rank, minus the same with the plain words in the place
+    of those that RankFormer refines; of images as stage 1 met them.
+    """
+    images = reached(seen)
+    if trained_prompts(model).rankformer is None:
+        raise InputError("signs: the run has no RankFormer.")
+
+    orders = []
+    for text in (model.text_features(), changed_texts(model, refine=False)):
+        logits = model.scale.detach().cpu() * images.before @ text.detach().cpu().T
+        expected = logits.softmax(dim=1) @ model.ranks.values_tensor()
+        orders.append(spearman(images.target, expected, model.ranks))
+    return orders[0] - orders[1]
 
 
-def _spread(seen: SeenImages | None) -> float:
-    """Return `signs.spread_kept`."""
-    images = _reached(seen)
+def template_cosine(model: L2RCLIP) -> float:
+    """Return the mean cosine of a sentence after stage 1 with its plain template, in [−1, 1].
+
+    At 1 stage 1 has left the meaning of the words where it was. Features are centred over the ranks
+    where those of the model are.
+    """
+    text = model.text_features().detach()
+    return float((text * template_features(model)).sum(dim=1).mean())
+
+
+def own_text_margin(model: L2RCLIP, seen: SeenImages | None) -> float:
+    """Return how much nearer an image is to its own text than to the best other one, in [−2, 2].
+
+    It is the mean difference of the two cosines, of images as stage 1 met them.
+    """
+    images = reached(seen)
+    cosine = images.before @ model.text_features().detach().cpu().T
+    is_own = F.one_hot(images.target, cosine.shape[1]).bool()
+    best_other = cosine.masked_fill(is_own, -2).amax(dim=1)
+    return float((cosine[is_own] - best_other).mean())
+
+
+def context_cosine(model: L2RCLIP, *, without: bool = False) -> float:
+    """Return the mean cosine of a sentence with its own context and with another one, in [−1, 1].
+
+    All ranks share the context, and the other one is drawn at random, as each is at the start. Near
+    1 the words say which rank is meant; near 0 the sentences are what the learned context has made
+    of them.
+
+    Args:
+        model: With trained prompts.
+        without: Whether to take the context away in place of drawing another.
+    """
+    prompts = trained_prompts(model)
+    if not len(prompts.context):
+        raise InputError("signs: the run has no context.")
+    other = prompts.context[:0]
+    if not without:
+        generator = torch.Generator().manual_seed(OTHER_CONTEXT)
+        other = torch.randn(prompts.context.shape, generator=generator) * prompts.word_std
+    text = model.text_features().detach()
+    return float((text * changed_texts(model, context=other)).sum(dim=1).mean())
+
+
+def spread_kept(seen: SeenImages | None) -> float:
+    """Return how much of the spread of images within a rank stage 2 has left, 0 or more.
+
+    Below 1 images of one sentence have come together.
+
+    Example:
+        >>> closer = torch.tensor([[1.0, 0.0], [0.8, 0.6]])
+        >>> seen = SeenImages(torch.eye(2), closer, torch.tensor([0, 0]))
+        >>> round(spread_kept(seen), 4)  # 0.1 of 0.5
+        0.2
+    """
+    images = reached(seen)
     if images.after is None:
         raise InputError("signs: the image tower was not trained in this run.")
-    return signs.spread_kept(images.before, images.after, images.target)
+    start = _spread(images.before, images.target)
+    if start < 1e-9:
+        raise InputError("signs: no rank has two images that differ.")
+    return _spread(images.after, images.target) / start
 
 
-def _reached(seen: SeenImages | None) -> SeenImages:
-    """Return the images, where there are any.
+def _spread(image: Tensor, target: Tensor) -> float:
+    """Return the mean squared distance of an image to the centre of its rank."""
+    squared = 0.0
+    for rank in set(target.tolist()):
+        own = image[target == rank].double()
+        squared += float((own - own.mean(dim=0)).square().sum())
+    return squared / len(image)
 
-    Raises:
-        InputError: They cannot be reached.
+
+def trained_prompts(model: L2RCLIP) -> RankPrompts:
+    """Return the prompts of a model that stage 1 has trained."""
+    if model.prompts is None or model.config.stage1_epochs() == 0:
+        raise InputError("signs: stage 1 has trained no prompts in this run.")
+    return model.prompts
+
+
+def template_features(model: L2RCLIP) -> Texts:
+    """Return the text features of the plain sentences: no RankFormer, no context."""
+    nothing = trained_prompts(model).context[:0]
+    return changed_texts(model, context=nothing, refine=False)
+
+
+@torch.no_grad()
+def changed_texts(model: L2RCLIP, *, context: Tensor | None = None, refine: bool = True) -> Texts:
+    """Return the text features that a model would have with another context, or no RankFormer.
+
+    Args:
+        model: With trained prompts.
+        context: The context vectors, any number of them; None takes the model's own.
+        refine: Whether RankFormer refines the words.
     """
-    if seen is None:
-        raise InputError("signs: this one needs the test images.")
-    return seen
+    prompts = trained_prompts(model)
+    words = prompts.sentence_embeddings
+    tokens = prompts.tokens.to(words.device)
+    if refine and prompts.rankformer is not None:
+        words = prompts.rankformer(words, tokens)
+    if context is None:
+        context = prompts.context
+
+    slots = context.to(words).expand(len(words), -1, -1)
+    sentences = tokens.insert(words, slots)
+    features = model.towers.encode_embeddings(sentences, tokens.with_context(len(context)))
+    return centred(features) if prompts.centre else features
 
 
 def in_words(values: Range) -> str:

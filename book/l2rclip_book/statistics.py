@@ -132,27 +132,45 @@ def ordinality(
         >>> ordinality(np.stack([np.cos(angle), np.sin(angle)], axis=1))
         {'gap': 1.0, 'triplets': 1.0, 'component': 1.0}
     """
-    rows = _unit_rows(torch.as_tensor(text_features).detach().cpu().double().numpy())
-    distance = np.round(1 - rows @ rows.T, 9)  # what is left below 1e-9 is float noise: a tie
-    i, j = np.triu_indices(len(rows), 1)
-    gap = spearman_rho((j - i)[None], distance[i, j][None])[0]
-
+    rows = _unit_rows(text_features)
+    distance = cosine_distances(text_features)
     left, scale, _ = np.linalg.svd(rows - rows.mean(0), full_matrices=False)
     component = left[:, 0] * scale[0]
     rank = np.arange(len(rows))
     return {
-        "gap": float(gap),
+        "gap": gap_order(distance),
         "triplets": _ordered_triplets(distance),
         "component": abs(float(spearman_rho(component[None], rank[None])[0])),
     }
 
 
-def _unit_rows(features: Float[np.ndarray, "rank dim"]) -> Float[np.ndarray, "rank dim"]:
+def cosine_distances(
+    text_features: Float[np.ndarray, "rank dim"] | Float[Tensor, "rank dim"],
+) -> Float[np.ndarray, "rank rank"]:
+    """Return 1 − cos of all pairs of rows, to nine decimals: below is float noise, so a tie."""
+    rows = _unit_rows(text_features)
+    return np.round(1 - rows @ rows.T, 9)
+
+
+def gap_order(distance: Float[np.ndarray, "rank rank"]) -> float:
+    """Return Spearman's ρ of rank gap and distance over all pairs of ranks, in [−1, 1].
+
+    It is 1 where rows are the farther apart, the more their ranks differ; 0.0 where all distances
+    are equal. Chance is 0, but of few ranks any value may come about by luck.
+    """
+    i, j = np.triu_indices(len(distance), 1)
+    return float(spearman_rho((j - i)[None], distance[i, j][None])[0])
+
+
+def _unit_rows(
+    text_features: Float[np.ndarray, "rank dim"] | Float[Tensor, "rank dim"],
+) -> Float[np.ndarray, "rank dim"]:
     """Return features of unit length.
 
     Raises:
         InputError: Fewer than three ranks, values that are not finite, or a row of zeros.
     """
+    features = torch.as_tensor(text_features).detach().cpu().double().numpy()
     if features.ndim != 2 or len(features) < 3:
         shape = features.shape
         raise InputError(

@@ -18,6 +18,7 @@ Thresholds = Float[Tensor, "batch threshold"]
 
 # Of OrdinalCLIP's target over the images of a rank; xk-huang/OrdinalCLIP, `runner.py`
 SHARPNESS = 10
+TEMPERATURE = 2.0  # of Rank-N-Contrast, in the unit of the distances
 
 
 def positions(values: Values) -> Values:
@@ -119,9 +120,7 @@ def sord_loss(outputs: Outputs, target: Targets) -> Loss:
     return loss.to(outputs.dtype)  # its soft labels, and so its loss, are float64
 
 
-def dldl_v2_loss(
-    outputs: Outputs, target: Targets, position: Values, sigma: float | None = None
-) -> Loss:
+def dldl_v2_loss(outputs: Outputs, target: Targets, position: Values) -> Loss:
     r"""Return DLDL-v2: divergence from a Gaussian around the label, and error of the expectation.
 
     $$L=\frac1B\sum_i\Big[\sum_k q_{ik}\log\frac{q_{ik}}{p_{ik}}
@@ -129,27 +128,24 @@ def dldl_v2_loss(
     q_{ik}\propto e^{-(x_k-x_{y_i})^2/2\sigma^2}$$
 
     Source: Gao, Zhou, Wu and Geng, "Age estimation using expectation of label distribution
-    learning", IJCAI 2018, λ = 1.
+    learning", IJCAI 2018, λ = 1. The width σ of the Gaussian is 2 steps, as the authors have it for
+    ages, but at most an eighth of the scale: over five ranks, 2 steps are no peak at all.
 
     Args:
         outputs: K logits per image.
         target: Rank indices.
         position: See `positions`.
-        sigma: Width of the Gaussian, in steps. None takes 2 as the authors do for ages, but at most
-            an eighth of the scale: over five ranks, 2 steps are no peak at all.
 
     Returns:
         A scalar ≥ 0.
 
     Example:
-        >>> outputs = torch.zeros(1, 3)
-        >>> loss = dldl_v2_loss(outputs, torch.tensor([0]), torch.arange(3.0), sigma=2.0)
+        >>> outputs = torch.zeros(1, 17)  # σ is 2
+        >>> loss = dldl_v2_loss(outputs, torch.tensor([0]), torch.arange(17.0))
         >>> round(float(loss), 4)
-        1.0206
+        9.3155
     """
-    if sigma is None:
-        sigma = min(2.0, (len(position) - 1) / 8)
-
+    sigma = min(2.0, (len(position) - 1) / 8)
     label = position[target]
     log_p = outputs.log_softmax(dim=1)
     q = (-(position - label[:, None]).square() / (2 * sigma**2)).softmax(dim=1)
@@ -280,16 +276,14 @@ def supcon_loss(features: Batch, target: Targets, scale: Scale) -> Loss:
     return -mean.sum() / (counts > 0).sum().clamp_min(1)
 
 
-def rank_n_contrast_loss(
-    features: Batch, label: Float[Tensor, " batch"], temperature: float = 2.0
-) -> Loss:
+def rank_n_contrast_loss(features: Batch, label: Float[Tensor, " batch"]) -> Loss:
     r"""Return Rank-N-Contrast: the more alike two labels, the nearer the images.
 
     Each image is to be nearer to a second one than to all whose label differs as much or more.
 
     $$L=-\frac1{n(n-1)}\sum_i\sum_{j\ne i}
     \log\frac{e^{-\lVert z_i-z_j\rVert/\tau}}{\sum_{k\ne i:\,|y_i-y_k|\ge|y_i-y_j|}
-    e^{-\lVert z_i-z_k\rVert/\tau}}$$
+    e^{-\lVert z_i-z_k\rVert/\tau}},\quad\tau=2$$
 
     Source: Zha, Cao, Son, Yang and Katabi, NeurIPS 2023 (arXiv 2210.01189), eq. 1 and 2;
     kaiwenzha/Rank-N-Contrast.
@@ -297,7 +291,6 @@ def rank_n_contrast_loss(
     Args:
         features: Image features of any length; two views of an image are two rows.
         label: Rank value (or position) of each.
-        temperature: τ, in the unit of the distances.
 
     Returns:
         A scalar ≥ 0; a batch of one has no pair and gives 0.
@@ -309,7 +302,7 @@ def rank_n_contrast_loss(
     """
     n = len(label)
     itself = torch.eye(n, dtype=torch.bool, device=label.device)
-    similarity = -distances(features, features) / temperature
+    similarity = -distances(features, features) / TEMPERATURE
     gap = (label[:, None] - label).abs()
 
     # The farthest first: the rivals of a partner are then all rows up to the last one that is as

@@ -9,7 +9,14 @@ from jaxtyping import Float
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
-from l2rclip_lite.heads.kernel import BIAS, RIDGES, LinearHead, fit_linear_heads
+from l2rclip_lite.heads.kernel import (
+    BIAS,
+    RIDGES,
+    HeadInputs,
+    LinearHead,
+    fit_linear_heads,
+    validation_rps,
+)
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prediction import normal_probabilities
 from l2rclip_lite.method.prompts import centred
@@ -63,18 +70,9 @@ def linear_probe(
     """
     if root is None:
         root = torch.eye(len(ranks))
-    train_features = features["train"].cpu()
-    train_targets = targets["train"].cpu()
-    val_features = features["val"].cpu().float()
-    candidates: list[tuple[float, LinearHead]] = []
-
-    for head in fit_linear_heads(train_features, train_targets, root, loss, RIDGES, mask):
-        head.decoder = decoder
-        probabilities = head(val_features).softmax(dim=1)
-        candidates.append((rps(targets["val"], probabilities, ranks), head))
-
-    _, best = min(candidates, key=lambda candidate: candidate[0])
-    return best
+    inputs = HeadInputs.of(features["train"].cpu(), targets["train"].cpu(), turned=mask is None)
+    heads = fit_linear_heads(inputs, root, loss, RIDGES, mask, decoder)
+    return min(heads, key=lambda head: validation_rps(head, features, targets, ranks))
 
 
 def shared_weights(
@@ -146,15 +144,13 @@ def rank_axis(
 
     for direction in (ends, covariance):
         axis = F.normalize(direction, dim=0)
-        places = {
-            split: ((features[split].double().cpu() - mean) @ axis)[:, None].float()
-            for split in ("train", "val")
-        }
+        places = {}
+        for split in ("train", "val"):
+            places[split] = ((features[split].double().cpu() - mean) @ axis)[:, None].float()
         on_axis = linear_probe(
             places, targets, ranks, loss=_above_loss, decoder="coral", root=root, mask=mask
         )
-        val_rps = rps(targets["val"], on_axis(places["val"]).softmax(dim=1), ranks)
-        candidates.append((val_rps, axis, on_axis))
+        candidates.append((validation_rps(on_axis, places, targets, ranks), axis, on_axis))
 
     _, axis, on_axis = min(candidates, key=lambda candidate: candidate[0])
     head = LinearHead(len(mean), len(ranks) - 1, "coral")

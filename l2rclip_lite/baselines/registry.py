@@ -13,24 +13,23 @@ probabilities per image, at a temperature fitted on validation images.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from difflib import get_close_matches
 from functools import partial
 from importlib.util import find_spec
 
 import torch.nn.functional as F
 from threadpoolctl import threadpool_limits
-from torch import Tensor
+from torch import Tensor, nn
 
 from l2rclip_lite.baselines import losses, probes
 from l2rclip_lite.baselines.losses import Outputs
-from l2rclip_lite.baselines.objective import (
+from l2rclip_lite.baselines.prompts import (
     FROZEN,
     Objective,
+    coop_prompts,
     coral_outputs,
-    corn_outputs,
-    features_alone,
+    linear_outputs,
+    ordinalclip_prompts,
 )
-from l2rclip_lite.baselines.prompts import coop_prompts, ordinalclip_prompts
 from l2rclip_lite.baselines.training import baseline_model, frozen_head, train_objective
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
@@ -61,7 +60,13 @@ CORAL = "coral_pytorch"
 OBJECTIVES: dict[str, Objective] = {
     "cross-entropy": Objective(3, F.cross_entropy),
     "coral": Objective(5, losses.coral_loss, head=coral_outputs, decoder="coral", needs=CORAL),
-    "corn": Objective(7, losses.corn_loss, head=corn_outputs, decoder="corn", needs=CORAL),
+    "corn": Objective(
+        7,
+        losses.corn_loss,
+        head=partial(linear_outputs, more=-1),
+        decoder="corn",
+        needs=CORAL,
+    ),
     "sord": Objective(9, losses.sord_loss, needs="dlordinal"),
     "dldl-v2": Objective(11, losses.dldl_v2_loss, takes=("outputs", "target", "position")),
     "mean-variance": Objective(
@@ -79,14 +84,14 @@ OBJECTIVES: dict[str, Objective] = {
         17,
         losses.supcon_loss,
         takes=("features", "target", "scale"),
-        head=features_alone,
+        head=nn.Identity,
         decoder=None,
     ),
     "rank-n-contrast": Objective(
         19,
         losses.rank_n_contrast_loss,
         takes=("features", "label"),
-        head=features_alone,
+        head=nn.Identity,
         decoder=None,
     ),
     "coop": Objective(21, F.cross_entropy, prompts=coop_prompts),
@@ -101,16 +106,9 @@ OBJECTIVES: dict[str, Objective] = {
 ALIASES = {"cross-entropy-frozen": "linear-probe"}  # another name, and the one in use
 
 
-def _frozen_names() -> list[str]:
-    """Return the names of the objectives that can leave the image tower as it is.
-
-    A loss that reads features alone has no gradient on a frozen tower.
-    """
-    names = [name + FROZEN for name, row in OBJECTIVES.items() if "outputs" in row.takes]
-    return [name for name in names if name not in ALIASES]
-
-
-BASELINES = (*PROBES, *OBJECTIVES, *_frozen_names())
+# a loss that reads features alone has no gradient on a frozen tower
+_FROZEN_NAMES = [name + FROZEN for name, row in OBJECTIVES.items() if "outputs" in row.takes]
+BASELINES = tuple(name for name in (*PROBES, *OBJECTIVES, *_FROZEN_NAMES) if name not in ALIASES)
 
 
 def one_name(name: str) -> str:
@@ -145,11 +143,8 @@ def check_baselines(names: Sequence[str], config: Config | None = None) -> None:
     """
     for name in map(one_name, names):
         if name not in BASELINES:
-            nearest = get_close_matches(name, (*BASELINES, *ALIASES), n=1)
-            cure = f"choose from {', '.join(BASELINES)}."
-            if nearest:
-                cure = f"did you mean {nearest[0]}?"
-            raise InputError(f"baselines: {name!r} is unknown; {cure}")
+            choices = ", ".join(BASELINES)
+            raise InputError(f"baselines: {name!r} is unknown; choose from {choices}.")
 
         objective = OBJECTIVES.get(name.removesuffix(FROZEN))
         if objective is None:
@@ -166,17 +161,16 @@ def _check_that_it_trains(name: str, objective: Objective, config: Config) -> No
     Raises:
         InputError: No context vectors to learn, or no epoch in which to learn.
     """
-    if objective.prompts is coop_prompts and config.context_length == 0:
-        raise InputError(
-            f"baselines: {name} learns the context; set context_length, or leave it out."
-        )
-    if objective.prompts is not None and config.stage1_epochs() == 0:
-        raise InputError(f"baselines: {name} learns in stage 1; set epochs1, or leave it out.")
-    if config.start is not None:  # whose outputs it may begin with
-        return
     learns_in_stage2 = objective.prompts is None and not name.endswith(FROZEN)
-    if learns_in_stage2 and config.epochs2 == 0:
-        raise InputError(f"baselines: {name} learns in stage 2; set epochs2, or leave it out.")
+    cure = None
+    if objective.prompts is coop_prompts and config.context_length == 0:
+        cure = "learns the context; set context_length"
+    elif objective.prompts is not None and config.stage1_epochs() == 0:
+        cure = "learns in stage 1; set epochs1"
+    elif learns_in_stage2 and config.epochs2 == 0 and config.start is None:
+        cure = "learns in stage 2; set epochs2"  # a start has outputs that it may begin with
+    if cure is not None:
+        raise InputError(f"baselines: {name} {cure}, or leave it out.")
 
 
 def run_baseline(name: str, data: OrdinalDataset, config: Config, *, quiet: bool = True) -> Outputs:

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from l2rclip_lite.baselines import losses
-from l2rclip_lite.baselines.objective import FROZEN, Objective
 from l2rclip_lite.baselines.probes import linear_probe, shared_weights
-from l2rclip_lite.baselines.prompts import PromptHead
+from l2rclip_lite.baselines.prompts import FROZEN, Objective, PromptHead
 from l2rclip_lite.freezing import freeze
 from l2rclip_lite.heads.kernel import BIAS, LinearHead
 from l2rclip_lite.method.model import L2RCLIP

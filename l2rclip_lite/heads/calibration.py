@@ -10,7 +10,6 @@ of ten.
 """
 
 import math
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -19,19 +18,15 @@ from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 from torch import Tensor
 
-from l2rclip_lite.errors import InputError, check_number
+from l2rclip_lite.errors import check_number
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prediction import distances_from_median
 from l2rclip_lite.metrics import Indices, Probabilities, check_paired, numbers, rps_of_images
 
-Logits: TypeAlias = (
-    Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
-)
+Logits = Probabilities  # of the same shape
 LOWEST = 0.05  # temperature that is tried
 HIGHEST = 20.0
-DECIDED = (1.1 * LOWEST, 0.9 * HIGHEST)  # nearer to a bound the search was stopped by it
-COLDEST = 1e-6  # temperature that `temper` takes: beyond, a quotient may be infinite
-HOTTEST = 1e6
+COVERAGE = 0.9  # of the conformal intervals
 
 
 def temper(logits: Logits, temperature: float) -> Float[np.ndarray, "batch rank"]:
@@ -56,7 +51,7 @@ def temper(logits: Logits, temperature: float) -> Float[np.ndarray, "batch rank"
         >>> temper([[0.0, 2 * np.log(3)]], temperature=2.0).round(2).tolist()
         [[0.25, 0.75]]
     """
-    check_number(temperature, "temper: the temperature", COLDEST, HOTTEST)
+    check_number(temperature, "temper: the temperature", 1e-6, 1e6)
     return np.asarray(softmax(numbers(logits, "logits", axes=2) / temperature, axis=1))
 
 
@@ -96,11 +91,11 @@ def rps_at(log_t: float, logits: np.ndarray, true: np.ndarray) -> float:
     return float(rps_of_images(true, p).mean())
 
 
-def conformal_level(probabilities: Probabilities, target: Indices, coverage: float = 0.9) -> float:
-    """Find the level c whose intervals hold the true rank that often.
+def conformal_level(probabilities: Probabilities, target: Indices) -> float:
+    """Find the level c whose intervals hold the true rank nine times out of ten.
 
     An interval has the ranks with `prediction.distances_from_median` ≤ c. The level is the
-    ⌈(n + 1)·coverage⌉-th smallest distance of the n true ranks, or 1, which means all ranks, where
+    ⌈0.9 (n + 1)⌉-th smallest distance of the n true ranks, or 1, which means all ranks, where
     n is too small for it. New images of the same source are then covered with at least that
     probability, whatever the model, if nothing was chosen on these. Source: Vovk, Gammerman and
     Shafer 2005 (split conformal prediction), with the distance of Chernozhukov, Wüthrich and Zhu
@@ -109,25 +104,20 @@ def conformal_level(probabilities: Probabilities, target: Indices, coverage: flo
     Args:
         probabilities: A row of K for each validation image.
         target: Rank indices.
-        coverage: Between 0 and 1.
 
     Raises:
-        InputError: Another coverage, a target that is no column, or not one per row.
+        InputError: A target that is no column, or not one per row.
 
     Example:
-        >>> rows = [[0.25, 0.5, 0.25]] * 3
-        >>> conformal_level(rows, [1, 1, 2], coverage=0.75)  # the third smallest of 0, 0, 0.5
+        >>> rows = [[0.25, 0.5, 0.25]] * 9
+        >>> conformal_level(rows, [1] * 8 + [2])  # the ninth smallest of 0 eight times, and 0.5
         0.5
     """
-    if not 0 < coverage < 1:
-        raise InputError(
-            f"conformal_level: coverage is {coverage!r:.80}; give a share, such as 0.9."
-        )
     p = numbers(probabilities, "probabilities", axes=2)
     true = numbers(target, "target", last=p.shape[1] - 1)
     check_paired(true, p)
     n = len(true)
-    place = math.ceil((n + 1) * coverage)
+    place = math.ceil((n + 1) * COVERAGE)
     if place > n:
         return 1.0
 
@@ -156,8 +146,7 @@ def calibrate(model: L2RCLIP, features: Float[Tensor, "batch dim"], target: Indi
     true = np.asarray(target)
 
     temperature = fit_temperature(rows, true)
-    coldest, hottest = DECIDED
-    if not coldest < temperature < hottest:
+    if not 1.1 * LOWEST < temperature < 0.9 * HIGHEST:  # nearer, a bound stopped the search
         temperature = 1.0
     model.temperature.fill_(temperature)
     temperature = float(model.temperature)  # in the precision of the model

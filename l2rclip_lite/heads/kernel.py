@@ -2,12 +2,23 @@ r"""The language-kernel head: a linear classifier with a prior on the ranks.
 
 Each rank has a weight vector. Before any image is seen, the vectors of ranks k and j are expected
 to be as alike as the kernel $G_{kj}$ says: because their sentences are ($TT^\top$), because their
-numbers are (an RBF), or not at all ($I$, which is logistic regression). Validation images choose
-the mixture, or weigh several in `kernel_stack`. No learning rate, no epochs, seconds on a CPU.
+numbers are (an RBF), or not at all ($I$, which is logistic regression). No learning rate, no
+epochs, seconds on a CPU.
 
-Source: a Gaussian prior with a covariance between tasks, as in Evgeniou, Micchelli and Pontil 2005.
+Some thirty heads, of several kernels and ridges, compete on a few hundred validation images, and
+luck has a say in which is best: other images would prefer another. So the images are drawn anew,
+with replacement, many times; each sample votes for the head that answers it best; the stack weighs
+every head by its share v of votes.
+
+$$\sum_h v_h\,[\nu\,(z-\mu),\ \beta]\,W_h=[\nu\,(z-\mu),\ \beta]\sum_h v_h\,W_h$$
+
+The heads read the same inputs, so their mean is one head again: nothing else has to know of it.
+
+Sources: a Gaussian prior with a covariance between tasks, as in Evgeniou, Micchelli and Pontil
+2005; Breiman 1996 (Bagging predictors), of which only the choice is repeated here, not the fit.
 """
 
+import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -18,12 +29,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from l2rclip_lite.errors import InputError, check_number
-from l2rclip_lite.heads.ridge_path import OutputLoss, ridge_path
-from l2rclip_lite.method.losses.checks import Batch, Targets, Values, full_precision
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.heads.ridge_path import Matrix, OutputLoss, Root, ridge_path
+from l2rclip_lite.method.losses import Batch, Targets, Values, checked_target
 from l2rclip_lite.method.prediction import DECODERS
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.metrics import check_paired, numbers, rps
+from l2rclip_lite.metrics import rps, rps_of_images
+from l2rclip_lite.metrics.bootstrap import resample_counts
 from l2rclip_lite.progress import Progress
 
 Texts = Float[Tensor, "rank width"]  # may be wider or narrower than the features
@@ -32,11 +44,9 @@ Mixture = tuple[float, float, float]
 
 # The constant β beside the features, as long as they are on average; its weights are the biases.
 BIAS = 3.0
-WEAKEST = 1e-12  # ridge
-STRONGEST = 1e12
-MAX_WEIGHT = 1e6  # in a mixture
 MANY = 10_000  # over so many images the rounding errors of single precision average out
 WIDE = 10_000  # features: the square of more is large, and of few images not needed
+VOTERS = 1000  # samples of the validation images
 RIDGES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 MIXTURES: dict[str, Mixture] = {  # weights of text, numbers and identity
     "nothing": (0.0, 0.0, 1.0),
@@ -56,14 +66,10 @@ def rank_kernel(text: Texts, values: Values, mixture: Mixture) -> Kernel:
     Args:
         text: Unit text features T, one per rank.
         values: Value of each rank.
-        mixture: The weights a, b, c ≥ 0, up to `MAX_WEIGHT`.
+        mixture: The weights a, b, c ≥ 0.
 
     Returns:
         G, symmetric and positive semi-definite.
-
-    Raises:
-        InputError: Fewer than two ranks, not one value for each, values that are all equal, numbers
-            that are not finite, or another mixture.
 
     Example:
         >>> kernel = rank_kernel(torch.eye(2), torch.tensor([7.0, 8.0]), (0.5, 0.4, 0.1))
@@ -71,8 +77,6 @@ def rank_kernel(text: Texts, values: Values, mixture: Mixture) -> Kernel:
         tensor([[1.0000, 0.2430],
                 [0.2430, 1.0000]])
     """
-    _check_ranks(text, values)
-    _check_mixture(mixture)
     count = len(values)
     a, b, c = mixture
 
@@ -80,25 +84,6 @@ def rank_kernel(text: Texts, values: Values, mixture: Mixture) -> Kernel:
     near = torch.exp(-2 * ((x[:, None] - x) / count) ** 2)  # 2 w² is count² / 2
     identity = torch.eye(count).to(text)
     return a * text @ text.T + b * near + c * identity
-
-
-def _check_ranks(text: Texts, values: Values) -> None:
-    """Refuse texts and values that do not belong to two ranks or more."""
-    if text.ndim != 2 or values.shape != text.shape[:1] or len(values) < 2:
-        shapes = f"text is {list(text.shape)}, values {list(values.shape)}"
-        raise InputError(f"kernel: {shapes}; give a row and a value for each of two ranks or more.")
-    if not (text.isfinite().all() and values.isfinite().all()):
-        raise InputError("kernel: text or values are not finite; repair them.")
-    if values.max() == values.min():
-        raise InputError("kernel: the values of all ranks are equal; give each its own.")
-
-
-def _check_mixture(mixture: Mixture) -> None:
-    """Refuse what is not three weights."""
-    if len(mixture) != 3:
-        raise InputError(f"kernel: the mixture is {mixture!r:.80}; give three weights.")
-    for weight in mixture:
-        check_number(weight, "kernel: a weight of the mixture", 0, MAX_WEIGHT)
 
 
 class LinearHead(nn.Module):
@@ -139,173 +124,145 @@ class LinearHead(nn.Module):
         return probabilities.clamp_min(1e-12).log()
 
 
-def fit_kernel_heads(
-    features: Batch, target: Targets, kernel: Kernel, ridges: Sequence[float] = RIDGES
-) -> Iterator[LinearHead]:
-    r"""Yield the best head for each ridge λ: `fit_linear_heads` with $RR^\top=G$.
-
-    The loss is cross-entropy. The problem is strictly convex: it has one answer, from any start.
-
-    Args:
-        features: Image features z of the frozen tower.
-        target: Rank index of each image.
-        kernel: G, from `rank_kernel` or your own.
-        ridges: λ > 0, from `STRONGEST` to `WEAKEST`.
+def kernel_root(kernel: Kernel) -> Root:
+    """Return R with R Rᵀ = G, and refuse what is no kernel.
 
     Raises:
-        InputError: See `fit_linear_heads`; or a kernel that is not symmetric and positive
-            semi-definite.
+        InputError: A kernel that is not symmetric and positive semi-definite.
 
     Example:
-        >>> z, y = torch.tensor([[1.0], [-1.0]]), torch.tensor([0, 1])
-        >>> strong, weak = fit_kernel_heads(z, y, torch.eye(2), [1.0, 0.1])
-        >>> [round(float(head(z).softmax(1)[0, 0]), 2) for head in (strong, weak)]
-        [0.89, 0.98]
+        >>> kernel_root(4 * torch.eye(2, dtype=torch.double)).tolist()
+        [[2.0, 0.0], [0.0, 2.0]]
     """
-    numbers(target, "target", last=len(kernel) - 1)
-    yield from fit_linear_heads(features, target, _root(kernel), F.cross_entropy, ridges)
+    g = kernel.double().cpu().numpy()
+    if np.allclose(g, g.T, atol=1e-5):
+        spectrum, axes = np.linalg.eigh(g)
+        if spectrum[0] >= -1e-5 * spectrum[-1]:
+            return torch.from_numpy(axes * np.sqrt(spectrum.clip(0)))
+    raise InputError("kernel: not symmetric and positive; take one from `rank_kernel`.")
 
 
-def _root(kernel: Kernel) -> Float[Tensor, "rank column"]:
-    """Return R with R Rᵀ = G, and refuse what is no kernel."""
-    g = numbers(kernel, "kernel", axes=2).astype(float)
-    problem = "kernel: not symmetric and positive; take one from `rank_kernel`."
-    if g.shape[0] != g.shape[1] or not np.allclose(g, g.T, atol=1e-5):
-        raise InputError(problem)
-    spectrum, axes = np.linalg.eigh(g)
-    if spectrum[0] < -1e-5 * spectrum[-1]:
-        raise InputError(problem)
-    return torch.from_numpy(axes * np.sqrt(spectrum.clip(0)))
-
-
-def fit_linear_heads(
-    features: Batch,
-    target: Targets,
-    root: Float[Tensor, "output column"],
-    loss: OutputLoss,
-    ridges: Sequence[float] = RIDGES,
-    mask: Float[Tensor, "row column"] | None = None,
-) -> Iterator[LinearHead]:
-    r"""Yield linear heads on frozen features under any loss L, one for each ridge λ.
-
-    $$\min_M\ L(f,y)+\tfrac\lambda2\lVert M\rVert^2,\qquad f_i=[\nu\,(z_i-\mu),\ \beta]\,M R^\top$$
-
-    `ridge_path` solves it on the device of the features, from `MANY` images on in their own
-    precision and before in double precision; nothing is drawn at random.
-
-    Args:
-        features: Image features z of the frozen tower.
-        target: Rank index of each image.
-        root: R, from the columns of M to outputs; the identity gives each output weights of its
-            own.
-        loss: Of outputs f and targets y.
-        ridges: λ > 0, from `STRONGEST` to `WEAKEST`.
-        mask: 1 where M may differ from 0, else 0; its last row is the biases'.
-
-    Raises:
-        InputError: Features that are all equal or not finite, or a ridge outside its bounds.
-
-    Example:
-        >>> z, y = torch.tensor([[1.0], [-1.0]]), torch.tensor([0, 1])
-        >>> (head,) = fit_linear_heads(z, y, torch.eye(2), F.cross_entropy, [0.1])
-        >>> round(float(head(z).softmax(1)[0, 0]), 2)
-        0.98
-    """
-    for ridge in ridges:
-        check_number(ridge, "kernel: a ridge", WEAKEST, STRONGEST)
-    inputs = _inputs(features, target, turned=mask is None)
-    yield from _heads(inputs, root, loss, ridges, mask)
-
-
-class _Inputs(NamedTuple):
-    r"""What a linear head multiplies.
+class HeadInputs(NamedTuple):
+    r"""What linear heads on one table of features multiply.
 
     Args:
         mean: μ.
         norm: ν.
-        axes: U, the principal axes of $[\nu\,(z-\mu),\ \beta]$, or the identity; of few images
-            with many features only those that the images span.
+        axes: U, the principal axes of $[\nu\,(z-\mu),\ \beta]$; of few images with many features
+            only those that the images span; None leaves the rows as they are.
         rows: $[\nu\,(z-\mu),\ \beta]\,U$ of each image.
         target: Rank index of each image.
     """
 
     mean: Float[Tensor, " dim"]
     norm: Float[Tensor, ""]
-    axes: Float[Tensor, "column row"]
+    axes: Matrix | None
     rows: Float[Tensor, "batch row"]
     target: Targets
 
+    @classmethod
+    @torch.no_grad()
+    def of(cls, features: Batch, target: Targets, *, turned: bool = True) -> "HeadInputs":
+        """Centre and scale features, on their device; refuse those from which no head learns.
 
-@torch.no_grad()
-def _inputs(features: Batch, target: Targets, *, turned: bool = True) -> _Inputs:
-    """Return what a head on these features multiplies, and refuse those from which none learns.
+        From `MANY` images on they keep their own precision, and before they have double precision.
+
+        Args:
+            features: Image features z of the frozen tower.
+            target: Rank index of each image.
+            turned: Whether to turn them to their principal axes, which takes fewer steps later.
+
+        Raises:
+            InputError: Features that are all equal or not finite, or not one target per image.
+        """
+        if features.device.type == "mps":  # it has no double precision
+            features = features.cpu()
+        target = checked_target(target, len(features)).to(features.device)
+        precision = torch.float64
+        if len(features) >= MANY:
+            precision = torch.promote_types(features.dtype, torch.float32)
+        features = features.to(precision)
+
+        mean = features.mean(0)
+        rows = features - mean
+        norm = BIAS / rows.norm(dim=1).mean()
+        if (features == features[0]).all() or not norm.float().isfinite():
+            raise InputError("kernel: the features are all equal, or not finite; give others.")
+        rows *= norm  # in place: they may fill much of the memory
+        rows = F.pad(rows, (0, 1), value=BIAS)
+        if not turned:
+            return cls(mean, norm, None, rows, target)
+
+        if rows.shape[1] > max(WIDE, len(rows)):  # all axes along which the images differ
+            axes = torch.linalg.svd(rows, full_matrices=False).Vh.T
+        else:
+            axes = torch.linalg.eigh(rows.T @ rows / len(rows)).eigenvectors
+        return cls(mean, norm, axes, rows @ axes, target)
+
+
+def fit_linear_heads(
+    inputs: HeadInputs,
+    root: Root,
+    loss: OutputLoss,
+    ridges: Sequence[float] = RIDGES,
+    mask: Matrix | None = None,
+    decoder: str = "softmax",
+) -> Iterator[LinearHead]:
+    r"""Yield linear heads on frozen features under any loss L, one for each ridge λ.
+
+    $$\min_M\ L(f,y)+\tfrac\lambda2\lVert M\rVert^2,\qquad f_i=[\nu\,(z_i-\mu),\ \beta]\,M R^\top$$
+
+    Under cross-entropy with $RR^\top=G$ the columns of $MR^\top$, one per rank, have the kernel G;
+    the problem is strictly convex then: it has one answer, from any start.
 
     Args:
-        features: Image features z.
-        target: Rank index of each image.
-        turned: Whether to turn them to their principal axes, which takes fewer steps later.
+        inputs: Features and targets; not turned where there is a mask.
+        root: R, from the columns of M to outputs, such as `kernel_root`; the identity gives each
+            output weights of its own.
+        loss: Of outputs f and targets y.
+        ridges: λ > 0.
+        mask: 1 where M may differ from 0, else 0; its last row is the biases'.
+        decoder: See `LinearHead`.
+
+    Example:
+        >>> z, y = torch.tensor([[1.0], [-1.0]]), torch.tensor([0, 1])
+        >>> root = kernel_root(torch.eye(2))
+        >>> heads = fit_linear_heads(HeadInputs.of(z, y), root, F.cross_entropy, [1.0, 0.1])
+        >>> [round(float(head(z).softmax(1)[0, 0]), 2) for head in heads]
+        [0.89, 0.98]
     """
-    sums = numbers(features.sum(-1), "features")  # a row that is not finite has no finite sum
-    y = numbers(target, "target")
-    check_paired(y, sums)
-    if (features == features[0]).all():
-        raise InputError("kernel: all training features are equal; give images that differ.")
-
-    if features.device.type == "mps":  # it has no double precision
-        features = features.cpu()
-    features = features.double() if len(features) < MANY else full_precision(features)
-
-    mean = features.mean(0)
-    rows = features - mean
-    norm = BIAS / rows.norm(dim=1).mean()
-    if not norm.float().isfinite():
-        raise InputError("kernel: the features hardly differ from each other; multiply them.")
-    rows *= norm  # in place: they may fill much of the memory
-    rows = F.pad(rows, (0, 1), value=BIAS)
-
-    if not turned:
-        axes = torch.eye(rows.shape[1]).to(rows)
-    elif rows.shape[1] > max(WIDE, len(rows)):  # all axes along which the images differ
-        axes = torch.linalg.svd(rows, full_matrices=False).Vh.T
-        rows = rows @ axes
-    else:
-        axes = torch.linalg.eigh(rows.T @ rows / len(rows)).eigenvectors
-        rows = rows @ axes
-    return _Inputs(mean, norm, axes, rows, torch.from_numpy(y).to(rows.device))
-
-
-def _heads(
-    inputs: _Inputs,
-    root: Float[Tensor, "output column"],
-    loss: OutputLoss,
-    ridges: Sequence[float],
-    mask: Float[Tensor, "row column"] | None = None,
-) -> Iterator[LinearHead]:
-    """Yield the heads of `fit_linear_heads`."""
     for m in ridge_path(inputs.rows, inputs.target, root, loss, ridges, mask):
-        weight = inputs.axes @ m @ root.to(m).T
-        head = LinearHead(len(inputs.mean), len(root))
+        if inputs.axes is not None:
+            m = inputs.axes @ m
+        weight = m @ root.to(m).T
+        head = LinearHead(len(inputs.mean), len(root), decoder)
         head.load_state_dict({"mean": inputs.mean, "norm": inputs.norm, "weight": weight})
         yield head
 
 
+def validation_rps(
+    head: LinearHead, features: Mapping[str, Batch], targets: Mapping[str, Targets], ranks: Ranks
+) -> float:
+    """Return the ranked probability score of the validation images under a head."""
+    probabilities = head(features["val"].cpu().float()).softmax(dim=1)
+    return rps(targets["val"], probabilities, ranks)
+
+
 class KernelChoice(NamedTuple):
-    """The head that validation images have chosen.
+    """A head, and what it was fitted with.
 
     Args:
         head: The head.
         mixture: The weights of text, numbers and identity in its kernel.
-        ridge: λ.
         rps: Ranked probability score of the validation images.
     """
 
     head: LinearHead
     mixture: Mixture
-    ridge: float
     rps: float
 
 
-def choose_kernel_head(
+def stack_kernel_heads(
     features: Mapping[str, Batch],
     targets: Mapping[str, Targets],
     text: Texts,
@@ -314,57 +271,89 @@ def choose_kernel_head(
     mixtures: Sequence[Mixture] = tuple(MIXTURES.values()),
     quiet: bool = True,
 ) -> KernelChoice:
-    """Return the head of the mixture and the ridge with the lowest validation RPS.
+    """Return the mean of the heads of all mixtures and ridges, weighted by votes.
 
     Args:
         features: Image features of "train" and "val".
         targets: Rank indices of both.
         text: Unit text features, one per rank.
         ranks: The label space.
-        mixtures: At least one to choose from. A row of ridges ends where RPS has risen twice.
+        mixtures: At least one. Of a single one the best head is taken, and not a stack of its
+            ridges, so that studies compare single heads.
         quiet: Whether to hide the progress bar.
+
+    Returns:
+        The mean head. Its `mixture` is the mean of the mixtures of the heads, weighted by votes.
 
     Example:
         >>> ranks = Ranks.integers(1, 2, template="{rank} apples")
         >>> z, y = torch.tensor([[1.0], [-1.0]]), torch.tensor([0, 1])
-        >>> chosen = choose_kernel_head(
+        >>> stack = stack_kernel_heads(
         ...     {"train": z, "val": z}, {"train": y, "val": y}, torch.eye(2), ranks
         ... )
-        >>> chosen.mixture, chosen.ridge
-        ((0.0, 0.0, 1.0), 0.0001)
+        >>> stack.mixture  # the same head is the best of every sample
+        (0.0, 0.0, 1.0)
     """
-    candidates = kernel_candidates(features, targets, text, ranks, mixtures, quiet=quiet)
-    return min(candidates, key=lambda candidate: candidate.rps)
+    candidates = list(_candidates(features, targets, text, ranks, mixtures, quiet))
+    if len(mixtures) == 1:
+        return min(candidates, key=lambda candidate: candidate.rps)
+
+    val_features = features["val"].cpu().float()
+    true = targets["val"].cpu().numpy()
+    scores = []
+    for each in candidates:
+        p = each.head(val_features).softmax(dim=1)
+        scores.append(rps_of_images(true, p.double().numpy()))
+    votes = shares_of_votes(np.stack(scores))
+
+    head = copy.deepcopy(candidates[0].head)  # all have the same mean and norm
+    weights = torch.stack([each.head.weight for each in candidates])
+    head.weight.copy_(torch.tensordot(torch.from_numpy(votes).to(weights), weights, dims=1))
+
+    mixture = (votes @ np.array([each.mixture for each in candidates])).tolist()
+    return KernelChoice(head, tuple(mixture), validation_rps(head, features, targets, ranks))
 
 
-def kernel_candidates(
+def _candidates(
     features: Mapping[str, Batch],
     targets: Mapping[str, Targets],
     text: Texts,
     ranks: Ranks,
     mixtures: Sequence[Mixture],
-    *,
-    quiet: bool = True,
+    quiet: bool,
 ) -> Iterator[KernelChoice]:
-    """Yield the heads among which `choose_kernel_head` chooses; for the arguments see there."""
-    values = ranks.values_tensor()
-    numbers(targets["train"], "target", last=len(ranks) - 1)
-    inputs = _inputs(features["train"], targets["train"])
-    val_features = features["val"].cpu().float()
-
+    """Yield a head for each mixture and ridge; the ridges end where RPS has risen twice."""
+    inputs = HeadInputs.of(features["train"], targets["train"])
     for mixture in Progress(mixtures, "kernel head", disable=quiet, leave=False):
-        root = _root(rank_kernel(text, values, mixture))
-        heads = _heads(inputs, root, F.cross_entropy, RIDGES)
+        root = kernel_root(rank_kernel(text, ranks.values_tensor(), mixture))
         rises = 0
         previous_rps = math.inf
 
-        for ridge, head in zip(RIDGES, heads, strict=True):
-            probabilities = head(val_features).softmax(dim=1)
-            val_rps = rps(targets["val"], probabilities, ranks)
-            yield KernelChoice(head, mixture, ridge, val_rps)
+        for head in fit_linear_heads(inputs, root, F.cross_entropy):
+            val_rps = validation_rps(head, features, targets, ranks)
+            yield KernelChoice(head, mixture, val_rps)
 
             if val_rps > previous_rps:
                 rises += 1
             if rises == 2:
                 break
             previous_rps = val_rps
+
+
+def shares_of_votes(scores: Float[np.ndarray, "head image"]) -> Float[np.ndarray, " head"]:
+    """Return how often each head has the lowest mean score, in samples of the images.
+
+    The first vote is that of the images themselves, the others those of `VOTERS` samples.
+
+    Args:
+        scores: Of each image, lower is better. At a tie the first head has the vote.
+
+    Example:
+        >>> shares_of_votes(np.array([[0.2, 0.2], [0.3, 0.3]]))
+        array([1., 0.])
+    """
+    best = []
+    for counts in resample_counts(None, scores.shape[1], VOTERS, seed=0):
+        best.append((scores @ counts).argmin(axis=0))
+    votes = np.bincount(np.concatenate(best), minlength=len(scores))
+    return votes / votes.sum()

@@ -16,7 +16,6 @@ Source: Nocedal and Wright 2006, chapters 2.2 and 7.2.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,12 +24,11 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.autograd.functional import hessian
 
-from l2rclip_lite.method.losses.checks import Targets
+from l2rclip_lite.method.losses import Targets
 
 Rows = Float[Tensor, "batch row"]
 Root = Float[Tensor, "output column"]
 Matrix = Float[Tensor, "row column"]
-Flat = np.ndarray[tuple[int], np.dtype[np.float64]]
 OutputLoss = Callable[[Tensor, Tensor], Tensor]  # of outputs and targets
 
 ENOUGH = 3e-8  # the last step lowers what is minimised by a smaller share than this
@@ -68,84 +66,54 @@ def ridge_path(
     root = root.to(rows)
     m = torch.zeros(rows.shape[1], root.shape[1]).to(rows)
     mask = torch.ones_like(m) if mask is None else mask.to(m)
-    power = rows.norm(dim=0).square() / len(rows)
-    some = slice(None, None, 1 + len(rows) // SAMPLE)
-
     for ridge in ridges:
-        outputs = rows[some] @ m @ root.T
-        curvature, columns = _curvature(loss, outputs, target[some], root)
-        scale = (power[:, None] * curvature + ridge).sqrt()
-        objective = PenalisedLoss(rows, target, root, loss, ridge, mask, columns, scale)
-        solution = minimize(
-            objective,
-            _flat(scale * (m @ columns)),
-            method="L-BFGS-B",
-            jac=True,
-            options={"ftol": ENOUGH, "gtol": 0, "maxcor": 20},
-        )
-        m = objective.matrix(torch.from_numpy(solution.x).to(m))
+        m = _minimise(m, rows, target, root, loss, ridge, mask)
         yield m
 
 
-def _curvature(
-    loss: OutputLoss, outputs: Tensor, target: Targets, root: Root
-) -> tuple[Float[Tensor, " column"], Float[Tensor, "column column"]]:
-    """Return h and V."""
-    outputs = outputs.double()
+def _minimise(
+    start: Matrix,
+    rows: Rows,
+    target: Targets,
+    root: Root,
+    loss: OutputLoss,
+    ridge: float,
+    mask: Matrix,
+) -> Matrix:
+    """Return the best M for one ridge; for the arguments see `ridge_path`."""
+    some = slice(None, None, 1 + len(rows) // SAMPLE)
+    outputs = (rows[some] @ start @ root.T).double()
 
     def shifted(shift: Tensor) -> Tensor:
-        return loss(outputs + shift, target)
+        return loss(outputs + shift, target[some])
 
     second = hessian(shifted, torch.zeros_like(outputs[0]))  # type: ignore[no-untyped-call]
-    curvature, columns = torch.linalg.eigh(root.T @ second.to(root) @ root)
-    return curvature.clamp_min(0), columns
+    curvature, axes = torch.linalg.eigh(root.T @ second.to(root) @ root)
+    power = rows.norm(dim=0).square() / len(rows)
+    scale = (power[:, None] * curvature.clamp_min(0) + ridge).sqrt()
 
-
-@dataclass(frozen=True)
-class PenalisedLoss:
-    """L + λ/2 ‖M‖² and its gradient, as a function that SciPy calls.
-
-    Args:
-        rows: X.
-        target: y.
-        root: R.
-        loss: L.
-        ridge: λ.
-        mask: 1 where M may differ from 0, else 0.
-        columns: V.
-        scale: D.
-    """
-
-    rows: Rows
-    target: Targets
-    root: Root
-    loss: OutputLoss
-    ridge: float
-    mask: Matrix
-    columns: Float[Tensor, "column column"]
-    scale: Matrix
+    def matrix(n: Tensor) -> Matrix:
+        return mask * (n.view_as(scale) / scale @ axes.T)
 
     @torch.enable_grad()
-    def __call__(self, flat: Flat) -> tuple[float, Flat]:
-        """Return the value and its gradient.
-
-        Args:
-            flat: N in one row.
-        """
-        n = torch.from_numpy(flat).to(self.rows).requires_grad_()
-        m = self.matrix(n)
-        outputs = self.rows @ (m @ self.root.T)
-
-        value = self.loss(outputs.double(), self.target)
-        value = value + self.ridge / 2 * m.double().square().sum()
+    def penalised_loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        n = torch.from_numpy(flat).to(rows).requires_grad_()
+        m = matrix(n)
+        value = loss((rows @ (m @ root.T)).double(), target)
+        value = value + ridge / 2 * m.double().square().sum()
         (gradient,) = torch.autograd.grad(value, n)
         return float(value.detach()), _flat(gradient)
 
-    def matrix(self, n: Float[Tensor, " entry"]) -> Matrix:
-        """Return M."""
-        return self.mask * (n.view_as(self.scale) / self.scale @ self.columns.T)
+    solution = minimize(
+        penalised_loss,
+        _flat(scale * (start @ axes)),
+        method="L-BFGS-B",
+        jac=True,
+        options={"ftol": ENOUGH, "gtol": 0, "maxcor": 20},
+    )
+    return matrix(torch.from_numpy(solution.x).to(rows))
 
 
-def _flat(matrix: Tensor) -> Flat:
-    """Return a matrix in one row, as SciPy takes it."""
+def _flat(matrix: Tensor) -> np.ndarray:
+    """Return a matrix in one row of doubles, as SciPy takes it."""
     return matrix.double().cpu().numpy().ravel()

@@ -21,22 +21,16 @@ association. `auc` is 0/0 where the truth is constant; it returns chance, 0.5.
 
 from l2rclip_lite.metrics.answers import (
     SLACK,
-    Answers,
     Indices,
     Labels,
     Probabilities,
-    Scores,
     Values,
     check_paired,
     checked_probabilities,
     numbers,
     probability_rows,
 )
-from l2rclip_lite.metrics.bootstrap import (
-    evaluate,
-    resampled,
-    with_intervals,
-)
+from l2rclip_lite.metrics.bootstrap import Scores, evaluate, resampled, with_intervals
 from l2rclip_lite.metrics.scores import (
     accuracy,
     amae,
@@ -59,7 +53,6 @@ from l2rclip_lite.metrics.scores import (
 
 __all__ = [
     "SLACK",
-    "Answers",
     "Indices",
     "Labels",
     "Probabilities",

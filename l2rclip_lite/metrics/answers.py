@@ -1,4 +1,4 @@
-"""What a metric takes: numbers, checked; predictions beside the truth; the loss of each image."""
+"""What a metric takes: numbers, checked once, and predictions beside the truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,6 @@ Probabilities: TypeAlias = (
     Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
 )
 PerImage: TypeAlias = np.ndarray
-Scores: TypeAlias = dict[str, Float[np.ndarray, " resample"]]
 SLACK = 1e-9  # an error of k counts as within k: in floats 0.8 − 0.7 exceeds 0.1
 
 
@@ -32,8 +31,8 @@ def numbers(values: object, name: str, axes: int = 1, last: int | None = None) -
         last: K − 1, the highest index, where they must be rank indices; None takes any numbers.
 
     Raises:
-        InputError: A wrong shape or type, no row, rows of different lengths, a masked cell, a value
-            that is not finite, or an index outside [0, `last`].
+        InputError: A wrong shape or type, no row, a masked cell, a value that is not finite, or an
+            index outside [0, `last`].
 
     Example:
         >>> numbers([0.5, 1], "y_pred")
@@ -43,15 +42,12 @@ def numbers(values: object, name: str, axes: int = 1, last: int | None = None) -
         l2rclip_lite.errors.InputError: metrics: y_true is 5 in row 1; give ranks from 0 to 4.
     """
     if isinstance(values, Tensor):
-        values = _numpy_of(values, name)
+        values = values.detach().cpu()
+        if values.is_floating_point():
+            values = values.double()  # NumPy knows no bfloat16
     if np.ma.is_masked(values):  # NumPy would give what stands below the mask
         raise InputError(f"metrics: {name} has masked cells; leave out these images.")
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise InputError(
-            f"metrics: {name} has rows of different lengths; give all as many numbers."
-        ) from error
+    array = np.asarray(values)
 
     kinds = "iuf" if last is None else "iu"
     if array.ndim != axes or array.size == 0 or array.dtype.kind not in kinds:
@@ -60,29 +56,15 @@ def numbers(values: object, name: str, axes: int = 1, last: int | None = None) -
         raise InputError(f"metrics: {name} is {shape}; give {wanted} per image.")
 
     array = array.astype(float if array.dtype.kind == "f" else np.int64)
-    if last is None:
-        bad = np.argwhere(~np.isfinite(array))
-        fix = "repair that row"
-    else:
-        bad = np.argwhere((array < 0) | (array > last))
+    bad = ~np.isfinite(array)
+    fix = "repair that row"
+    if last is not None:
+        bad = (array < 0) | (array > last)
         fix = f"give ranks from 0 to {last}"
-    if len(bad):
-        raise InputError(f"metrics: {name} is {array[tuple(bad[0])]} in row {bad[0][0]}; {fix}.")
+    if bad.any():
+        row = np.argwhere(bad)[0][0]
+        raise InputError(f"metrics: {name} is {array[bad][0]} in row {row}; {fix}.")
     return array
-
-
-def _numpy_of(tensor: Tensor, name: str) -> np.ndarray:
-    """Return a tensor as an array, and refuse one without plain numbers, such as a sparse one."""
-    try:
-        tensor = tensor.detach().cpu()
-        if tensor.is_floating_point():
-            tensor = tensor.double()  # NumPy knows no bfloat16
-        return np.asarray(tensor.numpy())
-    except (TypeError, RuntimeError) as error:
-        kind = f"a {tensor.layout} tensor on {tensor.device}"
-        raise InputError(
-            f"metrics: {name} is {kind}, which NumPy cannot read; give a dense one with numbers."
-        ) from error
 
 
 def check_paired(left: np.ndarray, right: np.ndarray) -> None:
@@ -113,45 +95,43 @@ def checked_probabilities(
         (array([1]), array([[0.25, 0.75]]))
     """
     true = numbers(y_true, "y_true", last=len(ranks) - 1)
-    p = probability_rows(probabilities, ranks, rows=len(true))
+    p = probability_rows(probabilities, ranks)
+    check_paired(true, p)
     return true, p / p.sum(1)[:, None]
 
 
-def probability_rows(probabilities: object, ranks: Ranks, rows: int | None = None) -> np.ndarray:
+def probability_rows(probabilities: object, ranks: Ranks) -> np.ndarray:
     """Return rows of probabilities as they are, in double precision.
 
     Args:
         probabilities: One column per rank.
         ranks: The label space.
-        rows: How many rows there must be; None takes any number.
 
     Raises:
-        InputError: Another number of rows or columns, a number that is negative or not finite, or a
-            row that does not sum to 1 within 0.01.
+        InputError: Another number of columns, a number that is negative or not finite, or a row
+            that does not sum to 1 within 0.01.
 
     Example:
         >>> probability_rows([[0.25, 0.75]], Ranks.integers(1, 2, template="grade {rank}"))
         array([[0.25, 0.75]])
     """
     p = numbers(probabilities, "probabilities", axes=2).astype(float)
-    rows = len(p) if rows is None else rows
-    if p.shape != (rows, len(ranks)):
+    if p.shape[1] != len(ranks):
         raise InputError(
-            f"metrics: probabilities {p.shape}; give {rows} rows, {len(ranks)} columns."
+            f"metrics: probabilities {p.shape}; give {len(p)} rows, {len(ranks)} columns."
         )
 
-    fix = "give numbers ≥ 0 that sum to 1, such as a softmax"
-    negative = np.argwhere(p < 0)
-    if len(negative):
-        row, column = negative[0]
-        value = p[row, column]
-        raise InputError(f"metrics: row {row} of probabilities holds {value:.4g}; {fix}.")
-
     total = p.sum(1)
-    wrong = np.flatnonzero(np.abs(total - 1) > 0.01)
-    if len(wrong):
-        row = wrong[0]
-        raise InputError(f"metrics: row {row} of probabilities sums to {total[row]:.4g}; {fix}.")
+    wrong = (p.min(1) < 0) | (np.abs(total - 1) > 0.01)
+    if wrong.any():
+        row = wrong.argmax()
+        problem = f"sums to {total[row]:.4g}"
+        if p[row].min() < 0:
+            problem = f"holds {p[row].min():.4g}"
+        raise InputError(
+            f"metrics: row {row} of probabilities {problem}; give numbers ≥ 0 that sum to 1, such "
+            "as a softmax."
+        )
     return p
 
 
@@ -208,33 +188,3 @@ def in_unit(labels: object, name: str, ranks: Ranks) -> PerImage:
     if array.dtype.kind == "f":
         return array
     return np.take(ranks.values, numbers(array, name, last=len(ranks) - 1))
-
-
-def absolute_error(answers: Answers) -> PerImage:
-    """Return |ŷ_i − r_{y_i}|."""
-    return np.abs(answers.error)
-
-
-def squared_error(answers: Answers) -> PerImage:
-    """Return (ŷ_i − r_{y_i})²."""
-    return np.asarray(answers.error**2)
-
-
-def rank_steps(answers: Answers) -> PerImage:
-    """Return the distance from the true rank, in ranks."""
-    return answers.steps
-
-
-def is_right(answers: Answers) -> PerImage:
-    """Return whether the nearest rank is the true one."""
-    return np.asarray(answers.nearest == answers.true)
-
-
-def is_right_or_neighbour(answers: Answers) -> PerImage:
-    """Return whether the nearest rank is the true one or next to it."""
-    return np.asarray(np.abs(answers.nearest - answers.true) <= 1)
-
-
-def is_within(answers: Answers, k: float) -> PerImage:
-    """Return whether |ŷ_i − r_{y_i}| ≤ k, in the unit of the ranks."""
-    return np.asarray(absolute_error(answers) <= k + SLACK)

@@ -1,27 +1,23 @@
 """Every metric at once, and intervals by resampling images or subjects."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
+import pandas as pd
+from jaxtyping import Float
 from scipy.stats import kendalltau, spearmanr
 
 from l2rclip_lite.errors import MAX_RESAMPLES, InputError, whole_number
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics.answers import (
+    SLACK,
     Answers,
     Indices,
     PerImage,
     Probabilities,
-    Scores,
     Values,
-    absolute_error,
     checked_probabilities,
-    is_right,
-    is_right_or_neighbour,
-    is_within,
-    rank_steps,
-    squared_error,
 )
 from l2rclip_lite.metrics.scores import (
     Counts,
@@ -32,19 +28,12 @@ from l2rclip_lite.metrics.scores import (
     medians,
     rank_correlation,
     rps_of_images,
-    sample_counts,
     weighted_kappa,
 )
 
+Scores: TypeAlias = dict[str, Float[np.ndarray, " resample"]]
 LEVELS = (1, 3, 5)  # k of the cumulative scores
 BLOCK = 2**22  # counts at once: 32 MiB
-MEANS: dict[str, Callable[[Answers], PerImage]] = {
-    "mae": absolute_error,
-    "mae_rank": rank_steps,
-    "rmse": squared_error,
-    "accuracy": is_right,
-    "one_off": is_right_or_neighbour,
-}
 
 
 def evaluate(  # noqa: PLR0913  (an entry point)
@@ -85,7 +74,7 @@ def evaluate(  # noqa: PLR0913  (an entry point)
 
     Raises:
         InputError: Not one row per target, not one column per rank, rows that do not sum to 1, not
-            one group per image, no resample for an interval or too many, or a negative seed.
+            one group per image, or too many resamples.
 
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")
@@ -93,8 +82,6 @@ def evaluate(  # noqa: PLR0913  (an entry point)
         >>> scores["n"], scores["mae"], scores["mae_expected"], scores["accuracy"]
         (2.0, 0.0, 0.5, 1.0)
     """
-    if intervals:
-        whole_number(resamples, "metrics: resamples", 1, MAX_RESAMPLES)
     true, p = checked_probabilities(target, probabilities, ranks)
     draws = resampled(
         p,
@@ -149,19 +136,17 @@ def resampled(
     """
     true, p = checked_probabilities(target, probabilities, ranks)
     answers = answers_of(true, p, ranks)
-    span = ranks.values[-1] - ranks.values[0]
-    levels = [k for k in LEVELS if k < span]
     losses = {}
     for suffix, each in answers.items():
-        losses[suffix] = image_losses(each, levels, deviations)
+        losses[suffix] = image_losses(each, ranks, deviations)
     image_rps = rps_of_images(true, p)
 
     blocks: list[Scores] = []
     for counts in resample_counts(groups, len(true), resamples, seed):
         block: Scores = {}
         for suffix, each in answers.items():
-            metrics = metrics_of(each, losses[suffix], counts)
-            block |= {f"{name}{suffix}": value for name, value in metrics.items()}
+            for name, value in metrics_of(each, losses[suffix], counts).items():
+                block[name + suffix] = value
         block["rps"] = image_rps @ counts / counts.sum(axis=0)
         block["ece"] = calibration_error(true, p, counts)
         blocks.append(block)
@@ -172,13 +157,19 @@ def resampled(
     return scores
 
 
-def image_losses(
-    answers: Answers, levels: Sequence[int], deviations: Values | None
-) -> dict[str, PerImage]:
+def image_losses(answers: Answers, ranks: Ranks, deviations: Values | None) -> dict[str, PerImage]:
     """Return the losses of single images, by the metric whose mean they are."""
-    losses = {name: loss(answers) for name, loss in MEANS.items()}
-    for k in levels:
-        losses[f"cs@{k}"] = is_within(answers, k)
+    error = np.abs(answers.error)
+    losses = {
+        "mae": error,
+        "mae_rank": answers.steps,
+        "rmse": error**2,
+        "accuracy": answers.nearest == answers.true,
+        "one_off": np.abs(answers.nearest - answers.true) <= 1,
+    }
+    for k in LEVELS:
+        if k < ranks.values[-1] - ranks.values[0]:
+            losses[f"cs@{k}"] = error <= k + SLACK
     if deviations is not None:
         losses["epsilon_error"] = epsilon_loss(answers.error, deviations)
     return losses
@@ -218,16 +209,6 @@ def with_intervals(draws: Mapping[str, np.ndarray]) -> dict[str, float]:
     return result
 
 
-def check_groups(groups: Sequence[str], images: int) -> None:
-    """Refuse groups that are not one for each image."""
-    if isinstance(groups, str) or len(groups) != images:
-        raise InputError(f"metrics: {len(groups)} groups, {images} images; give each image one.")
-    cells: list[Any] = list(groups)  # a table gives None or NaN for an empty cell
-    for row, group in enumerate(cells):
-        if group is None or group != group:
-            raise InputError(f"metrics: groups is {group} in row {row}; name who is shown.")
-
-
 def resample_counts(
     groups: Sequence[str] | None, images: int, resamples: int, seed: int
 ) -> Iterator[Counts]:
@@ -240,18 +221,21 @@ def resample_counts(
         seed: Decides the draws.
 
     Raises:
-        InputError: Not one group per image, a negative number, or too many resamples.
+        InputError: Not one group per image, or too many resamples.
     """
     resamples = whole_number(resamples, "metrics: resamples", 0, MAX_RESAMPLES)
-    generator = np.random.default_rng(whole_number(seed, "metrics: seed", 0))
+    generator = np.random.default_rng(seed)
     members = np.arange(images)
     if groups is not None:
-        check_groups(groups, images)
-        members = np.unique(groups, return_inverse=True)[1]
+        members = pd.factorize(pd.Series(groups), sort=True)[0]  # −1 for an empty cell
+        if len(members) != images or members.min() < 0:
+            raise InputError(
+                f"metrics: {len(groups)} groups, {images} images; name whom each image shows."
+            )
     n_groups = members.max() + 1
     width = max(1, BLOCK // images)
 
-    yield sample_counts(members)
+    yield np.ones((images, 1))
     for start in range(0, resamples, width):
         size = min(width, resamples - start)
         drawn = generator.integers(n_groups, size=(size, n_groups))

@@ -14,8 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from l2rclip_lite.heads.calibration import calibrate
-from l2rclip_lite.heads.kernel import MIXTURES, Mixture
-from l2rclip_lite.heads.kernel_stack import stack_kernel_heads
+from l2rclip_lite.heads.kernel import MIXTURES, Mixture, stack_kernel_heads
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.metrics import rps_of_images
 from l2rclip_lite.runs.results import Comparison

@@ -7,8 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from l2rclip_lite.freezing import freeze
-from l2rclip_lite.heads.kernel import MIXTURES
-from l2rclip_lite.heads.kernel_stack import stack_kernel_heads
+from l2rclip_lite.heads.kernel import MIXTURES, stack_kernel_heads
 from l2rclip_lite.method import losses
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import cyclic_permutation

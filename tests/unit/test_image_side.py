@@ -11,8 +11,7 @@ from PIL import Image
 from l2rclip_lite import fit
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.heads.kernel import MIXTURES, choose_kernel_head
-from l2rclip_lite.heads.kernel_stack import stack_kernel_heads
+from l2rclip_lite.heads.kernel import MIXTURES, stack_kernel_heads
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.run_directory import RunDirectory
@@ -114,9 +113,9 @@ def test_several_mixtures_are_stacked_and_of_one_the_best_head_is_taken(
 
     one = [MIXTURES["numbers"]]
     two = [MIXTURES["text"], MIXTURES["numbers"]]
-    for mixtures, fit_head in ((one, choose_kernel_head), (two, stack_kernel_heads)):
+    for mixtures in (one, two):
         material = (data.backbone, data.targets, model.rank_features, RANKS)
-        expected = fit_head(*material, mixtures=mixtures)
+        expected = stack_kernel_heads(*material, mixtures=mixtures)
         head = fitted_head(model, data, mixtures).head
         assert head is not None
         assert torch.equal(head.weight, expected.head.weight)

@@ -9,7 +9,8 @@ from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from l2rclip_lite import signs
+from l2rclip_book import signs
+from l2rclip_book.signs import SeenImages
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.model import L2RCLIP
@@ -22,10 +23,9 @@ SIX = Ranks.integers(0, 5, template="grade {rank}")
 SMALL = Config(towers="tiny/random", heads=2, hidden=32, alpha=0.5)
 
 
-def on_circle(*degrees: float) -> Tensor:
-    """Return unit vectors of the plane."""
-    angle = torch.deg2rad(torch.tensor(degrees))
-    return torch.stack([angle.cos(), angle.sin()], dim=1)
+def seen_at(image: Tensor) -> SeenImages:
+    """Return one image of each rank, before stage 2."""
+    return SeenImages(image, None, torch.arange(len(image)))
 
 
 @pytest.fixture
@@ -34,38 +34,29 @@ def refined(tiny: Towers) -> L2RCLIP:
     model = L2RCLIP(tiny, SIX, SMALL)
     assert model.prompts is not None
     assert model.prompts.rankformer is not None
-    generator = torch.Generator().manual_seed(1)
     last = model.prompts.rankformer.ffn[-1][2]
-    torch.nn.init.normal_(last.weight, generator=generator)
+    torch.nn.init.normal_(last.weight, generator=torch.Generator().manual_seed(1))
     model.refresh()
     return model
-
-
-def test_ranks_on_an_arc_are_in_order_and_others_are_not() -> None:
-    """Ranks at 60°, 0° and 120°: gaps 1, 1, 2 against d = ½, 1½, ½ have mid-ranks with ρ = −½."""
-    assert signs.rank_order(on_circle(0, 20, 40, 60)) == 1.0
-    assert signs.rank_order(on_circle(60, 0, 120)) == -0.5
-    assert signs.rank_order(torch.ones(4, 3)) == 0.0
-
-
-def test_texts_with_nothing_changed_are_those_of_the_model(refined: L2RCLIP) -> None:
-    """And those with nothing learned are the plain sentences."""
-    own = signs.changed_texts(refined)
-    plain = centred(refined.towers.encode_text(SIX.sentences))
-    assert torch.allclose(own, refined.text_features(), atol=1e-5)
-    assert torch.allclose(signs.template_features(refined), plain, atol=1e-5)
 
 
 def test_stage_1_gains_the_order_of_its_sentences_minus_that_of_the_templates(
     refined: L2RCLIP,
 ) -> None:
-    """Spearman's ρ of rank gap and cosine distance, by SciPy, of both."""
+    """Spearman's ρ of rank gap and cosine distance, by SciPy, of both.
+
+    Texts with nothing changed are those of the model, and with nothing learned the plain sentences.
+    """
+    own = signs.changed_texts(refined)
+    plain = centred(refined.towers.encode_text(SIX.sentences))
+    assert torch.allclose(own, refined.text_features(), atol=1e-5)
+    assert torch.allclose(signs.template_features(refined), plain, atol=1e-5)
+
     gaps = pdist(np.arange(6.0)[:, None])
     orders = []
-    for text in (refined.text_features(), centred(refined.towers.encode_text(SIX.sentences))):
+    for text in (own, plain):
         distances = pdist(text.detach().double().numpy(), "cosine")
         orders.append(spearmanr(gaps, distances).statistic)
-
     assert signs.order_gained(refined) == pytest.approx(orders[0] - orders[1])
     assert orders[0] != orders[1]
 
@@ -79,33 +70,24 @@ def test_rankformer_gains_what_answers_lose_without_it(refined: L2RCLIP) -> None
         p = (refined.scale.detach() * image @ text.T).softmax(dim=1)
         orders.append(spearman(target, p @ SIX.values_tensor(), SIX))
 
-    gained = signs.order_of_answers_gained(refined, image, target)
+    gained = signs.order_of_answers_gained(refined, seen_at(image))
     assert gained == pytest.approx(orders[0] - orders[1])
     assert gained > 0.01
 
 
-def test_without_strength_rankformer_gains_nothing(tiny: Towers) -> None:
-    """α = 0 leaves the words as they are."""
-    model = L2RCLIP(tiny, SIX, replace(SMALL, alpha=0.0))
-    image = on_circle(*range(0, 12, 2)) @ torch.eye(2, tiny.dim)
-    assert signs.order_of_answers_gained(model, image, torch.arange(6)) == 0.0
-
-
 def test_where_only_context_is_learned_it_alone_moves_the_sentences(tiny: Towers) -> None:
     """Then a sentence without context is its template."""
-    config = replace(SMALL, controls=Controls(rankformer=False))
-    model = L2RCLIP(tiny, SIX, config)
+    model = L2RCLIP(tiny, SIX, replace(SMALL, controls=Controls(rankformer=False)))
     cosine = signs.template_cosine(model)
     assert signs.context_cosine(model, without=True) == pytest.approx(cosine, abs=1e-5)
     assert cosine < 0.99
     with pytest.raises(InputError, match="no RankFormer"):
-        signs.order_of_answers_gained(model, model.text_features(), torch.arange(6))
+        signs.order_of_answers_gained(model, seen_at(model.text_features()))
 
 
 def test_another_context_is_the_same_in_every_call(refined: L2RCLIP) -> None:
     """A model that has it already is its own twin."""
-    first = signs.context_cosine(refined)
-    assert signs.context_cosine(refined) == first < 0.999
+    assert signs.context_cosine(refined) == signs.context_cosine(refined) < 0.999
 
     assert refined.prompts is not None
     shape = refined.prompts.context.shape
@@ -115,21 +97,23 @@ def test_another_context_is_the_same_in_every_call(refined: L2RCLIP) -> None:
     assert signs.context_cosine(refined) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_margins_by_hand() -> None:
+def test_margins_by_hand(tiny: Towers) -> None:
     """An image at 0° of rank 0, 1 and 2: cosines 1, ½, −½ give the leads ½, −½ and −1½."""
-    image = on_circle(0, 0, 0)
-    text = on_circle(0, 60, 120)
-    assert signs.own_text_margin(image, text, torch.arange(3)) == pytest.approx(-0.5)
+    angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
+    text = torch.stack([angle.cos(), angle.sin()], dim=1) @ torch.eye(2, tiny.dim)
+    ranks = Ranks.integers(0, 2, template="grade {rank}")
+    model = L2RCLIP(tiny, ranks, SMALL, text)
+    assert signs.own_text_margin(model, seen_at(text[[0, 0, 0]])) == pytest.approx(-0.5)
 
 
 def test_spread_is_counted_within_ranks_alone() -> None:
     """Rank 0 halves its distances, so its squares are a quarter; rank 1 moves as a whole."""
     before = torch.tensor([[0.0, 0.4], [0.0, 0.0], [1.0, 0.0]])
     after = torch.tensor([[0.0, 0.2], [0.0, 0.0], [9.0, 9.0]])
-    target = torch.tensor([0, 0, 1])
-    assert signs.spread_kept(before, after, target) == pytest.approx(0.25)
+    seen = SeenImages(before, after, torch.tensor([0, 0, 1]))
+    assert signs.spread_kept(seen) == pytest.approx(0.25)
     with pytest.raises(InputError, match="no rank has two images"):
-        signs.spread_kept(before, after, torch.arange(3))
+        signs.spread_kept(replace(seen, target=torch.arange(3)))
 
 
 def test_a_model_without_trained_prompts_has_no_signs_of_them(tiny: Towers) -> None:

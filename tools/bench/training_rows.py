@@ -17,7 +17,7 @@ from l2rclip_lite.baselines.losses import ordinalclip_loss
 from l2rclip_lite.baselines.prompts import PromptHead, ordinalclip_prompts
 from l2rclip_lite.data.pixels import Augment
 from l2rclip_lite.freezing import freeze
-from l2rclip_lite.heads.kernel_stack import stack_kernel_heads
+from l2rclip_lite.heads.kernel import stack_kernel_heads
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.stages import train_stage1, train_stage2
 
