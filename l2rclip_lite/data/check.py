@@ -82,16 +82,23 @@ def leakage(data: OrdinalDataset) -> dict[str, int | None]:
 
 def _shared(part: str, learned: Split, held_out: Split) -> dict[str, int | None]:
     """Count what a held-out split shares with the one that is learned from."""
-    counts: dict[str, int | None] = {f"{part}_images": len(held_out)}
-    keys = [f"{part}_{name}" for name in ("subjects", "shared_subjects", "images_of_shared")]
-    counts |= dict.fromkeys(keys)
+    subjects: int | None = None
+    shared_subjects: int | None = None
+    images_of_shared: int | None = None
     if learned.subjects is not None and held_out.subjects is not None:
-        subjects = pd.Series(held_out.subjects)
-        shared = subjects[subjects.isin(learned.subjects)]
-        counts |= zip(keys, (subjects.nunique(), shared.nunique(), len(shared)), strict=True)
+        shared = set(held_out.subjects) & set(learned.subjects)
+        subjects = len(set(held_out.subjects))
+        shared_subjects = len(shared)
+        images_of_shared = sum(subject in shared for subject in held_out.subjects)
 
-    counts[f"{part}_shared_files"] = int(pd.Series(held_out.paths).isin(learned.paths).sum())
-    return counts
+    learned_paths = set(learned.paths)
+    return {
+        f"{part}_images": len(held_out),
+        f"{part}_subjects": subjects,
+        f"{part}_shared_subjects": shared_subjects,
+        f"{part}_images_of_shared": images_of_shared,
+        f"{part}_shared_files": sum(path in learned_paths for path in held_out.paths),
+    }
 
 
 def leakage_table(name: str, options: dict[str, Any]) -> str:

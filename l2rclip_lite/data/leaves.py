@@ -51,7 +51,8 @@ class DrawnLeaves(Dataset[Image.Image]):
     def __getitem__(self, index: int) -> Image.Image:
         """Return a copy of the image."""
         if index not in self._drawn:
-            low, high = self._bin(index)
+            rank = self.ranks[index]
+            low, high = self.edges[rank : rank + 2]
             generator = np.random.default_rng([*self.seeds, index])
             self._drawn[index] = paint_leaf(generator, low, high, pixels=self.pixels).image
         return self._drawn[index].copy()
@@ -59,13 +60,9 @@ class DrawnLeaves(Dataset[Image.Image]):
     def digest(self, index: int) -> bytes:
         """Return SHA-256 of all that a leaf follows from; it is not drawn for that."""
         rank = self.ranks[index]
-        settings = (PAINTER, rank, self._bin(index), list(self.seeds), index, self.pixels)
+        edges = [*self.edges[rank : rank + 2]]
+        settings = (PAINTER, rank, edges, list(self.seeds), index, self.pixels)
         return hashlib.sha256(repr(settings).encode()).digest()
-
-    def _bin(self, index: int) -> list[float]:
-        """Return the least share of damage of a leaf, and that of the next rank."""
-        rank = self.ranks[index]
-        return [float(edge) for edge in self.edges[rank : rank + 2]]
 
 
 @validated

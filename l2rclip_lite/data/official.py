@@ -168,8 +168,8 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
     table = pd.concat(tables, ignore_index=True)
     name_column, label_column = facts.columns[:2]
 
-    paths = table[name_column].str.replace("\\", "/") + facts.suffix
-    table["path"] = paths.str.split("/").str[-facts.keep :].str.join("/")
+    components = (table[name_column] + facts.suffix).str.split(r"[/\\]", regex=True)
+    table["path"] = components.str[-facts.keep :].str.join("/")
     unlike = ~table["path"].str.fullmatch(facts.pattern)
     _refuse(table, unlike, "path", f"is not made as {facts.example}")
     refuse_repeats(table, table["path"].str.casefold())
@@ -177,15 +177,13 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
     if "(?P<" in facts.pattern:
         table = table.assign(**table["path"].str.extract(facts.pattern))
     if facts.neighbours > 1:
-        blocks = table["subject"].astype(int) // facts.neighbours
-        table["subject"] = blocks.astype(str)
+        table["subject"] = (table["subject"].astype(int) // facts.neighbours).astype(str)
     if facts.group:
         table["subject"] = table[facts.group]
         check_group_names(table)
 
-    table["label"] = table[label_column]
-    digits = table["label"].str.removesuffix("s")  # of "1930s"
-    table["number"] = pd.to_numeric(digits, errors="coerce")
+    table["label"] = table[label_column]  # such as "1930s"
+    table["number"] = pd.to_numeric(table["label"].str.removesuffix("s"), errors="coerce")
     table["target"] = _targets(table, facts)
 
     if "named" in table:
@@ -199,20 +197,14 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
 
 
 def _targets(table: pd.DataFrame, facts: DataSet) -> "pd.Series[int]":
-    """Return the rank index of each row.
-
-    Raises:
-        InputError: A label outside the span (or the ranks, where there is no span), or between two
-            ranks.
-    """
+    """Return the rank index of each label in the span, or in the ranks, where there is no span."""
     last = len(facts.ranks) - 1
     low, high = facts.span or (facts.first, facts.first + facts.step * last)
     numbers = table["number"]
-    if facts.span:
-        numbers = numbers.round()
     steps = (numbers - facts.first) / facts.step
     if facts.span:
-        steps = np.floor(steps)
+        numbers = numbers.round()
+        steps = np.floor((numbers - facts.first) / facts.step)
 
     valid = numbers.between(low, high) & (steps % 1 == 0)
     _refuse(table, ~valid, "label", f"is none of this data set ({low} to {high})")
@@ -254,12 +246,16 @@ def find_images(root: str | Path, names: Sequence[str]) -> list[str]:
         >>> [os.path.basename(file) for file in files]
         ['1.JPG', '']
     """
+
+    def refuse(error: OSError) -> None:
+        raise unreadable(error.filename, error) from error
+
     top = os.path.join(os.path.realpath(root), "")
     wanted = {name.casefold() for name in names}
 
     files: dict[str, str] = {}
     # pathlib takes three times as long for 55,134 images
-    for folder, _, names_here in os.walk(root, onerror=_refuse_folder):
+    for folder, _, names_here in os.walk(root, onerror=refuse):
         prefix = f"{os.path.basename(folder)}/" if "/" in names[0] else ""
         for file in names_here:
             name = (prefix + file).casefold()
@@ -279,28 +275,15 @@ def find_images(root: str | Path, names: Sequence[str]) -> list[str]:
     return [files.get(name.casefold(), "") for name in names]
 
 
-def _refuse_folder(error: OSError) -> None:
-    """Refuse a folder that cannot be read."""
-    raise unreadable(error.filename, error) from error
-
-
 def parts_of(
     table: pd.DataFrame, protocol: Protocol, name: str | None, fold: int, seed: int
 ) -> Sequence[str]:
-    """Return the part of each row: train, val, test, or "" for none.
+    """Return the part of each row of lists: train, val, test, or "" for none.
 
-    Args:
-        table: What `read_lists` returns.
-        protocol: How the parts follow from the lists.
-        name: Of the protocol.
-        fold: One of the protocol's folds; 0 where it has none.
-        seed: Decides what is drawn.
+    `name` is that of the protocol, `fold` one of its folds or 0; `seed` decides what is drawn.
     """
     if protocol.cut == "fifths":
-        if "fold" in table and seed == 0:
-            fifth = listed_fifths(table, protocol.folds)
-        else:
-            fifth = dealt_fifths(table, seed)
+        fifth = fifths(table, protocol.folds, seed)
         place = protocol.folds.index(fold)
         return _split(len(table), fifth == (place + 1) % 5, fifth == place)
     if protocol.cut == "five":
@@ -315,12 +298,10 @@ def parts_of(
         check_splits(table, "database")
         in_test = table["database"] == name
         in_train = table["database"].isin(["train", "val"] if name == "test" else ["train"])
-    elif protocol.cut == "second":
-        in_test = table["list"] == 1
-    elif protocol.cut == "fold":
-        in_test = table["list"] == fold
-    else:  # "others"
+    elif protocol.cut == "others":
         in_test = table["list"] != fold - 1
+    else:
+        in_test = table["list"] == (fold if protocol.cut == "fold" else 1)
     return np.select([in_test, in_train], ["test", "train"], "").tolist()
 
 
@@ -347,51 +328,43 @@ def five_folds(count: int, fold: int, seed: int) -> list[str]:
     return _split(count, others[:n_val], pieces[fold])
 
 
-def listed_fifths(table: pd.DataFrame, folds: Sequence[int]) -> "pd.Series[int]":
-    """Return the fifth of each row, 0 to 4, as the column `fold` says.
-
-    Args:
-        table: Columns `fold` and `where`, and `subject` where subjects are known.
-        folds: The five folds.
-
-    Raises:
-        InputError: A cell that is none of them, or a subject in two folds.
-
-    Example:
-        >>> table = pd.DataFrame({"fold": ["2", "1"], "where": ["row 2", "row 3"]})
-        >>> listed_fifths(table, [1, 2, 3, 4, 5]).tolist()
-        [1, 0]
-    """
-    names = [str(fold) for fold in folds]
-    _refuse(table, ~table["fold"].isin(names), "fold", f"is none of {', '.join(names)}")
-    if "subject" in table:
-        n_folds = table.groupby("subject")["fold"].transform("nunique")
-        _refuse(table, n_folds > 1, "subject", "is in more than one fold")
-    return table["fold"].map(names.index)
-
-
-def dealt_fifths(table: pd.DataFrame, seed: int) -> "pd.Series[int]":
-    """Return the fifth of each row, 0 to 4.
+def fifths(table: pd.DataFrame, folds: Sequence[int], seed: int) -> "pd.Series[int]":
+    """Return the fifth of each row, 0 to 4; of seed 0 as a column `fold` says, if there is one.
 
     Subjects, sorted and shuffled, are dealt out in turn. Without subjects, every five neighbours in
     the order of their labels go to different fifths.
 
     Args:
-        table: The column `subject`, or `number`, the label.
+        table: The column `subject`, or `number`, the label; `fold` and `where` if there are any.
+        folds: The five folds, as the column calls them.
         seed: Decides the fifths.
 
+    Raises:
+        InputError: A cell of the column that is none of the folds, or a subject in two.
+
     Example:
-        >>> dealt_fifths(pd.DataFrame({"subject": ["a", "b", "a", "c", "d", "e"]}), 0).tolist()
+        >>> table = pd.DataFrame({"subject": ["a", "b", "a", "c", "d", "e"]})
+        >>> fifths(table, range(5), seed=0).tolist()
         [2, 1, 2, 0, 4, 3]
+        >>> table["fold"] = ["5", "2", "5", "1", "1", "1"]
+        >>> fifths(table, range(1, 6), seed=0).tolist()
+        [4, 1, 4, 0, 0, 0]
     """
+    if "fold" in table and seed == 0:
+        names = [str(fold) for fold in folds]
+        _refuse(table, ~table["fold"].isin(names), "fold", f"is none of {', '.join(names)}")
+        if "subject" in table:
+            n_folds = table.groupby("subject")["fold"].transform("nunique")
+            _refuse(table, n_folds > 1, "subject", "is in more than one fold")
+        return table["fold"].map(names.index)
+
     if "subject" in table:
         subjects = sorted(set(table["subject"]))
         random.Random(seed).shuffle(subjects)  # with seed 0, as the published folds were dealt
         fifth_of = {subject: place % 5 for place, subject in enumerate(subjects)}
         return table["subject"].map(fifth_of)
 
-    n_rows = math.ceil(len(table) / 5)
-    fives = np.tile(np.arange(5), (n_rows, 1))
+    fives = np.tile(np.arange(5), (math.ceil(len(table) / 5), 1))
     dealt = np.random.default_rng(seed).permuted(fives, axis=1).ravel()[: len(table)]
     by_label = table["number"].sort_values(kind="stable").index
     return pd.Series(dealt, index=by_label).sort_index()
