@@ -106,21 +106,18 @@ class DataSet:
     sha256: str = ""
 
 
-def _data_set(name: str, card: dict[str, str], protocols: dict[str, Any], **fields: Any) -> DataSet:
+def _data_set(name: str, table: dict[str, Any]) -> DataSet:
     """Return one data set from its table in `benchmarks.toml`."""
-    ranks = fields.get("ranks")
+    ranks = table.get("ranks")
     if ranks:
-        if "names" in ranks:
-            fields["ranks"] = Ranks.from_dict(ranks)
-        else:
-            fields["ranks"] = Ranks.integers(**ranks)
+        table["ranks"] = Ranks.from_dict(ranks) if "names" in ranks else Ranks.integers(**ranks)
 
-    by_name = {each: Protocol(**table) for each, table in protocols.items()}
-    return DataSet(Card(name, **card), protocols=by_name, **fields)
+    protocols = {each: Protocol(**cut) for each, cut in table["protocols"].items()}
+    return DataSet(**table | {"card": Card(name, **table["card"]), "protocols": protocols})
 
 
 _TOML = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-DATA_SETS: dict[str, DataSet] = {name: _data_set(name, **table) for name, table in _TOML.items()}
+DATA_SETS = {name: _data_set(name, table) for name, table in _TOML.items()}
 
 
 def cards_table() -> pd.DataFrame:

@@ -203,7 +203,7 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
         lines.append(f"\n{plural(len(near), 'image')} to look at: nearly a copy, which is no fault")
         lines.append(near.to_string(index=False))
 
-    complete = not data.missing or "allow_missing" in options
+    complete = not data.missing or bool(options.get("allow_missing"))
     return "\n".join(lines), bool(readable.all()) and complete
 
 

@@ -109,7 +109,7 @@ def load_benchmark(  # noqa: PLR0913  (an entry point)
 def _choice(name: str, option: str, value: Any, choices: Sequence[Any]) -> Any:
     """Return the value if it is one of the choices, the first of them for None."""
     if value is None:
-        return choices[0] if choices else None
+        return next(iter(choices), None)
 
     if value not in choices:
         names = ", ".join(map(str, choices)) or "none"
@@ -127,8 +127,8 @@ def _list_files(
             return [folder / file for file in files]
 
     option = "lists=... (--lists DIR)" if facts.lists else "root=... (--root DIR)"
-    problem = f"there is no {top / files[0]}; pass {option}"
-    raise InputError(f"{facts.card.name}: {problem}; {facts.hint}.")
+    problem = f"{facts.card.name}: there is no {top / files[0]}"
+    raise InputError(f"{problem}; pass {option}; {facts.hint}.")
 
 
 def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
@@ -306,15 +306,12 @@ def parts_of(
 
 
 def five_folds(count: int, fold: int, seed: int) -> list[str]:
-    """Return one of five random cuts 75/5/20; the five test parts are disjoint and hold everything.
+    """Return one of five random cuts 75/5/20; their test parts are disjoint and hold everything.
 
     Args:
         count: How many images there are, five at least.
         fold: 0 to 4.
         seed: Decides the order, which serves all folds.
-
-    Returns:
-        "train", "val" or "test" for each image.
 
     Example:
         >>> parts = five_folds(100, 2, 0)
@@ -380,9 +377,6 @@ def authors_folds(count: int, fold: int) -> list[str]:
     Args:
         count: The number of rows n of dataset.csv.
         fold: 1 to 5.
-
-    Returns:
-        "train", "val" or "test" for each row.
 
     Example:
         >>> parts = authors_folds(1685, fold=1)

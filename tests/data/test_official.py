@@ -152,9 +152,9 @@ def test_every_protocol_and_fold_can_be_loaded(tmp_path: Path, name: str) -> Non
             check_splits(data)
             assert data.upright == (not name.startswith("bracol"))
 
-        again, other = (load_dataset(name, root=tmp_path, seed=seed, **options) for seed in (0, 1))
+        same, other = (load_dataset(name, root=tmp_path, seed=seed, **options) for seed in (0, 1))
         for split in SPLITS:
-            assert again.split(split).paths == data.split(split).paths
+            assert same.split(split).paths == data.split(split).paths
         assert other.val.paths != data.val.paths or cut.cut == "authors"
         is_drawn = cut.cut in ("decades", "five", "fifths")
         assert (other.test.paths != data.test.paths) == is_drawn

@@ -121,10 +121,10 @@ def test_a_long_tail_has_the_largest_head_that_fits(
 def test_only_training_images_change_and_the_seed_decides(options: dict[str, Any]) -> None:
     """Val and test are the very same objects; columns stay together and in order."""
     data = data_of(people=["x", "y", "z"])
-    thin, again, other = (apply_protocols(data, seed=seed, **options) for seed in (0, 0, 1))
+    thin, same, other = (apply_protocols(data, seed=seed, **options) for seed in (0, 0, 1))
     assert thin.val is data.val
     assert thin.test is data.test
-    assert thin.train.paths == again.train.paths
+    assert thin.train.paths == same.train.paths
     assert thin.train.paths != other.train.paths
     assert thin.counts("train") == other.counts("train")
 

@@ -93,15 +93,6 @@ def test_a_classifier_whose_second_fit_failed_answers_no_more() -> None:
         grader.predict(points)
 
 
-def test_features_may_lie_in_memory_in_any_order() -> None:
-    """Backwards, or read-only as pandas gives them; the answers are those of a copy."""
-    points, grade = make_blobs([9, 9, 9], random_state=0)
-    points = points.astype(np.float32)
-    grader = L2RCLIPClassifier(**TINY).fit(points[::-1], grade[::-1])
-    points.setflags(write=False)
-    assert np.array_equal(grader.predict(points[::-1]), grader.predict(points)[::-1])
-
-
 def test_a_search_chooses_the_words_of_a_template() -> None:
     """In a pipeline, on three clouds of points."""
     centres = [[0, 0], [3, 3], [6, 0]]
