@@ -19,7 +19,7 @@ from sklearn.utils.validation import (
 
 from l2rclip_lite.config import Config, ImageSide
 from l2rclip_lite.data.images import ResizedImages
-from l2rclip_lite.data.own_images.labels import as_numbers, label_space
+from l2rclip_lite.data.own_images.labels import as_numbers, ranks_of_names
 from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.heads.calibration import calibrate
@@ -135,15 +135,12 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _config(self, are_images: bool) -> Config:
         """Return the settings of a fit; features are fitted with the bare sentences."""
+        settings = self.get_params()
+        del settings["ranks"], settings["template"]
+        if not are_images:
+            settings["epochs1"] = 0
         try:
-            return Config(
-                towers=self.towers,
-                image_side=self.image_side,
-                epochs1=self.epochs1 if are_images else 0,
-                epochs2=self.epochs2,
-                device=self.device,  # type: ignore[arg-type]  # Config refuses what is none
-                seed=self.seed,
-            )
+            return Config(**settings)
         except ValidationError as error:
             raise InputError(sentence(error)) from error
 
@@ -158,11 +155,10 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"y[{row}]: the label {y.tolist()[row]!r:.80} is no rank; write one of {choices}."
             )
 
-        table = pd.DataFrame({"label": map(str, y), "where": "y"})
-        ranks, _ = label_space(table, labels.tolist(), self.template, "names")
         self.order_ = np.argsort(labels)
         self.classes_ = labels[self.order_]
-        return ranks, table["target"].to_numpy()
+        ranks = ranks_of_names(labels.tolist(), self.template)
+        return ranks, self.order_[np.searchsorted(self.classes_, y)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return a row of probabilities for each image, in the order of `classes_`."""

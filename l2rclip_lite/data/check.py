@@ -217,13 +217,9 @@ def _examined(data: OrdinalDataset) -> pd.DataFrame:
             rows.append((split, path, images.files[place]))
     table = pd.DataFrame(rows, columns=["split", "path", "file"])
 
+    files = table["file"]
     examined = thread_map(
-        examine,
-        table["file"],
-        max_workers=THREADS,
-        tqdm_class=Progress,
-        desc="decode",
-        leave=False,
+        examine, files, max_workers=THREADS, tqdm_class=Progress, desc="decode", leave=False
     )
     return table.join(pd.DataFrame(examined))
 
