@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from drawn import CSV_RANKS, make_fixture
 from hypothesis import given
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.data.official import find_images, five_folds, read_lists
+from l2rclip_lite.data.official import find_images, five_folds, parts_of, read_lists
 from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import sha256_of
@@ -137,6 +138,28 @@ def test_ages_of_three_years_share_a_rank(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("\n".join(["file,age,person,fold", *rows]))
     table = read_lists([tmp_path / "labels.csv"], DATA_SETS["portraits"])
     assert table["target"].tolist() == [0, 0, 1, 1, 16, 16]
+
+
+@pytest.mark.parametrize(
+    ("name", "protocol", "fold", "parts"),
+    [
+        ("portraits", "", 1, ["train", "test", "val", "train", "train"]),
+        ("portraits", "", 4, ["val", "train", "train", "train", "test"]),
+        ("morph", "three-fold", 2, ["test", "train", "test", "test", "test"]),
+        ("morph", "random", 2, ["train", "train", "test", "train", "train"]),
+        ("clap2015", "test", 0, ["train", "train", "test", "test", "test"]),
+        ("clap2015", "val", 0, ["train", "test", "", "", ""]),
+    ],
+)
+def test_parts_follow_from_lists_and_columns(
+    name: str, protocol: str, fold: int, parts: list[str]
+) -> None:
+    """Row i is of list i and fold i; validation is the fold after that of the test."""
+    database = ["train", "val", "test", "test", "test"]
+    table = pd.DataFrame({"list": range(5), "fold": [*"01234"], "database": database})
+    table["where"] = "row"
+    published = DATA_SETS[name].protocols[protocol]
+    assert parts_of(table, published, protocol, fold, seed=0) == parts
 
 
 @pytest.mark.parametrize("name", DRAWN)
