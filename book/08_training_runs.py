@@ -81,7 +81,7 @@ from l2rclip_book.spread import (
 )
 from l2rclip_lite import L2RCLIP, Config, fit, load_dataset
 from l2rclip_lite.baselines import check_baselines, run_baseline
-from l2rclip_lite.data.describe import leakage
+from l2rclip_lite.data.check import leakage
 from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.files import read_json, write_json
 from l2rclip_lite.freezing import freezing_table

@@ -1,7 +1,5 @@
 """L2RCLIP as a scikit-learn estimator, for its cross-validation, pipelines and searches."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +19,8 @@ from sklearn.utils.validation import (
 
 from l2rclip_lite.config import Config, ImageSide
 from l2rclip_lite.data.images import ResizedImages
-from l2rclip_lite.data.own_images.labels import as_numbers, label_space
+from l2rclip_lite.data.own_images.labels import as_numbers, ranks_of_names
 from l2rclip_lite.data.splits import stratified
-from l2rclip_lite.data.table import first_row
 from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.method.model import L2RCLIP
@@ -102,8 +99,8 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if hasattr(self, "model_"):  # it would answer with new labels, should this fit fail
             del self.model_
 
-        images = holds_images(X)
-        if images:
+        are_images = holds_images(X)
+        if are_images:
             check_consistent_length(X, y)
             X = list(X)
             y = column_or_1d(y)
@@ -112,12 +109,9 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_classification_targets(y)
         ranks, target = self._label_space(y)
 
-        if not images and self.image_side == "tower":
+        if not are_images and self.image_side == "tower":
             raise InputError("X: features train no tower; give images, or image_side='kernel'.")
-        try:
-            config = self._config(images)
-        except ValidationError as error:
-            raise InputError(sentence(error)) from error
+        config = self._config(are_images)
         model = L2RCLIP.build(ranks, config).to(choose_device(config))
 
         parts = np.array(stratified(target, [self.seed], test=0))
@@ -125,12 +119,9 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError(
                 "y: no label occurs twice, so none is left for validation; give more images."
             )
-        if images:
-            data = image_data(X, target, parts, model)
+        data = training_data(X, target, parts, model if are_images else None)
+        if are_images:
             train_stage1(model, data)
-        else:
-            data = feature_data(X, target, parts)
-
         if self.image_side == "kernel":
             train_kernel(model, data)
         else:
@@ -142,37 +133,36 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.n_features_in_ = val_features.shape[1]
         return self
 
-    def _config(self, images: bool) -> Config:
+    def _config(self, are_images: bool) -> Config:
         """Return the settings of a fit; features are fitted with the bare sentences."""
-        config = Config(
-            towers=self.towers,
-            image_side=self.image_side,
-            epochs1=self.epochs1,
-            epochs2=self.epochs2,
-            device=self.device,  # type: ignore[arg-type]  # Config refuses what is none
-            seed=self.seed,
-        )
-        if images:
-            return config
-        return replace(config, epochs1=0)
+        settings = self.get_params()
+        del settings["ranks"], settings["template"]
+        if not are_images:
+            settings["epochs1"] = 0
+        try:
+            return Config(**settings)
+        except ValidationError as error:
+            raise InputError(sentence(error)) from error
 
     def _label_space(self, y: np.ndarray) -> tuple[Ranks, np.ndarray]:
         """Return the ranks, and the rank index of each label; set the classes and their order."""
         labels = rank_labels(self.ranks, y)
-        where = [f"y[{row}]" for row in range(len(y))]
-        table = pd.DataFrame({"label": map(str, y), "where": where})
-        check_labels(y, labels, table)
-        ranks, _ = label_space(table, labels.tolist(), self.template, "names")
+        unknown = np.flatnonzero(~np.isin(y, labels))
+        if len(unknown):
+            row = unknown[0]
+            choices = ", ".join(map(str, labels))
+            raise InputError(
+                f"y[{row}]: the label {y.tolist()[row]!r:.80} is no rank; write one of {choices}."
+            )
 
         self.order_ = np.argsort(labels)
         self.classes_ = labels[self.order_]
-        return ranks, table["target"].to_numpy()
+        ranks = ranks_of_names(labels.tolist(), self.template)
+        return ranks, self.order_[np.searchsorted(self.classes_, y)]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return a row of probabilities for each image, in the order of `classes_`."""
         check_is_fitted(self, "model_")
-        if isinstance(X, Iterator):  # a look at its first item would take that away
-            X = list(X)
         if holds_images(X):
             X = self.model_.encode(list(X)).numpy()
         rows = validate_data(self, X, dtype=np.float32, order="C", copy=True, reset=False)
@@ -200,16 +190,16 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return super().__getstate__()
 
 
-def image_data(
-    images: Sequence[Any], target: np.ndarray, parts: np.ndarray, model: L2RCLIP
+def training_data(
+    X: Any, target: np.ndarray, parts: np.ndarray, model: L2RCLIP | None
 ) -> TrainingData:
-    """Return what both stages train on.
+    """Return what both stages train on, or of features what a kernel head is fitted to.
 
     Args:
-        images: Whatever `images.as_rgb` takes.
+        X: Whatever `images.as_rgb` takes, or one row of features per image.
         target: Rank index of each.
         parts: "train" or "val" for each.
-        model: With its image tower in the starting state.
+        model: Of images, with its image tower in the starting state; None of features.
     """
     resized = {}
     targets = {}
@@ -217,31 +207,17 @@ def image_data(
 
     for part in ("train", "val"):
         rows = np.flatnonzero(parts == part).tolist()
-        pairs = [(images[row], target[row]) for row in rows]
-        resized[part] = ResizedImages(pairs, model.towers.image_size)
         targets[part] = torch.from_numpy(target[rows])
-        backbone[part] = model.encode(resized[part], backbone=True)
+        if model is None:
+            backbone[part] = torch.from_numpy(X[rows])
+        else:
+            pairs = [(X[row], target[row]) for row in rows]
+            resized[part] = ResizedImages(pairs, model.towers.image_size)
+            backbone[part] = model.encode(resized[part], backbone=True)
 
+    if model is None:
+        return TrainingData(features={}, targets=targets, backbone=backbone)
     return TrainingData.of(backbone, targets, model, resized)
-
-
-def feature_data(features: np.ndarray, target: np.ndarray, parts: np.ndarray) -> TrainingData:
-    """Return what a kernel head is fitted to.
-
-    Args:
-        features: One row per image.
-        target: Rank index of each.
-        parts: "train" or "val" for each.
-    """
-    targets = {}
-    backbone = {}
-
-    for part in ("train", "val"):
-        rows = np.flatnonzero(parts == part)
-        targets[part] = torch.from_numpy(target[rows])
-        backbone[part] = torch.from_numpy(features[rows])
-
-    return TrainingData(features={}, targets=targets, backbone=backbone)
 
 
 def rank_labels(ranks: Any, y: np.ndarray) -> np.ndarray:
@@ -263,60 +239,23 @@ def rank_labels(ranks: Any, y: np.ndarray) -> np.ndarray:
     if ranks is None:
         labels = np.unique(y)
         values = as_numbers(labels.astype(str))
-        if len(labels) < 2:
-            raise InputError(f"y: {labels} is one class; name all by ranks=[...], lowest first.")
-        if values.isna().any():
+        if len(labels) < 2 or values.isna().any():
             raise InputError(
-                f"y: the labels {labels} have no known order; give it by ranks=[...], lowest first."
+                f"y: {labels} is one class, or classes of no known order; "
+                "give all by ranks=[...], lowest first."
             )
         return np.asarray(labels[np.argsort(values)])
 
     labels = np.asarray(ranks)
-    holds_texts = labels.dtype.kind != "O" or all(isinstance(label, str) for label in labels.flat)
-    is_finite = labels.dtype.kind != "f" or np.isfinite(labels).all()
-    if labels.ndim != 1 or not len(labels) or not holds_texts or not is_finite:
+    if labels.ndim != 1:
         raise InputError(f"ranks: give a list of labels, lowest first, not {ranks!r:.80}.")
-
-    ranks_are_numbers = labels.dtype.kind in "iuf"
-    if y.dtype.kind not in "iuf":  # texts, beside which numbers are written as texts
-        return labels.astype(str) if ranks_are_numbers else labels
+    if y.dtype.kind not in "iuf":
+        return labels.astype(str)
 
     values = as_numbers(labels.astype(str))
-    if ranks_are_numbers or values.isna().any():
-        return labels
-    # texts such as "5", beside numbers: read as numbers, of the kind that y has
-    are_whole = y.dtype.kind in "iu" and bool((values % 1 == 0).all())
-    return values.to_numpy(int if are_whole else float)
-
-
-def check_labels(y: np.ndarray, labels: np.ndarray, table: pd.DataFrame) -> None:
-    """Refuse a label that is none of the ranks, or that is written otherwise than there.
-
-    Args:
-        y: The labels of the images.
-        labels: The labels of all ranks.
-        table: Of each image the `label` as text, and `where` it stands.
-
-    Raises:
-        InputError: Such a label.
-    """
-    ranks = set(labels.tolist())
-    row = first_row(table, pd.Series([label not in ranks for label in y.tolist()]))
-    if not row:
-        return
-
-    rank_numbers = as_numbers(labels.astype(str)).tolist()
-    number = as_numbers([row["label"]])[0]
-    if number in rank_numbers:  # "03", where the ranks have "3"
-        label = y[table["label"] == row["label"]].tolist()[0]  # as y has it, not as text
-        raise InputError(f"y: the label {label!r} is written otherwise in ranks; write both alike.")
-
-    choices = ", ".join(map(str, labels.tolist()))
-    cure = f"write one of {choices}"
-    if y.dtype.kind in "iu" and np.isnan(rank_numbers).all():
-        # as `cross_val_predict` does with method="predict_proba"
-        cure += ", or their places in ranks if something has numbered them by the alphabet"
-    raise InputError(f"{row['where']}: the label {row['label']!r:.80} is no rank; {cure}.")
+    if not (values % 1 == 0).all():  # nor does scikit-learn take a y of other numbers
+        raise InputError(f"ranks: y holds whole numbers, so give such, not {ranks!r:.80}.")
+    return values.to_numpy(y.dtype)
 
 
 def holds_images(X: Any) -> bool:
@@ -336,22 +275,16 @@ def holds_images(X: Any) -> bool:
     is_table = isinstance(X, pd.DataFrame | np.ndarray) and X.ndim == 2
     if is_table and any(map(is_image, np.asarray(X[:1]).flat)):
         raise InputError("X: a table of images or paths; give a list or a Series of them.")
-    if isinstance(X, str):
-        raise InputError(f"X: {X!r:.80} is one text; give a list of paths.")
     if getattr(X, "ndim", 1) != 1:
         return bool(X.ndim == 4)
-
-    first = next(iter(X), None) if hasattr(X, "__iter__") else None
-    return isinstance(first, str) or is_image(first)
+    return hasattr(X, "__iter__") and is_image(next(iter(X), None))
 
 
 def is_image(cell: Any) -> bool:
-    """Return whether a cell holds an image or its path; a text that is a number is none.
+    """Return whether a cell holds an image or its path.
 
     Example:
-        >>> is_image("a.jpg"), is_image("0.5")
+        >>> is_image("a.jpg"), is_image(0.5)
         (True, False)
     """
-    if isinstance(cell, str):
-        return bool(as_numbers([cell]).isna().all())
-    return isinstance(cell, Path | Image.Image) or getattr(cell, "ndim", 0) == 3
+    return isinstance(cell, str | Path | Image.Image) or getattr(cell, "ndim", 0) == 3

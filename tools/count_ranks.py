@@ -23,7 +23,7 @@ import pandas as pd
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.data.describe import leakage
+from l2rclip_lite.data.check import leakage
 from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.files import write_json, write_text
 

@@ -14,8 +14,7 @@ import torch
 from huggingface_hub.constants import HF_HUB_CACHE
 
 from l2rclip_lite import load_towers
-from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.data.download import download
+from l2rclip_lite.data.benchmarks import DATA_SETS, download
 from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.files import digest_of, read_json, sha256_of
 from l2rclip_lite.towers.hub import HubFiles, NotAllowedError

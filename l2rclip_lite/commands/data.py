@@ -35,9 +35,8 @@ def data(
         download: Fetch what is free, images or split lists, into this folder.
         options: Which part of it.
     """
-    from l2rclip_lite.data import benchmarks, describe, load_dataset
-    from l2rclip_lite.data.check import check as check_images
-    from l2rclip_lite.data.download import download as fetch
+    from l2rclip_lite.data import benchmarks, load_dataset
+    from l2rclip_lite.data import check as prints
 
     chosen = load_options(options)
     actions = {"--leakage": leakage, "--check": check, "--download": download}
@@ -50,15 +49,16 @@ def data(
     elif name not in benchmarks.DATA_SETS:
         load_dataset(name)  # refuses the name, and lists those there are
     elif download:
-        print(f"{name} is in {fetch(name, download)}; `l2rclip data {name}` says more.")
+        folder = benchmarks.download(name, download)
+        print(f"{name} is in {folder}; `l2rclip data {name}` says more.")
     elif check:
-        report, is_fit = check_images(name, chosen)
+        report, is_fit = prints.check(name, chosen)
         print(report)
         return 0 if is_fit else 2
     elif leakage:
-        print(describe.leakage_table(name, chosen))
+        print(prints.leakage_table(name, chosen))
     elif chosen or name == "leaves":
-        print(describe.counts(load_dataset(name, **chosen)))
+        print(prints.counts(load_dataset(name, **chosen)))
     else:
-        print(describe.card(name))
+        print(prints.card(name))
     return 0

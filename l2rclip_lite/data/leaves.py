@@ -7,7 +7,8 @@ leaf and not from the colour of the image. `leaf_painter` does the drawing.
 
 import hashlib
 from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 import numpy as np
 from PIL import Image
@@ -26,6 +27,7 @@ PER_RANK = 3  # images at least: one for each split
 PAINTER = 1  # to be raised when `paint_leaf` draws other pixels: runs remember it
 
 
+@dataclass(eq=False)
 class DrawnLeaves(Dataset[Image.Image]):
     """Leaves of given ranks; each is drawn when it is first asked for, and then kept.
 
@@ -36,14 +38,11 @@ class DrawnLeaves(Dataset[Image.Image]):
         pixels: The side of the images.
     """
 
-    def __init__(
-        self, ranks: Sequence[int], edges: Sequence[float], seeds: Sequence[int], pixels: int
-    ) -> None:
-        self.ranks = ranks
-        self.edges = edges
-        self.seeds = seeds
-        self.pixels = pixels
-        self._drawn: dict[int, Image.Image] = {}
+    ranks: Sequence[int]
+    edges: Sequence[float]
+    seeds: Sequence[int]
+    pixels: int
+    _drawn: dict[int, Image.Image] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of leaves."""
@@ -53,8 +52,7 @@ class DrawnLeaves(Dataset[Image.Image]):
         """Return a copy of the image."""
         if index not in self._drawn:
             rank = self.ranks[index]
-            low = self.edges[rank]
-            high = self.edges[rank + 1]
+            low, high = self.edges[rank : rank + 2]
             generator = np.random.default_rng([*self.seeds, index])
             self._drawn[index] = paint_leaf(generator, low, high, pixels=self.pixels).image
         return self._drawn[index].copy()
@@ -62,7 +60,7 @@ class DrawnLeaves(Dataset[Image.Image]):
     def digest(self, index: int) -> bytes:
         """Return SHA-256 of all that a leaf follows from; it is not drawn for that."""
         rank = self.ranks[index]
-        edges = list(map(float, self.edges[rank : rank + 2]))
+        edges = [*self.edges[rank : rank + 2]]
         settings = (PAINTER, rank, edges, list(self.seeds), index, self.pixels)
         return hashlib.sha256(repr(settings).encode()).digest()
 
@@ -108,7 +106,7 @@ def load_leaves(
     parts = np.array(stratified(targets.tolist(), [seed]))
     edges = share_edges(ranks)
 
-    splits = {}
+    splits: dict[str, Any] = {}
     for number, name in enumerate(SPLITS):
         generator = np.random.default_rng([seed, number])
         order = generator.permutation(targets[parts == name]).tolist()
@@ -118,9 +116,7 @@ def load_leaves(
 
     return OrdinalDataset(
         "leaves",
-        train=splits["train"],
-        val=splits["val"],
-        test=splits["test"],
+        **splits,
         ranks=leaf_ranks(ranks),
         card=DATA_SETS["leaves"].card,
     )

@@ -128,20 +128,17 @@ def long_tail(
     ranked = _by_frequency(data)
     available = np.array([count for _, count in ranked])
 
-    # one row for each head that may be chosen, the largest first
-    heads = np.arange(available[0], 0, -1)[:, None]
-    exponents = np.linspace(0, 1, len(available))
-    base = min(ratio, available[0] + 1.0)  # a ratio above the largest head has no tail anyway
-    profiles = np.floor(heads * base**-exponents + 1e-9)  # a power may be off by so much
-
-    fits = (profiles <= available).all(axis=1) & (profiles[:, -1] >= 1)
-    if not fits.any():
+    shares = ratio ** -np.linspace(0, 1, len(available))
+    for head in range(available[0], 0, -1):
+        sizes = np.floor(head * shares + 1e-9).astype(int)  # a power may be off by so much
+        if (sizes <= available).all() and sizes[-1] >= 1:
+            break
+    else:
         raise InputError(
             f"long_tail: {data.name} has too few images for {ratio:g}; choose a smaller ratio."
         )
-    sizes = profiles[fits][0].astype(int).tolist()
 
-    quota = {rank: size for (rank, _), size in zip(ranked, sizes, strict=True)}
+    quota = {rank: size for (rank, _), size in zip(ranked, sizes.tolist(), strict=True)}
     step = (
         f"long tail of ratio {ratio:g}: {len(ranked)} ranks "
         f"from {sizes[0]:,} down to {sizes[-1]:,} training images"
@@ -182,7 +179,7 @@ def subject_disjoint(data: Data, seed: Seed = 0) -> OrdinalDataset:
         )
 
     parts = np.array(stratified(pool.targets, [seed, _SUBJECTS], groups=pool.subjects))
-    splits = {}
+    splits: dict[str, Any] = {}
     sizes = []
     for name in SPLITS:
         split = pool.subset(np.flatnonzero(parts == name).tolist())
@@ -192,9 +189,7 @@ def subject_disjoint(data: Data, seed: Seed = 0) -> OrdinalDataset:
     step = f"subject-disjoint: all {len(pool):,} images split again by subject, {', '.join(sizes)}"
     return replace(
         data,
-        train=splits["train"],
-        val=splits["val"],
-        test=splits["test"],
+        **splits,
         protocol=(*data.protocol, f"{step}; seed {seed}"),
         allow_empty_ranks=True,
     )
@@ -301,12 +296,9 @@ def apply_protocols(
         if value is None or value is False:
             continue
 
-        if name == "subject_disjoint":  # there is no number to pass
-            data = change(data, seed=seed)
-        elif name == "rebin":  # nothing is drawn
-            data = change(data, value)
-        else:
-            data = change(data, value, seed=seed)
+        arguments = [] if value is True else [value]
+        seeds = {} if name == "rebin" else {"seed": seed}  # bins are not drawn
+        data = change(data, *arguments, **seeds)
     return data
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
-from l2rclip_lite.data.describe import leakage
+from l2rclip_lite.data.check import leakage
 from l2rclip_lite.data.splits import deal, stratified
 from l2rclip_lite.errors import InputError
 

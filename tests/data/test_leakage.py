@@ -1,7 +1,7 @@
 """What splits share, counted by hand; the published figures are in test_benchmarks.py."""
 
 from l2rclip_lite.data.base import Card, OrdinalDataset, Split
-from l2rclip_lite.data.describe import leakage
+from l2rclip_lite.data.check import leakage
 from l2rclip_lite.method.ranks import Ranks
 
 

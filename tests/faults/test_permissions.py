@@ -12,7 +12,7 @@ from run_files import run
 
 from l2rclip_lite import L2RCLIP, Config, Ranks, files, load_dataset
 from l2rclip_lite.data.images import file_digest
-from l2rclip_lite.data.official_lists import find_images
+from l2rclip_lite.data.official import find_images
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import write_text
 from l2rclip_lite.runs.run_directory import RunDirectory

@@ -3,75 +3,57 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from drawn import make_fixture
 from drawn_run import RANKS, DrawnRun
 from PIL import Image
 from run_files import Outcome, run
 
+from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.benchmarks import DATA_SETS
+from l2rclip_lite.data.near_copies import MAX_DISTANCE, difference_hash, nearest_copies
 
-CUT = "train images/00.png image file is truncated"
-NO_IMAGE = "train images/02.png cannot identify image file"
-TOO_LARGE = "val images/03.png it has more than 89 megapixels"
 COPIED = "test images/14.png the same pixels as images/11.png in train"
-
-
-def words_of(text: str) -> str:
-    """Return a text with single spaces, whatever its columns and line ends."""
-    return " ".join(text.split())
 
 
 def words_of_lines(outcome: Outcome) -> list[str]:
     """Return the lines that a command printed, with single spaces."""
-    return [words_of(line) for line in outcome.out.splitlines()]
+    return [" ".join(line.split()) for line in outcome.out.splitlines()]
 
 
-def test_the_list_names_every_data_set() -> None:
-    """Twelve, in the order of their table."""
+def test_list_and_cards_name_every_data_set() -> None:
+    """In the order of their table; of MORPH what it must not be used for, and its options."""
     lines = run("data").out.splitlines()
     assert [line.split()[0] for line in lines[-len(DATA_SETS) :]] == [*DATA_SETS]
 
-
-def test_a_card_fits_the_terminal_and_tells_the_options() -> None:
-    """Of MORPH: what it must not be used for, and its protocols."""
-    card = run("data", "morph").out
-    assert "never use them" in words_of(card.lower())
-    assert "--protocol rs-partial --fold 0 to 4" in words_of(card)
-    assert max(len(line) for line in card.splitlines()) <= 100
+    outcome = run("data", "morph")
+    text = " ".join(words_of_lines(outcome))
+    assert "Never use them" in text
+    assert "--protocol rs-partial --fold 0 to 4" in text
+    assert max(map(len, outcome.out.splitlines())) <= 100
 
 
-def test_counts_are_those_of_the_loader() -> None:
-    """Of sixty leaves 40 train, 10 validate and 10 test."""
-    assert words_of_lines(run("data", "leaves", "--size", "60"))[-1] == "all 40 10 10"
-
-
-def test_a_table_is_looked_for_under_the_root_and_then_here(
+def test_counts_are_those_of_the_loader(
     drawn_run: DrawnRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One of one's own beside images that belong to somebody else."""
+    """A table of one's own is looked for under the root, and then here."""
+    assert words_of_lines(run("data", "leaves", "--size", "60"))[-1] == "all 40 10 10"
+
     monkeypatch.chdir(tmp_path)
     shutil.copy(drawn_run.root / "labels.csv", "mine.csv")
     words = ("csv", "--root", drawn_run.root, "--labels", "mine.csv", "--ranks", RANKS)
     assert "36 images of mine.csv" in run("data", *words).out
 
 
-@pytest.mark.parametrize(
-    ("fold", "folds"), [((), "0123456789"), (("--fold", "3"), "3")], ids=["all", "one"]
-)
-def test_leakage_is_counted_for_every_fold(
-    fold: tuple[str, ...], folds: str, tmp_path: Path
-) -> None:
-    """HCI has ten; one can be asked for."""
+def test_leakage_is_counted_for_every_fold(drawn_run: DrawnRun, tmp_path: Path) -> None:
+    """HCI has ten, one can be asked for; and three are drawn of one's own table."""
     lists = make_fixture("hci", tmp_path / "hci") / "datalists"
-    lines = words_of_lines(run("data", "hci", "--lists", lists, *fold, "--leakage"))
-    assert lines[1] == " ".join(f"fold {number}" for number in folds)
-
-
-def test_leakage_is_counted_for_folds_that_are_drawn(drawn_run: DrawnRun) -> None:
-    """Three of one's own table."""
-    words = ("csv", "--root", drawn_run.root, "--ranks", RANKS, "--folds", "3")
-    assert words_of_lines(run("data", *words, "--leakage"))[1] == "fold 1 fold 2 fold 3"
+    own = ("csv", "--root", drawn_run.root, "--ranks", RANKS, "--folds", "3")
+    hci = ("hci", "--lists", lists)
+    for words, folds in ((hci, range(10)), ((*hci, "--fold", "3"), [3]), (own, range(1, 4))):
+        lines = words_of_lines(run("data", *words, "--leakage"))
+        assert lines[1] == " ".join(f"fold {number}" for number in folds)
 
 
 @pytest.fixture
@@ -92,7 +74,6 @@ def photos(tmp_path: Path) -> Path:
 def test_check_names_copies_in_two_splits(photos: Path) -> None:
     """That is no error; beside it stand sizes, modes and a bar for each rank."""
     outcome = run("data", "csv", "--root", photos, "--ranks", RANKS, "--check")
-
     lines = words_of_lines(outcome)
     assert outcome.code == 0
     assert f"fresh 7 3 2 {'█' * 30}" in lines
@@ -115,7 +96,67 @@ def test_check_names_every_image_that_fit_would_refuse(photos: Path) -> None:
         table.write("\ngone.png,ripe,train")
 
     outcome = run("data", "csv", "--root", photos, "--ranks", RANKS, "--check")
-
-    faults = [CUT, NO_IMAGE, TOO_LARGE, COPIED, "gone.png does not exist"]
     assert outcome.code == 2
-    assert words_of_lines(outcome)[-5:] == faults
+    assert words_of_lines(outcome)[-5:] == [
+        "train images/00.png image file is truncated",
+        "train images/02.png cannot identify image file",
+        "val images/03.png it has more than 89 megapixels",
+        COPIED,
+        "gone.png does not exist",
+    ]
+
+
+def test_a_copy_saved_again_is_named_and_another_leaf_is_not(tmp_path: Path) -> None:
+    """As a JPEG, and at half size; pictures of one colour are not compared."""
+    first, second, third = (load_dataset("leaves", size=60).train[place][0] for place in range(3))
+    other = load_dataset("leaves", size=60, seed=1).train[0][0]
+    images = {
+        "train_0.png": first,
+        "train_1.png": second,
+        "train_2.png": third,
+        "train_3.png": Image.new("RGB", (32, 32), "red"),
+        "val_0.png": other,
+        "val_1.jpg": first,
+        "test_0.png": second.resize((64, 64)),
+        "test_1.png": Image.new("RGB", (32, 32), "blue"),
+    }
+    lines = ["path,label,split"]
+    for place, (name, image) in enumerate(images.items()):
+        image.save(tmp_path / name, quality=60)
+        lines.append(f"{name},{place % 2},{name.split('_')[0]}")
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+
+    outcome = run("data", "csv", "--root", tmp_path, "--few-shot", "2", "--check")
+    assert outcome.code == 0
+    assert words_of_lines(outcome)[-4:] == [
+        "2 images to look at: nearly a copy, which is no fault",
+        "split path warning",
+        "val val_1.jpg nearly the same picture as train_0.png in train",
+        "test test_0.png nearly the same picture as train_1.png in train",
+    ]
+
+
+@pytest.mark.parametrize("block", [3, 1024])
+def test_the_nearest_within_the_distance_is_a_copy(
+    monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    """Twenty differing bits are a copy, twenty-one are none; in blocks or at once.
+
+    A picture without a hash is a copy of none; the first of the earlier ones has none either.
+    """
+    monkeypatch.setattr("l2rclip_lite.data.near_copies.BLOCK", block)
+    generator = np.random.default_rng(0)
+    earlier = [generator.choice(np.float32([-1, 1]), 256) for _ in range(10)]
+
+    hashes: list[np.ndarray | None] = [difference_hash(Image.new("RGB", (8, 8)))]
+    for original, n_changed in ((8, MAX_DISTANCE), (4, MAX_DISTANCE + 1), (1, 0), (9, 3)):
+        changed = earlier[original].copy()
+        changed[:n_changed] *= -1
+        hashes.append(changed)
+    assert nearest_copies(hashes, [None, *earlier]) == [None, 9, None, 2, 10]
+
+
+def test_what_cannot_be_checked_is_named() -> None:
+    """Images that are no files, and a folder that nobody named."""
+    assert "leaves: its images are no files" in run("data", "leaves", "--check").err
+    assert "csv: there is no folder of images to check" in run("data", "csv", "--check").err

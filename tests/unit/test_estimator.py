@@ -3,7 +3,7 @@
 import pickle
 from copy import deepcopy
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import get_scorer
-from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -51,59 +51,36 @@ def test_the_checks_of_scikit_learn(estimator: L2RCLIPClassifier, check: Any) ->
     check(estimator)
 
 
-class Graded(NamedTuple):
-    """A classifier, and the images that it was fitted on."""
-
-    grader: L2RCLIPClassifier
-    files: list[Path]
-    images: list[Image.Image]
-    targets: list[int]
-
-
-@pytest.fixture(params=["kernel", "tower"])
-def graded(request: pytest.FixtureRequest, leaves: OrdinalDataset, tmp_path: Path) -> Graded:
-    """A classifier of leaves, fitted on files after a pickle; its ranks lie in no alphabet."""
+@pytest.mark.parametrize("image_side", ["kernel", "tower"])
+def test_a_classifier_gives_the_probabilities_of_its_model_by_the_alphabet(
+    leaves: OrdinalDataset, tmp_path: Path, image_side: str
+) -> None:
+    """Fitted on files after a pickle, of files, names of files, objects and one array."""
     files = []
-    for row, (image, _) in enumerate(leaves.train):
+    images = [image for image, _ in leaves.train]
+    for row, image in enumerate(images):
         files.append(tmp_path / f"{row}.png")
         image.save(files[-1])
-
-    names = np.array(leaves.ranks.names)
-    targets = list(leaves.train.targets)
-    unfitted = L2RCLIPClassifier(names, "{rank} damage", image_side=request.param, **TINY)
-    grader = pickle.loads(pickle.dumps(unfitted)).fit(files, names[targets])
-    return Graded(grader, files, [image for image, _ in leaves.train], targets)
-
-
-def test_a_classifier_gives_the_probabilities_of_its_model_by_the_alphabet(graded: Graded) -> None:
-    """Of images as files, names of files, objects, one array and an iterator."""
-    grader, files, images, _ = graded
-    expected = grader.model_.predict(images).probabilities[:, [3, 2, 0, 4, 1]]
     texts = np.array([str(file) for file in files])
     arrays = np.stack([np.asarray(image) for image in images])
+    names = np.array(leaves.ranks.names)
+    targets = list(leaves.train.targets)
 
+    unfitted = L2RCLIPClassifier(names, "{rank} damage", image_side=image_side, **TINY)
+    grader = pickle.loads(pickle.dumps(unfitted)).fit(files, names[targets])
+
+    by_rank = grader.model_.predict(images).probabilities
+    expected = by_rank[:, [3, 2, 0, 4, 1]]
     assert grader.model_.ranks.sentences[0] == "no damage"
     assert grader.classes_.tolist() == ["high", "low", "no", "very high", "very low"]
-    for form in (files, texts, images, arrays, iter(files)):
+    for form in (files, texts, images, arrays):
         assert np.allclose(grader.predict_proba(form), expected, atol=1e-6)
     assert grader.predict(images).tolist() == grader.classes_[expected.argmax(1)].tolist()
 
-
-def test_scorers_of_scikit_learn_take_a_classifier(graded: Graded) -> None:
-    """The log-likelihood of the labels, by name."""
-    grader, _, images, targets = graded
-    labels = np.array(grader.model_.ranks.names)[targets]
-    probabilities = grader.model_.predict(images).probabilities
-    likelihood = probabilities[range(len(targets)), targets].log().mean()
-
-    score = get_scorer("neg_log_loss")(grader, images, labels)
-    assert score == pytest.approx(float(likelihood))
-
-
-def test_a_fitted_classifier_is_not_pickled(graded: Graded) -> None:
-    """The sentence names the way to keep it."""
+    score = get_scorer("neg_log_loss")(grader, images, names[targets])
+    assert score == pytest.approx(float(by_rank[range(len(targets)), targets].log().mean()))
     with pytest.raises(TypeError, match="save_pretrained"):
-        pickle.dumps(graded.grader)
+        pickle.dumps(grader)
 
 
 def test_a_classifier_whose_second_fit_failed_answers_no_more() -> None:
@@ -116,15 +93,6 @@ def test_a_classifier_whose_second_fit_failed_answers_no_more() -> None:
         grader.predict(points)
 
 
-def test_features_may_lie_in_memory_in_any_order() -> None:
-    """Backwards, or read-only as pandas gives them; the answers are those of a copy."""
-    points, grade = make_blobs([9, 9, 9], random_state=0)
-    points = points.astype(np.float32)
-    grader = L2RCLIPClassifier(**TINY).fit(points[::-1], grade[::-1])
-    points.setflags(write=False)
-    assert np.array_equal(grader.predict(points[::-1]), grader.predict(points)[::-1])
-
-
 def test_a_search_chooses_the_words_of_a_template() -> None:
     """In a pipeline, on three clouds of points."""
     centres = [[0, 0], [3, 3], [6, 0]]
@@ -133,7 +101,6 @@ def test_a_search_chooses_the_words_of_a_template() -> None:
     templates = {"l2rclipclassifier__template": ["a leaf of grade {rank}", "{rank} apples"]}
 
     search = GridSearchCV(grader, templates, cv=2).fit(points, grade * 10)
-
     assert search.best_score_ > 0.9
     assert search.predict(centres).tolist() == [0, 10, 20]
 
@@ -142,52 +109,30 @@ def test_cross_validation_takes_images(leaves: OrdinalDataset) -> None:
     """A score is the share of right answers to the other half of the images."""
     images = [image for image, _ in leaves.train]
     targets = np.array(leaves.train.targets)
-    shares = []
-    for own, other in StratifiedKFold(2).split(targets, targets):
-        grader = L2RCLIPClassifier(**TINY).fit([images[row] for row in own], targets[own])
-        answers = grader.predict([images[row] for row in other])
-        shares.append((answers == targets[other]).mean())
+    rows = np.arange(len(images))
+    halves = [(rows[::2], rows[1::2])]
 
     grader = L2RCLIPClassifier(**TINY)
-    scores = cross_val_score(grader, images, targets, cv=2, error_score="raise")
-    assert scores == pytest.approx(shares)
+    scores = cross_val_score(grader, images, targets, cv=halves, error_score="raise")
+    answers = grader.fit(images[::2], targets[::2]).predict(images[1::2])
+    assert scores == pytest.approx([(answers == targets[1::2]).mean()])
 
 
 @pytest.mark.untyped
 @pytest.mark.parametrize(
     ("settings", "y", "sentence"),
     [
-        ({}, ["low", "high"], r"^y: .* have no known order; give it by ranks=\[\.\.\.\], lowest"),
-        ({"ranks": ["low", "high"]}, ["low", "hihg"], r"^y\[1\] .*: the label 'hihg' is no rank"),
-        ({}, [0, 1, 2, 3, 4, 5], r"^y: no label occurs twice"),
-        ({"image_side": "tower"}, [0, 1], r"^X: features train no tower"),
-        (
-            {"ranks": "0,1,2"},
-            [0, 1, 2],
-            r"^ranks: give a list of labels, lowest first, not '0,1,2'",
-        ),
-        ({"ranks": 3}, [0, 1, 2], r"^ranks: give a list of labels, lowest first, not 3"),
-        ({"ranks": ["a", None]}, ["a", "b"], r"^ranks: give a list of labels"),
-        ({"ranks": [0, 1, float("nan")]}, [0, 1], r"^ranks: give a list of labels, .* nan\]"),
-        ({"ranks": []}, [0, 1], r"^ranks: give a list of labels, lowest first, not \[\]"),
-        ({"epochs1": -1}, [0, 1], r"^config: epochs1=-1"),
-        (
-            {"ranks": ["low", "high"]},
-            [0, 1],
-            r"^y\[0\] .*: the label '0' is no rank; write one of low, high, or their places",
-        ),
-        (
-            {"ranks": [1, 2]},
-            [1, 3],
-            r"^y\[1\] .*: the label '3' is no rank; write one of 1, 2\.$",
-        ),
-        ({"template": 3}, [0, 1, 1], "^ranks: the template is 3; give a text"),
+        ({}, ["low", "high"], r"^y: .* no known order; give all by ranks=\[\.\.\.\], lowest"),
+        ({"ranks": ["low", "high"]}, ["low", "hihg"], r"^y\[1\]: the label 'hihg' is no rank"),
+        ({"ranks": ["0", "1"]}, ["0.0", "1.0"], r"^y\[0\]: the label '0\.0' is no rank; write one"),
+        ({"ranks": [1, 2]}, [1, 3], r"^y\[1\]: the label 3 is no rank; write one of 1, 2\.$"),
+        ({"ranks": ["low", "high"]}, [0, 1], "^ranks: y holds whole numbers, so give such"),
+        ({"ranks": [0.5, 1.5]}, [0, 1], "^ranks: y holds whole numbers, so give such, not .0.5"),
+        ({"ranks": "0,1,2"}, [0, 1, 2], "^ranks: give a list of labels, lowest first, not '0,1,2'"),
+        ({}, [0, 1, 2, 3, 4, 5], "^y: no label occurs twice"),
+        ({"image_side": "tower"}, [0, 1], "^X: features train no tower"),
+        ({"seed": -1}, [0, 1], "^config: seed=-1 should be "),
         ({"template": ""}, [0, 1, 1], "^ranks: the template '' holds {rank} 0 times"),
-        (
-            {"ranks": ["0", "1"]},
-            ["0.0", "1.0"],
-            r"^y: the label '0\.0' is written otherwise",
-        ),
     ],
 )
 def test_what_cannot_be_fitted_is_one_sentence(
@@ -201,20 +146,11 @@ def test_what_cannot_be_fitted_is_one_sentence(
 
 @pytest.mark.parametrize("cell", [Image.new("RGB", (8, 8)), "leaf.png", Path("leaf.png")])
 def test_a_table_of_images_is_no_list(cell: Any) -> None:
-    """Its column is what was meant; a table of numbers is one, also where they are texts."""
+    """Its column is what was meant."""
     table = pd.DataFrame({"i": [cell] * 6})
     for X in (table, table.to_numpy()):
         with pytest.raises(InputError, match=r"^X: a table of images or paths"):
             L2RCLIPClassifier(**TINY).fit(X, [0, 1] * 3)
-    texts = pd.DataFrame({"i": ["0.1", "0.9"] * 3})
-    assert L2RCLIPClassifier(**TINY).fit(texts, [0, 1] * 3).predict(texts).tolist() == [0, 1] * 3
-
-
-@pytest.mark.parametrize("setting", [{"seed": -1}, {"device": "x"}])
-def test_a_setting_that_config_refuses_is_one_sentence(setting: dict[str, Any]) -> None:
-    """As the docstring of `fit` promises."""
-    with pytest.raises(InputError, match=rf"^config: {next(iter(setting))}=.* should be "):
-        L2RCLIPClassifier(**TINY | setting).fit(np.eye(6), [0, 1] * 3)
 
 
 @pytest.mark.parametrize(
