@@ -61,6 +61,8 @@ ERRORS = [torch.tensor([[0.5, 1.5], [0.0, 1.0]])] * 3
 MEDIAN = {"rps": 1.0, "mae": 1.0}
 NOBODY = pd.DataFrame({"seed": []})
 SHARES = pd.DataFrame({"data": ["pears"], "run": 0, "arm": "words", "shots": "2", "share": 80.0})
+STEPS = pd.DataFrame({"arm": ["cross-entropy", "numbers", "median-rank"], "rps": [2.0, 1.0, 9.0]})
+STEPS = STEPS.assign(data="pears", low=STEPS["rps"] - 0.1, high=STEPS["rps"] + 0.1, share=50.0)
 GAINS = pd.DataFrame({"row": "words", "data": ["hc18", "apples81", MEAN], "gain": [5.0, 3, 4]})
 
 
@@ -98,6 +100,8 @@ DRAWN: dict[str, tuple[Callable[..., Figure], tuple[Any, ...]]] = {
     "repair": (repair_curves, ({"after": ERRORS}, MEDIAN, 1, NOBODY)),
     "landings": (landings, ({("no", "some"): np.array([0.0, 40.0])}, 80.0)),
     "few labels": (few_figure, (SHARES,)),
+    "staircase": (evidence.staircase, (STEPS,)),
+    "no steps": (evidence.staircase, (STEPS[:0],)),
 }
 
 

@@ -13,7 +13,6 @@ import torch
 
 from l2rclip_book.real_clip import (
     EMPTY,
-    HOURS,
     ClipRows,
     at_best_rate,
     clip_figure,
@@ -23,7 +22,6 @@ from l2rclip_book.real_clip import (
     tuned_gains,
 )
 from l2rclip_book.studies import Arm, Study, image_features
-from l2rclip_book.training_runs import FORWARD
 from l2rclip_lite import Config, load_dataset, load_towers
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.files import read_json, write_json
@@ -116,19 +114,6 @@ def test_without_a_gpu_it_says_how_long_this_cpu_would_take(
     assert sentence.count("\n") == 1
 
 
-def test_towers_that_do_not_exist_are_refused_by_their_own_sentence(tmp_path: Path) -> None:
-    """A network would not help."""
-    with pytest.raises(InputError, match="'ViT-B-16/nope' has no weights of that name"):
-        needs.fetch_weights("ViT-B-16/nope", {}, tmp_path / "weights.json")
-
-
-def test_a_digest_that_nobody_knows_is_not_compared() -> None:
-    """One that is known is."""
-    needs.check_digest("a/b", "1" * 64, "", "clip.yaml")
-    with pytest.raises(InputError, match=r"a/b: .*not 222222222222… \(clip.yaml\); delete them"):
-        needs.check_digest("a/b", "1" * 64, "2" * 64, "clip.yaml")
-
-
 def test_a_disk_that_is_too_small_is_refused(tmp_path: Path) -> None:
     """The folder need not be there yet."""
     needs.check_disk(tmp_path / "a" / "b", 1e-6, "")
@@ -177,24 +162,6 @@ def test_a_unit_that_fails_stops_no_other_one(
         "clip: every unit failed, so there are no rows; the sentences above say why.\n"
     )
     assert not (tmp_path / "clip.csv").exists()
-
-
-def test_without_any_set_it_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is nothing to train on."""
-
-    def download(name: str, folder: Path) -> Path:
-        raise InputError("no network.")
-
-    monkeypatch.setattr(needs, "download", download)
-    with pytest.raises(InputError, match="no data set is here, and none could be fetched"):
-        needs.fetch_data(planning.read_clip(), tmp_path)
-
-
-def test_the_hours_of_the_page_follow_from_the_plan() -> None:
-    """Of the sets that can be downloaded, on a GPU that does 30 · 10¹² operations a second."""
-    plan = planning.read_clip()
-    passes = needs.image_passes(needs.without(plan, needs.NOT_FREE)) * len(plan["towers"])
-    assert 0.7 * HOURS < passes * FORWARD / 30e12 / 3600 < HOURS
 
 
 @pytest.mark.gpu
@@ -272,23 +239,20 @@ def test_a_tuned_arm_counts_at_the_rate_of_its_best_validation() -> None:
     assert gains.round(0).tolist() == [50, 0, -99]
 
 
-def test_the_page_says_what_was_measured_and_what_was_not() -> None:
-    """Verdicts, the origin of the weights, sets that were left out; no name of a device."""
+def test_the_page_says_what_was_measured_and_what_was_not(tmp_path: Path) -> None:
+    """Verdicts, the origin of the weights, sets that were left out; without rows how to make them.
+
+    A device has no name there.
+    """
     clip = drawn(CLAIMED, TUNED)
     clip.record["left_out"]["hc18"] = "nothing to download"
     clip.record["towers"]["a/b"]["commits"] = {"timm/b": "ab" * 20}
     text = clip_paragraph(clip)
     assert "timm/b, commit abababababab; SHA-256 121212121212… as downloaded" in text
     assert "order in the words **better**, +20.0 [" in text
-    assert "on the mean of leaf damage, 5 ranks, p after Holm" in text
     assert text.endswith("Without fetal head, 27 ranks: these images could not be had there.")
-    figure = clip_figure(clip)
-    assert figure is not None
-    assert len(figure.axes[0].get_yticks()) == 6
+    assert clip_figure(clip) is not None
 
-
-def test_without_rows_the_page_says_how_to_make_them(tmp_path: Path) -> None:
-    """And draws nothing."""
     assert read_clip(str(tmp_path)) is None
     assert clip_figure(None) is None
     assert clip_paragraph(None) == EMPTY

@@ -111,19 +111,6 @@ def test_the_claims_over_trainings() -> None:
     assert over_runs["high"] - over_runs["gain"] == pytest.approx(4.302653 * (250 / 3 / 64) ** 0.5)
 
 
-def test_images_of_one_tree_are_drawn_together() -> None:
-    """Two images with gains of 75 and 25 % then always count with their mean."""
-    table = runs({"L2RCLIP": 3.0, "cross-entropy": 1.0, "rps": 2.0})
-    images = images_of(table).assign(error=1.0, subject="one tree")
-    ours = images["arm"] == "L2RCLIP"
-    images.loc[ours, "rps"] = images.loc[ours, "path"].map({"a.png": 0.5, "b.png": 1.5})
-
-    claims = variations(table, images).set_index("change")
-    by_tree = claims.loc[BY_SUBJECT, ["low", "high"]]
-    assert by_tree.to_numpy() == pytest.approx(50)
-    assert claims.loc["as registered", "low"].max() < 50
-
-
 def test_a_method_that_lacks_a_set_has_no_place() -> None:
     """Nor does it cost the others theirs: "rps" was tried on one set alone, and won there."""
     places = mean_ranks(runs(RPS).query("arm != 'rps' or data == 'pears'"))
