@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 Result = TypeVar("Result")
-KINDS: dict[str, dict[str, str]] = {  # what a process must find when it imports torch
+KINDS: dict[str, dict[str, str]] = {  # what a process must find when it imports torch; widest first
     "native": {},
     "avx512": {},
     "avx2": {
@@ -78,7 +78,7 @@ def kind() -> str:
 
 def kinds_here() -> list[str]:
     """List the kinds that this machine has, its own first."""
-    names = ["avx512", "avx2", "sse"]
+    names = list(KINDS)[1:]
     own = kind()
     return names[names.index(own) :] if own in names else ["native"]
 

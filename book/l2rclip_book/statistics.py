@@ -7,12 +7,10 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float, Real
 from numpy.typing import ArrayLike
 from PIL import Image
 from scipy.stats import bootstrap, rankdata, wilcoxon
-from torch import Tensor
 
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError
@@ -108,9 +106,7 @@ def orders_by_chance(
     return spearman_rho(expected, np.tile(true, (draws, 1)))
 
 
-def ordinality(
-    text_features: Float[np.ndarray, "rank dim"] | Float[Tensor, "rank dim"],
-) -> dict[str, float]:
+def ordinality(text_features: ArrayLike) -> dict[str, float]:
     """Score the order in K rank features in three ways; d is the cosine distance 1 − cos.
 
     Args:
@@ -132,7 +128,7 @@ def ordinality(
         >>> ordinality(np.stack([np.cos(angle), np.sin(angle)], axis=1))
         {'gap': 1.0, 'triplets': 1.0, 'component': 1.0}
     """
-    rows = _unit_rows(torch.as_tensor(text_features).detach().cpu().double().numpy())
+    rows = _unit_rows(np.asarray(text_features, dtype=float))
     distance = np.round(1 - rows @ rows.T, 9)  # what is left below 1e-9 is float noise: a tie
     i, j = np.triu_indices(len(rows), 1)
     gap = spearman_rho((j - i)[None], distance[i, j][None])[0]

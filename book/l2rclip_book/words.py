@@ -15,13 +15,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from l2rclip_book.gains import (
     EDGES,
     MEAN,
+    WITHOUT_LEAVES,
     compare_pairs,
     interval_of,
+    over_trainings,
     run_interval,
     with_mean,
     with_verdicts,
@@ -75,11 +76,6 @@ DOUBTED = {  # comparisons with few images that are made in other ways, too
     "words, by a relative": FEW_IMAGES["few images"],
     "labels, by a relative": BY_A_RELATIVE["labels"],
     "words, against the best without": FEW_IMAGES["words or labels"],
-}
-LEFT_OUT = {  # sets, to see what the comparisons rest on
-    "as registered": (),
-    "coffee leaves counted once": ("bracol",),
-    "without coffee leaves": DAMAGE,
 }
 BY_SUBJECT = "drawn by tree or block"
 OVER_TRAININGS = "over trainings"
@@ -264,7 +260,7 @@ def doubts(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         interval over test images, or over what the change names.
     """
     parts = []
-    for change, sets in LEFT_OUT.items():
+    for change, sets in WITHOUT_LEAVES.items():
         of_runs = table[~table["data"].isin(sets)]
         of_images = images[~images["data"].isin(sets)]
         parts.append(few_gains(of_runs, of_images, DOUBTED).assign(change=change))
@@ -277,11 +273,9 @@ def doubts(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 
 
 def _over_trainings(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean gains with a t interval in which the unit is a training.
+    """Return `gains.over_trainings` of each comparison.
 
-    With few labels two trainings hardly share an image, so they count as independent. The squared
-    standard errors add up over the sets, as if none shared images with another; the degrees of
-    freedom are those of Welch and Satterthwaite.
+    With few labels two trainings hardly share an image, so they count as independent.
     """
     chosen = with_chosen(table, table)
     chosen = chosen[chosen["condition"].isin(FEW)].astype({"rps": float})
@@ -295,10 +289,8 @@ def _over_trainings(table: pd.DataFrame) -> pd.DataFrame:
         squares = of_training.var() / of_training.size()
         if squares.sum() == 0:  # or nothing is known, of single trainings
             continue
-        freedom = squares.sum() ** 2 / (squares**2 / (of_training.size() - 1)).sum()
-        mean = of_training.mean().mean()
-        reach = stats.t.ppf(0.975, freedom) * np.sqrt(squares.sum()) / len(squares)
-        rows.append((OVER_TRAININGS, row, mean, mean - reach, mean + reach))
+        ends = over_trainings(of_training.mean(), squares, of_training.size() - 1)
+        rows.append((OVER_TRAININGS, row, *ends))
     return pd.DataFrame(rows, columns=["change", "row", "gain", "low", "high"])
 
 

@@ -51,7 +51,8 @@ def read(preset: str = "page") -> dict[str, Any]:
 
     Args:
         preset: "page", the runs behind the book; "search", the recipes of each method; "smoke", one
-            run of each study of these two, which takes seconds; "sweep", a grid of settings.
+            run of each study of these two, which takes seconds, on the first of its data sets and
+            on those that no study before it has; "sweep", a grid of settings.
 
     Raises:
         ValueError: Another preset, or two combinations of a sweep with one name.
@@ -67,13 +68,18 @@ def read(preset: str = "page") -> dict[str, Any]:
 
     plan: dict[str, Any] = yaml.safe_load(STUDIES.read_text(encoding="utf-8"))
     if preset == "smoke":
-        for name, facts in searched["studies"].items():
-            plan["studies"][name] = facts | {"data": facts["data"][:1]}
+        plan["studies"] |= searched["studies"]
         for name, ranks in SMOKE_RANKS.items():
             size = 110 if ranks == 5 else 8 * ranks
             load = {"name": "leaves", "ranks": ranks, "size": size, "pixels": 64}
             relatives = plan["data"][name].get("relatives", {})
             plan["data"][name] = {"load": load, "run": "seed", "runs": 1, "relatives": relatives}
+
+        tried: set[str] = set()
+        for facts in plan["studies"].values():
+            first, *others = _data_of(plan, facts)
+            facts["data"] = [first, *(name for name in others if name not in tried)]
+            tried.update(facts["data"])
     return plan
 
 
@@ -215,11 +221,7 @@ def units(plan: dict[str, Any], data_folder: Path | None = None) -> list[dict[st
     """
     every = []
     for study, facts in plan["studies"].items():
-        names = facts["data"]
-        if isinstance(names, str):
-            names = plan["groups"][names]
-
-        for name in names:
+        for name in _data_of(plan, facts):
             needed = _needed_data(plan, study, name)
             if any(_is_missing(data, data_folder) for data in needed):
                 continue
@@ -230,6 +232,12 @@ def units(plan: dict[str, Any], data_folder: Path | None = None) -> list[dict[st
             for run in range(min(n_runs, limit)):
                 every.append({"study": study, "data": name, "run": run})
     return every
+
+
+def _data_of(plan: dict[str, Any], study: dict[str, Any]) -> list[str]:
+    """Return the data sets of a study, which may be those of a group."""
+    names = study["data"]
+    return plan["groups"][names] if isinstance(names, str) else names
 
 
 def missing_folders(plan: dict[str, Any], data_folder: Path | None = None) -> dict[str, Path]:

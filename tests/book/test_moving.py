@@ -94,12 +94,3 @@ def test_the_page_reads_a_cell() -> None:
         "the one “low” 40 % of its attention before and 10 % after; an even share is 33 %."
     )
     assert none.startswith("No word")
-
-
-def test_colours_are_even_less_and_more() -> None:
-    """White at an even share, blue below it, red above it; beyond four times nothing changes."""
-    even, less, more, most = js("attention", "() => [1, 0.25, 4, 40].map(m.colour)")
-    assert even == [247, 247, 247]
-    assert less[2] > less[0]
-    assert more[0] > more[2]
-    assert most == more

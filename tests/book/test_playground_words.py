@@ -72,18 +72,3 @@ def test_the_script_that_the_page_offers_prints_the_score(kind: str) -> None:
     )
     scores = json.loads(printed(script).replace("'", '"'))
     assert scores == pytest.approx(template[kind], abs=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("key", "low", "high"), [("ages-words", 0.5, 1), ("ages-digits", -0.1, 0.1)]
-)
-def test_tens_make_squares_in_words_and_one_band_in_digits(
-    key: str, low: float, high: float
-) -> None:
-    """How much closer an age is to the next one where both are in the same ten."""
-    call = "({ cosines, unit }) => ordinality.centre(ordinality.unfold(cosines, 62, unit))"
-    cosines = js(call, cosines=SETS[key]["templates"][0]["cosines"], unit=WORDS["unit"])
-
-    next_age = np.diag(np.array(cosines), 1)[4:]  # of each age from 20 on and the next one
-    new_ten = np.arange(20, 77) % 10 == 9  # 29 and 30, 39 and 40, …
-    assert low < next_age[~new_ten].mean() - next_age[new_ten].mean() < high

@@ -27,12 +27,6 @@ from l2rclip_lite.method.ranks import Ranks
 THREE = Ranks(("a", "b", "c"), (0, 1, 3), "grade {rank}")
 
 
-def test_ranks_on_an_arc_are_in_order_on_all_three_counts() -> None:
-    """At 0°, 20°, … 80°, of any length."""
-    arc = 7 * on_circle(0, 20, 40, 60, 80)
-    assert ordinality(arc) == pytest.approx({"gap": 1.0, "triplets": 1.0, "component": 1.0})
-
-
 def test_ranks_out_of_order_score_by_the_share_that_is_in_order() -> None:
     """Ranks 0, 1, 2 at 60°, 0°, 120°: d01 = ½, d12 = 1½, d02 = ½.
 

@@ -1,6 +1,5 @@
 """`make clip`, in miniature from end to end, and what it says where something is missing."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +23,11 @@ from l2rclip_book.real_clip import (
 from l2rclip_book.studies import Arm, Study, image_features
 from l2rclip_lite import Config, load_dataset, load_towers
 from l2rclip_lite.errors import InputError, TrainingError
-from l2rclip_lite.files import read_json, write_json
 
 OPEN = planning.read_clip()["studies"]["tuned-5e-6"]["data"]
 
 
 # --- the miniature --------------------------------------------------------------------------------
-
-
-def add_other_towers(out: Path) -> None:
-    """Put rows of other towers into a run, as an earlier call would have left them."""
-    earlier = run_clip.folder_of(out, "other/random")
-    shutil.copytree(run_clip.folder_of(out, "tiny/random"), earlier)
-    for file in earlier.rglob("rows/*/*.csv"):
-        file.write_text(file.read_text().replace("tiny/random", "other/random"))
-    weights = read_json(out / "weights.json")
-    write_json(out / "weights.json", weights | {"other/random": weights["tiny/random"]})
 
 
 @pytest.mark.slow
@@ -77,16 +65,7 @@ def test_the_miniature_runs_from_end_to_end_and_goes_on_where_it_was_cut(
         repeated.table.drop(columns="seconds"), first.table.drop(columns="seconds")
     )
 
-    add_other_towers(tmp_path)
     begun = tmp_path / "weights.json"
-    assert run_clip.main(["--short", "--out", str(tmp_path)]) == 0
-    both = read_clip(str(tmp_path))
-    assert both is not None
-    assert both.table["towers"].value_counts().to_dict() == {
-        "tiny/random": len(first.table),
-        "other/random": len(first.table),
-    }
-
     digest = first.table["weights_sha256"].iloc[0]
     begun.write_text(begun.read_text(encoding="utf-8").replace(digest, "0" * 64), encoding="utf-8")
     assert run_clip.main(["--short", "--out", str(tmp_path)]) == 2

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import spearmanr
 
 from l2rclip_book.gains import MEAN
 from l2rclip_book.speeds import speed_shares
@@ -17,7 +16,6 @@ from l2rclip_book.words import (
     compare_orders,
     doubts,
     few_gains,
-    gains_by_shots,
     judge_words,
     of_new,
     orders,
@@ -51,16 +49,6 @@ def few(data: str, **arms: tuple[float, float]) -> tuple[pd.DataFrame, pd.DataFr
     return rows, images.drop(columns="val_rps")
 
 
-def test_order_is_a_mean_of_runs() -> None:
-    """Of SciPy's correlations, with an interval around it."""
-    images = pd.concat([answers("pears", 0, a=5.0), answers("pears", 1, a=20.0)])
-    table = orders(images)
-
-    rho = [spearmanr(part["true"], part["expected"])[0] for _, part in images.groupby("run")]
-    assert table["rho"].tolist() == pytest.approx([np.mean(rho)])
-    assert table["low"][0] < table["rho"][0] < table["high"][0]
-
-
 def test_a_clear_order_beats_noise_and_not_itself() -> None:
     """The difference is that of the correlations; two equal arms leave no interval."""
     images = answers("pears", 0, good=4.0, poor=200.0)
@@ -86,19 +74,6 @@ def test_validation_chooses_the_rival_and_never_the_test_images() -> None:
     assert chosen[chosen["arm"] == "best of all"]["rps"].unique().tolist() == [1.0]
     gains = few_gains(table, images, {"row": (WORDS, "best without words")})
     assert gains["gain"].tolist() == pytest.approx([75.0, 75.0])  # 100 (4 − 1) / 4
-
-
-def test_a_relative_saves_a_share_for_each_number_of_labels() -> None:
-    """A quarter by words with two and with four, a half with 16; nothing is known of eight."""
-    _, images = few("pears", **{WORDS: (1.0, 3.0), "words": (1.0, 4.0)})
-    once = images[images["condition"] == FEW[0]]
-    sixteen = once.replace({"rps": {3.0: 2.0}})
-    sixteen = sixteen.assign(study="words-curve", condition="few_shot=16")
-
-    gains = gains_by_shots(pd.concat([images, sixteen]))
-    of_pears = gains[gains["data"] == "pears"]
-    assert of_pears["row"].tolist() == ["words, 2 a rank", "words, 4 a rank", "words, 16 a rank"]
-    assert of_pears["gain"].tolist() == pytest.approx([25.0, 25.0, 50.0])
 
 
 def test_doubts_leave_out_leaves() -> None:
