@@ -217,7 +217,6 @@ def few_gains(
     table: pd.DataFrame,
     images: pd.DataFrame,
     pairs: Mapping[str, tuple[str, str]],
-    conditions: Sequence[str] = FEW,
     *,
     by_subject: bool = False,
 ) -> pd.DataFrame:
@@ -227,7 +226,6 @@ def few_gains(
         table: Rows of `words-few`, and of studies beside it.
         images: Their scores of test images.
         pairs: One arm against another, by name.
-        conditions: Over which the mean is taken.
         by_subject: Whether the images of a tree or block are drawn together.
 
     Returns:
@@ -236,7 +234,7 @@ def few_gains(
     parts = []
     for rows in (table, images):
         chosen = with_chosen(table, rows)
-        parts.append(chosen[chosen["condition"].isin(conditions)])
+        parts.append(chosen[chosen["condition"].isin(FEW)])
 
     of_runs, of_images = parts
     runs_of_condition = of_images["run"].astype(str) + " " + of_images["condition"]

@@ -1,22 +1,19 @@
-"""What `studies.yaml`, `search.yaml` and `sweep.yaml` say, as units of work.
+"""What `studies.yaml` and `search.yaml` say, as units of work.
 
 It needs only PyYAML, so that Snakemake's own environment reads it.
 
 python experiments/matrix/plan.py                 what there is to run
 python experiments/matrix/plan.py --preset smoke  the same in miniature
 python experiments/matrix/plan.py --preset search the recipes of search.yaml
-python experiments/matrix/plan.py --preset sweep  the grid of sweep.yaml
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import itertools
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +21,8 @@ import yaml
 
 STUDIES = Path(__file__).with_name("studies.yaml")
 SEARCH = Path(__file__).with_name("search.yaml")
-SWEEP = Path(__file__).with_name("sweep.yaml")
 CLIP = Path(__file__).with_name("clip.yaml")
-PRESETS = ("page", "search", "smoke", "sweep")
+PRESETS = ("page", "search", "smoke")
 # In miniature: every study, arm and condition, one run each, on generated leaves and with tiny
 # random towers.
 SMOKE_RANKS = {
@@ -52,15 +48,13 @@ def read(preset: str = "page") -> dict[str, Any]:
     Args:
         preset: "page", the runs behind the book; "search", the recipes of each method; "smoke", one
             run of each study of these two, which takes seconds, on the first of its data sets and
-            on those that no study before it has; "sweep", a grid of settings.
+            on those that no study before it has.
 
     Raises:
-        ValueError: Another preset, or two combinations of a sweep with one name.
+        ValueError: Another preset.
     """
     if preset not in PRESETS:
         raise ValueError(f"preset {preset!r} is unknown; choose one of {', '.join(PRESETS)}")
-    if preset == "sweep":
-        return grid(yaml.safe_load(SWEEP.read_text(encoding="utf-8")))
 
     searched = search(yaml.safe_load(SEARCH.read_text(encoding="utf-8")))
     if preset == "search":
@@ -104,33 +98,6 @@ def read_clip(preset: str = "page") -> dict[str, Any]:
     return plan | {"studies": studies, "towers": clip["towers"]}
 
 
-def grid(sweep: dict[str, Any]) -> dict[str, Any]:
-    """Return a sweep as a plan: every combination is a study of one arm, named after its values.
-
-    Args:
-        sweep: `data`, `settings` and `grid`, as `sweep.yaml` explains them.
-
-    Raises:
-        ValueError: Two combinations of one name.
-    """
-    studies: dict[str, Any] = {}
-    for combination in _combinations(sweep["grid"]):
-        name = _name(combination)
-        if name in studies:
-            raise ValueError(
-                f"sweep.yaml: two combinations are named {name}; write their values in another way"
-            )
-
-        title = _title(combination)
-        studies[name] = {
-            "question": title,
-            "data": list(sweep["data"]),
-            "settings": _settings(combination),
-            "arms": {title: {}},
-        }
-    return {"settings": sweep["settings"], "data": sweep["data"], "groups": {}, "studies": studies}
-
-
 def search(plan: dict[str, Any]) -> dict[str, Any]:
     """Return a search as a plan: every method is a study, and every recipe one of its arms.
 
@@ -153,12 +120,6 @@ def search(plan: dict[str, Any]) -> dict[str, Any]:
     return {"settings": {}, "data": plan["data"], "groups": {}, "studies": studies}
 
 
-def _combinations(values_of: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
-    """Yield every combination of the values of a grid."""
-    for values in itertools.product(*values_of.values()):
-        yield dict(zip(values_of, values, strict=True))
-
-
 def _settings(combination: dict[str, Any]) -> dict[str, Any]:
     """Return a combination as fields of `Config`: `controls.order` is nested."""
     settings: dict[str, Any] = {}
@@ -171,14 +132,6 @@ def _settings(combination: dict[str, Any]) -> dict[str, Any]:
 def _title(combination: dict[str, Any]) -> str:
     """Return a combination in words."""
     return ", ".join(f"{key} {value}" for key, value in combination.items())
-
-
-def _name(combination: dict[str, Any]) -> str:
-    """Return the name of a study in a path: `controls.order: true` is `order-true`."""
-    words = []
-    for key, value in combination.items():
-        words += [key.split(".")[-1], str(value).replace(".", "p")]
-    return _dashed("-".join(words))
 
 
 def _dashed(text: str) -> str:

@@ -83,9 +83,7 @@ DRAWN: dict[str, tuple[Callable[..., Figure], tuple[Any, ...]]] = {
     "gallery": (plots.gallery, (SPLIT, SURE, RANKS, [3, 1])),
     "reliability": (calibration_figures.reliability_diagram, ({"T": CURVE},)),
     "thresholds": (metrics.threshold_scale, (IMAGES[:3], [0.1, 0.2, 0.5], [0, 0.2, 0.4, 1], RANKS)),
-    "arrows": (metrics.arrows, ([0, 1, 2], [0, 0, 2], RANKS)),
     "running sums": (metrics.staircases, ({"far": [0.5, 0, 0.5]}, 0, RANKS)),
-    "decoders": (metrics.decoders, ([0.5, 0.1, 0.4], RANKS)),
     "clouds": (embed.clouds, (dict.fromkeys("ABC", embed.Cloud(FLAT, LABELS, FLAT[:3])), RANKS)),
     "thumbnails": (embed.thumbnails, (FLAT, LABELS, BYTES, STRIPS, RANKS)),
     "motion": (embed.motion_figure, (MOTION, {"start": 0}, TEN)),
@@ -101,7 +99,6 @@ DRAWN: dict[str, tuple[Callable[..., Figure], tuple[Any, ...]]] = {
     "landings": (landings, ({("no", "some"): np.array([0.0, 40.0])}, 80.0)),
     "few labels": (few_figure, (SHARES,)),
     "staircase": (evidence.staircase, (STEPS,)),
-    "no steps": (evidence.staircase, (STEPS[:0],)),
 }
 
 
