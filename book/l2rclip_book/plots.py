@@ -10,7 +10,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -79,6 +79,15 @@ class PlainLog(LogFormatter):
 
 class Log(LogScale):
     """Scale an axis as "log" does, without formulas where they are not parsed, as in `style`."""
+
+    def __init__(
+        self,
+        *axes: Axis,  # one before Matplotlib 3.11, none since
+        base: float = 10,
+        subs: Sequence[int] | None = None,
+        nonpositive: Literal["clip", "mask"] = "clip",
+    ) -> None:
+        super().__init__(*axes, base=base, subs=subs, nonpositive=nonpositive)
 
     def set_default_locators_and_formatters(self, axis: Axis) -> None:
         """Set the formatters of Matplotlib, or plain ones."""
