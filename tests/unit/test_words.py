@@ -17,7 +17,6 @@ from l2rclip_book.words import (
     doubts,
     few_gains,
     judge_words,
-    of_new,
     orders,
     with_chosen,
 )
@@ -117,21 +116,6 @@ def test_three_claims_share_one_holm() -> None:
     )
     waiting = judge_words(pd.concat(tables), pd.concat(images), ["words-few/pears-2"])
     assert waiting["verdict"].unique().tolist() == ["", "incomplete"]
-
-
-def test_a_relative_by_labels_answers_once() -> None:
-    """By its own outputs, which fit every set; nothing that had labels of the set is among them."""
-    pears = answers("pears", 0, **{"after a relative": 1.0, "labels of the relative": 1.0})
-    own = answers("pears", 0, **{"own numbers": 1.0, "own outputs": 1.0, "own outputs, cut": 1.0})
-    few_labels = own.assign(condition="few_shot=2")
-
-    studied = [part.assign(study="words-own") for part in (own, few_labels)]
-    new = of_new(pd.concat([pears, *studied]))
-    assert new.groupby("arm").size().to_dict() == {
-        "after a relative": 40,
-        "own numbers": 40,
-        "own outputs": 40,
-    }
 
 
 def rows(study: str, **rps: float) -> pd.DataFrame:
