@@ -253,7 +253,7 @@ def run_interval(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
 
 
 def over_trainings(
-    gains: pd.Series[float], squares: pd.Series[float], freedoms: pd.Series[float]
+    gains: pd.Series[float], squares: pd.Series[float], freedoms: pd.Series[float] | pd.Series[int]
 ) -> tuple[float, float, float]:
     """Return the mean gain of data sets with the interval in which the unit is a training.
 
