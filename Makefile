@@ -70,10 +70,10 @@ bench: .venv/.made ## measure speed and memory against their targets (ONLY=rows,
 	"$(BIN)/python" tools/bench/bench.py $(if $(ONLY),--only "$(ONLY)") $(if $(DATA),--data "$(DATA)")
 faults: .venv/.made ## kill, starve and deceive the package, an hour or more (SHORT=1: minutes)
 	$(if $(SHORT),,L2RCLIP_FAULTS=book/results/faults.json) "$(BIN)/python" -m pytest tests/faults $(FLAGS)
-studies: .venv/.made .snakemake-env/.made ## run what is missing of the studies, hours (SHORT=1: in miniature, SHORT=once: half of that; ONLY=search: recipes) -> runs
+studies: .venv/.made .snakemake-env/.made ## run what is missing of the studies, hours (SHORT=1: in miniature; ONLY=search: recipes) -> runs
 	.snakemake-env/bin/snakemake $(FLAGS) -s experiments/Snakefile -j $(JOBS) -k --retries 1 --rerun-triggers mtime params \
 	  --rerun-incomplete --quiet rules reason --config python="$(BIN)/python" $(if $(if $(SHORT),$(ONLY),$(ONLY:search=)),only="$(ONLY)") \
-	  $(if $(SHORT),preset=smoke out=runs/studies-short $(filter once=1,$(SHORT)=1),$(if $(filter search,$(ONLY)),preset=search out=runs/search,out=runs/studies) data="$(DATA)")
+	  $(if $(SHORT),preset=smoke out=runs/studies-short,$(if $(filter search,$(ONLY)),preset=search out=runs/search,out=runs/studies) data="$(DATA)")
 clip: .venv/.made ## chapter 9 with published CLIPs; needs network and GPU, hours (SHORT=1: in miniature) -> book/results/clip.csv
 	env -u OMP_NUM_THREADS HF_HUB_OFFLINE=0 "$(BIN)/python" experiments/matrix/run_clip.py $(if $(TOWERS),--towers $(TOWERS)) \
 	  $(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)") $(if $(SHORT),--short) $(if $(CPU),--cpu)

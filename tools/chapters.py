@@ -52,10 +52,10 @@ def source_hash(source: Path) -> str:
     return hashlib.sha256(source.read_bytes().replace(b"\r\n", b"\n")).hexdigest()
 
 
-def package_hash(root: Path = ROOT) -> str:
+def package_hash() -> str:
     """Return the SHA-256 over names and contents of all files of the two packages in the wheel."""
     digest = hashlib.sha256()
-    for package in (root / "l2rclip_lite", root / "book" / "l2rclip_book"):
+    for package in (ROOT / "l2rclip_lite", BOOK / "l2rclip_book"):
         paths = [p for p in package.rglob("*") if p.suffix in SHIPPED]
         for path in sorted(paths):
             digest.update(path.relative_to(package).as_posix().encode() + b"\0")

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 Result = TypeVar("Result")
-KINDS: dict[str, dict[str, str]] = {  # what a process must find when it imports torch
+KINDS: dict[str, dict[str, str]] = {  # what a process must find when it imports torch; widest first
     "native": {},
     "avx512": {},
     "avx2": {
@@ -32,6 +32,7 @@ KINDS: dict[str, dict[str, str]] = {  # what a process must find when it imports
         "OPENBLAS_CORETYPE": "Nehalem",
     },
 }
+TRIES = 3  # to start a kernel
 STILLBORN = "Kernel died before replying"  # the error of jupyter_client
 
 
@@ -45,7 +46,7 @@ def prepare_environment() -> None:
     os.environ.pop("MPLBACKEND", None)  # Agg would leave pages without figures
 
 
-def started(run: Callable[[], Result], tries: int = 3) -> Result:
+def started(run: Callable[[], Result]) -> Result:
     """Call `run`, which starts a kernel, again where that kernel died before it took a cell.
 
     Jupyter finds five free ports, lets go of them and tells the kernel to take them. Another
@@ -56,7 +57,7 @@ def started(run: Callable[[], Result], tries: int = 3) -> Result:
         RuntimeError: what `run` raised (also a SystemExit) for any other reason, or in its last
             try.
     """
-    for _ in range(tries - 1):
+    for _ in range(TRIES - 1):
         try:
             return run()
         except (RuntimeError, SystemExit) as error:
@@ -78,7 +79,7 @@ def kind() -> str:
 
 def kinds_here() -> list[str]:
     """List the kinds that this machine has, its own first."""
-    names = ["avx512", "avx2", "sse"]
+    names = list(KINDS)[1:]
     own = kind()
     return names[names.index(own) :] if own in names else ["native"]
 

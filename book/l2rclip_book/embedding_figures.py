@@ -81,7 +81,7 @@ def clouds(
     Args:
         panels: By title.
         ranks: The label space.
-        columns: Panels per row.
+        columns: Panels per row; the last one is full, too.
         metric: Whether distances on the page mean something: if so, both axes have one scale.
     """
     rows = -(-len(panels) // columns)
@@ -90,9 +90,7 @@ def clouds(
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
 
-        for empty in axes.flat[len(panels) :]:
-            empty.remove()
-        for axis, (title, panel) in zip(axes.flat, panels.items(), strict=False):
+        for axis, (title, panel) in zip(axes.flat, panels.items(), strict=True):
             cloud(axis, panel.places, panel.labels, ranks)
             if panel.ranks is not None:
                 _draw_ranks(axis, panel.ranks)

@@ -46,6 +46,11 @@ CLAIMS = {  # as experiments/matrix/studies.yaml fixed them before the runs: one
     "the method": ("L2RCLIP", NONE),
     "order in the loss": ("after stage 1", "blind order"),
 }
+WITHOUT_LEAVES: dict[str, tuple[str, ...]] = {  # sets, to see what comparisons rest on
+    "as registered": (),
+    "coffee leaves counted once": ("bracol",),
+    "without coffee leaves": ("bracol", "bracol-area"),
+}
 
 
 def paired_scores(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
@@ -245,6 +250,34 @@ def run_interval(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
         p = float(mean == 0) if is_constant else 2 * stats.t.sf(abs(mean) / error, runs - 1)
         rows.append((data, runs, mean, mean - reach, mean + reach, p))
     return pd.DataFrame(rows, columns=["data", "runs", "run_gain", "run_low", "run_high", "run_p"])
+
+
+def over_trainings(
+    gains: pd.Series[float], squares: pd.Series[float], freedoms: pd.Series[float] | pd.Series[int]
+) -> tuple[float, float, float]:
+    """Return the mean gain of data sets with the interval in which the unit is a training.
+
+    The squared standard errors add up over the sets, as if none shared images with another (the two
+    sets of coffee leaves come from one collection). The degrees of freedom are those of Welch and
+    Satterthwaite.
+
+    Args:
+        gains: Mean gain of each data set.
+        squares: Its squared standard error.
+        freedoms: The degrees of freedom of that error.
+
+    Returns:
+        The mean, and the ends of its 95 % interval.
+
+    Example:
+        >>> ends = over_trainings(pd.Series([40.0, 60.0]), pd.Series([4.0, 0.0]), pd.Series([1, 1]))
+        >>> [round(end, 1) for end in ends]  # t of one degree is 12.7, the error of the mean 1
+        [50.0, 37.3, 62.7]
+    """
+    freedom = squares.sum() ** 2 / (squares**2 / freedoms).sum()
+    mean = float(gains.mean())
+    reach = float(stats.t.ppf(0.975, freedom) * np.sqrt(squares.sum()) / len(gains))
+    return mean, mean - reach, mean + reach
 
 
 def judge_claims(

@@ -59,7 +59,6 @@ def spread_table(
     stored: pd.DataFrame,
     rows: Sequence[str],
     scores: Mapping[str, str],
-    digits: int = 2,
 ) -> pd.DataFrame:
     """Return today's numbers, each with the lowest and the highest of the stored runs.
 
@@ -68,7 +67,6 @@ def spread_table(
         stored: A row a run; see `stored_runs`.
         rows: What is scored.
         scores: The title of each score.
-        digits: After the point.
 
     Example:
         >>> stored = pd.DataFrame({"probe mae": [0.6, 0.5]})
@@ -79,11 +77,11 @@ def spread_table(
     def cell(name: str) -> str:
         if name not in numbers:
             return "–"
-        text = f"{numbers[name]:.{digits}f}"
+        text = f"{numbers[name]:.2f}"
         if name in stored:
             low = stored[name].min()
             high = stored[name].max()
-            text += f" ({low:.{digits}f} to {high:.{digits}f})"
+            text += f" ({low:.2f} to {high:.2f})"
         return text.replace("-", "−")
 
     table = {title: [cell(f"{row} {score}") for row in rows] for score, title in scores.items()}

@@ -297,7 +297,7 @@ class Study:
         self.towers.load_state_dict(start)
 
         facts["temperature"] = float(model.temperature)
-        for name, value in ordinality(model.rank_features).items():
+        for name, value in ordinality(model.rank_features.cpu()).items():
             facts[f"text_{name}"] = value
         return probabilities, facts
 

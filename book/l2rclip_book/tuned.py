@@ -12,7 +12,16 @@ from collections.abc import Sequence
 import pandas as pd
 from scipy import stats
 
-from l2rclip_book.gains import MANY, MEAN, NONE, compare_pairs, judge_claims, run_interval
+from l2rclip_book.gains import (
+    MANY,
+    MEAN,
+    NONE,
+    WITHOUT_LEAVES,
+    compare_pairs,
+    judge_claims,
+    over_trainings,
+    run_interval,
+)
 
 STUDY = "at-best"
 SETS = (*MANY, "bracol", "retinamnist")
@@ -22,10 +31,7 @@ CLAIMS = {
     "against cross-entropy": ("L2RCLIP", NONE),
     "against the rival that validates best": ("L2RCLIP", BEST_RIVAL),
 }
-LEFT_OUT = {  # sets, to see what the claims rest on
-    "as registered": (),
-    "coffee leaves counted once": ("bracol",),
-    "without coffee leaves": ("bracol", "bracol-area"),
+LEFT_OUT = WITHOUT_LEAVES | {
     "without cherries": ("cherries81",),
     "without faces and pears": ("portraits", "pears"),
     "cherries and retinas alone": tuple(set(SETS) - {"cherries81", "retinamnist"}),
@@ -126,12 +132,7 @@ def variations(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 
 
 def _over_runs(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean gain of each claim with the interval in which the unit is a training.
-
-    The squared standard errors of `run_interval` add up over the sets, as if none shared images
-    with another (the two sets of coffee leaves come from one collection). The degrees of freedom
-    are those of Welch and Satterthwaite.
-    """
+    """Return `over_trainings` of each claim, with the standard errors of `run_interval`."""
     rows = []
     arms = with_best_rival(table, table)
     for claim, (one, other) in CLAIMS.items():
@@ -140,10 +141,7 @@ def _over_runs(table: pd.DataFrame) -> pd.DataFrame:
             continue
         own = of_set["runs"] - 1
         squares = ((of_set["run_high"] - of_set["run_gain"]) / stats.t.ppf(0.975, own)) ** 2
-        freedom = squares.sum() ** 2 / (squares**2 / own).sum()
-        mean = float(of_set["run_gain"].mean())
-        reach = float(stats.t.ppf(0.975, freedom) * math.sqrt(squares.sum()) / len(of_set))
-        rows.append((claim, mean, mean - reach, mean + reach))
+        rows.append((claim, *over_trainings(of_set["run_gain"], squares, own)))
     columns = ["row", "gain", "low", "high"]
     return pd.DataFrame(rows, columns=columns).assign(change=OVER_RUNS)
 
@@ -222,23 +220,22 @@ def mean_ranks(table: pd.DataFrame) -> pd.Series[float]:
     return scores.rank(axis=1).mean().sort_values()
 
 
-def critical_difference(methods: int, data_sets: int, level: float = 0.05) -> float:
+def critical_difference(methods: int, data_sets: int) -> float:
     r"""Return how far the mean ranks of two methods must lie apart for Nemenyi's test.
 
     $$CD = q_\alpha\sqrt{\frac{k(k+1)}{6N}}$$
 
-    where $q_\alpha$ is a quantile of the studentised range over √2.
+    where $q_\alpha$ is the quantile 0.95 of the studentised range over √2.
 
     Source: Demšar 2006, 3.2.2 and table 5.
 
     Args:
         methods: k.
         data_sets: N.
-        level: α.
 
     Example:
         >>> round(critical_difference(4, 14), 2)  # Demšar's own example, 1.25
         1.25
     """
-    quantile = stats.studentized_range.ppf(1 - level, methods, math.inf) / math.sqrt(2)
+    quantile = stats.studentized_range.ppf(0.95, methods, math.inf) / math.sqrt(2)
     return float(quantile * math.sqrt(methods * (methods + 1) / (6 * data_sets)))

@@ -15,13 +15,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from l2rclip_book.gains import (
     EDGES,
     MEAN,
+    WITHOUT_LEAVES,
     compare_pairs,
     interval_of,
+    over_trainings,
     run_interval,
     with_mean,
     with_verdicts,
@@ -75,11 +76,6 @@ DOUBTED = {  # comparisons with few images that are made in other ways, too
     "words, by a relative": FEW_IMAGES["few images"],
     "labels, by a relative": BY_A_RELATIVE["labels"],
     "words, against the best without": FEW_IMAGES["words or labels"],
-}
-LEFT_OUT = {  # sets, to see what the comparisons rest on
-    "as registered": (),
-    "coffee leaves counted once": ("bracol",),
-    "without coffee leaves": DAMAGE,
 }
 BY_SUBJECT = "drawn by tree or block"
 OVER_TRAININGS = "over trainings"
@@ -221,7 +217,6 @@ def few_gains(
     table: pd.DataFrame,
     images: pd.DataFrame,
     pairs: Mapping[str, tuple[str, str]],
-    conditions: Sequence[str] = FEW,
     *,
     by_subject: bool = False,
 ) -> pd.DataFrame:
@@ -231,7 +226,6 @@ def few_gains(
         table: Rows of `words-few`, and of studies beside it.
         images: Their scores of test images.
         pairs: One arm against another, by name.
-        conditions: Over which the mean is taken.
         by_subject: Whether the images of a tree or block are drawn together.
 
     Returns:
@@ -240,7 +234,7 @@ def few_gains(
     parts = []
     for rows in (table, images):
         chosen = with_chosen(table, rows)
-        parts.append(chosen[chosen["condition"].isin(conditions)])
+        parts.append(chosen[chosen["condition"].isin(FEW)])
 
     of_runs, of_images = parts
     runs_of_condition = of_images["run"].astype(str) + " " + of_images["condition"]
@@ -264,7 +258,7 @@ def doubts(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         interval over test images, or over what the change names.
     """
     parts = []
-    for change, sets in LEFT_OUT.items():
+    for change, sets in WITHOUT_LEAVES.items():
         of_runs = table[~table["data"].isin(sets)]
         of_images = images[~images["data"].isin(sets)]
         parts.append(few_gains(of_runs, of_images, DOUBTED).assign(change=change))
@@ -277,11 +271,9 @@ def doubts(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 
 
 def _over_trainings(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean gains with a t interval in which the unit is a training.
+    """Return `gains.over_trainings` of each comparison.
 
-    With few labels two trainings hardly share an image, so they count as independent. The squared
-    standard errors add up over the sets, as if none shared images with another; the degrees of
-    freedom are those of Welch and Satterthwaite.
+    With few labels two trainings hardly share an image, so they count as independent.
     """
     chosen = with_chosen(table, table)
     chosen = chosen[chosen["condition"].isin(FEW)].astype({"rps": float})
@@ -295,10 +287,8 @@ def _over_trainings(table: pd.DataFrame) -> pd.DataFrame:
         squares = of_training.var() / of_training.size()
         if squares.sum() == 0:  # or nothing is known, of single trainings
             continue
-        freedom = squares.sum() ** 2 / (squares**2 / (of_training.size() - 1)).sum()
-        mean = of_training.mean().mean()
-        reach = stats.t.ppf(0.975, freedom) * np.sqrt(squares.sum()) / len(squares)
-        rows.append((OVER_TRAININGS, row, mean, mean - reach, mean + reach))
+        ends = over_trainings(of_training.mean(), squares, of_training.size() - 1)
+        rows.append((OVER_TRAININGS, row, *ends))
     return pd.DataFrame(rows, columns=["change", "row", "gain", "low", "high"])
 
 

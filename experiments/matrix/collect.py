@@ -5,9 +5,8 @@
 The scores of every test image go beside it, into matrix.images.csv.gz.
 
 Units that have not been run, or failed, are named in the JSON file: no row is lost silently. Of a
-sweep the combinations are printed, best first, by the RPS of the validation images: mean and
-standard deviation over its runs. Of a search the recipe of each method is printed, and the one that
-it would have without each data set in turn.
+search the recipe of each method is printed, and the one that it would have without each data set in
+turn.
 """
 
 from __future__ import annotations
@@ -103,13 +102,6 @@ def feature_hashes(folder: Path) -> dict[str, str]:
     return {file.stem: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def ranking(table: pd.DataFrame, by: str = "val_rps") -> pd.DataFrame:
-    """Return mean, deviation and number of runs of each arm on each data set, the best first."""
-    table = table.assign(**{by: table[by].astype(float)})
-    scores = table.groupby(["data", "arm"])[by].agg(["mean", "std", "count"]).reset_index()
-    return scores.sort_values(["data", "mean"], ignore_index=True)
-
-
 def image_scores(folder: Path, table: pd.DataFrame) -> pd.DataFrame:
     """Return the scores of every test image of the units in a table, as text, see `gather`."""
     units = table[["study", "data", "run"]].drop_duplicates()
@@ -146,8 +138,6 @@ def main() -> None:
     table, origin = gather(options.folder, planning.read(options.preset))
     write_table(options.out, table, image_scores(options.folder, table), origin)
 
-    if options.preset == "sweep":
-        print(ranking(table).groupby("data").head(10).round(4).to_string(index=False))
     if options.preset == "search":
         print(chosen_recipes(table).to_string())
     if not origin["features"]:

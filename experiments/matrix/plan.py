@@ -1,22 +1,19 @@
-"""What `studies.yaml`, `search.yaml` and `sweep.yaml` say, as units of work.
+"""What `studies.yaml` and `search.yaml` say, as units of work.
 
 It needs only PyYAML, so that Snakemake's own environment reads it.
 
 python experiments/matrix/plan.py                 what there is to run
 python experiments/matrix/plan.py --preset smoke  the same in miniature
 python experiments/matrix/plan.py --preset search the recipes of search.yaml
-python experiments/matrix/plan.py --preset sweep  the grid of sweep.yaml
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import itertools
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +21,8 @@ import yaml
 
 STUDIES = Path(__file__).with_name("studies.yaml")
 SEARCH = Path(__file__).with_name("search.yaml")
-SWEEP = Path(__file__).with_name("sweep.yaml")
 CLIP = Path(__file__).with_name("clip.yaml")
-PRESETS = ("page", "search", "smoke", "sweep")
+PRESETS = ("page", "search", "smoke")
 # In miniature: every study, arm and condition, one run each, on generated leaves and with tiny
 # random towers.
 SMOKE_RANKS = {
@@ -51,15 +47,14 @@ def read(preset: str = "page") -> dict[str, Any]:
 
     Args:
         preset: "page", the runs behind the book; "search", the recipes of each method; "smoke", one
-            run of each study of these two, which takes seconds; "sweep", a grid of settings.
+            run of each study of these two, which takes seconds, on the first of its data sets and
+            on those that no study before it has.
 
     Raises:
-        ValueError: Another preset, or two combinations of a sweep with one name.
+        ValueError: Another preset.
     """
     if preset not in PRESETS:
         raise ValueError(f"preset {preset!r} is unknown; choose one of {', '.join(PRESETS)}")
-    if preset == "sweep":
-        return grid(yaml.safe_load(SWEEP.read_text(encoding="utf-8")))
 
     searched = search(yaml.safe_load(SEARCH.read_text(encoding="utf-8")))
     if preset == "search":
@@ -67,13 +62,18 @@ def read(preset: str = "page") -> dict[str, Any]:
 
     plan: dict[str, Any] = yaml.safe_load(STUDIES.read_text(encoding="utf-8"))
     if preset == "smoke":
-        for name, facts in searched["studies"].items():
-            plan["studies"][name] = facts | {"data": facts["data"][:1]}
+        plan["studies"] |= searched["studies"]
         for name, ranks in SMOKE_RANKS.items():
             size = 110 if ranks == 5 else 8 * ranks
             load = {"name": "leaves", "ranks": ranks, "size": size, "pixels": 64}
             relatives = plan["data"][name].get("relatives", {})
             plan["data"][name] = {"load": load, "run": "seed", "runs": 1, "relatives": relatives}
+
+        tried: set[str] = set()
+        for facts in plan["studies"].values():
+            first, *others = _data_of(plan, facts)
+            facts["data"] = [first, *(name for name in others if name not in tried)]
+            tried.update(facts["data"])
     return plan
 
 
@@ -98,33 +98,6 @@ def read_clip(preset: str = "page") -> dict[str, Any]:
     return plan | {"studies": studies, "towers": clip["towers"]}
 
 
-def grid(sweep: dict[str, Any]) -> dict[str, Any]:
-    """Return a sweep as a plan: every combination is a study of one arm, named after its values.
-
-    Args:
-        sweep: `data`, `settings` and `grid`, as `sweep.yaml` explains them.
-
-    Raises:
-        ValueError: Two combinations of one name.
-    """
-    studies: dict[str, Any] = {}
-    for combination in _combinations(sweep["grid"]):
-        name = _name(combination)
-        if name in studies:
-            raise ValueError(
-                f"sweep.yaml: two combinations are named {name}; write their values in another way"
-            )
-
-        title = _title(combination)
-        studies[name] = {
-            "question": title,
-            "data": list(sweep["data"]),
-            "settings": _settings(combination),
-            "arms": {title: {}},
-        }
-    return {"settings": sweep["settings"], "data": sweep["data"], "groups": {}, "studies": studies}
-
-
 def search(plan: dict[str, Any]) -> dict[str, Any]:
     """Return a search as a plan: every method is a study, and every recipe one of its arms.
 
@@ -147,12 +120,6 @@ def search(plan: dict[str, Any]) -> dict[str, Any]:
     return {"settings": {}, "data": plan["data"], "groups": {}, "studies": studies}
 
 
-def _combinations(values_of: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
-    """Yield every combination of the values of a grid."""
-    for values in itertools.product(*values_of.values()):
-        yield dict(zip(values_of, values, strict=True))
-
-
 def _settings(combination: dict[str, Any]) -> dict[str, Any]:
     """Return a combination as fields of `Config`: `controls.order` is nested."""
     settings: dict[str, Any] = {}
@@ -165,14 +132,6 @@ def _settings(combination: dict[str, Any]) -> dict[str, Any]:
 def _title(combination: dict[str, Any]) -> str:
     """Return a combination in words."""
     return ", ".join(f"{key} {value}" for key, value in combination.items())
-
-
-def _name(combination: dict[str, Any]) -> str:
-    """Return the name of a study in a path: `controls.order: true` is `order-true`."""
-    words = []
-    for key, value in combination.items():
-        words += [key.split(".")[-1], str(value).replace(".", "p")]
-    return _dashed("-".join(words))
 
 
 def _dashed(text: str) -> str:
@@ -215,11 +174,7 @@ def units(plan: dict[str, Any], data_folder: Path | None = None) -> list[dict[st
     """
     every = []
     for study, facts in plan["studies"].items():
-        names = facts["data"]
-        if isinstance(names, str):
-            names = plan["groups"][names]
-
-        for name in names:
+        for name in _data_of(plan, facts):
             needed = _needed_data(plan, study, name)
             if any(_is_missing(data, data_folder) for data in needed):
                 continue
@@ -230,6 +185,12 @@ def units(plan: dict[str, Any], data_folder: Path | None = None) -> list[dict[st
             for run in range(min(n_runs, limit)):
                 every.append({"study": study, "data": name, "run": run})
     return every
+
+
+def _data_of(plan: dict[str, Any], study: dict[str, Any]) -> list[str]:
+    """Return the data sets of a study, which may be those of a group."""
+    names = study["data"]
+    return plan["groups"][names] if isinstance(names, str) else names
 
 
 def missing_folders(plan: dict[str, Any], data_folder: Path | None = None) -> dict[str, Path]:

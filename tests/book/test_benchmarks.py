@@ -11,12 +11,6 @@ import training_rows
 QUICK = setting.Setting(repeats=2, quick=True)
 
 
-def test_one_number_is_its_own_quartile() -> None:
-    """And is one measurement."""
-    figure = timing.summary([2.0])
-    assert [figure[key] for key in ("low", "value", "high", "repeats")] == [2.0, 2.0, 2.0, 1]
-
-
 def test_two_functions_are_timed_in_turns() -> None:
     """Each round times both, every second one backwards, and the first does not count."""
     called: list[str] = []

@@ -14,8 +14,6 @@ import build
 import chapters
 import project
 import pytest
-import security
-import theme_fixes
 from bs4 import BeautifulSoup
 from in_node import first_hits
 from PIL import Image
@@ -44,6 +42,7 @@ def read(path: Path) -> str:
 def test_the_book_has_every_page_and_the_readers_buttons(html: Path) -> None:
     """Chapters link to their notebook here and in Colab; edit opens what people edit."""
     assert chapters.missing_pages(html) == []
+    assert "btn-colab" not in read(html / "book" / "glossary.html")  # there is nothing to run
     repository = ADDRESS.removeprefix("https://github.com/")
     for source in chapters.sources():
         page = read(html / "book" / f"{source.stem}.html")
@@ -64,33 +63,27 @@ def test_one_folded_bar_stands_before_the_first_figure(html: Path) -> None:
         assert "PROFILE = " in bar.get_text(), source.stem
 
 
-@pytest.mark.slow
-def test_a_page_that_is_no_chapter_offers_no_colab(html: Path) -> None:
-    """There is nothing to run."""
-    page = read(html / "book" / "glossary.html")
-    assert "btn-colab" not in page
-    assert f"{ADDRESS}/edit/main/book/glossary.md" in page
-
-
 def own_pages(html: Path) -> list[Path]:
     """Return the pages of the book, without those that lie in files of others."""
     return [path for path in html.rglob("*.html") if "_static" not in path.parts]
 
 
 @pytest.mark.slow
-def test_every_page_loads_nothing_foreign(html: Path) -> None:
-    """Scripts, styles and images are local."""
+def test_every_page_loads_nothing_foreign_and_runs_its_own_scripts_alone(html: Path) -> None:
+    """A policy stands before anything that loads, with the hash of each inline script.
+
+    Links outwards are https and closed by noopener; nothing runs from an attribute.
+    """
     loads = r"<(?:script|img|link rel=\"(?:stylesheet|preload)\")[^>]*>"
     for path in own_pages(html):
-        for tag in re.findall(loads, read(path)):
-            assert not re.search(r"(?:src|href)=\"(?:https?:)?//", tag), f"{path.name}: {tag}"
-
-
-@pytest.mark.slow
-def test_every_page_has_a_policy_for_its_own_scripts(html: Path) -> None:
-    """Before anything that loads, with the hash of each inline script."""
-    for path in own_pages(html):
         page = read(path)
+        for tag in re.findall(loads, page):
+            assert not re.search(r"(?:src|href)=\"(?:https?:)?//", tag), f"{path.name}: {tag}"
+        for tag in re.findall(r"<a\b[^>]*href=\"(?:https?:)?//[^>]*>", page):
+            assert "noopener" in tag, f"{path.name}: {tag}"
+            assert 'href="http:' not in tag, f"{path.name}: {tag}"
+        assert not re.search(r"<[a-z]+\b[^>]* on[a-z]+=", page), path.name
+
         meta = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]+)" />', page)
         assert meta, path
         assert not re.search(r"<(?:script|link|style|img)\b", page[: meta.start()]), path
@@ -112,17 +105,6 @@ def rows_left_as_text(page: str) -> list[str]:
         element.decompose()
     lines = article.get_text().splitlines()
     return [line for line in lines if re.fullmatch(r"\s*\|.*\|\s*", line)]
-
-
-def test_a_row_of_a_table_in_a_paragraph_is_seen() -> None:
-    """Bars in code, formulas and tables are none."""
-    code = "<pre>| a |</pre>"
-    formula = "<p><span class='math'>\n|x| + |y|\n</span></p>"
-    table = "<table><td>| a |</td></table>"
-    fine = code + formula + table
-    assert rows_left_as_text(f"<article>{fine}</article>") == []
-    paragraph = "<p>so\n| α | 0.1 |\n</p>"
-    assert rows_left_as_text(f"<article>{fine}{paragraph}</article>") == ["| α | 0.1 |"]
 
 
 @pytest.mark.slow
@@ -174,29 +156,6 @@ def test_the_links_of_the_page_for_wrong_addresses_are_right_at_any_depth(html: 
         assert (html / link.removeprefix(root).split("?")[0]).exists(), link
 
 
-def test_links_outwards_are_closed_and_nothing_runs_from_an_attribute() -> None:
-    """Over https; noopener beside what `rel` says; the theme's handlers are gone."""
-    page = '<meta charset="utf-8"><button onclick="window.print()">P</button>'
-    links = (
-        '<a rel="nofollow" href="//a.org/b">x</a><a href="http://c.org">y</a><a href="c.html">z</a>'
-    )
-    guarded = security.guarded(page + links, "a.html")
-    assert '<button data-press="print">' in guarded
-    assert guarded.endswith(
-        '<a rel="nofollow noopener" href="//a.org/b">x</a>'
-        '<a rel="noopener" href="https://c.org">y</a>'
-        '<a href="c.html">z</a>'
-    )
-
-
-def test_an_inline_equation_keeps_its_marks() -> None:
-    """No line may begin with the full stop after a symbol, nor end with the bracket before it."""
-    k = '<span class="math notranslate nohighlight">\\(k\\)</span>'
-    assert theme_fixes.mended(f"of {k} and ({k}), {k} end") == (
-        f'of {k} and <span class="together">({k}),</span> {k} end'
-    )
-
-
 def test_the_typefaces_are_here_with_their_licence() -> None:
     """Every file that the style sheet names exists, none is left over, all are small."""
     css = read(chapters.BOOK / "_static" / "book.css")
@@ -229,19 +188,16 @@ def test_the_search_finds_what_readers_ask_for(html: Path) -> None:
 
 
 @pytest.mark.slow
-def test_public_names_stand_on_the_api_page(html: Path) -> None:
-    """What `import l2rclip_lite` offers."""
-    page = read(html / "book" / "api.html")
-    for name in l2rclip_lite.__all__:
-        assert re.search(rf'id="l2rclip_lite\.[a-z_.]+\.{name}"', page)
-
-
-@pytest.mark.slow
 def test_names_and_settings_in_a_chapter_lead_to_their_reference(html: Path) -> None:
-    """A setting to its row, a class to its docstring."""
+    """A setting to its row, a class to its docstring; that page has all that the package offers."""
+    api = read(html / "book" / "api.html")
+    for name in l2rclip_lite.__all__:
+        assert re.search(rf'id="l2rclip_lite\.[a-z_.]+\.{name}"', api)
+
     losses = read(html / "book" / "05_losses.html")
     assert 'href="hyperparameters.html#config-lambda-tight"><code' in losses
     assert 'id="config-lambda-tight"' in read(html / "book" / "hyperparameters.html")
+    assert '<span class="together">' in losses  # an equation and the full stop after it
     rankformer = read(html / "book" / "04_rankformer.html")
     assert 'href="api.html#l2rclip_lite.method.rankformer.RankFormer"' in rankformer
 

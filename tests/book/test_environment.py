@@ -50,24 +50,17 @@ def test_the_lock_meets_every_range() -> None:
         version = pin.split("==")[1].split(" ")[0]
         assert requirement.specifier.contains(version), requirement
 
+    # the hashes of torch for the processor are written by hand
+    for name, wheels in pins((FOLDER / "torch.txt").read_text(encoding="utf-8")).items():
+        assert wheels[0] == locked[name][0]
+    assert EXTRAS["all"] == [f"l2rclip-lite[{','.join(EXTRA_NAMES)}]"]
+
 
 def test_three_files_have_the_same_version() -> None:
     """pyproject.toml, the package, CITATION.cff."""
     citation = yaml.safe_load((chapters.ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == PROJECT["version"]
     assert l2rclip_lite.__version__ == PROJECT["version"]
-
-
-def test_torch_for_the_processor_is_the_locked_version() -> None:
-    """Its hashes are written by hand."""
-    locked = pins(LOCK)
-    for name, lines in pins((FOLDER / "torch.txt").read_text(encoding="utf-8")).items():
-        assert lines[0] == locked[name][0]
-
-
-def test_the_extra_all_is_all_extras() -> None:
-    """In their order."""
-    assert EXTRAS["all"] == [f"l2rclip-lite[{','.join(EXTRA_NAMES)}]"]
 
 
 def test_conda_installs_what_pip_locks() -> None:

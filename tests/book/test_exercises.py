@@ -1,11 +1,11 @@
 """The checks of exercises: the right answer passes, a wrong one gets a sentence that leads on."""
 
 import contextlib
-import inspect
 import io
 import os
 import re
 import symtable
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -15,14 +15,6 @@ import chapters
 import jupytext
 import pytest
 import torch
-import wrong_answers_1_to_2
-import wrong_answers_3
-import wrong_answers_4
-import wrong_answers_5
-import wrong_answers_6
-import wrong_answers_7_to_8
-import wrong_answers_9_to_10
-import wrong_answers_11
 from nbformat import NotebookNode
 from page_rules import tags
 from stand_ins import STAND_INS
@@ -31,17 +23,19 @@ pytestmark = pytest.mark.slow
 
 ANSWER = re.compile(r"<summary>Solution.*?^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CALL = re.compile(r"^(?:print\()?check_.*", re.MULTILINE)
-WRONG = [
-    *wrong_answers_1_to_2.WRONG,
-    *wrong_answers_3.WRONG,
-    *wrong_answers_4.WRONG,
-    *wrong_answers_5.WRONG,
-    *wrong_answers_6.WRONG,
-    *wrong_answers_7_to_8.WRONG,
-    *wrong_answers_9_to_10.WRONG,
-    *wrong_answers_11.WRONG,
-]
-JUDGED = sorted({number for number, *_ in WRONG})
+FILES = sorted((chapters.BOOK / "exercises").glob("*.toml"))
+
+
+def wrong_answers(file: Path) -> Iterator[Any]:
+    """Yield the number of a chapter, an answer's code, and words of what its reader gets."""
+    answers = tomllib.loads(file.read_text(encoding="utf-8"))
+    before = answers.get("before", "")
+    for place, wrong in enumerate(answers["wrong"]):
+        code = f"{before}\n{wrong['answer']}"
+        yield pytest.param(file.stem, code, wrong["words"], id=f"{file.stem}-{place}")
+
+
+WRONG = [answer for file in FILES for answer in wrong_answers(file)]
 
 
 def global_names(table: symtable.SymbolTable) -> set[str]:
@@ -169,7 +163,7 @@ def chapter(number: str) -> Iterator[Exercises]:
         yield chapter
 
 
-@pytest.mark.parametrize("number", JUDGED)
+@pytest.mark.parametrize("number", [file.stem for file in FILES])
 def test_the_books_answers_are_right_and_its_drafts_are_not(chapter: Exercises) -> None:
     """A page shows each exercise with a draft, and unfolds an answer."""
     assert len(chapter.solutions) >= 2
@@ -184,6 +178,6 @@ def test_a_wrong_answer_is_refused_and_its_reader_led_on(
     chapter: Exercises, answer: str, lead: str
 ) -> None:
     """Also one with the right numbers, by a way that the exercise forbids."""
-    verdict = output_of(inspect.cleandoc(answer), dict(chapter.names))
+    verdict = output_of(answer, dict(chapter.names))
     assert verdict.startswith("not yet")
     assert lead in " ".join(verdict.split())

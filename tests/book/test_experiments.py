@@ -40,46 +40,26 @@ def lower(parameters: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name.lower(): parameters[name] for name in names if name in parameters}
 
 
-@pytest.fixture(scope="module")
-def chapter_parameters(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Return the names in the parameters cell of chapter 08."""
-    notebook = tmp_path_factory.mktemp("chapter") / "08.ipynb"
+def test_a_parameter_that_the_chapter_does_not_have_is_refused(tmp_path: Path) -> None:
+    """By `NAMES`, which are those of its parameters cell; the sentence names what there is."""
+    notebook = tmp_path / "08.ipynb"
     nbformat.write(jupytext.read(chapters.BOOK / "08_training_runs.py"), notebook)
-    return set(papermill.inspect_notebook(notebook))
-
-
-def test_the_chapter_names_its_parameters_and_no_others(chapter_parameters: set[str]) -> None:
-    """What chapter 08 refuses follows from `NAMES`."""
-    assert set(NAMES) == chapter_parameters
-
-
-def test_a_profile_is_one_of_three() -> None:
-    """The sentence names them."""
+    assert set(NAMES) == set(papermill.inspect_notebook(notebook))
     with pytest.raises(InputError, match="PROFILE 'ful' is unknown; choose smoke, page, full"):
         check_parameters({"PROFILE": "ful"})
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_every_name_in_a_file_is_a_parameter_of_the_chapter(
-    name: str, chapter_parameters: set[str]
+def test_a_file_runs_all_of_the_chapter_on_data_that_can_be_loaded(
+    name: str, tmp_path: Path
 ) -> None:
-    """A file runs all of it."""
-    assert PARAMETERS[name].keys() <= chapter_parameters
-    assert PARAMETERS[name]["PROFILE"] == "full"
-
-
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_the_settings_of_a_file_are_a_config_and_baselines_that_there_are(name: str) -> None:
-    """Checked as the chapter does, before anything is trained."""
+    """Its settings are a config, its baselines exist; data from a drawn folder in their layout."""
     parameters = PARAMETERS[name]
+    check_parameters(parameters)
     check_baselines(parameters.get("BASELINES", ()))
     Config(**lower(parameters, SETTINGS), **parameters.get("SETTINGS", {}))
+    assert parameters["PROFILE"] == "full"
 
-
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_the_data_of_a_file_can_be_loaded(name: str, tmp_path: Path) -> None:
-    """From a drawn folder in the layout of the data set."""
-    parameters = PARAMETERS[name]
     options = lower(parameters, LOAD_OPTIONS) | parameters.get("DATA_OPTIONS", {})
     data_set = parameters["DATASET"]
     if data_set == "retinamnist":  # only the published file will do

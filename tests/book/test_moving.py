@@ -3,18 +3,15 @@
 import json
 from typing import Any
 
-import attention_data
 import chapters
 import motion_data
 import numpy as np
 import pytest
-import torch
 from in_node import run_node
 
 BOOK = chapters.ROOT / "book"
 MOTION = json.loads((BOOK / "results" / "motion.json").read_text(encoding="utf-8"))
 ATTENTION = json.loads((BOOK / "results" / "attention.json").read_text(encoding="utf-8"))
-SETS = {each["key"]: each for each in ATTENTION["sets"]}
 
 
 def js(module: str, expression: str, **values: object) -> Any:
@@ -28,12 +25,6 @@ def js(module: str, expression: str, **values: object) -> Any:
     return run_node(["--input-type=module", "--eval", script], json.dumps(values))
 
 
-@pytest.mark.parametrize("name", ["motion", "attention"])
-def test_the_data_are_small(name: str) -> None:
-    """At most 300 kB."""
-    assert (BOOK / "results" / f"{name}.json").stat().st_size <= 300_000
-
-
 def test_one_side_stands_still_in_each_stage() -> None:
     """Images of L2RCLIP in stage 1, its sentences in stage 2; all of cross-entropy in stage 1."""
     ours, rival = MOTION["panels"]
@@ -43,8 +34,10 @@ def test_one_side_stands_still_in_each_stage() -> None:
     assert rival["frames"] == [[max(0, e - first)] * 2 for e in epochs]
 
 
-def test_the_map_holds_every_place() -> None:
-    """All images and 10 ranks, within the box."""
+def test_the_map_holds_every_place_in_a_small_file() -> None:
+    """All images and 10 ranks, within the box; at most 300 kB."""
+    for name in ("motion", "attention"):
+        assert (BOOK / "results" / f"{name}.json").stat().st_size <= 300_000
     for panel in MOTION["panels"]:
         for name, count in (("images", len(MOTION["labels"])), ("ranks", 10)):
             for numbers in panel[name]:
@@ -64,16 +57,9 @@ def test_the_plane_is_that_of_clouds_about_their_means() -> None:
     assert np.allclose(plane, [[0, -1, 0, 0, 0], [0, 0, 0, 1, 0]], atol=1e-9)
 
 
-def test_the_slider_names_stage_and_epoch() -> None:
-    """The page's words for the first, the last of stage 1, and the next moment."""
-    spoken = js(
-        "motion", "({ data }) => [0, 2, 3].map(f => m.moment(data, f))", data={"epochs": [2, 4]}
-    )
-    assert spoken == ["start", "stage 1, epoch 2 of 2", "stage 2, epoch 1 of 4"]
-
-
-def test_a_frame_of_the_page_is_that_of_the_file() -> None:
-    """Images, then ranks, of the last epoch."""
+def test_a_frame_of_the_page_is_that_of_the_file_and_the_slider_names_it() -> None:
+    """Images, then ranks, of the last epoch; the first moment of stage 2 in the page's words."""
+    assert js("motion", "() => m.moment({ epochs: [2, 4] }, 3)") == "stage 2, epoch 1 of 4"
     ours = MOTION["panels"][0]
     places = js("motion", "({ panel }) => m.places(panel, panel.frames.length - 1)", panel=ours)
     assert places == ours["images"][-1] + ours["ranks"][-1]
@@ -88,13 +74,6 @@ def test_rows_of_attention_add_up_to_one() -> None:
             for when in ("before", "after"):
                 total = ATTENTION["unit"] * np.array(slot[when]) @ count
                 assert total == pytest.approx(1, abs=1e-3)
-
-
-def test_a_word_that_all_share_gives_each_copy_the_same() -> None:
-    """Whatever stage 1 learns: 1 of K."""
-    photo = SETS["names"]["slots"][1]
-    assert photo["words"] == ["photo"]
-    assert photo["before"] == photo["after"] == [[20_000]]
 
 
 def test_damage_looks_at_its_own_copies() -> None:
@@ -115,19 +94,3 @@ def test_the_page_reads_a_cell() -> None:
         "the one “low” 40 % of its attention before and 10 % after; an even share is 33 %."
     )
     assert none.startswith("No word")
-
-
-def test_colours_are_even_less_and_more() -> None:
-    """White at an even share, blue below it, red above it; beyond four times nothing changes."""
-    even, less, more, most = js("attention", "() => [1, 0.25, 4, 40].map(m.colour)")
-    assert even == [247, 247, 247]
-    assert less[2] > less[0]
-    assert more[0] > more[2]
-    assert most == more
-
-
-def test_words_that_look_differently_are_refused() -> None:
-    """Two copies of one word cannot."""
-    weights = torch.tensor([[0.5, 0.5], [0.4, 0.6]])
-    with pytest.raises(ValueError, match="another copy"):
-        attention_data.by_word(["damage", "damage"], weights)

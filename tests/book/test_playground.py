@@ -78,7 +78,13 @@ PAGE_RESULTS = """({ cases }) => cases.map(({ image, text, target, values, scale
 
 
 def test_weights_losses_and_forces_are_the_packages() -> None:
-    """Forty random batches, all in one call of node."""
+    """Forty random batches, all in one call of node.
+
+    A browser cannot draw the shuffled order, so it is written down for every K of the page.
+    """
+    written = js("() => losses.ONE_CYCLE")
+    assert written == {str(count): cyclic_permutation(count).tolist() for count in range(2, 8)}
+
     draw = np.random.default_rng(1)
     cases = [random_case(number, draw) for number in range(40)]
     for page, case in zip(js(PAGE_RESULTS, cases=cases), cases, strict=True):
@@ -89,31 +95,17 @@ def test_weights_losses_and_forces_are_the_packages() -> None:
         np.testing.assert_allclose(page_forces, forces, atol=1e-9)
 
 
-def test_the_shuffled_order_of_the_page_is_the_packages() -> None:
-    """A browser cannot draw it, so it is written down for every K of the page."""
-    written = js("() => losses.ONE_CYCLE")
-    assert written == {str(count): cyclic_permutation(count).tolist() for count in range(2, 8)}
-
-
 LINKS = ["loss=ce", "loss=both&lambda=2.5&scale=9", "order=blind&power=2&ranks=7&own=6"]
 
 
-def test_the_net_force_is_minus_the_slope_of_the_loss() -> None:
+def test_the_net_force_is_minus_the_slope_of_the_loss_and_sliding_ends_where_it_is_0() -> None:
     """By a difference of 1e-4° on either side."""
     call = """({ links }) => links.map(link => {
         const here = { ...state.parse(link), image: 33.3 };
         const at = angle => losses.measure(here, angle).sum.loss;
         const slope = (at(33.3 + 1e-4) - at(33.3 - 1e-4)) / losses.radians(2e-4);
-        return losses.forces(here).net + slope;
-    })"""
-    np.testing.assert_allclose(js(call, links=LINKS), 0, atol=1e-4)
-
-
-def test_sliding_ends_where_nothing_pushes() -> None:
-    """What is left of the force at the end of the slide."""
-    call = """({ links }) => links.map(link => {
-        const here = { ...state.parse(link), image: 33.3 };
-        return losses.forces({ ...here, image: losses.slide(here).at(-1) }).net;
+        const end = { ...here, image: losses.slide(here).at(-1) };
+        return [losses.forces(here).net + slope, losses.forces(end).net];
     })"""
     np.testing.assert_allclose(js(call, links=LINKS), 0, atol=1e-4)
 
@@ -167,56 +159,33 @@ def slide(link: str, changes: dict[str, Any] | None = None) -> End:
     return End(*js(call, link=link, changes=changes or {}))
 
 
-def test_try_1_an_image_rests_a_little_beyond_its_own_text() -> None:
-    """The first button of the page."""
-    first, *_ = buttons("loss")
-    assert -10 < slide(first).beyond < -3
+def test_what_the_page_asks_a_reader_to_try_happens() -> None:
+    """Behind its four buttons; what is claimed of each stands beside it."""
+    first, second, third, fourth = buttons("loss")
+    fan = js("() => state.ARRANGEMENTS.fan.angles(5)")
+    blind, true, shuffled = (
+        slide(second, {"order": kind}) for kind in ("blind", "true", "shuffled")
+    )
 
-
-def test_try_2_order_decides_where_an_image_rests() -> None:
-    """Blind: beside its text; true: on it; shuffled: astray, at a higher loss."""
-    _, second, *_ = buttons("loss")
-    true = slide(second, {"order": "true"})
-    shuffled = slide(second, {"order": "shuffled"})
-    assert 3 < abs(slide(second).beyond) < 10
+    assert -10 < slide(first).beyond < -3  # a little beyond its own text
+    assert 3 < abs(blind.beyond) < 10  # blind: beside its text; true: on it; shuffled: astray
     assert true.beyond == pytest.approx(0, abs=0.01)
     assert abs(shuffled.beyond) > 5
     assert shuffled.loss > true.loss
-
-
-def test_try_3_cross_entropy_goes_on_and_on() -> None:
-    """Where the ordinal loss stays near its text."""
-    third = buttons("loss")[2]
-    assert slide(third).beyond < -45
+    assert slide(third).beyond < -45  # cross-entropy goes on and on, the ordinal loss does not
     assert abs(slide(third, {"loss": "ordinal"}).beyond) < 10
-
-
-def test_try_4_the_own_rank_loses_and_there_are_two_ways_out() -> None:
-    """Both losses together, or texts in a fan."""
-    fourth = buttons("loss")[3]
-    fan = js("() => state.ARRANGEMENTS.fan.angles(5)")
-    assert slide(fourth).rank != 2
-    assert slide(fourth, {"loss": "both"}).rank == 2
-    assert slide(fourth, {"texts": fan}).rank == 2
+    assert slide(fourth).rank != 2  # the own rank loses, and there are two ways out
+    assert slide(fourth, {"loss": "both"}).rank == slide(fourth, {"texts": fan}).rank == 2
 
 
 @pytest.mark.parametrize("name", playground.SCRIPTS)
 def test_the_modules_make_one_plain_script(tmp_path: Path, name: str) -> None:
-    """No import or export is left, no name is declared twice, and node reads it."""
+    """No name is declared twice, and node reads it: no import or export is left."""
     text = playground.bundle(playground.SCRIPTS[name], BOOK)
     names = re.findall(r"^(?:(?:async )?function|const|let) (\w+)", text, re.MULTILINE)
-    assert sorted(names) == sorted(set(names))
-
+    assert len(names) == len(set(names))
     (tmp_path / "page.js").write_text(text, encoding="utf-8")
     subprocess.run([node(), "--check", str(tmp_path / "page.js")], check=True)
-
-
-def test_every_module_is_in_a_script() -> None:
-    """Of both folders."""
-    files = set()
-    for folder in ("playground", "moving"):
-        files |= {f"{folder}/{file.stem}" for file in (BOOK / "_static" / folder).glob("*.mjs")}
-    assert files == {name for script in playground.SCRIPTS.values() for name in script.modules}
 
 
 def test_the_library_is_the_one_that_its_note_names() -> None:

@@ -20,6 +20,7 @@ def test_the_data_file_is_small_and_complete() -> None:
     """At most 300 kB; K(K−1)/2 cosines a template, and one template more than the script's."""
     assert (FOLDER / "words.json").stat().st_size <= 300_000
     assert list(SETS) == list(playground_data.SETS)
+    assert {re.search(r"set=([\w-]+)", state)[1] for state in buttons("words")} <= set(SETS)
     for key, stored in SETS.items():
         count = len(stored["names"])
         assert stored["shuffled"] == cyclic_permutation(count).tolist()
@@ -71,24 +72,3 @@ def test_the_script_that_the_page_offers_prints_the_score(kind: str) -> None:
     )
     scores = json.loads(printed(script).replace("'", '"'))
     assert scores == pytest.approx(template[kind], abs=1e-4)
-
-
-def test_the_buttons_of_the_page_lead_to_three_sets() -> None:
-    """In the order of the prose."""
-    sets = [re.search(r"set=([\w-]+)", state)[1] for state in buttons("words")]
-    assert sets == ["ages-words", "ages-digits", "retina"]
-
-
-@pytest.mark.parametrize(
-    ("key", "low", "high"), [("ages-words", 0.5, 1), ("ages-digits", -0.1, 0.1)]
-)
-def test_tens_make_squares_in_words_and_one_band_in_digits(
-    key: str, low: float, high: float
-) -> None:
-    """How much closer an age is to the next one where both are in the same ten."""
-    call = "({ cosines, unit }) => ordinality.centre(ordinality.unfold(cosines, 62, unit))"
-    cosines = js(call, cosines=SETS[key]["templates"][0]["cosines"], unit=WORDS["unit"])
-
-    next_age = np.diag(np.array(cosines), 1)[4:]  # of each age from 20 on and the next one
-    new_ten = np.arange(20, 77) % 10 == 9  # 29 and 30, 39 and 40, …
-    assert low < next_age[~new_ten].mean() - next_age[new_ten].mean() < high

@@ -9,7 +9,6 @@ import tomllib
 from operator import attrgetter
 from pathlib import Path
 from shutil import copy
-from types import SimpleNamespace
 
 import api
 import chapters
@@ -17,8 +16,6 @@ import front_figure
 import pandas as pd
 import pytest
 import tables
-from docutils.core import publish_doctree
-from docutils.parsers.rst import directives
 from drawn import make_fixture
 from page_rules import NOT_PROSE, NUMBER
 from PIL import Image
@@ -76,23 +73,6 @@ def test_a_summary_gives_mean_and_spread() -> None:
     )
     summary = tables.summary(rows, "method", ["mae", "qwk"], [], digits=2)
     assert summary == [["a", "2", "2.00 ± 1.41", "0.25"], ["b", "1", "0.50", "1.00"]]
-
-
-def ignore(path: str) -> None:
-    """Stand in for what Sphinx does with a file that a page depends on."""
-
-
-def test_the_directive_of_results_shows_a_file() -> None:
-    """Of `book/results`."""
-    directives.register_directive("results-table", tables.ResultsTable)
-    env = SimpleNamespace(srcdir=str(chapters.ROOT), note_dependency=ignore)
-    page = (
-        ".. results-table:: results/browser.csv\n"
-        "   :methods: fp32\n"
-        "   :metrics: accuracy=accuracy\n"
-    )
-    text = publish_doctree(page, settings_overrides={"env": env}).astext()
-    assert re.search(r"0\.\d{3}$", text)
 
 
 def test_a_proof_names_its_kernels_and_the_runner_that_failed(tmp_path: Path) -> None:
@@ -159,28 +139,6 @@ class Box:
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "short_names"),
-    [
-        (
-            "losses.tightness",
-            "function",
-            {"tightness", "losses.tightness", "l2rclip_lite.tightness"},
-        ),
-        ("config.Config.lr1", "attribute", {"lr1", "Config.lr1"}),
-        ("config.Config.seed", "attribute", {"Config.seed"}),  # an everyday word
-        ("model.L2RCLIP.predict", "method", {"L2RCLIP.predict"}),
-    ],
-)
-def test_some_names_in_prose_lead_to_the_reference(
-    name: str, kind: str, short_names: set[str]
-) -> None:
-    """A function with or without its module, a setting alone, no bare method."""
-    entry = SimpleNamespace(docname="p", node_id=name, objtype=kind)
-    targets = api.targets({f"l2rclip_lite.{name}": entry})
-    assert {target for target in targets if target.count(".") < 2} == short_names
-
-
 def test_the_api_page_lists_what_the_package_itself_offers() -> None:
     """The names in its first paragraph are those of `__all__`."""
     opening = (chapters.BOOK / "api.md").read_text(encoding="utf-8").split("\n```python")[0]
@@ -190,35 +148,26 @@ def test_the_api_page_lists_what_the_package_itself_offers() -> None:
 README = (chapters.ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_readme_leads_to_every_chapter_and_to_its_notebook_on_colab() -> None:
-    """A row a chapter: a link to the page and a badge for the same file."""
-    for source in chapters.sources():
-        notebook = f"l2rclip-lite/l2rclip-lite/blob/main/book/{source.stem}.ipynb"
-        assert f"](https://github.com/{notebook})" in README
-        assert f"](https://colab.research.google.com/github/{notebook})" in README
-
-
 LINKS = re.findall(r"(!?)\[[^\]]*\]\(([^)\s]+)\)", README)  # a picture starts with "!"
 PYPROJECT = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 REPOSITORY = PYPROJECT["project"]["urls"]["Repository"]
 REPOSITORY_NAME = REPOSITORY.removeprefix("https://github.com/")
 
 
-def test_the_links_of_the_readme_are_absolute() -> None:
-    """A package index shows the README where no relative link leads anywhere."""
-    assert len(LINKS) > 40
-    for _, link in LINKS:
-        assert link.startswith("https://"), link
-
-
 def test_links_of_the_readme_into_the_repository_lead_to_its_files() -> None:
-    """A picture comes as a file, not as a page."""
-    pages = (
-        f"{REPOSITORY}/blob/main/",
-        f"https://colab.research.google.com/github/{REPOSITORY_NAME}/blob/main/",
-    )
+    """A package index shows the README, so they are absolute; a picture comes as a file.
+
+    Each chapter has a link to its page and a badge for the same file on Colab.
+    """
+    colab = f"https://colab.research.google.com/github/{REPOSITORY_NAME}/blob/main/"
+    for source in chapters.sources():
+        for start in (f"{REPOSITORY}/blob/main/", colab):
+            assert ("", f"{start}book/{source.stem}.ipynb") in LINKS
+
+    pages = (f"{REPOSITORY}/blob/main/", colab)
     pictures = (f"https://raw.githubusercontent.com/{REPOSITORY_NAME}/main/",)
     for picture, link in LINKS:
+        assert link.startswith("https://"), link
         if REPOSITORY_NAME not in link:
             continue
         starts = [start for start in (pictures if picture else pages) if link.startswith(start)]

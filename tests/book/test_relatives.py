@@ -12,7 +12,6 @@ from l2rclip_lite import L2RCLIP
 
 SMOKE = planning.read("smoke")
 PEARS = planning.unit(SMOKE, "words-new", "pears", 0, "smoke", None)
-OWN = planning.unit(SMOKE, "words-own", "pears", 0, "smoke", None)
 APPLES = PEARS["relatives"]["words"]
 
 
@@ -29,17 +28,6 @@ def test_an_arm_without_training_answers_as_its_relative_in_other_words(tmp_path
     expected = p @ work.data.ranks.values_tensor()
     assert row["images"]["expected"].tolist() == pytest.approx(expected.tolist(), abs=1e-4)
     assert row["rps"] != pytest.approx(plain["rps"], abs=1e-4)
-    assert row["chance_low"] < row["chance_high"]
-    assert row["lowest_fixed_low"] < row["lowest_fixed_high"]
-
-    own = Work(OWN, "pears", tmp_path)
-    for arm, kind in {"own numbers": "words", "own outputs": "labels"}.items():
-        (numbers,) = own.rows(arm, "")
-        asked = L2RCLIP.from_pretrained(folder_of(OWN["relatives"][kind], tmp_path))
-        p = asked.probabilities(asked.encode(work.data.test))
-        counted = p @ asked.ranks.values_tensor()
-        order = numbers["images"]["expected"].argsort().tolist()
-        assert order == counted.argsort().tolist()
 
     trained = folder_of(APPLES, tmp_path).stat().st_mtime_ns
     list(work.rows("after a relative"))
@@ -47,17 +35,11 @@ def test_an_arm_without_training_answers_as_its_relative_in_other_words(tmp_path
 
 
 @pytest.mark.parametrize(
-    "changed",
-    [
-        {"settings": APPLES["settings"] | {"lr2": 0.1}},
-        {"load": APPLES["load"] | {"size": 8}},
-        {"method": "rps"},
-    ],
+    "changed", [{"settings": APPLES["settings"] | {"lr2": 0.1}}, {"method": "rps"}]
 )
 def test_what_is_trained_otherwise_is_another_relative(changed: dict[str, Any]) -> None:
     """Only where the images lie does not count."""
     cache = Path("cache")
     assert folder_of(APPLES | changed, cache) != folder_of(APPLES, cache)
-
     moved = APPLES | {"load": APPLES["load"] | {"root": "elsewhere"}}
     assert folder_of(moved, cache) == folder_of(APPLES, cache)

@@ -18,18 +18,6 @@ import verify
 pytestmark = pytest.mark.slow
 
 
-def test_a_kernel_that_dies_at_birth_is_followed_by_another() -> None:
-    """As where another process has taken a port; a cell that fails is not run a second time."""
-    messages = iter([kernels.STILLBORN, kernels.STILLBORN, "out of memory", "not reached"])
-
-    def fail() -> None:
-        raise RuntimeError(next(messages))
-
-    with pytest.raises(RuntimeError, match="out of memory"):
-        kernels.started(fail)
-    assert next(messages) == "not reached"
-
-
 def test_nbval_compares_texts(tiny: Path, tmp_path: Path) -> None:
     """A page that shows 4 where the code prints 3 fails."""
     source = Path(shutil.copy(tiny, tmp_path))
@@ -105,15 +93,4 @@ def test_a_command_runs_with_the_kernels_of_another_processor() -> None:
     command[2] = "mmx"
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert "no kernels 'mmx' here" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("own", "other"), [("avx512", "avx2"), ("avx2", "sse"), ("sse", "native"), ("arm64", "native")]
-)
-def test_the_other_kernels_are_the_next_narrower(
-    own: str, other: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of those that the machine has."""
-    monkeypatch.setattr(kernels, "kind", lambda: own)
-    assert kernels.other() == other
-    assert other in kernels.KINDS
+    assert kernels.other() in kernels.KINDS

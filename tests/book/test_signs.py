@@ -6,10 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from matplotlib.colors import to_hex
 
 from l2rclip_book.provoked import HEALTHY, PROVOKED
-from l2rclip_book.sign_figures import BAD, GOOD, sign_ranges
 from l2rclip_book.signs import SIGNS, Sign, measure, see_images
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, load_dataset
@@ -82,19 +80,3 @@ def test_what_cannot_be_computed_is_said_in_words(leaves: OrdinalDataset) -> Non
     plain.config = replace(SMALL, start="relative")
     with pytest.raises(InputError, match="began with another run"):
         see_images(plain, leaves)
-
-
-def test_the_figure_has_a_row_for_each_sign() -> None:
-    """A healthy run is a blue dot, and the run of its failure an orange cross; words are no dot."""
-    runs = {
-        HEALTHY: {sign.column: 0.25 for sign in SIGNS},
-        SIGNS[1].provoked_by: {SIGNS[1].column: 0.75, SIGNS[0].column: "not computed"},
-    }
-    axes = sign_ranges(runs).axes
-    assert [axis.get_yticklabels()[0].get_text() for axis in axes] == [s.short for s in SIGNS]
-
-    dots = {
-        tuple(dot.get_offsets()[0]): to_hex(dot.get_facecolor()[0]) for dot in axes[1].collections
-    }
-    assert dots == {(0.25, 0.0): GOOD, (0.75, 1.0): BAD}
-    assert len(axes[0].collections) == 1

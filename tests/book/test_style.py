@@ -44,10 +44,6 @@ LATE = "def f():\n    from l2rclip_lite.method.ranks import Ranks"
 def test_a_fault_is_named_with_its_line(source: str, fault: str) -> None:
     """Whoever meets it reads where and what."""
     assert list(faults(ast.parse(source), late_imports=False)) == [fault]
-
-
-def test_a_command_may_import_late() -> None:
-    """So that `--help` answers at once."""
     assert list(faults(ast.parse(LATE), late_imports=True)) == []
 
 

@@ -1,6 +1,5 @@
 """`make clip`, in miniature from end to end, and what it says where something is missing."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ import torch
 
 from l2rclip_book.real_clip import (
     EMPTY,
-    HOURS,
     ClipRows,
     at_best_rate,
     clip_figure,
@@ -23,25 +21,13 @@ from l2rclip_book.real_clip import (
     tuned_gains,
 )
 from l2rclip_book.studies import Arm, Study, image_features
-from l2rclip_book.training_runs import FORWARD
 from l2rclip_lite import Config, load_dataset, load_towers
 from l2rclip_lite.errors import InputError, TrainingError
-from l2rclip_lite.files import read_json, write_json
 
 OPEN = planning.read_clip()["studies"]["tuned-5e-6"]["data"]
 
 
 # --- the miniature --------------------------------------------------------------------------------
-
-
-def add_other_towers(out: Path) -> None:
-    """Put rows of other towers into a run, as an earlier call would have left them."""
-    earlier = run_clip.folder_of(out, "other/random")
-    shutil.copytree(run_clip.folder_of(out, "tiny/random"), earlier)
-    for file in earlier.rglob("rows/*/*.csv"):
-        file.write_text(file.read_text().replace("tiny/random", "other/random"))
-    weights = read_json(out / "weights.json")
-    write_json(out / "weights.json", weights | {"other/random": weights["tiny/random"]})
 
 
 @pytest.mark.slow
@@ -75,20 +61,10 @@ def test_the_miniature_runs_from_end_to_end_and_goes_on_where_it_was_cut(
 
     repeated = read_clip(str(tmp_path))
     assert repeated is not None
-    pd.testing.assert_frame_equal(
-        repeated.table.drop(columns="seconds"), first.table.drop(columns="seconds")
-    )
+    own = ["seconds", "commit"]  # of each call
+    pd.testing.assert_frame_equal(repeated.table.drop(columns=own), first.table.drop(columns=own))
 
-    add_other_towers(tmp_path)
     begun = tmp_path / "weights.json"
-    assert run_clip.main(["--short", "--out", str(tmp_path)]) == 0
-    both = read_clip(str(tmp_path))
-    assert both is not None
-    assert both.table["towers"].value_counts().to_dict() == {
-        "tiny/random": len(first.table),
-        "other/random": len(first.table),
-    }
-
     digest = first.table["weights_sha256"].iloc[0]
     begun.write_text(begun.read_text(encoding="utf-8").replace(digest, "0" * 64), encoding="utf-8")
     assert run_clip.main(["--short", "--out", str(tmp_path)]) == 2
@@ -114,19 +90,6 @@ def test_without_a_gpu_it_says_how_long_this_cpu_would_take(
     assert sentence.startswith("clip: ViT-B-16/openai: the weights cannot be fetched (")
     assert "connect this machine to a network, or name towers that it has" in sentence
     assert sentence.count("\n") == 1
-
-
-def test_towers_that_do_not_exist_are_refused_by_their_own_sentence(tmp_path: Path) -> None:
-    """A network would not help."""
-    with pytest.raises(InputError, match="'ViT-B-16/nope' has no weights of that name"):
-        needs.fetch_weights("ViT-B-16/nope", {}, tmp_path / "weights.json")
-
-
-def test_a_digest_that_nobody_knows_is_not_compared() -> None:
-    """One that is known is."""
-    needs.check_digest("a/b", "1" * 64, "", "clip.yaml")
-    with pytest.raises(InputError, match=r"a/b: .*not 222222222222… \(clip.yaml\); delete them"):
-        needs.check_digest("a/b", "1" * 64, "2" * 64, "clip.yaml")
 
 
 def test_a_disk_that_is_too_small_is_refused(tmp_path: Path) -> None:
@@ -177,24 +140,6 @@ def test_a_unit_that_fails_stops_no_other_one(
         "clip: every unit failed, so there are no rows; the sentences above say why.\n"
     )
     assert not (tmp_path / "clip.csv").exists()
-
-
-def test_without_any_set_it_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is nothing to train on."""
-
-    def download(name: str, folder: Path) -> Path:
-        raise InputError("no network.")
-
-    monkeypatch.setattr(needs, "download", download)
-    with pytest.raises(InputError, match="no data set is here, and none could be fetched"):
-        needs.fetch_data(planning.read_clip(), tmp_path)
-
-
-def test_the_hours_of_the_page_follow_from_the_plan() -> None:
-    """Of the sets that can be downloaded, on a GPU that does 30 · 10¹² operations a second."""
-    plan = planning.read_clip()
-    passes = needs.image_passes(needs.without(plan, needs.NOT_FREE)) * len(plan["towers"])
-    assert 0.7 * HOURS < passes * FORWARD / 30e12 / 3600 < HOURS
 
 
 @pytest.mark.gpu
@@ -272,23 +217,20 @@ def test_a_tuned_arm_counts_at_the_rate_of_its_best_validation() -> None:
     assert gains.round(0).tolist() == [50, 0, -99]
 
 
-def test_the_page_says_what_was_measured_and_what_was_not() -> None:
-    """Verdicts, the origin of the weights, sets that were left out; no name of a device."""
+def test_the_page_says_what_was_measured_and_what_was_not(tmp_path: Path) -> None:
+    """Verdicts, the origin of the weights, sets that were left out; without rows how to make them.
+
+    A device has no name there.
+    """
     clip = drawn(CLAIMED, TUNED)
     clip.record["left_out"]["hc18"] = "nothing to download"
     clip.record["towers"]["a/b"]["commits"] = {"timm/b": "ab" * 20}
     text = clip_paragraph(clip)
     assert "timm/b, commit abababababab; SHA-256 121212121212… as downloaded" in text
     assert "order in the words **better**, +20.0 [" in text
-    assert "on the mean of leaf damage, 5 ranks, p after Holm" in text
     assert text.endswith("Without fetal head, 27 ranks: these images could not be had there.")
-    figure = clip_figure(clip)
-    assert figure is not None
-    assert len(figure.axes[0].get_yticks()) == 6
+    assert clip_figure(clip) is not None
 
-
-def test_without_rows_the_page_says_how_to_make_them(tmp_path: Path) -> None:
-    """And draws nothing."""
     assert read_clip(str(tmp_path)) is None
     assert clip_figure(None) is None
     assert clip_paragraph(None) == EMPTY

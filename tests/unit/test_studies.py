@@ -7,16 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 
-from l2rclip_book.studies import Arm, Study, image_features, reworded
-from l2rclip_book.study_scores import seen_and_unseen, unseen_ranks
+from l2rclip_book.studies import Arm, Study, image_features
 from l2rclip_lite.baselines import run_baseline
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, load_dataset
-from l2rclip_lite.data.base import Card, Split
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import evaluate
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
@@ -32,9 +28,6 @@ ARMS = (
     Arm("ridge", "ridge"),
 )
 METRICS = ("mae", "mae_expected", "accuracy", "rps", "qwk")
-RANKS = Ranks(
-    ("young", "grown", "old", "very old"), (10, 20, 40, 70), template="a {rank} face", unit="years"
-)
 
 
 @pytest.fixture
@@ -149,45 +142,3 @@ def test_features_of_other_images_or_half_a_file_are_refused(
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(InputError, match=r"features\.safetensors: damaged"):
         image_features(leaves, towers, file)
-
-
-def test_ranks_are_named_by_digits_and_not_in_an_unknown_way() -> None:
-    """Of five bins of twenty ranks."""
-    leaves = load_dataset("leaves", ranks=20, size=60)
-    digits = reworded(leaves, names="digits", rebin=5)
-    assert digits.ranks.sentences[0] == "a photo of a leaf with 0 to 9 damage"
-    with pytest.raises(InputError, match="names: 'roman' is unknown"):
-        reworded(leaves, names="roman")
-
-
-def faces(train: list[int], test: list[int]) -> OrdinalDataset:
-    """Return a data set of these labels; its first training image is also that of validation."""
-
-    def split(name: str, labels: list[int]) -> Split:
-        images = [Image.new("L", (1, 1))] * len(labels)
-        return Split([f"{name}{index}" for index in range(len(labels))], labels, images)
-
-    parts = (split("train", train), split("val", train[:1]), split("test", test))
-    return OrdinalDataset("faces", *parts, RANKS, Card("faces"), allow_empty_ranks=True)
-
-
-def test_seen_and_unseen_by_hand() -> None:
-    """Ranks 1 and 2 were never trained on: test images 0, 3 | 1, 2, 2; answers 0, 2 | 1, 1, 3.
-
-    Errors in years: seen 0 and 30, mean 15; unseen 0, 20, 30, mean 50/3.
-    """
-    data = faces([0, 3, 0], [0, 1, 3, 2, 2])
-    assert unseen_ranks(data) == [1, 2]
-    scores = seen_and_unseen(torch.eye(4)[[0, 1, 2, 1, 3]], data)
-    assert (scores["n_seen"], scores["n_unseen"]) == (2, 3)
-    assert (scores["mae_seen"], scores["mae_unseen"]) == pytest.approx((15, 50 / 3))
-    assert (scores["accuracy_seen"], scores["accuracy_unseen"]) == pytest.approx((1 / 2, 1 / 3))
-
-
-def test_without_a_test_image_of_either_kind_there_is_no_score_of_it() -> None:
-    """All ranks were seen, or none of those that are tested."""
-    certain = torch.eye(4)[[0, 1, 2]]
-    assert seen_and_unseen(certain, faces([0, 1, 2], [0, 1, 2])) == {}
-
-    scores = seen_and_unseen(certain, faces([3], [0, 1, 2]))
-    assert {name.split("_")[-1] for name in scores} == {"unseen"}

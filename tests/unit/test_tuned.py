@@ -12,8 +12,6 @@ from l2rclip_book.tuned import (
     OVER_RUNS,
     OVER_SETS,
     SETS,
-    critical_difference,
-    in_units,
     judge_tuned,
     mean_ranks,
     variations,
@@ -111,44 +109,7 @@ def test_the_claims_over_trainings() -> None:
     assert over_runs["high"] - over_runs["gain"] == pytest.approx(4.302653 * (250 / 3 / 64) ** 0.5)
 
 
-def test_images_of_one_tree_are_drawn_together() -> None:
-    """Two images with gains of 75 and 25 % then always count with their mean."""
-    table = runs({"L2RCLIP": 3.0, "cross-entropy": 1.0, "rps": 2.0})
-    images = images_of(table).assign(error=1.0, subject="one tree")
-    ours = images["arm"] == "L2RCLIP"
-    images.loc[ours, "rps"] = images.loc[ours, "path"].map({"a.png": 0.5, "b.png": 1.5})
-
-    claims = variations(table, images).set_index("change")
-    by_tree = claims.loc[BY_SUBJECT, ["low", "high"]]
-    assert by_tree.to_numpy() == pytest.approx(50)
-    assert claims.loc["as registered", "low"].max() < 50
-
-
 def test_a_method_that_lacks_a_set_has_no_place() -> None:
     """Nor does it cost the others theirs: "rps" was tried on one set alone, and won there."""
     places = mean_ranks(runs(RPS).query("arm != 'rps' or data == 'pears'"))
     assert places.to_dict() == {"L2RCLIP": 1.0, "cross-entropy": 2.0}
-
-
-def test_nemenyis_critical_difference_is_that_of_the_published_table() -> None:
-    """Demšar 2006, table 5a: q of 2 methods is 1.960, of 4 2.569, of 10 3.164."""
-    for methods, q in ((2, 1.960), (4, 2.569), (10, 3.164)):
-        expected = q * (methods * (methods + 1) / (6 * 8)) ** 0.5
-        assert abs(critical_difference(methods, data_sets=8) - expected) < 1e-3
-
-
-def test_errors_in_units_are_of_the_runs_that_both_studies_have() -> None:
-    """The frozen tower has a second run, which no tuned one has; other sets have no rows."""
-    rows = [
-        ("at-best", 0, "cross-entropy", 3.0, 60.0),
-        ("at-best", 0, "rps", 2.5, 60.0),
-        ("at-best", 0, "L2RCLIP", 2.0, 90.0),
-        ("main", 0, "L2RCLIP", 4.0, 6.0),
-        ("main", 1, "L2RCLIP", 9.0, 6.0),
-        ("main", 0, "median-rank", 5.0, 0.0),
-    ]
-    columns = ["study", "run", "arm", "mae_median", "seconds"]
-    table = pd.DataFrame(rows, columns=columns)
-    units = in_units(table.assign(data="hc18", val_rps=table["mae_median"]))
-    assert units.loc["hc18"].tolist() == ["weeks", 5.0, 4.0, 3.0, 2.5, 2.0, 1.0, 1.5]
-    assert units.drop("hc18").drop(columns="unit").isna().all(axis=None)
