@@ -164,9 +164,8 @@ def _rows_of_new_table(
 
     Its columns are called as in the table of the run.
     """
-    from l2rclip_lite.data.own_images.files import files_inside
-    from l2rclip_lite.data.own_images.labels import label_space
-    from l2rclip_lite.data.own_images.reading import own_table, table_file
+    from l2rclip_lite.data.labels import label_space
+    from l2rclip_lite.data.own_images import files_inside, own_table, table_file
     from l2rclip_lite.data.table import as_split, first_row
 
     source = _recorded_source(run)

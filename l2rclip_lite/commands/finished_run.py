@@ -182,7 +182,7 @@ def in_other_words(model: "L2RCLIP", words: Words) -> "L2RCLIP":
     if words == Words():
         return model
 
-    from l2rclip_lite.data.own_images.labels import ranks_of_names
+    from l2rclip_lite.data.labels import ranks_of_names
 
     template = model.ranks.template if words.template is None else words.template
     if words.ranks is None:

@@ -10,9 +10,7 @@ from pydantic import Field, SkipValidation
 from l2rclip_lite.data.base import OrdinalDataset, Split
 from l2rclip_lite.data.options import validated
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method.ranks import number_words
 
-FIRST_WORDS = {number_words(number).partition(" ")[0] for number in range(100)}  # of numbers
 Data = Annotated[OrdinalDataset, SkipValidation]
 
 
@@ -72,32 +70,15 @@ def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
 
 
 def _bin_name(first: str, last: str) -> str:
-    """Return what a bin from one rank to another is called.
-
-    Where the ranks are ranges of numbers themselves, their outer ends count.
+    """Return what a bin from one rank to another is called; of ranges the outer ends count.
 
     Example:
         >>> _bin_name("four", "six"), _bin_name("four to six", "seven to nine")
         ('four to six', 'four to nine')
-        >>> _bin_name("hard to see", "clear")
-        'hard to see to clear'
     """
     if first == last:
         return first
-
-    lowest, _, _ = first.partition(" to ")
-    _, _, highest = last.rpartition(" to ")
-    if not _begins_with_number(lowest):
-        lowest = first
-    if not _begins_with_number(highest):
-        highest = last
-    return f"{lowest} to {highest}"
-
-
-def _begins_with_number(name: str) -> bool:
-    """Return whether a name begins with a number, in digits or in a word."""
-    word = name.partition(" ")[0]
-    return word[:1].isdigit() or word in FIRST_WORDS
+    return f"{first.partition(' to ')[0]} to {last.rpartition(' to ')[2]}"
 
 
 def _relabelled(split: Split, bin_of_rank: Sequence[int]) -> Split:

@@ -13,9 +13,8 @@ from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.describe import counts
-from l2rclip_lite.data.images import FORMATS, ImageFiles, read_image
+from l2rclip_lite.data.images import FORMATS, ImageFiles, pixel_digest, read_image
 from l2rclip_lite.data.near_copies import difference_hash, nearest_copies
-from l2rclip_lite.data.pixels import pixel_digest
 from l2rclip_lite.data.protocols import CHANGES
 from l2rclip_lite.errors import InputError, one_line, plural
 from l2rclip_lite.progress import Progress

@@ -28,22 +28,21 @@ def check_group_names(table: pd.DataFrame) -> None:
     Example:
         >>> check_group_names(pd.DataFrame({"subject": ["1", "01"], "where": ["row 2", "row 3"]}))
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: row 3: the group '01' is written '1' in row 2; write one
+        l2rclip_lite.errors.InputError: row 3: the group '01' is written '1' further up; write one
         group in one way, or give two groups two names.
     """
     row = first_row(table, table["subject"] == "")
     if row:
         raise InputError(f"{row['where']}: the group is blank; name who is shown.")
 
-    first_of: dict[str, tuple[str, str]] = {}
-    spelt = table.drop_duplicates("subject")
-    for subject, where in zip(spelt["subject"], spelt["where"], strict=True):
-        earlier, place = first_of.setdefault(_one_spelling(subject), (subject, where))
-        if earlier != subject:
-            raise InputError(
-                f"{where}: the group {subject!a:.80} is written {earlier!a:.80} in {place}; "
-                "write one group in one way, or give two groups two names."
-            )
+    spelling = table["subject"].map(_one_spelling)
+    first = table["subject"].groupby(spelling).transform("first")
+    row = first_row(table.assign(first=first), table["subject"] != first)
+    if row:
+        raise InputError(
+            f"{row['where']}: the group {row['subject']!a:.80} is written {row['first']!a:.80} "
+            "further up; write one group in one way, or give two groups two names."
+        )
 
 
 def _one_spelling(group: str) -> str:
@@ -189,9 +188,7 @@ def deal(groups: Names, targets: Ints, shares: Sequence[float], seeds: Sequence[
     return np.asarray(part_of_group[group_of_image])
 
 
-def draw_splits(
-    table: pd.DataFrame, folds: int, fold: int, val_share: float, seed: int
-) -> list[str]:
+def draw_splits(table: pd.DataFrame, folds: int, fold: int, val_share: float, seed: int) -> str:
     """Fill the column `split` where the table leaves it open.
 
     Args:
@@ -202,14 +199,13 @@ def draw_splits(
         seed: Decides every draw.
 
     Returns:
-        What was done, in sentences.
+        What was done, in words.
 
     Raises:
         InputError: A group that is blank or written in two ways, a cell that is no split, or more
             folds than can be filled.
     """
     targets = table["target"].to_numpy()
-    has_splits = "split" in table and not folds
     groups = None
     manner = "within every"
     if "subject" in table:
@@ -228,7 +224,7 @@ def draw_splits(
             problem = f"{folds} folds are more than there are images to fill them"
             raise InputError(f"csv: {problem}; draw at most {most} (--folds).")
         table["split"] = np.where(parts == fold - 1, "test", "train")
-    elif has_splits:
+    elif "split" in table:
         check_splits(table)
         message = "split by the table"
     else:
@@ -240,28 +236,8 @@ def draw_splits(
     if validation:
         message += f"{validation}, seed {seed}"
 
-    if groups is None:
-        return [message]
-    if not has_splits:
-        _check_filled(table)
-    return [message, *_split_groups(table)]
-
-
-def _check_filled(table: pd.DataFrame) -> None:
-    """Refuse groups that are too few to fill the three splits."""
-    filled = set(table["split"].unique())
-    empty = [name for name in SPLITS if name not in filled]
-    if empty:
-        n_groups = plural(len(set(table["subject"])), "group")
-        raise InputError(
-            f"csv: {n_groups} of images leave none for {' and '.join(empty)}; "
-            "name more groups, or give a column of splits."
-        )
-
-
-def _split_groups(table: pd.DataFrame) -> list[str]:
-    """Return a sentence about groups that are in more than one split, if there are any."""
-    count = int((table.groupby("subject")["split"].nunique() > 1).sum())
-    if not count:
-        return []
-    return [f"{plural(count, 'group')} in more than one split: --leakage counts them"]
+    if groups is not None:
+        n_split = int((table.groupby("subject")["split"].nunique() > 1).sum())
+        if n_split:
+            message += f"; {plural(n_split, 'group')} in more than one split: --leakage counts them"
+    return message
