@@ -187,7 +187,7 @@ def as_rgb(image: object, side: int | None = None, name: str = "") -> Image.Imag
         (255, 255, 255)
         >>> as_rgb(torch.zeros(8, 8, 3))
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: pic should not have > 4 channels. Got 8 channels.; give a
+        l2rclip_lite.errors.InputError: pic should not have > 4 channels. Got 8 channels; give a
         path, an image of Pillow, an array of bytes (height, width, 3), or a tensor (3, height,
         width).
     """
@@ -204,7 +204,7 @@ def as_rgb(image: object, side: int | None = None, name: str = "") -> Image.Imag
         return _upright_rgb(image)
     except Exception as error:  # a file that Pillow opened is decoded only now
         raise InputError(
-            f"{name}{error}; give a path, an image of Pillow, an array of bytes "
+            f"{name}{str(error).rstrip('.')}; give a path, an image of Pillow, an array of bytes "
             "(height, width, 3), or a tensor (3, height, width)."
         ) from error
 

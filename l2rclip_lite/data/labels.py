@@ -177,8 +177,8 @@ def targets(table: pd.DataFrame, names: Sequence[str], labels_are: LabelsAre) ->
         >>> table = pd.DataFrame({"label": ["0", "1"], "where": ["row 2", "row 3"]})
         >>> targets(table, ["1", "2"], "names")
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: row 2: the label '0' is no name of a rank: 1, 2; correct it
-        or --ranks, or say what labels are: --labels-are names, index (from 0) or position (from 1).
+        l2rclip_lite.errors.InputError: row 2: the label '0' is no rank; write one of 1, 2, or say
+        what labels are: --labels-are names, index (from 0) or position (from 1).
     """
     spellings = list(names)
     if labels_are != "names":
@@ -193,11 +193,13 @@ def targets(table: pd.DataFrame, names: Sequence[str], labels_are: LabelsAre) ->
         rank_of = {composed(name): rank for rank, name in enumerate(spellings)}
         target = table["label"].map(composed).map(rank_of)
 
-    row = first_row(table, target.isna())
+    row = first_row(table.assign(number=labels), target.isna())
     if row:
+        # a number may count ranks that are words
+        kind = "name" if pd.notna(row["number"]) and values.isna().any() else "rank"
         raise InputError(
-            f"{row['where']}: the label {row['label']!r:.80} is no name of a rank: "
-            f"{', '.join(spellings):.200}; correct it or --ranks, or say what labels are: "
-            "--labels-are names, index (from 0) or position (from 1)."
+            f"{row['where']}: the label {row['label']!r:.80} is no {kind}; write one of "
+            f"{', '.join(spellings):.200}, or say what labels are: --labels-are names, "
+            "index (from 0) or position (from 1)."
         )
     return target.astype(int)

@@ -115,7 +115,8 @@ def load_csv(  # noqa: PLR0913  (an entry point)
     if labels is not None:
         table, title, messages = own_table(Path(root), labels, columns)
     else:
-        table, title, messages = images_by_folder(Path(root))
+        table, title = images_by_folder(Path(root))
+        messages = []
     table["file"] = files_inside(root, table)
 
     space, rank_messages = label_space(table, ranks, template, labels_are)
@@ -197,11 +198,10 @@ def table_file(root: Path, labels: str | Path) -> Path:
     return file
 
 
-def images_by_folder(root: Path) -> tuple[pd.DataFrame, str, list[str]]:
-    """Return one row for each image in a folder per rank.
+def images_by_folder(root: Path) -> tuple[pd.DataFrame, str]:
+    """Return one row for each image in a folder per rank, and what to call the rows.
 
-    Beside the rows it returns what to call them, and sentences about what is left out. The folders
-    may also lie below folders called train, val and test.
+    The folders may also lie below folders called train, val and test.
 
     Raises:
         InputError: There is no such image, or a folder that cannot be read.
@@ -226,13 +226,7 @@ def images_by_folder(root: Path) -> tuple[pd.DataFrame, str, list[str]]:
         table["split"] = [path.parts[0] for path in read]
 
     n_files = sum(len(files) for _, _, files in os.walk(root))
-    title = f"a folder per rank, {n_files - len(read):,} other files left out"
-    if len(read) == len(paths):
-        return table, title, []
-    other = next(path for path in paths if len(path.parts) != len(read[0].parts))
-    count = plural(len(paths) - len(read), "image")
-    where = "not directly in the folder of a rank"
-    return table, title, [f"{count} {where} left out, the first is {other}"]
+    return table, f"a folder per rank, {n_files - len(read):,} other files left out"
 
 
 def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:

@@ -138,8 +138,11 @@ def test_of_very_many_columns_few_are_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("0.png,rotten,train", "row 2: the label 'rotten' is no name of a rank: fresh, ripe, over"),
-        (f"0.png,{'9' * 5000},train", "labels.csv row 2: the label '9+ is no name"),
+        (
+            "0.png,rotten,train",
+            "row 2: the label 'rotten' is no rank; write one of fresh",
+        ),
+        (f"0.png,{'9' * 5000},train", "labels.csv row 2: the label '9+ is no rank"),
         (
             "0.png,ripe,valid\n1.png,ripe,x",
             "row 2 .the first of 2.: the split 'valid' is none of train, val, test",
@@ -245,8 +248,6 @@ def test_folders_whose_names_are_numbers_are_ranks_in_their_order(tmp_path: Path
     assert data.train.paths[0] == "0/3.PNG"
     assert data.train.targets[0] == 0
     assert "12 images of a folder per rank, 4 other files left out" in data.summary()
-    left_out = "2 images not directly in the folder of a rank left out, the first is 2/2020/deep"
-    assert data.protocol[0].startswith(left_out)
 
     (tmp_path / "labels.csv").symlink_to("gone.csv")  # else names of folders would become labels
     with pytest.raises(InputError, match=r"labels\.csv: there is no such file"):
