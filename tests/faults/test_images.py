@@ -4,7 +4,6 @@ import io
 import os
 import struct
 import zlib
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -134,34 +133,21 @@ def png(width: int, height: int, *, pixels: bytes = bytes(100), profile: bytes =
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-@cache
-def bombs() -> dict[str, bytes]:
-    """Return small files that claim or hold much."""
-    jpeg = encoded(Image.new("RGB", (16, 16)), "JPEG")
-    gif = encoded(Image.new("P", (4, 4)), "GIF")
-    bmp = encoded(Image.new("RGB", (4, 4)), "BMP")
-    frame = jpeg.index(b"\xff\xc0")
-
-    zeros = zlib.compress(bytes(3751 * 30_000), 1)
-    profile = b"x\0\0" + zlib.compress(bytes(50_000_000))
-    return {
-        "png that claims": png(60_000, 60_000),
-        "png that holds": png(30_000, 30_000, pixels=zeros),
-        "png with a huge profile": png(4, 4, profile=profile),
-        "jpeg that claims": jpeg[: frame + 5] + b"\xff" * 4 + jpeg[frame + 9 :],
-        "gif that claims": gif[:6] + b"\xff" * 4 + gif[10:],
-        "bmp that claims": bmp[:18] + struct.pack("<ii", 100_000, 100_000) + bmp[26:],
-    }
+BOMBS = {
+    "png that claims": png(60_000, 60_000),
+    "png that holds": png(30_000, 30_000, pixels=zlib.compress(bytes(3751 * 30_000), 1)),
+    "png with a huge profile": png(4, 4, profile=b"x\0\0" + zlib.compress(bytes(50_000_000))),
+}
 
 
-@pytest.mark.parametrize("name", bombs())
+@pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_before_it_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """By its header."""
     if "profile" not in name:
         monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("decoded"))
-    (tmp_path / "bomb.png").write_bytes(bombs()[name])
+    (tmp_path / "bomb.png").write_bytes(BOMBS[name])
     with judged("small image files that claim or hold gigabytes", about="bomb.png"):
         read_image(tmp_path / "bomb.png")
 
