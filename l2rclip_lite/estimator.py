@@ -19,7 +19,7 @@ from sklearn.utils.validation import (
 
 from l2rclip_lite.config import Config, ImageSide
 from l2rclip_lite.data.images import ResizedImages
-from l2rclip_lite.data.own_images.labels import as_numbers, ranks_of_names
+from l2rclip_lite.data.labels import as_numbers, ranks_of_names
 from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.heads.calibration import calibrate

@@ -20,7 +20,7 @@ import pandas as pd
 
 from l2rclip_lite.data.benchmarks import DATA_SETS, DataSet
 from l2rclip_lite.data.images import read_image
-from l2rclip_lite.data.table import first_row, read_table
+from l2rclip_lite.data.table import first_row, read_columns
 from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.files import write_text
 
@@ -43,7 +43,7 @@ def labels(root: Path, facts: DataSet) -> pd.DataFrame:
         table = pd.DataFrame(rows, columns=[name, label])
         return table[table[label] >= facts.span[0]]  # no crop without a fruit
 
-    table = read_table(files[0], columns)
+    table, _ = read_columns(files[0], columns)
     lengths = pd.to_numeric(table[columns[1]], errors="coerce")
     row = first_row(table, lengths.isna())
     if row:

@@ -112,12 +112,9 @@ def _images_of(words: Sequence[str]) -> tuple[list[Path], list[str]]:
             paths.append(Path(name))
             continue
 
-        scan = scan_folder(name)
-        paths += scan.images
-        for link in scan.links_out:
-            fix = "put the file itself there"
-            problems.append(f"{link} leads out of its folder and is left out; {fix}.")
-        problems += map(str, scan.unreadable)
+        images, errors = scan_folder(name)
+        paths += images
+        problems += map(str, errors)
     return paths, problems
 
 

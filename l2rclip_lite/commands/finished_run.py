@@ -12,9 +12,8 @@ from l2rclip_lite.baselines import BASELINES, one_name
 from l2rclip_lite.commands.options import LabelsAre, Part, Place, Reading, Words
 from l2rclip_lite.data import OrdinalDataset, Split, load_dataset
 from l2rclip_lite.data.fingerprint import UNKNOWN_IMAGES, covers_images, difference, fingerprint
-from l2rclip_lite.data.own_images.files import files_inside
-from l2rclip_lite.data.own_images.labels import label_space, ranks_of_names
-from l2rclip_lite.data.own_images.reading import own_table
+from l2rclip_lite.data.labels import label_space, ranks_of_names
+from l2rclip_lite.data.own_images import files_inside, own_table
 from l2rclip_lite.data.table import as_split, first_row
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.heads.calibration import calibrate

@@ -10,12 +10,11 @@ from typing import Any, Unpack
 from l2rclip_lite.data.base import Card, OrdinalDataset, Split
 from l2rclip_lite.data.benchmarks import DATA_SETS, load_retinamnist
 from l2rclip_lite.data.images import read_image
+from l2rclip_lite.data.labels import LabelsAre, UserRanks
 from l2rclip_lite.data.leaves import load_leaves
 from l2rclip_lite.data.official import load_benchmark
 from l2rclip_lite.data.options import OptionError, check_option_names
-from l2rclip_lite.data.own_images.labels import LabelsAre, UserRanks
-from l2rclip_lite.data.own_images.load import load_csv
-from l2rclip_lite.data.own_images.reading import LabelTable
+from l2rclip_lite.data.own_images import LabelTable, load_csv
 from l2rclip_lite.data.protocols import CHANGES, Changes, apply_protocols
 from l2rclip_lite.errors import InputError
 

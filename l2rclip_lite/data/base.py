@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from torch.utils.data import ConcatDataset, Dataset, Subset
@@ -14,7 +14,6 @@ from l2rclip_lite.method.ranks import Ranks, rank_index
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("paths", "targets", "subjects", "deviations")  # of a split, each with one cell per image
-Cell = TypeVar("Cell")
 
 
 @dataclass(frozen=True)
@@ -65,8 +64,7 @@ class Split(Dataset[tuple[Any, int]]):
         transform: What an image passes through before it is given out, such as `model.transform()`.
 
     Raises:
-        InputError: Columns of different lengths, a path that is no text, or a target that is no
-            whole number.
+        InputError: Columns of different lengths, or a target that is no whole number.
 
     Example:
         >>> from PIL import Image
@@ -98,10 +96,6 @@ class Split(Dataset[tuple[Any, int]]):
                 raise InputError(f"split: {counts}; give one per image.")
             if name != "images":
                 setattr(self, name, tuple(column))
-
-        for row, path in enumerate(self.paths):
-            if not isinstance(path, str):
-                raise InputError(f"split: the path of image {row} is {path!r:.80}; give a text.")
         self.targets = tuple(map(rank_index, self.targets, self.paths))
 
     def __len__(self) -> int:
@@ -142,8 +136,7 @@ class Split(Dataset[tuple[Any, int]]):
         """Return a map-style dataset of (image, rank index) as a split.
 
         Its labels are those of its items, whatever else it says of them (`targets`, `labels`).
-        Each item is read once to learn its label, and kept while there is room, see `OwnImages`;
-        of torchvision's ImageFolder, and parts of one, no file is opened before it is needed.
+        Each item is read once, and kept while there is room, see `OwnImages`.
 
         Args:
             dataset: It has a length and gives (image, rank index). Where it has `paths`, these are
@@ -164,8 +157,7 @@ class Split(Dataset[tuple[Any, int]]):
             return dataset
 
         images = OwnImages(dataset, name)
-        targets = [images.label(place) for place in range(len(images))]
-        return cls(images.paths, targets, images)
+        return cls(images.paths, images.labels, images)
 
     def subset(self, indices: Iterable[int]) -> "Split":
         """Return the images at these positions, in this order; nothing is read.
@@ -180,14 +172,12 @@ class Split(Dataset[tuple[Any, int]]):
             (('c', 'a'), (2, 0), (3, 1))
         """
         chosen = [int(index) for index in indices]
-        return replace(
-            self,
-            paths=[self.paths[index] for index in chosen],
-            targets=[self.targets[index] for index in chosen],
-            images=Subset(self.images, chosen),
-            subjects=_rows(self.subjects, chosen),
-            deviations=_rows(self.deviations, chosen),
-        )
+        columns: dict[str, Any] = {}
+        for name in COLUMNS:
+            column = getattr(self, name)
+            if column is not None:
+                columns[name] = [column[index] for index in chosen]
+        return replace(self, images=Subset(self.images, chosen), **columns)
 
     def __add__(self, other: MapStyle) -> "Split":  # type: ignore[override]
         """Return this split's images, then the other's; a column of only one of them is dropped.
@@ -199,28 +189,12 @@ class Split(Dataset[tuple[Any, int]]):
             ((0, 3), (1, 1))
         """
         other = Split.from_dataset(other)
-        return replace(
-            self,
-            paths=[*self.paths, *other.paths],
-            targets=[*self.targets, *other.targets],
-            images=ConcatDataset([self.images, other.images]),
-            subjects=_joined(self.subjects, other.subjects),
-            deviations=_joined(self.deviations, other.deviations),
-        )
-
-
-def _rows(column: Sequence[Cell] | None, places: Iterable[int]) -> list[Cell] | None:
-    """Return these cells of a column, if there is one."""
-    if column is None:
-        return None
-    return [column[place] for place in places]
-
-
-def _joined(first: Sequence[Cell] | None, second: Sequence[Cell] | None) -> list[Cell] | None:
-    """Return two columns as one, if both are there."""
-    if first is None or second is None:
-        return None
-    return [*first, *second]
+        columns: dict[str, Any] = {}
+        for name in COLUMNS:
+            first = getattr(self, name)
+            second = getattr(other, name)
+            columns[name] = None if first is None or second is None else [*first, *second]
+        return replace(self, images=ConcatDataset([self.images, other.images]), **columns)
 
 
 @dataclass(frozen=True)
@@ -290,29 +264,15 @@ class OrdinalDataset:
             )
 
     @classmethod
-    def from_datasets(  # noqa: PLR0913  (an entry point)
-        cls,
-        datasets: Sequence[MapStyle],
-        ranks: Ranks,
-        *,
-        name: str = "own",
-        image_size: int | None = None,
-        allow_empty_ranks: bool = False,
-        upright: bool = True,
-        missing: tuple[str, ...] = (),
-        protocol: tuple[str, ...] = (),
+    def from_datasets(
+        cls, datasets: Sequence[MapStyle], ranks: Ranks, *, allow_empty_ranks: bool = False
     ) -> "OrdinalDataset":
         """Return three map-style datasets of (image, rank index) as one data set.
 
         Args:
             datasets: Training, validation and test part, each as `Split.from_dataset` takes it.
             ranks: The ranks, lowest first.
-            name: What to call it.
-            image_size: See `OrdinalDataset`.
             allow_empty_ranks: See `OrdinalDataset`.
-            upright: See `OrdinalDataset`.
-            missing: See `OrdinalDataset`.
-            protocol: See `OrdinalDataset`.
 
         Raises:
             InputError: Not three datasets, no `Ranks`, a rank that does not exist or has no
@@ -325,30 +285,26 @@ class OrdinalDataset:
             >>> OrdinalDataset.from_datasets((part, part, part), ranks).counts("test")
             [1, 2]
         """
-        count = len(datasets) if hasattr(datasets, "__len__") else "another number of"
+        count = len(datasets)
         if count != len(SPLITS):
             raise InputError(
-                f"{name}: {count} datasets; give three, for training, validation and test."
+                f"own: {count} datasets; give three, for training, validation and test."
             )
-
         if not isinstance(ranks, Ranks):
             raise InputError(
-                f"{name}: ranks is {ranks!r:.80}; give ranks=Ranks(...), names and their values."
+                f"own: ranks is {ranks!r:.80}; give ranks=Ranks(...), names and their values."
             )
 
         train, val, test = map(Split.from_dataset, datasets, SPLITS)
         return cls(
-            name,
+            "own",
             train=train,
             val=val,
             test=test,
             ranks=ranks,
-            card=Card(name, "Your own images"),
-            image_size=image_size,
+            card=Card("own", "Your own images"),
             allow_empty_ranks=allow_empty_ranks,
-            upright=upright,
-            missing=missing,
-            protocol=protocol,
+            upright=True,
         )
 
     @property

@@ -12,9 +12,8 @@ from tqdm.contrib.concurrent import thread_map
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
 from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.data.images import inside, read_image
+from l2rclip_lite.data.images import inside, pixel_digest, read_image
 from l2rclip_lite.data.near_copies import difference_hash, nearest_copies
-from l2rclip_lite.data.pixels import pixel_digest
 from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.progress import Progress
 

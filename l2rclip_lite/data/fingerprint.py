@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
-from l2rclip_lite.data.images import as_rgb
-from l2rclip_lite.data.pixels import pixel_digest
+from l2rclip_lite.data.images import as_rgb, pixel_digest
 from l2rclip_lite.errors import InputError
 
 VERSION = "2"
@@ -78,17 +77,10 @@ def recordable(source: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """
     if source is None:
         return None
-    if not isinstance(source, Mapping):
-        raise InputError(f"source is {source!r:.80}; give the arguments of `load_dataset`.")
-
-    plain = {}
-    for name, value in source.items():
-        plain[name] = os.fspath(value) if isinstance(value, os.PathLike) else value
-        try:
-            json.dumps(plain[name])
-        except (TypeError, ValueError) as error:
-            problem = f"source: {name} is of the type {type(value).__name__}, which is no record"
-            raise InputError(f"{problem}; give text and numbers, or source=None.") from error
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(source), default=os.fspath))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"source: {error}; give text and numbers, or source=None.") from error
     return plain
 
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -19,23 +19,26 @@ def image_list(images: Any) -> Any:
     Args:
         images: A folder, one image as `as_rgb` takes it, or a sequence or map-style dataset.
 
+    Raises:
+        InputError: A link leads out of the folder, or one in it cannot be read.
+
     Example:
         >>> len(image_list("leaf.png")), len(image_list(["a.png", "b.png"]))
         (1, 2)
     """
-    if isinstance(images, str | os.PathLike):
-        return images_in(images) if os.path.isdir(images) else [images]
+    if isinstance(images, str | os.PathLike) and os.path.isdir(images):
+        paths, problems = scan_folder(images)
+        if problems:
+            raise problems[0]
+        return paths
 
     if isinstance(images, Tensor | np.ndarray):
         return [images] if images.ndim in (0, 2, 3) else images
-
     if hasattr(images, "iloc") and images.ndim == 1:
         return images.tolist()  # pandas would count by label
 
-    single = isinstance(images, bytes | bytearray | Image.Image | Mapping)
-    table = hasattr(images, "iloc")
-    sequence = hasattr(images, "__len__") and hasattr(images, "__getitem__")
-    return images if sequence and not (single or table) else [images]
+    single = isinstance(images, str | bytes | Image.Image | Mapping) or hasattr(images, "iloc")
+    return [images] if single or not isinstance(images, MapStyle) else images
 
 
 def paths_of(images: MapStyle) -> list[str | Path]:
@@ -54,41 +57,14 @@ def paths_of(images: MapStyle) -> list[str | Path]:
     return paths
 
 
-def images_in(folder: str | os.PathLike[str]) -> list[Path]:
-    """Return the images of a folder and of those in it, in the order of their names.
+def scan_folder(folder: str | os.PathLike[str]) -> tuple[list[Path], list[InputError]]:
+    """Return the images of a folder and of those in it, and an error for whatever is left out.
 
-    Hidden files and folders are left out.
-
-    Raises:
-        InputError: A link leads out of the folder, or one in it cannot be read.
+    Hidden files and folders are passed over. Left out are links to an image or a folder elsewhere,
+    and folders that cannot be listed or entered. Both lists are sorted.
     """
-    scan = scan_folder(folder)
-    if scan.unreadable:
-        raise scan.unreadable[0]
-    if scan.links_out:
-        raise InputError(f"{scan.links_out[0]} leads out of {folder}; put the file itself there.")
-    return scan.images
-
-
-class FolderScan(NamedTuple):
-    """What lies under a folder, in the order of the names.
-
-    Args:
-        images: Its images, and those of the folders in it.
-        links_out: Links to an image or a folder elsewhere.
-        unreadable: An error for each folder that cannot be listed or entered.
-    """
-
-    images: list[Path]
-    links_out: list[Path]
-    unreadable: list[InputError]
-
-
-def scan_folder(folder: str | os.PathLike[str]) -> FolderScan:
-    """Return what lies under a folder; hidden files and folders are left out."""
     images = list[Path]()
-    links_out = list[Path]()
-    errors = list[InputError]()
+    problems = list[InputError]()
     root = os.path.realpath(folder)
 
     folders = [Path(folder)]
@@ -98,7 +74,7 @@ def scan_folder(folder: str | os.PathLike[str]) -> FolderScan:
             # "photos" can be opened by who may list it, "photos/." only by who may enter it, too
             entries = [*os.scandir(os.path.join(parent, os.curdir))]
         except OSError as error:
-            errors.append(unreadable(parent, error))
+            problems.append(unreadable(parent, error))
             continue
 
         for entry in entries:
@@ -106,14 +82,14 @@ def scan_folder(folder: str | os.PathLike[str]) -> FolderScan:
                 continue
 
             path = parent / entry.name
+            is_image = path.suffix.lower() in IMAGE_SUFFIXES
             if entry.is_dir(follow_symlinks=False):
                 folders.append(path)
+            elif is_image or os.path.isdir(path):  # a link
+                if entry.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
+                    fix = "put the file itself there"
+                    problems.append(InputError(f"{path} leads out of {folder}; {fix}."))
+                elif is_image:
+                    images.append(path)
 
-            is_image = path.suffix.lower() in IMAGE_SUFFIXES
-            if entry.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
-                if is_image or os.path.isdir(path):
-                    links_out.append(path)
-            elif is_image:
-                images.append(path)
-
-    return FolderScan(sorted(images), sorted(links_out), sorted(errors, key=str))
+    return sorted(images), sorted(problems, key=str)

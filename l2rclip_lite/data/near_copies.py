@@ -11,7 +11,7 @@ SIDE = 16  # of the grid that is compared
 # images of six of these sets, and in 35 for those of apples81.
 MAX_DISTANCE = 20
 MIN_EDGES = SIDE * SIDE // 4  # an image of nearly one colour has too little to compare
-BLOCK = 4096  # rows that are compared at once
+BLOCK = 256  # rows that are compared at once
 
 
 def difference_hash(image: Image.Image) -> np.ndarray | None:
@@ -67,22 +67,12 @@ def nearest_copies(
 
     rows = list(ours)
     places = list(theirs)
-    candidates = np.stack(list(theirs.values()))
+    candidates = np.stack(list(theirs.values())).T
     for start in range(0, len(rows), BLOCK):
         block = rows[start : start + BLOCK]
-        signs = np.stack([ours[row] for row in block])
-        best = np.full(len(block), -np.inf, np.float32)
-        best_place = np.zeros(len(block), int)
-        for first in range(0, len(candidates), BLOCK):
-            agreement = signs @ candidates[first : first + BLOCK].T  # 256 - 2 · bits that differ
-            column = agreement.argmax(axis=1)
-            value = agreement[np.arange(len(block)), column]
-            better = value > best
-            best[better] = value[better]
-            best_place[better] = first + column[better]
-
-        distance = (SIDE * SIDE - best) / 2
-        for row, place, bits in zip(block, best_place, distance, strict=True):
+        agreement = np.stack([ours[row] for row in block]) @ candidates  # 256 - 2 · other bits
+        distance = (SIDE * SIDE - agreement.max(axis=1)) / 2
+        for row, place, bits in zip(block, agreement.argmax(axis=1), distance, strict=True):
             if bits <= MAX_DISTANCE:
                 nearest[row] = places[place]
     return nearest

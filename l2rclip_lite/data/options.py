@@ -1,7 +1,6 @@
 """Options of the functions that load or change data: their names, types and ranges."""
 
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from functools import wraps
 from inspect import signature
 from typing import Annotated, ParamSpec, TypeVar
@@ -47,8 +46,7 @@ def validated(function: Callable[Parameters, Result]) -> Callable[Parameters, Re
             option = first["loc"][0]
             if not isinstance(option, str):  # a positional argument has a number here, no name
                 option = error.title  # the function's name
-            problem = first["msg"].removeprefix("Value error, ")
-            raise OptionError(f"{option}: {problem}, not {first['input']!r:.200}.") from error
+            raise OptionError(f"{option}: {first['msg']}, not {first['input']!r:.200}.") from error
 
     return call
 
@@ -57,20 +55,17 @@ def check_option_names(options: Iterable[str], names: Iterable[str]) -> None:
     """Refuse an option that is none of these names.
 
     Raises:
-        OptionError: Such an option; the sentence has the nearest name, or all names.
+        OptionError: Such an option.
 
     Example:
         >>> check_option_names(["rank"], ["root", "ranks"])
         Traceback (most recent call last):
-        l2rclip_lite.data.options.OptionError: rank: there is no such option; did you mean ranks?
+        l2rclip_lite.data.options.OptionError: rank: there is no such option; choose one of root,
+        ranks.
     """
     names = list(names)
     for option in options:
-        if option in names:
-            continue
-
-        near = get_close_matches(option, names, n=1)
-        advice = f"choose one of {', '.join(names)}."
-        if near:
-            advice = f"did you mean {near[0]}?"
-        raise OptionError(f"{option}: there is no such option; {advice}")
+        if option not in names:
+            raise OptionError(
+                f"{option}: there is no such option; choose one of {', '.join(names)}."
+            )

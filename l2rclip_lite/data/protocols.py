@@ -15,9 +15,8 @@ import numpy as np
 from pydantic import Field
 
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
-from l2rclip_lite.data.bins import Data, rebin
 from l2rclip_lite.data.options import Seed, validated
-from l2rclip_lite.data.splits import stratified
+from l2rclip_lite.data.splits import Data, rebin, stratified
 from l2rclip_lite.errors import InputError
 
 # Each step draws from a generator of its own, so that one step after another stays a fair draw.

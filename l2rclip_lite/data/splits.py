@@ -1,19 +1,24 @@
-"""Splits: drawn within every rank or by whole groups, or taken from a table."""
+"""Splits, drawn within every rank or by whole groups, or taken from a table; ranks in bins."""
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+from pydantic import Field, SkipValidation
 
-from l2rclip_lite.data.base import SPLITS
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
+from l2rclip_lite.data.options import validated
 from l2rclip_lite.data.table import first_row
 from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.method.ranks import composed
 
 Ints = Sequence[int] | np.ndarray
 Names = Sequence[str] | np.ndarray
+Data = Annotated[OrdinalDataset, SkipValidation]
 
 
 def check_group_names(table: pd.DataFrame) -> None:
@@ -28,22 +33,21 @@ def check_group_names(table: pd.DataFrame) -> None:
     Example:
         >>> check_group_names(pd.DataFrame({"subject": ["1", "01"], "where": ["row 2", "row 3"]}))
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: row 3: the group '01' is written '1' in row 2; write one
+        l2rclip_lite.errors.InputError: row 3: the group '01' is written '1' further up; write one
         group in one way, or give two groups two names.
     """
     row = first_row(table, table["subject"] == "")
     if row:
         raise InputError(f"{row['where']}: the group is blank; name who is shown.")
 
-    first_of: dict[str, tuple[str, str]] = {}
-    spelt = table.drop_duplicates("subject")
-    for subject, where in zip(spelt["subject"], spelt["where"], strict=True):
-        earlier, place = first_of.setdefault(_one_spelling(subject), (subject, where))
-        if earlier != subject:
-            raise InputError(
-                f"{where}: the group {subject!a:.80} is written {earlier!a:.80} in {place}; "
-                "write one group in one way, or give two groups two names."
-            )
+    spelling = table["subject"].map(_one_spelling)
+    first = table["subject"].groupby(spelling).transform("first")
+    row = first_row(table.assign(first=first), table["subject"] != first)
+    if row:
+        raise InputError(
+            f"{row['where']}: the group {row['subject']!a:.80} is written {row['first']!a:.80} "
+            "further up; write one group in one way, or give two groups two names."
+        )
 
 
 def _one_spelling(group: str) -> str:
@@ -189,9 +193,7 @@ def deal(groups: Names, targets: Ints, shares: Sequence[float], seeds: Sequence[
     return np.asarray(part_of_group[group_of_image])
 
 
-def draw_splits(
-    table: pd.DataFrame, folds: int, fold: int, val_share: float, seed: int
-) -> list[str]:
+def draw_splits(table: pd.DataFrame, folds: int, fold: int, val_share: float, seed: int) -> str:
     """Fill the column `split` where the table leaves it open.
 
     Args:
@@ -202,14 +204,13 @@ def draw_splits(
         seed: Decides every draw.
 
     Returns:
-        What was done, in sentences.
+        What was done, in words.
 
     Raises:
         InputError: A group that is blank or written in two ways, a cell that is no split, or more
             folds than can be filled.
     """
     targets = table["target"].to_numpy()
-    has_splits = "split" in table and not folds
     groups = None
     manner = "within every"
     if "subject" in table:
@@ -228,7 +229,7 @@ def draw_splits(
             problem = f"{folds} folds are more than there are images to fill them"
             raise InputError(f"csv: {problem}; draw at most {most} (--folds).")
         table["split"] = np.where(parts == fold - 1, "test", "train")
-    elif has_splits:
+    elif "split" in table:
         check_splits(table)
         message = "split by the table"
     else:
@@ -240,28 +241,80 @@ def draw_splits(
     if validation:
         message += f"{validation}, seed {seed}"
 
-    if groups is None:
-        return [message]
-    if not has_splits:
-        _check_filled(table)
-    return [message, *_split_groups(table)]
+    if groups is not None:
+        n_split = int((table.groupby("subject")["split"].nunique() > 1).sum())
+        if n_split:
+            message += f"; {plural(n_split, 'group')} in more than one split: --leakage counts them"
+    return message
 
 
-def _check_filled(table: pd.DataFrame) -> None:
-    """Refuse groups that are too few to fill the three splits."""
-    filled = set(table["split"].unique())
-    empty = [name for name in SPLITS if name not in filled]
-    if empty:
-        n_groups = plural(len(set(table["subject"])), "group")
+@validated
+def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
+    """Merge neighbouring ranks into fewer, in all three splits.
+
+    The bins have equally many ranks, the first ones one more where that does not come out even. A
+    bin is called "first to last", and its value is the mean of the merged values. That labels of an
+    ordered quantity may be cut into bins and learned as classes is common for ages (Rothe et al.,
+    IJCV 2018); bins of equal width in ranks are our choice. Label deviations are dropped.
+
+    Args:
+        data: Any data set.
+        count: The number of bins, from 2 to K - 1.
+
+    Returns:
+        The same images over `count` ranks.
+
+    Raises:
+        InputError: A number of bins that merges nothing or everything.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> two = rebin(load_dataset("leaves", size=60), count=2)
+        >>> two.ranks.names, two.ranks.values, two.counts("train")
+        (('no to low', 'high to very high'), (1.0, 3.5), [24, 16])
+    """
+    old = data.ranks
+    if count >= len(old):
         raise InputError(
-            f"csv: {n_groups} of images leave none for {' and '.join(empty)}; "
-            "name more groups, or give a column of splits."
+            f"rebin: {data.name} has {len(old)} ranks; merge them into fewer, not {count}."
         )
 
+    bins = [members.tolist() for members in np.array_split(np.arange(len(old)), count)]
+    names = []
+    values = []
+    bin_of_rank = []
+    for place, members in enumerate(bins):
+        names.append(_bin_name(old.names[members[0]], old.names[members[-1]]))
+        values.append(sum(old.values[rank] for rank in members) / len(members))
+        bin_of_rank += [place] * len(members)
 
-def _split_groups(table: pd.DataFrame) -> list[str]:
-    """Return a sentence about groups that are in more than one split, if there are any."""
-    count = int((table.groupby("subject")["split"].nunique() > 1).sum())
-    if not count:
-        return []
-    return [f"{plural(count, 'group')} in more than one split: --leakage counts them"]
+    widths = sorted({len(members) for members in bins})
+    step = (
+        f"{len(old)} ranks merged into {count} bins of {' or '.join(map(str, widths))}; "
+        "errors are between the means of bins"
+    )
+    splits: dict[str, Split] = {}
+    for name in SPLITS:
+        split = data.split(name)
+        binned = [bin_of_rank[target] for target in split.targets]
+        splits[name] = replace(split, targets=binned, deviations=None)
+    return replace(
+        data,
+        train=splits["train"],
+        val=splits["val"],
+        test=splits["test"],
+        ranks=replace(old, names=tuple(names), values=tuple(values)),
+        protocol=(*data.protocol, step),
+    )
+
+
+def _bin_name(first: str, last: str) -> str:
+    """Return what a bin from one rank to another is called; of ranges the outer ends count.
+
+    Example:
+        >>> _bin_name("four", "six"), _bin_name("four to six", "seven to nine")
+        ('four to six', 'four to nine')
+    """
+    if first == last:
+        return first
+    return f"{first.partition(' to ')[0]} to {last.rpartition(' to ')[2]}"

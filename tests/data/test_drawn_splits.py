@@ -105,11 +105,12 @@ def test_a_drawn_split_keeps_groups_whole(
 
 
 def test_splits_of_the_table_stay_and_groups_that_they_cut_are_counted(images: Path) -> None:
-    """The table's own splits win over its groups."""
+    """The table's own splits win over its groups and over the seed."""
     table = table_of(n_patients=7, splits=ONE_EACH)
     data = load_dataset("csv", root=images, labels=table)
     assert sizes(data) == [34, 33, 33]
     assert "7 groups in more than one split: --leakage" in "; ".join(data.protocol)
+    assert load_dataset("csv", root=images, labels=table, seed=9).test.paths == data.test.paths
 
 
 @pytest.mark.parametrize("n_patients", [0, 33])
@@ -124,36 +125,21 @@ def test_the_seed_decides_what_is_drawn(images: Path, n_patients: int, folds: in
     assert first.test.paths != other.test.paths
 
 
-@pytest.mark.parametrize("splits", [THREE_TRAIN_ONE_TEST, ONE_EACH])
-def test_another_seed_leaves_the_tests_of_the_table_alone(
-    images: Path, splits: tuple[str, ...]
-) -> None:
-    """Only what the table leaves open is drawn."""
-    table = table_of(splits=splits)
-    one = load_dataset("csv", root=images, labels=table, seed=0)
-    other = load_dataset("csv", root=images, labels=table, seed=9)
-    assert one.test.paths == other.test.paths
-
-
 RANKS_AND_GROUPS = st.lists(
     st.tuples(st.integers(0, 4), st.integers(0, 6)), min_size=1, max_size=60
 )
 
 
 @given(rows=RANKS_AND_GROUPS, seed=st.integers(0, 9))
-def test_folds_never_cut_a_group(rows: list[tuple[int, int]], seed: int) -> None:
-    """Each group is in one part, whatever the groups."""
+def test_no_group_is_cut_and_training_keeps_every_rank(
+    rows: list[tuple[int, int]], seed: int
+) -> None:
+    """Whatever the groups."""
     ranks = [rank for rank, _ in rows]
     groups = [f"g{group}" for _, group in rows]
     parts = deal(groups, ranks, [0.25] * 4, [seed])
     assert len({*zip(groups, parts.tolist(), strict=True)}) == len(set(groups))
 
-
-@given(rows=RANKS_AND_GROUPS, seed=st.integers(0, 9))
-def test_training_keeps_every_rank(rows: list[tuple[int, int]], seed: int) -> None:
-    """Whatever the groups."""
-    ranks = [rank for rank, _ in rows]
-    groups = [f"g{group}" for _, group in rows]
     splits = stratified(ranks, [seed], groups=groups)
     trained = {rank for rank, split in zip(ranks, splits, strict=True) if split == "train"}
     assert trained == set(ranks)
@@ -170,3 +156,28 @@ def test_more_folds_than_a_rank_has_images_are_refused(images: Path) -> None:
     """Each rank has twenty images."""
     with pytest.raises(InputError, match=r"^csv: 100 folds .*; draw at most 20 \(--folds\)\.$"):
         load_dataset("csv", root=images, labels=table_of(), folds=100, fold=100)
+
+
+@pytest.mark.parametrize(
+    ("one", "two"), [("1", "1.0"), ("1", "01"), ("7.5", "+7.50"), ("Ren\u00e9", "Rene\u0301")]
+)
+def test_two_spellings_of_a_group_are_refused(images: Path, one: str, two: str) -> None:
+    """A patient with two spellings would be learned from and tested on."""
+    table = table_of(n_patients=10)
+    table.loc[[98, 99], "group"] = [one, two]
+    with pytest.raises(InputError) as caught:
+        load_dataset("csv", root=images, labels=table)
+    assert f"DataFrame row 99: the group {two!a} is written {one!a} further" in str(caught.value)
+
+    table.loc[99, "group"] = ""
+    with pytest.raises(InputError, match="DataFrame row 99: the group is blank; name who is shown"):
+        load_dataset("csv", root=images, labels=table)
+
+
+def test_groups_that_look_like_one_large_number_stay_apart(images: Path) -> None:
+    """`1E3` is no spelling of `1000`, and forty-one digits are compared to the last."""
+    digits = "1234567890" * 4
+    table = table_of(n_patients=20)
+    table.loc[:3, "group"] = ["1E3", "1000", f"{digits}1", f"{digits}2"]
+    data = load_dataset("csv", root=images, labels=table)
+    assert "by group (24 of them)" in " ".join(data.protocol)

@@ -9,7 +9,7 @@ from drawn_run import RANKS, TEMPLATE, DrawnRun
 from run_files import json_lines, refused, run
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.data.own_images.labels import ranks_of_names
+from l2rclip_lite.data.labels import ranks_of_names
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prompts import centred

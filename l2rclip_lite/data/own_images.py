@@ -1,0 +1,288 @@
+"""Your own images: graded in a table, or sorted into a folder per rank."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+from pydantic import Field
+
+from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset
+from l2rclip_lite.data.image_lists import scan_folder
+from l2rclip_lite.data.labels import LabelsAre, UserRanks, label_space
+from l2rclip_lite.data.options import Seed, validated
+from l2rclip_lite.data.splits import draw_splits
+from l2rclip_lite.data.table import (
+    as_dataset,
+    keep_present,
+    read_columns,
+    refuse_repeats,
+)
+from l2rclip_lite.errors import InputError, plural, unreadable
+
+# any other file is not opened: its first line may be a secret
+TABLES = (".csv", ".tsv", ".txt", ".parquet")
+COLUMN_OPTIONS = ": --path-column, --label-column, --group-column, --split-column"
+LabelTable = str | Path | pd.DataFrame
+
+
+@validated
+def load_csv(  # noqa: PLR0913  (an entry point)
+    root: str | Path | None = None,
+    labels: LabelTable | None = None,
+    ranks: UserRanks = None,
+    template: str | None = None,
+    unit: str = "grade",
+    labels_are: LabelsAre = "names",
+    path_column: str = "path",
+    label_column: str = "label",
+    group_column: str = "group",
+    split_column: str = "split",
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None,
+    fold: Annotated[int, Field(ge=1)] | None = None,
+    val_share: Annotated[float, Field(gt=0, le=0.5, allow_inf_nan=False)] = 0.15,
+    seed: Seed = 0,
+    allow_empty_ranks: bool = False,
+    allow_missing: bool = False,
+) -> OrdinalDataset:
+    """Return your own images, graded in a table or sorted into a folder per rank.
+
+    **Labels.** A label is the name of a rank. Where all names are numbers, names and labels are
+    values: "03", "3.0" and 3 are the number 3, never an index. `labels_are="index"` counts the
+    ranks from 0 instead, "position" from 1. A number under names that are words may be either, and
+    is refused until `labels_are` decides.
+
+    **Columns.** Upper and lower case of their names do not matter, and a line of `protocol` says
+    where they differ. A column that is there twice is refused.
+
+    **Groups.** Images of one group (a patient, a plant) stay in one split when splits or folds are
+    drawn.
+
+    **Splits.** Those of the table; if it has none, 70/15/15 within every rank. If it has no `val`,
+    a part of its `train`.
+
+    Args:
+        root: The folder that the paths start from.
+        labels: A CSV, TSV or Parquet file, its path from `root` or from here, or a table of pandas.
+            None takes labels.csv in `root`; if there is none, each sub-folder is a rank, also below
+            folders called train, val and test.
+        ranks: The ranks, lowest first, in a list or an array, as "fresh,ripe", or as "0:9" for
+            every whole number from 0 to 9. None takes the numbers found as labels, in their order.
+        template: A sentence with exactly one `{rank}`; None takes "a photo of a {rank} object", for
+            numbers "a photo of grade {rank}".
+        unit: What the numbers of the ranks count, such as "weeks".
+        labels_are: "names" (of ranks), "index" (from 0) or "position" (from 1).
+        path_column: Which column names the image.
+        label_column: Which column holds the label.
+        group_column: Which column names the group; `group` need not be there.
+        split_column: Which column names the split: train, val or test; `split` need not be there.
+        folds: Draw so many test parts that together hold every image; the table's splits are not
+            used.
+        fold: Which of them, from 1.
+        val_share: How much becomes validation where it is drawn.
+        seed: Decides the splits and folds that are drawn.
+        allow_empty_ranks: Whether a rank may have no training image.
+        allow_missing: Whether to go on without the listed images that are not there.
+
+    Returns:
+        Three splits in the order of the table, with the group of each image as its `subjects`.
+
+    Raises:
+        InputError: Anything that cannot be used, with the file, the row and the fix.
+
+    Example:
+        >>> load_csv(labels="bananas.csv")
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: csv: pass root=... (--root DIR), the folder of the images,
+        not None.
+    """
+    if root is None or not os.path.isdir(root):
+        raise InputError(
+            f"csv: pass root=... (--root DIR), the folder of the images, not {root!r:.99}."
+        )
+    if fold is not None and fold > (folds or 0):
+        raise InputError(f"csv: there is no fold {fold}; they count from 1 to folds=... (--folds).")
+
+    columns = {
+        "path": path_column,
+        "label": label_column,
+        "subject": group_column,
+        "split": split_column,
+    }
+    if labels is None and os.path.lexists(os.path.join(root, "labels.csv")):
+        labels = "labels.csv"
+    if labels is not None:
+        table, title, messages = own_table(Path(root), labels, columns)
+    else:
+        table, title = images_by_folder(Path(root))
+        messages = []
+    table["file"] = files_inside(root, table)
+
+    space, rank_messages = label_space(table, ranks, template, labels_are)
+    messages += [*rank_messages, draw_splits(table, folds or 0, fold or 1, val_share, seed)]
+    card = Card(
+        "csv",
+        title=f"{plural(len(table), 'image')} of {title}",
+        source=str(root),
+        notes=f"{'; '.join(messages)}.",
+    )
+
+    present, missing, missing_messages = keep_present(table, "csv", root, allow_missing)
+    return as_dataset(
+        card,
+        replace(space, unit=unit),
+        present,
+        protocol=messages + missing_messages,
+        missing=missing,
+        upright=True,
+        allow_empty_ranks=allow_empty_ranks,
+    )
+
+
+def own_table(
+    root: Path, labels: LabelTable, columns: dict[str, str]
+) -> tuple[pd.DataFrame, str, list[str]]:
+    """Return a user's table with our names of columns, what to call it, and sentences about it.
+
+    Args:
+        root: What a relative file starts from; it may not lead out of it.
+        labels: A file, or a table of pandas.
+        columns: For `path`, `label`, `subject` and `split` the name in the table. Columns called
+            `group` and `split` need not be there.
+
+    Raises:
+        InputError: Another kind of file, one that lies elsewhere or cannot be used, or a column
+            with two roles.
+    """
+    names = {name.strip().casefold() for name in columns.values()} - {"where"}
+    if len(names) < len(columns):
+        raise InputError(
+            f"csv: {', '.join(columns.values())} must be different columns, none called where; "
+            f"name others{COLUMN_OPTIONS}."
+        )
+    optional = [name for name in columns.values() if name in ("group", "split")]
+    needed = [name for name in columns.values() if name not in optional]
+
+    source = labels if isinstance(labels, pd.DataFrame) else table_file(root, labels)
+    advice = f", or name yours{COLUMN_OPTIONS}"
+    table, spellings = read_columns(source, needed, optional, advice=advice)
+    messages = [
+        f"the column {spelling!r} is read as {name}"
+        for name, spelling in spellings.items()
+        if spelling != name.strip()
+    ]
+    role_of = {name: role for role, name in columns.items()}
+    title = "a DataFrame" if isinstance(source, pd.DataFrame) else source.name
+    return table.rename(columns=role_of), title, messages
+
+
+def table_file(root: Path, labels: str | Path) -> Path:
+    """Return the file of labels, in the folder or from here.
+
+    Raises:
+        InputError: Another kind of file, or a link that leads out of the folder.
+    """
+    file = root / labels  # an absolute one wins
+    if os.path.isfile(labels) and not os.path.isfile(file):
+        file = Path(labels).absolute()
+
+    inside = Path(os.path.abspath(file)).is_relative_to(os.path.abspath(root))
+    real_file = Path(os.path.realpath(file))
+    leads_out = inside and not real_file.is_relative_to(os.path.realpath(root))
+    if leads_out or file.suffix.lower() not in TABLES:
+        raise InputError(
+            f"{file}: is no table of labels; "
+            f"name a {', '.join(TABLES)} file in {root}, or one elsewhere by its path."
+        )
+    return file
+
+
+def images_by_folder(root: Path) -> tuple[pd.DataFrame, str]:
+    """Return one row for each image in a folder per rank, and what to call the rows.
+
+    The folders may also lie below folders called train, val and test.
+
+    Raises:
+        InputError: There is no such image, or a folder that cannot be read.
+    """
+    images, problems = scan_folder(root)
+    if problems:
+        raise problems[0]
+
+    paths = [image.relative_to(root) for image in images]
+    in_splits = all(path.parts[0] in SPLITS for path in paths if len(path.parts) > 1)
+    read = [path for path in paths if len(path.parts) == (3 if in_splits else 2)]
+    if not read:
+        raise InputError(
+            f"{root}: has neither labels.csv, with the columns path and label, nor a folder of "
+            "images per rank; pass --labels FILE, or another --root."
+        )
+
+    names = [path.as_posix() for path in read]
+    labels = [path.parent.name for path in read]
+    table = pd.DataFrame({"path": names, "where": names, "label": labels})
+    if in_splits:
+        table["split"] = [path.parts[0] for path in read]
+
+    n_files = sum(len(files) for _, _, files in os.walk(root))
+    return table, f"a folder per rank, {n_files - len(read):,} other files left out"
+
+
+def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
+    """Return the file that each `path` of a table means, links followed; "" where there is none.
+
+    No image is opened.
+
+    Args:
+        root: The folder that the paths start from.
+        table: Columns `path` and `where`.
+
+    Raises:
+        InputError: A path that is blank or leads out of the folder, or two rows that mean one file.
+
+    Example:
+        >>> files_inside(
+        ...     "data", pd.DataFrame({"path": ["../secret.png"], "where": ["labels.csv row 2"]})
+        ... )
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: labels.csv row 2: the path '../secret.png' leads out of the
+        folder data, as it is or by a link; copy the image itself there.
+    """
+    top = os.path.join(os.path.realpath(root), "")
+    folders: dict[str, tuple[str, set[str]]] = {}  # each is listed once: a million files take long
+    files = []
+    for path, where in zip(table["path"].tolist(), table["where"].tolist(), strict=True):
+        if not path or "\0" in path:
+            raise InputError(
+                f"{where}: the path {path!r} names no file; fill it in, or remove the row."
+            )
+
+        folder, name = os.path.split(path)
+        if folder not in folders:
+            place = os.path.join(os.path.realpath(os.path.join(top, folder)), "")
+            folders[folder] = (place, _regular_files(place) if place.startswith(top) else set())
+        place, regular = folders[folder]
+        file = place + name
+        if name not in regular:  # nothing, a link, or capitals that a disk does not tell apart
+            file = os.path.realpath(file)
+        if not file.startswith(top):
+            raise InputError(
+                f"{where}: the path {path!r:.200} leads out of the folder {root}, "
+                "as it is or by a link; copy the image itself there."
+            )
+        files.append(file if name in regular or os.path.isfile(file) else "")
+
+    column = pd.Series(files, index=table.index, dtype=object)
+    refuse_repeats(table, column.where(column != "", table["path"]))
+    return files
+
+
+def _regular_files(folder: str) -> set[str]:
+    """Return the names of the files in a folder that are no links; none where it is no folder."""
+    try:
+        return {entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except OSError as error:
+        raise unreadable(folder.rstrip(os.sep), error) from error

@@ -1,1 +1,0 @@
-"""Anybody's own images, graded in a table or sorted into a folder per rank."""

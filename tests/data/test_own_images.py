@@ -1,0 +1,345 @@
+"""Your own images: what spreadsheets write is read, every bad row is named, no path leaves."""
+
+import csv
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from l2rclip_lite.data import OrdinalDataset, load_dataset
+from l2rclip_lite.data.base import SPLITS
+from l2rclip_lite.data.own_images import load_csv
+from l2rclip_lite.data.table import read_columns
+from l2rclip_lite.errors import InputError
+
+RANKS = "fresh, ripe, over ripe"
+
+
+def touch_all(root: Path, *names: str) -> None:
+    """Make empty files, and the folders that they lie in."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Return a folder of images 0.png to 11.png, each of its own red, and of links."""
+    root = tmp_path / "images"
+    root.mkdir()
+    (tmp_path / "labels.csv").write_text("path,label\nsecret,1\n")
+    Image.new("RGB", (8, 8)).save(tmp_path / "secret.png")
+    for number in range(12):
+        Image.new("RGB", (8, 8), (number * 20, 0, 0)).save(root / f"{number}.png")
+    for link, target in {
+        "loop.png": "loop.png",
+        "ring.csv": "ring.csv",
+        "out.png": "../secret.png",
+        "out.csv": "../labels.csv",
+        "twin.png": "0.png",
+    }.items():
+        (root / link).symlink_to(target)
+    return root
+
+
+# --- a table --------------------------------------------------------------------------------------
+
+COLUMNS: dict[str, list[Any]] = {
+    "path": [f"{row}.png" for row in range(12)],
+    "label": [0, 1] * 6,
+    "group": [*"aabbccddeeff"],
+    "split": ["train"] * 6 + ["val"] * 2 + ["test"] * 4,
+}
+EXCEL_ROWS = (
+    "0.png, fresh,train,a",
+    '"1.png","over ripe",train,a',
+    "2.png,ripe,train,b",
+    "",
+    ",,,",
+    "3.png,over ripe,val,c",
+    "4.png,fresh,test,d",
+)
+
+
+@pytest.mark.parametrize("separator", ",;\t")
+@pytest.mark.parametrize("names", ["path,label , split,group", "file,grade,part,patient"])
+def test_a_file_as_excel_writes_it_is_read(images: Path, separator: str, names: str) -> None:
+    """A byte-order mark, Windows line ends, spaces, quotes, blank lines, columns of any name."""
+    text = "\ufeff" + "\r\n".join([names, *EXCEL_ROWS])
+    (images / "labels.csv").write_bytes(text.replace(",", separator).encode())
+    options: Any = {}
+    if "file" in names:
+        roles = ("path_column", "label_column", "split_column", "group_column")
+        options = dict(zip(roles, names.split(","), strict=True))
+
+    data = load_dataset("csv", root=images, ranks=RANKS, template="a {rank} banana", **options)
+
+    assert data.train.paths == ("0.png", "1.png", "2.png")
+    assert data.train.targets == (0, 2, 1)
+    assert data.train.subjects == ("a", "a", "b")
+    assert data.val[0][0].getpixel((0, 0)) == (60, 0, 0)
+    assert data.ranks.sentences[2] == "a over ripe banana"
+    assert data.upright
+    assert data.protocol == ("split by the table",)
+
+
+def test_names_of_columns_in_other_letters_are_read_and_recorded(images: Path) -> None:
+    """`Group` and ` SPLIT ` count: no random split follows, and the record names both."""
+    table = pd.DataFrame(COLUMNS).rename(columns={"group": "Group", "split": " SPLIT "})
+    data = load_dataset("csv", root=images, labels=table)
+    assert data.train.paths == tuple(COLUMNS["path"][:6])
+    assert data.test.subjects == tuple("eeff")
+    assert data.protocol == (
+        "the column 'Group' is read as group",
+        "the column 'SPLIT' is read as split",
+        "ranks: the 2 numbers found as labels, 0 to 1",
+        "split by the table",
+    )
+
+
+@pytest.mark.parametrize("role", ["path", "label", "group", "split"])
+@pytest.mark.parametrize("respell", [str, str.upper, " {} ".format])
+@pytest.mark.parametrize("own", ["", "my "])
+def test_a_column_that_is_there_twice_is_refused(
+    images: Path, role: str, respell: Callable[[str], str], own: str
+) -> None:
+    """In the same letters, in capitals, with spaces around it; ours or a user's name."""
+    table = pd.DataFrame(COLUMNS).rename(columns={role: own + role})
+    table.insert(0, respell(own + role), table[own + role], allow_duplicates=True)
+    table.to_csv(images / "labels.csv", index=False)
+    with pytest.raises(InputError, match=f"labels.csv: write the column '{own + role}' once, in"):
+        load_dataset("csv", root=images, **{f"{role}_column": own + role})
+
+
+@pytest.mark.parametrize(
+    ("separator", "name"), [(",", "size; cm"), (";", "size, cm"), (",", "path.1")]
+)
+def test_a_name_in_quotes_holds_no_separator(images: Path, separator: str, name: str) -> None:
+    """A table is cut at what stands between its names; pandas calls a second `path` `path.1`."""
+    table = pd.DataFrame(COLUMNS).assign(**{name: range(12)})
+    table.to_csv(images / "labels.csv", index=False, sep=separator, quoting=csv.QUOTE_ALL)
+    assert load_dataset("csv", root=images).counts("test") == [2, 2]
+
+
+def test_of_very_many_columns_few_are_kept(tmp_path: Path) -> None:
+    """A table of a million columns took 5.6 GB."""
+    file = tmp_path / "wide.csv"
+    file.write_text(f"{'x,' * 50_000}Label,path\n{'7,' * 50_000}3,a.png\n")
+    table, names = read_columns(file, ["path", "label"], ["group"])
+    assert table.to_numpy().tolist() == [["a.png", "3", "wide.csv row 2"]]
+    assert names == {"path": "path", "label": "Label"}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "0.png,rotten,train",
+            "row 2: the label 'rotten' is no rank; write one of fresh",
+        ),
+        (f"0.png,{'9' * 5000},train", "labels.csv row 2: the label '9+ is no rank"),
+        (
+            "0.png,ripe,valid\n1.png,ripe,x",
+            "row 2 .the first of 2.: the split 'valid' is none of train, val, test",
+        ),
+        ("0.png,ripe,Train", "row 2: the split 'Train' is none of"),
+        (
+            "0.png,ripe,train\n1.png,ripe,train,x",
+            "labels.csv row 3: has 4 cells, and the header 3; put a text",
+        ),
+        (
+            "0.png,ripe,val\n1.png,ripe,val\n1.png,ripe,test",
+            "row 4: the image 1.png is listed in labels.csv row 3 already; remove one",
+        ),
+        (
+            "0.png,ripe,train\ntwin.png,ripe,test",
+            "row 3: the image twin.png is listed in labels.csv row 2 already",
+        ),
+        ("0.png,ripe,train\na/../0.png,ripe,test", "row 3: the image a/../0.png is listed in"),
+        (
+            "99.png,ripe,train\nloop.png,ripe,train\n1.png,ripe,test",
+            r"csv: 2 of the 3 listed images .*99.png \(labels.csv row 2\).*--allow-missing",
+        ),
+        (
+            "out.png,ripe,train",
+            "row 2: the path 'out.png' leads out of the folder .*by a link; copy the image itself",
+        ),
+        ('"0.png,ripe,train', "labels.csv: unexpected end of data; .*check quotes"),
+        (",ripe,train\n0.png,ripe,test", "labels.csv row 2: the path '' names no file; fill"),
+        ("a\0.png,ripe,train", r"labels.csv row 2: the path 'a\\x00.png' names no file"),
+        ("", "there is no row below the header"),
+        (
+            "0.png,fresh,train\n1.png,ripe,val\n2.png,over ripe,test",
+            r"no training image has rank 1 \('ripe'\)",
+        ),
+    ],
+)
+def test_every_bad_row_is_named(images: Path, text: str, sentence: str) -> None:
+    """One sentence with file, row and fix for each way to be wrong."""
+    (images / "a").mkdir()
+    (images / "labels.csv").write_text(f"path,label,split\n{text}\n")
+    with pytest.raises(InputError, match=sentence) as caught:
+        load_dataset("csv", root=images, ranks=RANKS)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("path,label\nblé.png,0\n".encode("latin-1"), "can't decode byte.*save it as CSV in UTF-8"),
+        ("path,label\n0.png,1\n".encode("utf-16"), "can't decode byte.*save it as CSV in UTF-8"),
+        (b"", r"labels.csv: write the column 'path' once, in \[\]"),
+        (b"\r\n\r\npath,label\r\n0.png,0\r\n", "labels.csv: write the column 'path' once"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
+    """Another encoding than UTF-8, nothing at all."""
+    (tmp_path / "labels.csv").write_bytes(content)
+    with pytest.raises(InputError, match=sentence):
+        load_dataset("csv", root=tmp_path, ranks=RANKS)
+
+
+@pytest.mark.parametrize("label", [np.array([1]), [1], {"grade": 1}, b"1"])
+def test_a_cell_is_one_word_or_number(images: Path, label: Any) -> None:
+    """Labels as arrays, as MedMNIST has them, are named by row and type."""
+    table = pd.DataFrame({"path": COLUMNS["path"], "label": [label] * 12, "thumbnail": b"\xff"})
+    kind = type(label).__name__
+    with pytest.raises(InputError, match=f"row 0: the label is of type {kind}, .*write one word"):
+        load_dataset("csv", root=images, labels=table)
+    numbers = table.assign(label=[0.0, 1.0, 2.0] * 4)
+    assert load_dataset("csv", root=images, labels=numbers).ranks.values == (0, 1, 2)
+
+
+def test_a_parquet_file_is_read_by_pandas(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the name of the file; its engine is stood in for, since it may not be installed."""
+    (images / "labels.parquet").touch()
+    if find_spec("pyarrow") is None:
+        with pytest.raises(InputError, match=r"labels\.parquet: Parquet needs pyarrow; pip"):
+            load_dataset("csv", root=images, labels="labels.parquet")
+
+    monkeypatch.setattr(pd, "read_parquet", lambda file: pd.DataFrame(COLUMNS))
+    assert load_dataset("csv", root=images, labels="labels.parquet").counts("train") == [3, 3]
+
+
+def test_labels_may_lie_beside_the_folder(images: Path) -> None:
+    """Two images of each rank: one trains, the others are shared out."""
+    rows = [f"{row}.png,{name}" for row, name in enumerate([*"abc", *"abc"])]
+    (images.parent / "labels.csv").write_text("\n".join(["path,label", *rows]))
+    data = load_dataset("csv", root=images, labels="../labels.csv", ranks="a,b,c")
+    assert [len(data.split(split)) for split in SPLITS] == [3, 1, 2]
+
+
+# --- a folder for each rank -----------------------------------------------------------------------
+
+
+def test_folders_whose_names_are_numbers_are_ranks_in_their_order(tmp_path: Path) -> None:
+    """Capitals in a suffix do not matter; what is no image of a rank is counted."""
+    touch_all(tmp_path, *(f"{number % 3}/{number}.PNG" for number in range(12)))
+    touch_all(tmp_path, "2/phone.heic", "2/2020/deep.png", "beside.png", "odd/.hidden/c.png")
+
+    data = load_dataset("csv", root=tmp_path)
+
+    assert data.ranks.values == (0, 1, 2)
+    assert data.train.paths[0] == "0/3.PNG"
+    assert data.train.targets[0] == 0
+    assert "12 images of a folder per rank, 4 other files left out" in data.summary()
+
+    (tmp_path / "labels.csv").symlink_to("gone.csv")  # else names of folders would become labels
+    with pytest.raises(InputError, match=r"labels\.csv: there is no such file"):
+        load_dataset("csv", root=tmp_path)
+
+
+def test_folders_of_ranks_may_lie_below_train_val_and_test(tmp_path: Path) -> None:
+    """Words in the order of `ranks`; spaces in a name are its own."""
+    touch_all(tmp_path, *(f"{SPLITS[n % 3]}/fresh/{n}.PNG" for n in range(12)))
+    touch_all(tmp_path, "test/fresh/ 11.PNG")
+    data = load_dataset("csv", root=tmp_path, ranks=("fresh", "ripe"), allow_empty_ranks=True)
+    assert data.test.paths[:2] == ("test/fresh/ 11.PNG", "test/fresh/11.PNG")
+    assert [len(data.split(split)) for split in SPLITS] == [4, 4, 5]
+
+
+# --- what is missing or elsewhere -----------------------------------------------------------------
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"root": None}, r"pass root=.* \(--root DIR\), the folder of the images, not None"),
+        ({"root": "gone"}, "pass root=.*, not 'gone'"),
+        ({"labels": "gone.csv"}, "gone.csv: there is no such file; give one with the columns path"),
+        ({"labels": "ring.csv"}, "ring.csv: Too many levels of symbolic links"),
+        ({"labels": "0.png"}, "0.png: is no table of labels; name a .csv, .tsv, .txt, .parquet"),
+        ({"labels": "out.csv"}, "out.csv: is no table of labels; .* or one elsewhere by its path"),
+        ({"label_column": "grade"}, "write the column 'grade' once, in .*, or name yours: --path"),
+        ({"group_column": "patient"}, "write the column 'patient' once"),
+        ({"group_column": "Label"}, "path, label, Label, split must be different columns"),
+        ({"label_column": "where"}, "must be different columns, none called where"),
+        ({"folds": 5, "fold": 6}, "there is no fold 6; they count from 1"),
+        ({"fold": 1}, "there is no fold 1"),
+        ({"val_share": 0.6}, "val_share: Input should be less than or equal to 0.5, not 0.6"),
+        ({"val_share": float("nan")}, "val_share: Input should be a finite number"),
+        ({"seed": "0"}, "seed: Input should be a valid integer, not '0'"),
+        ({"labels_are": "value"}, "labels_are: .* 'names', 'index' or 'position', not 'value'"),
+        ({"ranks": {"a", "b"}}, "ranks: Input should be"),
+        ({"rank": "a,b"}, "rank: there is no such option; choose one of root, labels, ranks"),
+    ],
+)
+def test_what_is_missing_elsewhere_or_misspelt_is_named(
+    images: Path, options: dict[str, Any], sentence: str
+) -> None:
+    """By `load_dataset` and by the loader itself."""
+    options = {"root": images, "labels": pd.DataFrame(COLUMNS), "ranks": "0,1"} | options
+    with pytest.raises(InputError, match=sentence):
+        load_csv(**options)
+    with pytest.raises(InputError, match=sentence):
+        load_dataset("csv", **options)
+
+
+def load_with_missing(root: Path, *, allow_missing: bool) -> OrdinalDataset:
+    """Load a table of fourteen images of which two do not exist."""
+    table = pd.DataFrame(COLUMNS)
+    missing = pd.DataFrame(
+        {"path": ["98.png", "99.png"], "label": 0, "group": "z", "split": ["train", "val"]}
+    )
+    return load_dataset(
+        "csv", root=root, labels=pd.concat([table, missing]), allow_missing=allow_missing
+    )
+
+
+def test_missing_images_are_refused_or_left_out_with_a_sentence(images: Path) -> None:
+    """The sentence counts them and names the option; the data set goes on without them."""
+    with pytest.raises(InputError, match=r"2 of the 14 listed images .*--allow-missing"):
+        load_with_missing(images, allow_missing=False)
+
+    data = load_with_missing(images, allow_missing=True)
+    assert data.missing == ("98.png", "99.png")
+    assert data.caveat == "2 listed images missing"
+    assert [len(data.split(split)) for split in SPLITS] == [6, 2, 4]
+    sentence = "2 listed images are missing and left out: 1 of train, 1 of val, 0 of test"
+    assert sentence in data.protocol
+
+    for image in images.glob("*.png"):
+        image.unlink()
+    with pytest.raises(InputError, match="14 of the 14"):
+        load_with_missing(images, allow_missing=True)
+    with pytest.raises(InputError, match=r"has neither labels\.csv, .* nor a folder of images per"):
+        load_dataset("csv", root=images)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("leavs", r"'leavs'; choose one of leaves, bracol, csv.*; did you mean leaves\?$"),
+        ("xyz", r"'xyz'; choose one of .*csv.*[.]$"),
+    ],
+)
+def test_a_name_of_no_data_set_is_answered_by_the_names_there_are(name: str, sentence: str) -> None:
+    """The nearest is suggested, if one is near."""
+    with pytest.raises(InputError, match=sentence):
+        load_dataset(name)
