@@ -13,9 +13,9 @@ from packaging.requirements import Requirement
 from PIL import Image
 
 from l2rclip_lite.config import Config
+from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.training.fit import choose_device
 
 # Bytes that the check of the folder writes; a run of `mini` keeps three times as much.
 WRITTEN = 8 * 2**20

@@ -96,7 +96,7 @@ def _train(
 
     from l2rclip_lite.baselines import train_baseline
     from l2rclip_lite.runs.results import write_predictions
-    from l2rclip_lite.training.features import TrainingData
+    from l2rclip_lite.training_data import TrainingData
 
     source = run.read_record().dataset.source
     model = type(trained).build(

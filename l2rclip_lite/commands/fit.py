@@ -59,7 +59,7 @@ def fit(
         config: Model and training.
     """
     from l2rclip_lite.data import load_dataset
-    from l2rclip_lite.training.fit import fit as train
+    from l2rclip_lite.training import fit as train
 
     # of several processes, one prints
     is_first = "WORLD_SIZE" not in os.environ or os.environ.get("RANK", "0") == "0"

@@ -61,7 +61,7 @@ def predict(
             machine lacks them.
         words: Ranks that training never had.
     """
-    from l2rclip_lite.progress import Progress
+    from tqdm import tqdm
 
     paths, problems = _images_of(images)
     for problem in problems:
@@ -77,7 +77,7 @@ def predict(
     warn_of_words(model, trained)
     header = True
     code = 2 if problems else 0
-    for path in Progress(paths, "predicting", disable=sys.stdout.isatty(), leave=False):
+    for path in tqdm(paths, "predicting", disable=sys.stdout.isatty() or None, leave=False):
         try:
             answer = _answer(model, path)
         except InputError as error:

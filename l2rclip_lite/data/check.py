@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from PIL import Image
+from tqdm import tqdm
 from tqdm.contrib.concurrent import thread_map
 
 from l2rclip_lite.data import load_dataset
@@ -18,7 +19,6 @@ from l2rclip_lite.data.near_copies import difference_hash, nearest_copies
 from l2rclip_lite.data.pixels import pixel_digest
 from l2rclip_lite.data.protocols import CHANGES
 from l2rclip_lite.errors import InputError, one_line, plural
-from l2rclip_lite.progress import Progress
 
 # Pixels. A larger image is decoded alone: one of 88 megapixels takes gigabytes, and what several
 # threads have taken for theirs is not given back.
@@ -140,10 +140,10 @@ def _examined(data: OrdinalDataset) -> pd.DataFrame:
     results = dict[int, Examined]()
     small = table[~large]
     examined = thread_map(
-        examine, small["file"], small["mode"], tqdm_class=Progress, desc="decode", leave=False
+        examine, small["file"], small["mode"], disable=None, desc="decode", leave=False
     )
     results.update(zip(small.index, examined, strict=True))
-    for row in Progress(table.index[large], desc="large images", leave=False):
+    for row in tqdm(table.index[large], desc="large images", disable=None, leave=False):
         results[row] = examine(files[row], headers[row][1])
 
     rows = [results[row] for row in table.index]

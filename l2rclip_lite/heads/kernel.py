@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from l2rclip_lite.errors import InputError, check_number
 from l2rclip_lite.heads.ridge_path import OutputLoss, ridge_path
@@ -24,7 +25,6 @@ from l2rclip_lite.method.losses.checks import Batch, Targets, Values, full_preci
 from l2rclip_lite.method.prediction import DECODERS
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import check_paired, numbers, rps
-from l2rclip_lite.progress import Progress
 
 Texts = Float[Tensor, "rank width"]  # may be wider or narrower than the features
 Kernel = Float[Tensor, "rank rank"]
@@ -352,7 +352,7 @@ def kernel_candidates(
     inputs = _inputs(features["train"], targets["train"])
     val_features = features["val"].cpu().float()
 
-    for mixture in Progress(mixtures, "kernel head", disable=quiet, leave=False):
+    for mixture in tqdm(mixtures, "kernel head", disable=quiet or None, leave=False):
         root = _root(rank_kernel(text, values, mixture))
         heads = _heads(inputs, root, F.cross_entropy, RIDGES)
         rises = 0

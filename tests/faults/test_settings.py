@@ -7,19 +7,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import torch
 from faults import HOSTILE, TRIED, damaged, judged, many, painted
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
 
 from l2rclip_lite import cli
-from l2rclip_lite.checkpoints import Record, load_checkpoint, save_checkpoint
 from l2rclip_lite.config import Config
 from l2rclip_lite.files import read_tensors, save_tensors
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.training.fit import fit
+from l2rclip_lite.training import fit
 
 pytestmark = pytest.mark.untyped
 RANKS = Ranks(("low", "high"), (0, 1), "a {rank} leaf")
@@ -139,101 +136,34 @@ def test_a_folder_pipe_or_ring_in_the_place_of_a_file_is_no_file(
         file.write_bytes(finished.files[name])
 
 
-ZEROS = torch.zeros(2, 3)  # a weight of Linear(3, 2)
-FOREIGN = {
-    "shape": ("now/weight", torch.zeros(3, 2)),
-    "type": ("now/weight", ZEROS.int()),
-    "not a number": ("best/weight", ZEROS / 0),
-    "moments": ("adam.exp_avg/weight", torch.zeros(1, 2)),
-    "more": ("now/more", ZEROS),
-}
+@pytest.mark.parametrize("difference", ["other shape", "one less", "one more", "no record", "half"])
+def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, difference: str) -> None:
+    """Of a run that was stopped after stage 1: of another model, an earlier release, or cut off."""
 
-
-@pytest.fixture
-def layer() -> nn.Linear:
-    """Return a layer with a gradient."""
-    layer = nn.Linear(3, 2, bias=False)
-    layer(torch.ones(1, 3)).sum().backward()
-    return layer
-
-
-@pytest.fixture
-def optimizer(layer: nn.Linear) -> torch.optim.Adam:
-    """Return an optimizer after its first step."""
-    optimizer = torch.optim.Adam(layer.parameters())
-    optimizer.step()
-    return optimizer
-
-
-@pytest.fixture
-def checkpoint(tmp_path: Path, layer: nn.Linear, optimizer: torch.optim.Adam) -> Path:
-    """Return the checkpoint of that step."""
-    file = tmp_path / "stage1.safetensors"
-    best = {"weight": layer.weight.detach().clone()}
-    save_checkpoint(
-        file, dict(layer.named_parameters()), best, optimizer, Record([], (1.0, 1.0), 0)
-    )
-    return file
-
-
-def refuse_checkpoint(file: Path, layer: nn.Linear, optimizer: torch.optim.Adam) -> None:
-    """Assert that the checkpoint is not spread over the parameters."""
-    best = {"weight": layer.weight.detach().clone()}
-    with judged(CHECKPOINT, about="stage1.safetensors"):
-        load_checkpoint(file, dict(layer.named_parameters()), best, optimizer)
-
-
-@pytest.mark.parametrize("difference", FOREIGN)
-def test_a_checkpoint_of_other_parameters_is_refused(
-    checkpoint: Path, layer: nn.Linear, optimizer: torch.optim.Adam, difference: str
-) -> None:
-    """Of another shape or type, not finite, or with moments of another shape."""
-    name, tensor = FOREIGN[difference]
-    tensors, record = read_tensors(checkpoint)
-    del record["sha256"]  # as in those of earlier releases
-    save_tensors(checkpoint, tensors | {name: tensor}, record)
-    refuse_checkpoint(checkpoint, layer, optimizer)
-
-
-def test_a_checkpoint_with_one_other_bit_is_refused(
-    checkpoint: Path, layer: nn.Linear, optimizer: torch.optim.Adam
-) -> None:
-    """It would go on to other results."""
-    tensors, record = read_tensors(checkpoint)
-    tensors["adam.exp_avg/weight"].view(torch.int32)[0, 0] ^= 1
-    save_tensors(checkpoint, tensors, record)
-    refuse_checkpoint(checkpoint, layer, optimizer)
-
-
-def test_a_checkpoint_that_lacks_a_parameter_is_refused(
-    checkpoint: Path, layer: nn.Linear, optimizer: torch.optim.Adam
-) -> None:
-    """Of a smaller model."""
-    tensors, record = read_tensors(checkpoint)
-    del tensors["now/weight"]
-    save_tensors(checkpoint, tensors, record)
-    refuse_checkpoint(checkpoint, layer, optimizer)
-
-
-def test_a_checkpoint_with_another_record_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """How many epochs are done, and with which scores: of a run that was stopped after stage 1."""
-
-    def interrupt(*_: object, **__: object) -> None:
+    def stop(row: dict[str, float]) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("l2rclip_lite.training.fit.train_image_side", interrupt)
+    train, val, test, ranks = painted()
     with pytest.raises(KeyboardInterrupt):
-        ask_for_run(tmp_path)
-    monkeypatch.undo()
+        fit((train, val, test), TINY, tmp_path, ranks=ranks, quiet=True, on_epoch=stop)
 
     file = tmp_path / "checkpoint" / "stage1.safetensors"
-    tensors, _ = read_tensors(file)
-    for record in ({}, {"about": "["}, {"about": "{}"}, {"about": '["h"]'}, {"about": "null"}):
-        save_tensors(file, tensors, record)
-        with judged(CHECKPOINT, about="stage1.safetensors"):
-            ask_for_run(tmp_path)
+    tensors, record = read_tensors(file)
+    name = "now/prompts.context"
+    if difference == "other shape":
+        tensors[name] = tensors[name][:1]
+    elif difference == "one less":
+        del tensors[name]
+    elif difference == "one more":
+        tensors["now/more"] = tensors[name].clone()
+    elif difference == "no record":
+        record = {"about": "[]"}
+    save_tensors(file, tensors, record)
+    if difference == "half":
+        file.write_bytes(file.read_bytes()[:-9])
+
+    with judged(CHECKPOINT, about="stage1.safetensors"):
+        ask_for_run(tmp_path)
 
 
 WORDS = [

@@ -29,7 +29,7 @@ from l2rclip_lite.baselines.registry import OBJECTIVES
 from l2rclip_lite.baselines.training import frozen_head
 from l2rclip_lite.method.prediction import coral_probabilities, corn_probabilities
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training_data import TrainingData
 
 LABELS = st.lists(st.integers(0, 5), min_size=2, max_size=8)
 SEEDS = st.integers(0, 2**31)

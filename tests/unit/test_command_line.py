@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 from run_files import refused, run
+from tqdm import tqdm
 
 import l2rclip_lite
-from l2rclip_lite import cli, progress
+from l2rclip_lite import cli
 from l2rclip_lite.config import Config
-from l2rclip_lite.progress import Progress
 
 FIT = "fit --dataset leaves --out x"
 WITHOUT_TORCH = """
@@ -235,35 +235,13 @@ def test_version_is_that_of_the_package() -> None:
 # --- signals and streams ------------------------------------------------------------------------
 
 
-def test_a_log_shows_the_end_of_work_that_it_showed_a_part_of(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """One line of three steps after the first, and one when all are done; none of short work."""
-    monkeypatch.setattr(progress, "LOG_INTERVAL", 1e-9)
-    bar = Progress(desc="working", total=3)
-    bar.update()
-    bar.mininterval = 60.0
-    bar.update(2)
-    bar.close()
-    bar.close()
-
-    first, last = capsys.readouterr().err.splitlines()
-    assert "1/3" in first
-    assert "3/3" in last
-
-    monkeypatch.setattr(progress, "LOG_INTERVAL", 60.0)
-    for _ in Progress(range(3), "short"):
-        pass
-    assert capsys.readouterr().err == ""
-
-
 def test_sigterm_ends_a_command_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Locks are released, the bar leaves its line, a sentence follows, the handler is put back."""
     released = list[str]()
 
     def wait_for_the_signal() -> None:
         try:
-            for _ in Progress(range(2), "working"):
+            for _ in tqdm(range(2), "working"):
                 os.kill(os.getpid(), signal.SIGTERM)
                 time.sleep(10)
         finally:

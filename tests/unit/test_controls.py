@@ -12,11 +12,10 @@ from torch import Tensor
 
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.freezing import freeze
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import cyclic_permutation
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.stages import stage1_loss, stage2_loss
+from l2rclip_lite.method.stages import freeze, stage1_loss, stage2_loss
+from l2rclip_lite.training_data import TrainingData
 
 VALUES = torch.arange(5.0)
 # A batch without the lowest and the highest rank: its largest gap is 3, that of all ranks 4.

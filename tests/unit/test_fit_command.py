@@ -11,10 +11,10 @@ from drawn import CSV_RANKS, make_fixture
 from drawn_run import BATCH, RANKS, TEMPLATE, TINY, DrawnRun, fit_words
 from run_files import refused, run
 
+from l2rclip_lite import training
 from l2rclip_lite.commands import fit as command
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.runs.results import ROWS, SCORES
-from l2rclip_lite.training import fit as training
 
 
 def test_fit_prints_what_it_read_what_trains_and_the_scores(drawn_run: DrawnRun) -> None:

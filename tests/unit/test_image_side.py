@@ -11,20 +11,12 @@ from PIL import Image
 from l2rclip_lite import fit
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.heads.kernel import MIXTURES, choose_kernel_head
-from l2rclip_lite.heads.kernel_stack import stack_kernel_heads
+from l2rclip_lite.image_side import KERNEL, LINEAR, TUNED, simplest_of_the_best
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.run_directory import RunDirectory
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.image_side import (
-    KERNEL,
-    LINEAR,
-    TUNED,
-    fitted_head,
-    simplest_of_the_best,
-    train_image_side,
-)
+from l2rclip_lite.training import train_image_side
+from l2rclip_lite.training_data import TrainingData
 
 RANKS = Ranks(("dark", "grey", "bright"), (0, 1, 2), template="a {rank} square")
 
@@ -100,26 +92,6 @@ def test_a_tower_that_won_is_kept_as_it_was_trained(
     assert comparison.kept == TUNED
     assert model.head is None
     assert model.config.image_side == "tower"
-
-
-def test_several_mixtures_are_stacked_and_of_one_the_best_head_is_taken(
-    squares: OrdinalDataset, small: Config
-) -> None:
-    """On features of noise, where samples of the validation images disagree."""
-    model = L2RCLIP.build(squares.ranks, small)
-    data = TrainingData.load(squares, model)
-    noise = torch.Generator().manual_seed(0)
-    for rows in data.backbone.values():
-        rows.copy_(torch.randn(rows.shape, generator=noise))
-
-    one = [MIXTURES["numbers"]]
-    two = [MIXTURES["text"], MIXTURES["numbers"]]
-    for mixtures, fit_head in ((one, choose_kernel_head), (two, stack_kernel_heads)):
-        material = (data.backbone, data.targets, model.rank_features, RANKS)
-        expected = fit_head(*material, mixtures=mixtures)
-        head = fitted_head(model, data, mixtures).head
-        assert head is not None
-        assert torch.equal(head.weight, expected.head.weight)
 
 
 def test_a_run_that_was_stopped_keeps_the_same(

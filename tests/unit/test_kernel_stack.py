@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.heads.kernel import MIXTURES, choose_kernel_head, fit_kernel_heads
 from l2rclip_lite.heads.kernel_stack import mean_head, shares_of_votes, stack_kernel_heads
+from l2rclip_lite.image_side import train_kernel
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.stages import train_kernel
+from l2rclip_lite.training_data import TrainingData
 
 THREE = Ranks.integers(1, 3, template="{rank} apples")
 

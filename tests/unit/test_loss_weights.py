@@ -12,7 +12,7 @@ from torch import Tensor
 from l2rclip_lite.config import Config, LossWeights
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.training.stages import stage1_loss, stage2_loss
+from l2rclip_lite.method.stages import stage1_loss, stage2_loss
 
 NAMES = LossWeights._fields
 

@@ -19,7 +19,7 @@ from l2rclip_lite.heads.kernel import fit_linear_heads
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.load import load_towers
-from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training_data import TrainingData
 
 UNEVEN = Ranks(
     ("1930s", "1940s", "1970s"), (1930, 1940, 1970), "a photo from the {rank}", unit="years"

@@ -1,6 +1,8 @@
 """Both stages of training: what learns, the losses, the log, and where memory runs out."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import pytest
@@ -8,11 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from l2rclip_lite import progress
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import TrainingError
-from l2rclip_lite.freezing import freeze, freezing_table, trains
+from l2rclip_lite.method import stages
 from l2rclip_lite.method.losses import (
     asymmetrical_contrastive_loss,
     diversity,
@@ -22,11 +23,22 @@ from l2rclip_lite.method.losses import (
 )
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import cyclic_permutation
-from l2rclip_lite.training import stages
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.processes import GatheredImageSide
-from l2rclip_lite.training.stage import Stage
-from l2rclip_lite.training.stages import stage2_loss, train_stage1, train_stage2
+from l2rclip_lite.method.stage import Row, Stage
+from l2rclip_lite.method.stages import (
+    ImageSide,
+    freeze,
+    freezing_table,
+    stage1,
+    stage2,
+    stage2_loss,
+    train_stage1,
+    train_stage2,
+    trains,
+)
+from l2rclip_lite.training import run_stage
+from l2rclip_lite.training_data import TrainingData
+
+STAGES = {"stage 1": (stage1, train_stage1), "stage 2": (stage2, train_stage2)}
 
 
 class RecordedStep(NamedTuple):
@@ -80,25 +92,40 @@ def test_each_parameter_is_in_one_row_of_the_freezing_table(model: L2RCLIP) -> N
     assert rows[0] == ["prompts.context", "256", "trains", "frozen"]
 
 
-@pytest.mark.parametrize("stage", ["stage 1", "stage 2"])
+@pytest.mark.parametrize("name", STAGES)
 def test_only_what_the_freezing_table_says_changes(
-    stage: str, model: L2RCLIP, data: TrainingData
+    name: str, model: L2RCLIP, data: TrainingData
 ) -> None:
     """Every tensor before and after; besides parameters only the kept text features move."""
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    expected = {name for name, _ in model.named_parameters() if trains(name, stage, model.config)}
-
-    if stage == "stage 1":
-        train_stage1(model, data)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    expected = {key for key, _ in model.named_parameters() if trains(key, name, model.config)}
+    if name == "stage 1":
         expected.add("rank_features")
-    else:
-        train_stage2(model, data)
 
-    changed = set()
-    for name, value in model.state_dict().items():
-        if not torch.equal(value, before[name]):
-            changed.add(name)
-    assert changed == expected
+    _, train = STAGES[name]
+    history = list(train(model, data))
+
+    after = model.state_dict()
+    assert {key for key, value in before.items() if not torch.equal(value, after[key])} == expected
+    assert [row["epoch"] for row in history] == [1, 2]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_an_epoch_is_over_when_its_row_is_there(
+    name: str, model: L2RCLIP, data: TrainingData
+) -> None:
+    """Parameters are in place, gradients are recorded, and nothing runs before it is asked for."""
+    start, train = STAGES[name]
+    stage = start(model, data)
+    epochs: Iterator[Row] = train(model, data, stage)
+    assert stage.steps_taken == 0
+
+    for epoch, row in enumerate(epochs, start=1):
+        assert torch.is_grad_enabled()
+        assert stage.steps_taken == epoch * stage.steps_per_epoch
+        val_features = data.features["val"] if name == "stage 1" else data.encode(model, "val")
+        probabilities = model.probabilities(val_features)
+        assert row.items() >= data.validation_scores(model, probabilities).items()
 
 
 # --- the losses ---------------------------------------------------------------------------------
@@ -132,7 +159,7 @@ def test_the_first_loss_of_stage_1_by_hand(
     if order == "shuffled":
         values = values[cyclic_permutation(5)]
 
-    train_stage1(model, data)
+    list(train_stage1(model, data))
 
     (step,) = steps
     z = data.features["train"][step.rows]
@@ -151,7 +178,7 @@ def test_the_first_loss_of_stage_2_by_hand(
     model = L2RCLIP.build(leaves.ranks, config)
     data = TrainingData.load(leaves, model)
 
-    train_stage2(model, data)
+    list(train_stage2(model, data))
 
     (step,) = steps
     z = data.features["train"][step.rows]
@@ -169,99 +196,21 @@ def test_the_first_loss_of_stage_2_by_hand(
 # --- batches ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("batch_size1", "expected"), [(None, 16), (5, 5)])
-def test_a_batch_of_stage_1_can_be_set(
-    batch_size1: int | None, expected: int, leaves: OrdinalDataset, small: Config
-) -> None:
-    """A 32nd of 40 images is 2; the memory of its pairs is the square of the batch."""
-    model = L2RCLIP.build(leaves.ranks, replace(small, batch_size1=batch_size1))
-    data = TrainingData.load(leaves, model)
-    batch = next(data.feature_batches(model, torch.Generator()))
-    assert len(batch.target) == expected
-
-
+@pytest.mark.parametrize(
+    ("n_images", "settings", "expected"),
+    [(40, {}, 16), (40, {"batch_size1": 5}, 5), (100, {"batch_size": 2}, 4)],
+)
 def test_an_epoch_on_cached_features_has_at_most_32_steps(
-    leaves: OrdinalDataset, small: Config
+    n_images: int, settings: dict[str, int], expected: int, model: L2RCLIP
 ) -> None:
-    """100 images, two per step, would be 50 steps: 4 per step make 25."""
-    model = L2RCLIP.build(leaves.ranks, replace(small, batch_size=2))
-    z = F.normalize(torch.ones(100, model.towers.dim), dim=1)
-    y = torch.arange(100) % 5
-    data = TrainingData({"train": z, "val": z}, {"train": y, "val": y}, {})
+    """100 images, two per step, would be 50 steps: 4 per step make 25; or as many as are set."""
+    model.config = replace(model.config, **settings)
+    z = F.normalize(torch.ones(n_images, model.towers.dim), dim=1)
+    data = TrainingData({"train": z}, {"train": torch.arange(n_images) % 5}, {})
 
-    sizes = [len(batch.target) for batch in data.feature_batches(model, torch.Generator())]
+    batch = next(data.feature_batches(model, torch.Generator()))
 
-    assert sizes == [4] * 25
-    assert data.feature_batch_size(model.config) == 4
-
-
-# --- the log, and memory ------------------------------------------------------------------------
-
-
-def test_each_epoch_is_a_line_of_a_log_file(
-    leaves: OrdinalDataset, model: L2RCLIP, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """On stderr, which is no terminal here; what takes no time has no line."""
-    data = TrainingData.load(leaves, model, quiet=False)
-    history = train_stage1(model, data, quiet=False)
-
-    first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith("stage 1, epoch 1 of 2: loss ")
-    assert f"validation RPS {history[1]['val_rps']:.3f}, MAE" in second
-
-
-def test_work_that_takes_long_has_a_line_for_each_batch(
-    leaves: OrdinalDataset,
-    model: L2RCLIP,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Encoding, too; no bar is drawn over and over."""
-    monkeypatch.setattr(progress, "LOG_INTERVAL", 1e-9)
-    data = TrainingData.load(leaves, model, quiet=False)
-    train_stage1(model, data, quiet=False)
-
-    log = capsys.readouterr().err
-    assert "\r" not in log.replace("\r\n", "")
-    assert log.count("encoding images: ") >= 3
-    assert "stage 1:  50%" in log
-
-
-def too_large(*_: object) -> Tensor:
-    """Ask torch's real allocator for more memory than any machine has."""
-    return torch.empty(2**55)
-
-
-def test_a_stage_that_runs_out_of_memory_names_the_option_that_takes_less(
-    model: L2RCLIP, data: TrainingData, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Half of its images; of stored features the sentences need the memory."""
-    with monkeypatch.context() as patch:
-        patch.setattr(L2RCLIP, "image_features", too_large)
-        with pytest.raises(
-            TrainingError, match=r"^stage 2: out of memory with 16 .* try --micro-batch-size 8\.$"
-        ):
-            train_stage2(model, data)
-
-    monkeypatch.setattr(model.prompts, "forward", too_large)
-    with pytest.raises(TrainingError, match=r"^stage 1: out of memory with 5 sentences at once; "):
-        train_stage1(model, data)
-
-
-def test_encoding_that_runs_out_of_memory_names_a_smaller_batch(
-    leaves: OrdinalDataset, model: L2RCLIP, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of one image there is none."""
-    monkeypatch.setattr(L2RCLIP, "image_features", too_large)
-    with pytest.raises(
-        TrainingError, match=r"^encoding images: .* 10 images at once; .*--micro-batch-size 2 "
-    ):
-        model.encode(leaves.test, backbone=False)
-    with pytest.raises(
-        TrainingError,
-        match=r"with a single image; .* smaller --image-size\.$",
-    ):
-        model.encode(leaves.test[:1], backbone=False)
+    assert len(batch.target) == expected
 
 
 def test_a_batch_in_parts_has_the_gradient_of_the_whole(
@@ -279,10 +228,63 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole(
         parameters = freeze(model, "stage 2")
         model.towers.image.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
 
-        z = GatheredImageSide(model)(pixels, 16)
+        z = ImageSide(model)(pixels)
         stage2_loss(model, z, target, leaves.ranks.values_tensor()).backward()
         gradients.append([parameter.grad for parameter in parameters.values()])
 
     assert seen == [16, 5, 5, 5, 1, 1, 5, 5, 5]  # back from the last part to the first
     for of_whole, of_parts in zip(*gradients, strict=True):
         assert torch.allclose(of_parts, of_whole, rtol=1e-3, atol=1e-6)
+
+
+# --- the log, and memory ------------------------------------------------------------------------
+
+
+def finish(name: str, model: L2RCLIP, data: TrainingData, *, quiet: bool = True) -> list[Row]:
+    """Train a stage as `fit` does."""
+    start, train = STAGES[name]
+    stage = start(model, data)
+    return run_stage(stage, train(model, data, stage), quiet=quiet)
+
+
+def test_each_epoch_is_a_line_of_a_log_file(
+    model: L2RCLIP, data: TrainingData, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On stderr, which is no terminal here: no bar."""
+    history = finish("stage 1", model, data, quiet=False)
+
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("stage 1, epoch 1 of 2: loss ")
+    assert f"validation RPS {history[1]['val_rps']:.3f}, MAE" in second
+
+
+def too_large(*_: object) -> Tensor:
+    """Ask torch's real allocator for more memory than any machine has."""
+    return torch.empty(2**55)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("stage 2", r"^stage 2: out of memory with 16 images at once; .*--micro-batch-size"),
+        ("stage 1", r"^stage 1: out of memory with 5 sentences at once; .*--rebin"),
+        ("encoding", r"^encoding images: out of memory with 10 images at once; .*batch_size"),
+    ],
+)
+def test_memory_that_runs_out_is_one_sentence(
+    name: str,
+    sentence: str,
+    leaves: OrdinalDataset,
+    model: L2RCLIP,
+    data: TrainingData,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It names what fills the memory, and an option that takes less."""
+    work = partial(finish, name, model, data)
+    if name == "encoding":
+        work = partial(model.encode, leaves.test, backbone=False)
+
+    monkeypatch.setattr(L2RCLIP, "image_features", too_large)
+    monkeypatch.setattr(type(model.prompts), "forward", too_large)
+    with pytest.raises(TrainingError, match=sentence):
+        work()
