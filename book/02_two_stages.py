@@ -118,7 +118,7 @@ stage_diagram(Config())
 # the image tower learns to put each image near the point of its rank. Grading a new image needs the image tower and the
 # five points; the text tower is not needed again.
 #
-# Which part learns in which stage is written in one table, `freezing.FREEZING`. The optimiser is built from it:
+# Which part learns in which stage is written in one table, `method.stages.FREEZING`. The optimiser is built from it:
 
 # %%
 settings = Config(

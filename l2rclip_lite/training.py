@@ -156,10 +156,9 @@ def _train(
         advice = "if it is stopped, give the same command again"
         print(f"{freezing_table(model)}\n\n{run.folder}: {state}; {advice}\n", flush=True)
 
-    seconds = {}
     began = time.monotonic()
     inputs = TrainingData.load(data, model, cache=cache or run.features, quiet=quiet)
-    seconds["encoding"] = time.monotonic() - began
+    seconds = {"encoding": time.monotonic() - began}
 
     began = time.monotonic()
     stage = stage1(model, inputs)
@@ -252,7 +251,7 @@ def run_stage(
 
     bar = tqdm(
         desc=stage.name,
-        total=stage.n_epochs * stage.steps_per_epoch,
+        total=stage.n_steps,
         initial=stage.steps_taken,
         unit="step",
         disable=quiet or None,

@@ -62,18 +62,16 @@ class TrainingData:
             cache: See `L2RCLIP.encode`.
             quiet: Whether to hide the progress bar.
         """
-        images = {}
+        parts = {split: data.split(split) for split in SPLITS}
+        targets = {split: torch.tensor(part.targets) for split, part in parts.items()}
+        size = model.towers.image_size
+        images = {split: ResizedImages(part, size) for split, part in parts.items()}
+
         backbone = {}
-        targets = {}
-
-        for split in SPLITS:
-            part = data.split(split)
-            images[split] = ResizedImages(part, model.towers.image_size)
-            targets[split] = torch.tensor(part.targets)
+        for split, squares in images.items():
             backbone[split] = encode_together(
-                model, images[split], backbone=True, cache=cache, quiet=quiet
+                model, squares, backbone=True, cache=cache, quiet=quiet
             )
-
         return cls.of(backbone, targets, model, images, data.train.paths)
 
     @classmethod

@@ -138,9 +138,14 @@ class Stage:
         self.lr = lr
         self.n_epochs = epochs
         self.batch_size = batch_size
-        self.steps_per_epoch = math.ceil(len(data.targets["train"]) / batch_size)
+        self.n_steps = epochs * math.ceil(len(data.targets["train"]) / batch_size)
 
-        self.optimizer = adam(self.parameters, lr, bias_factor, self.config.weight_decay)
+        weights = [value for name, value in parameters.items() if "coral_bias" not in name]
+        biases = [value for name, value in parameters.items() if "coral_bias" in name]
+        groups = [{"params": weights, "peak": lr}, {"params": biases, "peak": lr * bias_factor}]
+        self.optimizer = torch.optim.Adam(
+            groups, lr, weight_decay=self.config.weight_decay, fused=True
+        )
         self.history: list[Row] = []
         self.epoch_losses: list[float] = []
         self.steps_taken = 0
@@ -154,7 +159,7 @@ class Stage:
             seed = (self.config.seed * 31 + self.number) * 100_003 + epoch
             yield torch.Generator().manual_seed(seed)
 
-    def step(self, loss: Float[Tensor, ""], rows: Int[Tensor, " row"] | None = None) -> None:
+    def step(self, loss: Float[Tensor, ""], rows: Int[Tensor, " row"]) -> None:
         """Take one step down the gradient.
 
         Args:
@@ -171,10 +176,11 @@ class Stage:
 
         # both in one question: while the answer comes, the device gets no work
         value, length = torch.stack([loss.detach(), norm]).tolist()
-        if not math.isfinite(value):
-            raise self._runaway(f"the loss is {value}", rows)
-        if not math.isfinite(length):
-            raise self._runaway("a gradient is not finite", rows)
+        if not math.isfinite(value + length):
+            names = self.data.names or range(len(self.data.targets["train"]))
+            images = ", ".join(str(names[row]) for row in rows[:MAX_NAMES].tolist())
+            problem = "a gradient is not finite" if math.isfinite(value) else f"the loss is {value}"
+            raise self._runaway(f"{problem} for the images {images}")
 
         # The first gradients of a tower that is new to texts are much longer than later ones. Adam
         # divides by the root of their mean square: unclipped, it would take small steps for the
@@ -182,8 +188,7 @@ class Stage:
         if self.config.controls.clip:
             nn.utils.clip_grad_norm_(self.tower, 1.0)
 
-        n_steps = self.n_epochs * self.steps_per_epoch
-        share = warmup_cosine(self.steps_taken, n_steps, self.config.warmup)
+        share = warmup_cosine(self.steps_taken, self.n_steps, self.config.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
         self.optimizer.step()
@@ -193,19 +198,11 @@ class Stage:
         if self.on_step is not None:
             self.on_step()
 
-    def _runaway(self, what: str, rows: Int[Tensor, " row"] | None = None) -> TrainingError:
-        """Return the error of numbers that are not finite, with place, images and fix."""
+    def _runaway(self, problem: str) -> TrainingError:
+        """Return the error of numbers that are not finite, with place and fix."""
         where = f"{self.name}, epoch {len(self.history) + 1}, step {len(self.epoch_losses) + 1}"
-
-        images = ""
-        if rows is not None and len(self.data.names):
-            names = [self.data.names[row] for row in rows[:MAX_NAMES].tolist()]
-            images = f" for the images {', '.join(names)}"
-            if len(rows) > MAX_NAMES:
-                images += f" and {len(rows) - MAX_NAMES} more"
-
         cure = f"smaller learning rate (--lr1, --lr2; here {self.lr:g})"
-        return TrainingError(f"{where}: {what}{images}; fit a new run with a {cure}.")
+        return TrainingError(f"{where}: {problem}; fit a new run with a {cure}.")
 
     def end_epoch(self, probabilities: Float[Tensor, "batch rank"]) -> Row:
         """Score the validation images, keep the parameters or not, and return the epoch's row.
@@ -244,20 +241,3 @@ class Stage:
         """Put the parameters of the kept epoch back."""
         for name, value in self.kept.items():
             self.parameters[name].copy_(value)
-
-
-def adam(
-    parameters: Mapping[str, nn.Parameter], lr: float, bias_factor: float, weight_decay: float
-) -> torch.optim.Adam:
-    """Return Adam; each of its two groups has its `peak`, the highest learning rate.
-
-    Args:
-        parameters: By name.
-        lr: Peak learning rate.
-        bias_factor: How many times as high that of CORAL's biases is.
-        weight_decay: L2 penalty.
-    """
-    weights = [value for name, value in parameters.items() if "coral_bias" not in name]
-    biases = [value for name, value in parameters.items() if "coral_bias" in name]
-    groups = [{"params": weights, "peak": lr}, {"params": biases, "peak": lr * bias_factor}]
-    return torch.optim.Adam(groups, lr, weight_decay=weight_decay, fused=True)

@@ -242,17 +242,6 @@ def test_three_datasets_of_ones_own_give_the_same_numbers(
     assert own.metrics | {"seconds": 0} == run.metrics | {"seconds": 0}
 
 
-def test_a_source_is_recorded_with_its_paths_as_text(
-    leaves: OrdinalDataset, small: Config, tmp_path: Path
-) -> None:
-    """A table of pandas is no record of where the data are."""
-    config = replace(small, epochs1=0, epochs2=0)
-    source = {"name": "csv", "root": tmp_path / "photos"}
-    fit(leaves, config, tmp_path / "run", source=source, quiet=True)
-    record = read_json(tmp_path / "run" / "config.json")
-    assert record["dataset"]["source"] == {"name": "csv", "root": str(tmp_path / "photos")}
-
-
 @pytest.mark.untyped
 @pytest.mark.parametrize(
     ("change", "sentence"),

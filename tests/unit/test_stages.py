@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
 import pytest
 import torch
@@ -14,13 +13,6 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.method import stages
-from l2rclip_lite.method.losses import (
-    asymmetrical_contrastive_loss,
-    diversity,
-    ordinal_pairwise_loss_stage1,
-    ranked_probability_loss,
-    tightness,
-)
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import cyclic_permutation
 from l2rclip_lite.method.stage import Row, Stage
@@ -41,27 +33,6 @@ from l2rclip_lite.training_data import TrainingData
 STAGES = {"stage 1": (stage1, train_stage1), "stage 2": (stage2, train_stage2)}
 
 
-class RecordedStep(NamedTuple):
-    """The loss of a step, and its training images in their order."""
-
-    loss: float
-    rows: Tensor
-
-
-@pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> list[RecordedStep]:
-    """Every step that a stage has taken."""
-    recorded: list[RecordedStep] = []
-    take_step = Stage.step
-
-    def record(self: Stage, loss: Tensor, rows: Tensor) -> None:
-        recorded.append(RecordedStep(float(loss.detach()), rows))
-        take_step(self, loss, rows)
-
-    monkeypatch.setattr(Stage, "step", record)
-    return recorded
-
-
 @pytest.fixture
 def model(leaves: OrdinalDataset, small: Config) -> L2RCLIP:
     """A model of random towers, to be trained."""
@@ -72,12 +43,6 @@ def model(leaves: OrdinalDataset, small: Config) -> L2RCLIP:
 def data(leaves: OrdinalDataset, model: L2RCLIP) -> TrainingData:
     """The leaves, resized and encoded."""
     return TrainingData.load(leaves, model)
-
-
-@pytest.fixture
-def whole_batch(small: Config) -> Config:
-    """One step an epoch, on all 40 training images as they are."""
-    return replace(small, batch_size=64, augment=False, epochs1=1, epochs2=1)
 
 
 # --- what learns --------------------------------------------------------------------------------
@@ -122,7 +87,7 @@ def test_an_epoch_is_over_when_its_row_is_there(
 
     for epoch, row in enumerate(epochs, start=1):
         assert torch.is_grad_enabled()
-        assert stage.steps_taken == epoch * stage.steps_per_epoch
+        assert stage.steps_taken == epoch * stage.n_steps / stage.n_epochs
         val_features = data.features["val"] if name == "stage 1" else data.encode(model, "val")
         probabilities = model.probabilities(val_features)
         assert row.items() >= data.validation_scores(model, probabilities).items()
@@ -147,50 +112,35 @@ def test_a_large_batch_of_stage_1_is_counted_by_rank(
 
 
 @pytest.mark.parametrize("order", ["true", "shuffled"])
-def test_the_first_loss_of_stage_1_by_hand(
-    order: str, leaves: OrdinalDataset, whole_batch: Config, steps: list[RecordedStep]
+def test_the_first_loss_of_each_stage_is_that_of_its_batch(
+    order: str, leaves: OrdinalDataset, small: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Contrastive + λ1 · ordinal on its texts; the negative control gives ranks other values."""
-    controls = replace(whole_batch.controls, order=order)
-    model = L2RCLIP.build(leaves.ranks, replace(whole_batch, lambda1=0.5, controls=controls))
+    """One step on all 40 images as they are; the negative control gives ranks other values."""
+    recorded: list[tuple[float, Tensor]] = []
+    take_step = Stage.step
+
+    def record(self: Stage, loss: Tensor, rows: Tensor) -> None:
+        recorded.append((float(loss.detach()), rows))
+        take_step(self, loss, rows)
+
+    monkeypatch.setattr(Stage, "step", record)
+    controls = replace(small.controls, order=order)
+    config = replace(small, batch_size=64, augment=False, epochs1=1, epochs2=1, controls=controls)
+    model = L2RCLIP.build(leaves.ranks, replace(config, preset="paper", lambda_rps=0.7))
     data = TrainingData.load(leaves, model)
     t = model.rank_features.clone()
     values = leaves.ranks.values_tensor()
-    if order == "shuffled":
-        values = values[cyclic_permutation(5)]
+    shuffled = values[cyclic_permutation(5)] if order == "shuffled" else values
 
-    list(train_stage1(model, data))
-
-    (step,) = steps
-    z = data.features["train"][step.rows]
-    y = data.targets["train"][step.rows]
-    contrastive = asymmetrical_contrastive_loss(z, t, y, model.scale)
-    ordinal = ordinal_pairwise_loss_stage1(z, t[y], t[y], values[y])
-    by_hand = float((contrastive + 0.5 * ordinal).detach())
-    assert step.loss == pytest.approx(by_hand, rel=1e-5)
-
-
-def test_the_first_loss_of_stage_2_by_hand(
-    leaves: OrdinalDataset, whole_batch: Config, steps: list[RecordedStep]
-) -> None:
-    """Cross-entropy + λ_tight · tightness − λ_push · diversity + λ_rps · RPS, on fixed texts."""
-    config = replace(whole_batch, lambda_tight=2.0, lambda_push=3.0, lambda_rps=0.7)
-    model = L2RCLIP.build(leaves.ranks, config)
-    data = TrainingData.load(leaves, model)
-
-    list(train_stage2(model, data))
-
-    (step,) = steps
-    z = data.features["train"][step.rows]
-    y = data.targets["train"][step.rows]
-    t = model.rank_features
-    values = leaves.ranks.values_tensor()
-    logits = model.scale.detach() * z @ t.T
-    by_hand = F.cross_entropy(logits, y)
-    by_hand = by_hand + 2 * tightness(z, t, y)
-    by_hand = by_hand - 3 * diversity(z, t, y, values)
-    by_hand = by_hand + 0.7 * ranked_probability_loss(logits, y)
-    assert step.loss == pytest.approx(float(by_hand), rel=1e-4)
+    for loss_of in (
+        lambda z, y: stages.stage1_loss(model, z, t, y, shuffled),
+        lambda z, y: stages.stage2_loss(model, z, y, values),
+    ):
+        list(train_stage2(model, data) if recorded else train_stage1(model, data))
+        loss, rows = recorded[-1]
+        expected = loss_of(data.features["train"][rows], data.targets["train"][rows])
+        assert loss == pytest.approx(float(expected.detach()), rel=1e-4)
+    assert len(recorded) == 2
 
 
 # --- batches ------------------------------------------------------------------------------------
