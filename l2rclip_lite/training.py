@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -207,12 +208,15 @@ def train_image_side(
             on_epoch(dict(rows[0]))
         return rows, None
 
-    untrained = {name: value.clone() for name, value in model.towers.image.state_dict().items()}
+    untrained = None
+    if model.config.keep == "best":
+        untrained = deepcopy(model.towers.image.state_dict())
+
     stage = stage2(model, data)
     epochs = train_stage2(model, data, stage, together(ImageSide(model)))
     rows = run_stage(stage, epochs, run=run, quiet=quiet, on_epoch=on_epoch)
 
-    if model.config.keep == "trained":
+    if untrained is None:
         return rows, None
     comparison = keep_best(model, data, untrained, quiet=quiet)
     if not quiet:

@@ -27,15 +27,15 @@ MAX_PAIRED = 2_048  # images of a batch; of more, the matrices of all pairs woul
 
 # --- what trains --------------------------------------------------------------------------------
 
-FREEZING: tuple[tuple[str, tuple[str, ...]], ...] = (
-    # parameters, and the stages in which they train; stage 2 leaves the towers alone where a kernel
+FREEZING = {
+    # parameters, and the stage in which they train; stage 2 leaves the towers alone where a kernel
     # head is fitted
-    ("prompts.context", ("stage 1",)),
-    ("prompts.rankformer.*", ("stage 1",)),
-    ("towers.image.*", ("stage 2",)),
-    ("towers.text.*", ()),
-    ("towers.logit_scale", ()),
-)
+    "prompts.context": "stage 1",
+    "prompts.rankformer.*": "stage 1",
+    "towers.image.*": "stage 2",
+    "towers.text.*": "neither",
+    "towers.logit_scale": "neither",
+}
 
 
 def trains(name: str, stage: str, config: Config) -> bool:
@@ -50,9 +50,9 @@ def trains(name: str, stage: str, config: Config) -> bool:
         ... ]
         [True, False]
     """
-    stages = next(stages for pattern, stages in FREEZING if fnmatchcase(name, pattern))
+    row = next(pattern for pattern in FREEZING if fnmatchcase(name, pattern))
     fixed = name.startswith("towers.") and config.image_side != "tower"
-    return stage in stages and not fixed
+    return FREEZING[row] == stage and not fixed
 
 
 def freeze(model: L2RCLIP, stage: str) -> dict[str, nn.Parameter]:
@@ -73,7 +73,7 @@ def freezing_table(model: L2RCLIP) -> str:
     lines = [f"{'parameters':<22}{'number':>12}   stage 1   stage 2"]
     parameters = dict(model.named_parameters())
 
-    for pattern, _ in FREEZING:
+    for pattern in FREEZING:
         names = [name for name in parameters if fnmatchcase(name, pattern)]
         size = sum(parameters[name].numel() for name in names)
         if size == 0:

@@ -162,18 +162,6 @@ def test_a_finished_run_with_other_settings_or_data_is_refused(
         fit(fewer, small, run.out, quiet=True)
 
 
-@pytest.mark.parametrize("name", ["thesis.txt", "config.json"])
-def test_a_folder_of_something_else_is_refused(
-    name: str, leaves: OrdinalDataset, small: Config, tmp_path: Path
-) -> None:
-    """And left as it is; a folder with a config.json alone may be anybody's."""
-    (tmp_path / name).write_text('{"model_type": "clip"}')
-    with pytest.raises(InputError):
-        fit(leaves, small, tmp_path, quiet=True)
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-    assert (tmp_path / name).read_text() == '{"model_type": "clip"}'
-
-
 def test_a_run_of_an_earlier_release_is_loaded(
     leaves: OrdinalDataset, small: Config, tmp_path: Path
 ) -> None:
