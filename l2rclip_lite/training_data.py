@@ -199,11 +199,14 @@ def encode_together(
         cache: A folder where features are kept.
         quiet: Whether to hide the progress bar.
     """
+    # An image that is only encoded takes less than half the memory of one that is trained on; where
+    # a step holds fewer than 16, memory is scarce, and no more than these are encoded at once.
+    at_once = model.config.micro_batch_size or model.config.batch_size
     is_alone = PartialState().num_processes == 1
     features = model.encode(
         images if is_alone else Subset(images, own_rows(len(images)).tolist()),
         backbone=backbone,
-        batch_size=encoding_batch_size(model.config),
+        batch_size=32 if at_once >= 16 else at_once,
         workers=model.config.workers,
         cache=cache,
         quiet=quiet,
@@ -212,17 +215,3 @@ def encode_together(
         return features
     together: Tensor = gather(features.to(model.device))
     return together[: len(images)].cpu()  # the last process may have filled up its part
-
-
-def encoding_batch_size(config: Config) -> int:
-    """Return how many images are encoded at once: 32, or a step's where those are less than 16.
-
-    An image that is only encoded takes less than half the memory of one that is trained on. Where a
-    step holds fewer than 16, memory is scarce, and no more than these are encoded at once.
-
-    Example:
-        >>> [encoding_batch_size(Config(batch_size=size)) for size in (64, 16, 8)]
-        [32, 32, 8]
-    """
-    at_once = config.micro_batch_size or config.batch_size
-    return 32 if at_once >= 16 else at_once

@@ -77,22 +77,6 @@ def test_other_images_and_other_towers_have_features_of_their_own(
     assert n_encoded == [4, 3, 4, 4]
 
 
-def test_images_are_told_apart_by_their_content_not_by_their_names(
-    model: L2RCLIP, tmp_path: Path, n_encoded: list[int]
-) -> None:
-    """A file that was replaced under its old name is encoded anew."""
-    files = [tmp_path / f"{index}.png" for index in range(4)]
-    for image, file in zip(IMAGES, files, strict=True):
-        image.save(file)
-    features = model.encode(files, backbone=True, cache=tmp_path / "cache")
-
-    files[0].write_bytes(files[1].read_bytes())
-    replaced = model.encode(files, backbone=True, cache=tmp_path / "cache")
-
-    assert torch.equal(replaced[0], features[1])
-    assert n_encoded == [4, 4]
-
-
 def test_an_image_is_what_its_dataset_its_file_or_its_pixels_say(tmp_path: Path) -> None:
     """In this order; a transform may change what a dataset knows of."""
     file = tmp_path / "a.png"
