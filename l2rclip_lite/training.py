@@ -213,7 +213,8 @@ def train_image_side(
         untrained = deepcopy(model.towers.image.state_dict())
 
     stage = stage2(model, data)
-    epochs = train_stage2(model, data, stage, together(ImageSide(model)))
+    encode = together(ImageSide(model)) if stage.tower else None
+    epochs = train_stage2(model, data, stage, encode)
     rows = run_stage(stage, epochs, run=run, quiet=quiet, on_epoch=on_epoch)
 
     if untrained is None:
@@ -245,9 +246,6 @@ def run_stage(
         InputError: A checkpoint that is damaged, or was written by another number of processes.
         TrainingError: A loss that is not finite, memory that runs out, or a lost process.
     """
-    if stage.n_epochs == 0:
-        return []
-
     file = None
     if run is not None:
         file = run.unfinished / f"stage{stage.number}.safetensors"
@@ -258,7 +256,7 @@ def run_stage(
         total=stage.n_steps,
         initial=stage.steps_taken,
         unit="step",
-        disable=quiet or None,
+        disable=quiet or stage.n_steps == 0 or None,
     )
     stage.on_step = bar.update
 
