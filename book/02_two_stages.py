@@ -57,10 +57,10 @@ from l2rclip_book.stage_figure import stage_diagram
 from l2rclip_lite import L2RCLIP, Config, fit, load_dataset
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.baselines.probes import bare_sentences
-from l2rclip_lite.freezing import freezing_table
 from l2rclip_lite.method.losses import rank_weights
+from l2rclip_lite.method.stages import freezing_table
 from l2rclip_lite.runs.results import judge
-from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training_data import TrainingData
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
@@ -118,7 +118,7 @@ stage_diagram(Config())
 # the image tower learns to put each image near the point of its rank. Grading a new image needs the image tower and the
 # five points; the text tower is not needed again.
 #
-# Which part learns in which stage is written in one table, `freezing.FREEZING`. The optimiser is built from it:
+# Which part learns in which stage is written in one table, `method.stages.FREEZING`. The optimiser is built from it:
 
 # %%
 settings = Config(

@@ -72,10 +72,9 @@ from IPython.display import Markdown
 
 from l2rclip_lite import L2RCLIP, Config
 from l2rclip_lite.heads.calibration import fit_temperature
-from l2rclip_lite.method import losses, rankformer
+from l2rclip_lite.method import losses, rankformer, stages
 from l2rclip_lite.runs.results import judge, median_rank
-from l2rclip_lite.training import stages
-from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training_data import TrainingData
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
@@ -91,7 +90,7 @@ def settings(preset, epochs1, epochs2):
 stored = stored_runs("06") if PROFILE == "page" else pd.DataFrame()
 package = L2RCLIP.build(data.ranks, settings("recommended", epochs1, epochs2))
 images = TrainingData.load(data, package)
-theirs = stages.train_stage1(package, images)
+theirs = list(stages.train_stage1(package, images))
 their_texts = package.rank_features.clone()
 theirs += stages.train_stage2(package, images)
 constant = median_rank(replace(data, test=data.val))
@@ -682,7 +681,7 @@ with torch.no_grad():
     compare("loss: RPS", (rps(cosine, y16), their_rps))
 seen = few["val"], labels["val"]
 train_stage1(refiner, first, (z16, y16), seen, 1)
-stages.train_stage1(model, batch)
+list(stages.train_stage1(model, batch))
 pairs = zip(refiner.parameters(), model.prompts.parameters(), strict=True)
 compare("one step of stage 1", *pairs)
 for preset, loss in {"recommended": stage2_loss, "paper": paper_loss}.items():
@@ -691,7 +690,7 @@ for preset, loss in {"recommended": stage2_loss, "paper": paper_loss}.items():
         text = refiner(first)
     sixteen = (train[0][:16], train[1][:16])
     train_stage2(first, text, sixteen, val, 1, loss)
-    stages.train_stage2(model, batch)
+    list(stages.train_stage2(model, batch))
     tensors = first.image.parameters(), model.towers.image.parameters()
     compare(f"one step of stage 2, {preset}", *zip(*tensors, strict=True))
 compare("full run: text features", (t, their_texts))

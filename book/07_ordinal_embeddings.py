@@ -68,9 +68,9 @@ from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.data.leaves import leaf_ranks
 from l2rclip_lite.heads.kernel import BIAS
+from l2rclip_lite.method.stages import train_stage1, train_stage2
 from l2rclip_lite.metrics import mae
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.stages import train_stage1, train_stage2
+from l2rclip_lite.training_data import TrainingData
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
@@ -193,7 +193,7 @@ def keep(moment: str, who: L2RCLIP, rank_vectors: torch.Tensor) -> None:
 
 
 keep("start", model, model.rank_features)
-train_stage1(model, training)
+list(train_stage1(model, training))  # a row after each epoch
 keep("after stage 1", model, model.rank_features)
 model.config = replace(model.config, batch_size=16)  # from here on
 
@@ -204,7 +204,7 @@ model.config = replace(model.config, batch_size=16)  # from here on
 
 # %%
 rival = train_baseline("cross-entropy", model, training)
-train_stage2(model, training)
+list(train_stage2(model, training))
 keep("after stage 2", model, model.rank_features)
 weight = rival.head.weight / rival.scale.detach()
 keep("cross-entropy", rival, weight[:-1].T)

@@ -84,9 +84,9 @@ from l2rclip_lite.baselines import check_baselines, run_baseline
 from l2rclip_lite.data.check import leakage
 from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.files import read_json, write_json
-from l2rclip_lite.freezing import freezing_table
+from l2rclip_lite.method.stages import freezing_table
 from l2rclip_lite.runs.results import Run, judge, median_rank
-from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training_data import TrainingData
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}

@@ -52,7 +52,7 @@ from l2rclip_book.statistics import compare, holm
 from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset, metrics
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.metrics import medians, rps_of_images
-from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training_data import TrainingData
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}

@@ -23,9 +23,9 @@ from l2rclip_lite.commands.options import DataOptions, load_options
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.heads.calibration import calibrate
+from l2rclip_lite.image_side import train_kernel
 from l2rclip_lite.method.prediction import Prediction
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.stages import train_kernel
+from l2rclip_lite.training_data import TrainingData
 
 FOLDS = 5
 # Folds are drawn here, and one needs the features of images that another one may not leave out.

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # for editors and type checkers
     from l2rclip_lite.runs.results import Run
     from l2rclip_lite.towers.base import Tokens, Towers
     from l2rclip_lite.towers.load import load_towers
-    from l2rclip_lite.training.fit import fit
+    from l2rclip_lite.training import fit
 
 __version__ = "0.2.0"
 __all__ = [
@@ -66,7 +66,7 @@ _MODULES = {
     "Towers": "towers.base",
     "asymmetrical_contrastive_loss": "method.losses",
     "evaluate": "metrics",
-    "fit": "training.fit",
+    "fit": "training",
     "load_dataset": "data",
     "load_towers": "towers.load",
     "ordinal_pairwise_loss": "method.losses",

@@ -1,123 +1,70 @@
-"""One checkpoint an epoch: parameters, those to be kept so far, and Adam's moments."""
+"""One checkpoint an epoch: parameters, those of the kept epoch, and Adam's moments."""
 
 import json
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
-from pydantic import TypeAdapter
-from torch.optim import Optimizer
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.files import (
-    NamedTensors,
-    check_target,
-    digest_of,
-    read_header,
-    read_tensors,
-    save_tensors,
-)
-
-MOMENTS = ("exp_avg", "exp_avg_sq")  # of Adam
+from l2rclip_lite.files import read_tensors, save_tensors
+from l2rclip_lite.method.stage import Stage
 
 
-class Record(NamedTuple):
-    """How far a stage has come.
-
-    Args:
-        history: One row per epoch.
-        kept_score: RPS and MAE of the kept epoch on the validation images.
-        steps: Steps that were taken.
-        step_images: Images per step; None in the records of an earlier release.
-    """
-
-    history: list[dict[str, int | float]]
-    kept_score: tuple[float, float]
-    steps: int
-    step_images: int | None = None
-
-
-RECORD: TypeAdapter[Record] = TypeAdapter(Record)
-
-
-def save_checkpoint(
-    file: Path, parameters: NamedTensors, kept: NamedTensors, optimizer: Optimizer, record: Record
-) -> None:
-    """Write parameters, those to be kept so far, Adam's moments and a record, atomically.
-
-    Args:
-        file: What to write.
-        parameters: The current ones, by name.
-        kept: Those of the epoch that is kept so far.
-        optimizer: Adam, which has a state for each of the parameters.
-        record: How far the stage has come.
-    """
-    tensors = {f"now/{name}": value for name, value in parameters.items()}
-    tensors |= {f"best/{name}": value for name, value in kept.items()}
-    for name, parameter in parameters.items():
-        for key, value in optimizer.state[parameter].items():
+def tensors_of(stage: Stage) -> dict[str, torch.Tensor]:
+    """Return all tensors that a stage needs to go on, by name; they share its memory."""
+    tensors = {}
+    for name, parameter in stage.parameters.items():
+        tensors[f"now/{name}"] = parameter.detach()
+        tensors[f"kept/{name}"] = stage.kept[name]
+        for key, value in stage.optimizer.state[parameter].items():
             tensors[f"adam.{key}/{name}"] = value
-    text = json.dumps(record)
-    save_tensors(file, tensors, {"about": text, "sha256": digest_of(tensors, text)})
+    return tensors
 
 
-@torch.no_grad()
-def load_checkpoint(
-    file: Path, parameters: NamedTensors, kept: NamedTensors, optimizer: Optimizer
-) -> Record | None:
-    """Put a stored epoch back into parameters, `kept` and optimizer.
+def save_checkpoint(file: Path, stage: Stage) -> None:
+    """Write a stage after an epoch, atomically."""
+    record = {
+        "history": stage.history,
+        "kept_score": stage.kept_score,
+        "steps_taken": stage.steps_taken,
+        "batch_size": stage.batch_size,
+    }
+    save_tensors(file, tensors_of(stage), {"record": json.dumps(record)})
 
-    Returns:
-        How far the stage had come; None where there is no file.
+
+def load_checkpoint(file: Path, stage: Stage) -> None:
+    """Let a stage go on after the epoch that a checkpoint has kept, if there is one.
 
     Raises:
-        InputError: The file is damaged or belongs to another model, or it is no regular file.
+        InputError: The file is damaged, or belongs to another model, another release or another
+            number of processes.
     """
-    check_target(file)
     if not file.exists():
-        return None
-
-    header, _ = read_header(file)
-    _check_shapes(file, header, parameters)
-
+        return
     tensors, metadata = read_tensors(file)
-    sha256 = metadata.get("sha256")  # not in those of earlier releases
-    if sha256 is not None and sha256 != digest_of(tensors, metadata.get("about", "")):
-        raise unusable_checkpoint(file, "its numbers are not those that were written")
-    try:
-        for name, value in tensors.items():
-            if value.dtype != torch.float32 or not value.isfinite().all():
-                raise ValueError(f"{name} does not hold finite float32 numbers")
 
-        for name, parameter in parameters.items():
-            parameter.copy_(tensors[f"now/{name}"])
-            kept[name].copy_(tensors[f"best/{name}"])
+    for name, parameter in stage.parameters.items():  # as they are after a step
+        stage.kept[name] = torch.empty_like(parameter)
+        state = stage.optimizer.state[parameter]
+        state["step"] = torch.zeros((), device=parameter.device)  # where a fused Adam wants it
+        state["exp_avg"] = torch.empty_like(parameter)
+        state["exp_avg_sq"] = torch.empty_like(parameter)
+    places = tensors_of(stage)
 
-            state = optimizer.state[parameter]
-            for key in MOMENTS:
-                state[key] = torch.empty_like(parameter).copy_(tensors[f"adam.{key}/{name}"])
-            # where a fused Adam wants it
-            state["step"] = tensors[f"adam.step/{name}"].to(parameter.device)
+    shapes = {name: value.shape for name, value in tensors.items()}
+    if "record" not in metadata or shapes != {name: value.shape for name, value in places.items()}:
+        problem = "damaged, or of another model or release"
+        raise InputError(f"{file}: {problem}; delete it to start this stage anew.")
 
-        return RECORD.validate_python(json.loads(metadata["about"]))
-    except (LookupError, TypeError, ValueError, RuntimeError, RecursionError) as error:
-        raise unusable_checkpoint(file, str(error)) from error
+    # the schedule counts steps, and the draws of an epoch are those of its batches
+    record = json.loads(metadata["record"])
+    if record["batch_size"] != stage.batch_size:
+        begun = f"begun with {record['batch_size']} images a step, and now it would be"
+        cure = "start as many processes as before, or choose a new --out"
+        raise InputError(f"{file}: {begun} {stage.batch_size}; {cure}.")
 
-
-def _check_shapes(file: Path, header: NamedTensors, parameters: NamedTensors) -> None:
-    """Refuse a checkpoint of other parameters, before its numbers are read."""
-    expected = {}
-    for name, parameter in parameters.items():
-        for part in ("now", "best", *(f"adam.{key}" for key in MOMENTS)):
-            expected[f"{part}/{name}"] = parameter.shape
-        expected[f"adam.step/{name}"] = torch.Size()
-
-    for name in sorted(expected.keys() | header.keys()):
-        if name not in header or name not in expected or header[name].shape != expected[name]:
-            raise unusable_checkpoint(file, f"{name} is missing, unknown, or has another shape")
-
-
-def unusable_checkpoint(file: Path, reason: str) -> InputError:
-    """Return the sentence about a checkpoint that cannot be used."""
-    problem = f"damaged or of another model ({reason})"
-    return InputError(f"{file}: {problem}; delete it to start this stage anew.")
+    for name, place in places.items():
+        place.copy_(tensors[name])
+    stage.history = record["history"]
+    stage.kept_score = tuple(record["kept_score"])
+    stage.steps_taken = record["steps_taken"]

@@ -21,13 +21,15 @@ from l2rclip_lite.config import Config, ImageSide
 from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.data.labels import as_numbers, ranks_of_names
 from l2rclip_lite.data.splits import stratified
+from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.heads.calibration import calibrate
+from l2rclip_lite.image_side import train_kernel
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.fit import choose_device
-from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage2
+from l2rclip_lite.method.stages import stage1, stage2, train_stage1, train_stage2
+from l2rclip_lite.training import run_stage
+from l2rclip_lite.training_data import TrainingData
 
 
 # scikit-learn has no annotations
@@ -121,11 +123,13 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         data = training_data(X, target, parts, model if are_images else None)
         if are_images:
-            train_stage1(model, data)
+            stage = stage1(model, data)
+            run_stage(stage, train_stage1(model, data, stage))
         if self.image_side == "kernel":
             train_kernel(model, data)
         else:
-            train_stage2(model, data)
+            stage = stage2(model, data)
+            run_stage(stage, train_stage2(model, data, stage))
 
         val_features = data.encode(model, "val")
         calibrate(model, val_features, data.targets["val"])

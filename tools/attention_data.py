@@ -23,8 +23,8 @@ from torch import Tensor
 from l2rclip_book.rankformer_views import attention_weights, spellings
 from l2rclip_lite import L2RCLIP, Config, load_dataset
 from l2rclip_lite.files import write_text
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.stages import train_stage1
+from l2rclip_lite.method.stages import train_stage1
+from l2rclip_lite.training_data import TrainingData
 
 FILE = Path(__file__).resolve().parent.parent / "book" / "results" / "attention.json"
 UNIT = 1e-5  # of a stored weight
@@ -68,7 +68,7 @@ def train(chosen: RankSet, seed: int) -> Trained:
     embeddings = prompts.sentence_embeddings
 
     before = attention_weights(prompts.rankformer, embeddings, tokens)
-    history = train_stage1(model, TrainingData.load(data, model))
+    history = list(train_stage1(model, TrainingData.load(data, model)))
     after = attention_weights(prompts.rankformer, embeddings, tokens)
 
     words = []

@@ -17,7 +17,7 @@ import l2rclip_lite
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.files import write_atomically
-from l2rclip_lite.training.fit import fit
+from l2rclip_lite.training import fit
 
 # not the seed of the book's leaves, whose test images nobody has seen
 SIZE = 1_000

@@ -20,7 +20,7 @@ from l2rclip_lite.files import read_tensors, save_tensors, sha256_of
 from l2rclip_lite.runs.model_file import MODEL
 from l2rclip_lite.runs.results import judge
 from l2rclip_lite.runs.stored_numbers import as_int8
-from l2rclip_lite.training.fit import fit
+from l2rclip_lite.training import fit
 
 # not the seed of the book's leaves, whose test images nobody has seen
 RANKS = 62

@@ -32,9 +32,9 @@ from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.files import write_text
 from l2rclip_lite.heads.kernel import BIAS
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.method.stages import train_stage1, train_stage2
 from l2rclip_lite.metrics import mae
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.stages import train_stage1, train_stage2
+from l2rclip_lite.training_data import TrainingData
 
 FILE = Path(__file__).resolve().parent.parent / "book" / "results" / "motion.json"
 SEED = 0
@@ -97,9 +97,10 @@ def moments() -> tuple[list[Moment], list[Moment], int, Int[np.ndarray, " image"
 
     start = images_of(model)
     first = [Moment(start, ranks_of(model))]
-    history = train_stage1(
-        model, training, on_epoch=lambda row: first.append(Moment(start, ranks_of(model)))
-    )
+    history = []
+    for row in train_stage1(model, training):
+        history.append(row)
+        first.append(Moment(start, ranks_of(model)))
     kept = min(history, key=lambda row: (row["val_rps"], row["val_mae"], row["epoch"]))
     first = first[: int(kept["epoch"]) + 1]
     model.config = replace(model.config, batch_size=BATCH2)
@@ -112,7 +113,7 @@ def moments() -> tuple[list[Moment], list[Moment], int, Int[np.ndarray, " image"
 
     second: list[Moment] = []
     training.watch = lambda of: second.append(Moment(images_of(of), ranks_of(of)))
-    train_stage2(model, training)
+    list(train_stage2(model, training))
     labels = np.array(unseen.targets)
     return first + second, rival, len(first) - 1, labels, data.ranks
 

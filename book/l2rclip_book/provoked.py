@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,13 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.freezing import freeze
 from l2rclip_lite.method.losses.checks import Batch, Targets
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.processes import GatheredImageSide
-from l2rclip_lite.training.stage import Stage
-from l2rclip_lite.training.stages import stage2_loss, train_stage1, train_stage2
+from l2rclip_lite.method.stage import Row
+from l2rclip_lite.method.stages import stage2, stage2_loss, train_stage1, train_stage2
+from l2rclip_lite.training_data import TrainingData
 
 HEALTHY = "healthy"
 SLOW = "stage 1 hardly learns"
@@ -43,11 +42,11 @@ def train_stages(name: str, data: TrainingData, model: L2RCLIP) -> None:
         data: Images, and features of the untrained tower.
         model: As built from the config of `settings`.
     """
-    train_stage1(model, data)
+    list(train_stage1(model, data))
     if name == HEALTHY:
-        train_stage2(model, data)
+        list(train_stage2(model, data))
     elif name == APART:
-        push_images_apart(model, data)
+        list(push_images_apart(model, data))
 
 
 def settings(name: str, config: Config) -> Config:
@@ -72,27 +71,19 @@ def images_apart(model: L2RCLIP, z: Batch, y: Targets) -> Tensor:
     return stage2_loss(model, z, y, values) + PUSH * apart
 
 
-def push_images_apart(model: L2RCLIP, data: TrainingData) -> None:
+def push_images_apart(model: L2RCLIP, data: TrainingData) -> Iterator[Row]:
     """Train the image tower as `train_stage2` does, by `images_apart`.
 
     Args:
         model: After stage 1.
         data: With its images.
-    """
-    config = model.config
-    stage = Stage(
-        number=2,
-        parameters=freeze(model, "stage 2"),
-        data=data,
-        model=model,
-        lr=config.lr2 or model.towers.image_lr,
-        epochs=config.epochs2,
-    )
-    image_features = GatheredImageSide(model)
 
+    Yields:
+        A row after each epoch.
+    """
+    stage = stage2(model, data)
     for generator in stage.epochs():
         for pixels, y, rows in data.batches(model, generator):
-            z = image_features(pixels, len(rows))
-            stage.step(images_apart(model, z, y), rows)
-        stage.end_epoch(model.probabilities(data.encode(model, "val")))
+            stage.step(images_apart(model, model.image_features(pixels), y), rows)
+        yield stage.end_epoch(model.probabilities(data.encode(model, "val")))
     stage.restore_kept()

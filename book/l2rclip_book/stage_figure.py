@@ -12,7 +12,7 @@ from matplotlib.text import Text
 from l2rclip_book.plots import COLOURS, style
 from l2rclip_book.style import DARK, WIDTH
 from l2rclip_lite.config import Config
-from l2rclip_lite.freezing import trains
+from l2rclip_lite.method.stages import trains
 
 STAGES = ("stage 1", "stage 2")
 LANES = {  # feature: height, what goes in, and parts on the way, each with a place and a parameter

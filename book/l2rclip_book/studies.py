@@ -34,16 +34,17 @@ from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors, save_tensors
 from l2rclip_lite.heads.calibration import calibrate
+from l2rclip_lite.image_side import train_kernel
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prompts import RankPrompts
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.method.stages import train_stage1, train_stage2
 from l2rclip_lite.metrics import rps
 from l2rclip_lite.runs.model_file import ModelFile
 from l2rclip_lite.runs.results import judge
 from l2rclip_lite.runs.start import begin_with, find_start
 from l2rclip_lite.towers.base import Towers
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage2
+from l2rclip_lite.training_data import TrainingData
 
 OURS = "L2RCLIP"
 UNTRAINED = "other-words"  # the sentences of the ranks on towers and prompts as they are
@@ -289,7 +290,7 @@ class Study:
             for part in ("text", "numbers", "identity"):
                 facts[f"kernel_{part}"] = choice[part]
         else:
-            train_stage2(model, inputs, quiet=self.quiet)
+            list(train_stage2(model, inputs))
 
         val_features = inputs.encode(model, "val")
         facts["val_rps"] = calibrate(model, val_features, inputs.targets["val"])
@@ -307,7 +308,7 @@ class Study:
         """Train the prompts of a model, or take them from an arm that had the same stage 1."""
         key = (condition, stage1_config(model.config))
         if key not in self._stage1:
-            train_stage1(model, inputs, quiet=self.quiet)
+            list(train_stage1(model, inputs))
             self._stage1[key] = {
                 name: value.clone() for name, value in prompts.state_dict().items()
             }

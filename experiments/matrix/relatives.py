@@ -16,7 +16,7 @@ from l2rclip_lite import L2RCLIP, Config, fit, load_dataset
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.files import make_folder
 from l2rclip_lite.runs.model_file import MODEL
-from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training_data import TrainingData
 
 
 def relative_of(relative: dict[str, Any], cache: Path) -> str:

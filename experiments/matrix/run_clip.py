@@ -29,9 +29,9 @@ from work import Work, write_unit
 from l2rclip_book.real_clip import TABLE, clip_figure, clip_paragraph, read_clip
 from l2rclip_book.training_runs import span
 from l2rclip_lite import Config
+from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import InputError, TrainingError, sentence
 from l2rclip_lite.files import write_atomically, write_json, write_text
-from l2rclip_lite.training.fit import choose_device
 
 RESULTS = Path("book/results")
 MINIATURE = "tiny/random"

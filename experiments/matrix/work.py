@@ -18,10 +18,10 @@ from torch import Tensor
 
 from l2rclip_book.studies import Arm, Study, image_features
 from l2rclip_lite import L2RCLIP, Config, load_dataset, load_towers
+from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.files import write_json, write_text
 from l2rclip_lite.towers.base import Towers
-from l2rclip_lite.training.fit import choose_device
 
 ALL_THREADS = torch.get_num_threads()  # before a unit asks for fewer
 

@@ -33,6 +33,7 @@ from l2rclip_lite.baselines.prompts import (
 from l2rclip_lite.baselines.training import baseline_model, frozen_head, train_objective
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
+from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.heads.kernel import LinearHead
@@ -40,8 +41,8 @@ from l2rclip_lite.method.losses import ranked_probability_loss
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.run_directory import RunDirectory
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.fit import choose_device, config_for
+from l2rclip_lite.training import config_for
+from l2rclip_lite.training_data import TrainingData
 
 FitHead = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Ranks], LinearHead]
 

@@ -1,6 +1,7 @@
 """How a baseline that is a loss is fitted: by epochs, or as a linear head on cached features."""
 
 import copy
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
@@ -10,18 +11,19 @@ from torch import Tensor, nn
 from l2rclip_lite.baselines import losses
 from l2rclip_lite.baselines.probes import linear_probe, shared_weights
 from l2rclip_lite.baselines.prompts import FROZEN, Objective, PromptHead
-from l2rclip_lite.freezing import freeze
+from l2rclip_lite.devices import together
 from l2rclip_lite.heads.kernel import BIAS, LinearHead
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prediction import n_outputs
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.method.stage import Row, Stage
+from l2rclip_lite.method.stages import ImageSide, freeze
 from l2rclip_lite.runs.model_file import ModelFile
 from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.runs.start import find_start
 from l2rclip_lite.towers.base import Towers
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.processes import GatheredImageSide
-from l2rclip_lite.training.stage import Stage
+from l2rclip_lite.training import run_stage
+from l2rclip_lite.training_data import TrainingData
 
 
 def baseline_model(
@@ -174,49 +176,47 @@ def _train(
     quiet: bool,
 ) -> None:
     """Train one stage of one baseline; the model becomes what it has learned."""
+    stage = _stage(name, objective, head, model, data)
+    run_stage(stage, _epochs(objective, head, stage, data), run=run, quiet=quiet)
+
+
+def _epochs(
+    objective: Objective, head: nn.Module, stage: Stage, data: TrainingData
+) -> Iterator[Row]:
+    """Train a stage, on pixels where it trains a tower, and yield a row after each epoch."""
+    model = stage.model
     scale = model.scale.detach()
     position = losses.positions(model.ranks.values_tensor()).to(model.device)
     # two views of a contrastive loss; without augmentation the second would be a copy
     views = 2 if objective.decoder is None and model.config.augment else 1
+    encode = together(ImageSide(model)) if stage.tower else None
 
-    stage = _stage(name, objective, head, model, data, run, quiet)
-    image_features = None if name.endswith(FROZEN) else GatheredImageSide(model)
+    for generator in stage.epochs():
+        if encode is None:
+            batches = data.feature_batches(model, generator)
+        else:
+            batches = data.batches(model, generator, views=views)
 
-    with stage.memory_in_words():
-        for generator in stage.epochs():
-            if image_features is None:
-                batches = data.feature_batches(model, generator)
-            else:
-                batches = data.batches(model, generator, views=views)
+        for images, target, rows in batches:
+            features = images if encode is None else encode(images, len(rows))
+            loss = objective.batch_loss(
+                head(scale * features),
+                target,
+                position=position,
+                features=features,
+                scale=scale,
+            )
+            stage.step(loss, rows)
 
-            for images, target, rows in batches:
-                features = images
-                if image_features is not None:
-                    features = image_features(images, len(rows), views)
-                loss = objective.batch_loss(
-                    head(scale * features),
-                    target,
-                    position=position,
-                    features=features,
-                    scale=scale,
-                )
-                stage.step(loss, rows)
-
-            _answer_as(head, objective, model, data)
-            stage.end_epoch(model.probabilities(data.encode(model, "val")))
+        _answer_as(head, objective, model, data)
+        yield stage.end_epoch(model.probabilities(data.encode(model, "val")))
 
     stage.restore_kept()
     _answer_as(head, objective, model, data)
 
 
 def _stage(
-    name: str,
-    objective: Objective,
-    head: nn.Module,
-    model: L2RCLIP,
-    data: TrainingData,
-    run: RunDirectory | None,
-    quiet: bool,
+    name: str, objective: Objective, head: nn.Module, model: L2RCLIP, data: TrainingData
 ) -> Stage:
     """Return the stage of one baseline: on cached features stage 1's budget, else stage 2's."""
     config = model.config
@@ -231,7 +231,7 @@ def _stage(
         recommended = model.towers.linear_lr * objective.rate
     lr = config.lr2 or recommended
     epochs = config.epochs2
-    batch_size = None
+    batch_size = data.pixel_batch_size(config)
     if name.endswith(FROZEN):
         number += 1
         lr = config.lr1
@@ -246,10 +246,8 @@ def _stage(
         lr=lr,
         epochs=epochs,
         batch_size=batch_size,
-        factors={"coral_bias": float(model.scale.detach())},  # CORAL's biases see no factor S
+        bias_factor=float(model.scale.detach()),  # CORAL's biases see no factor S
         name=name,
-        run=run,
-        quiet=quiet,
     )
 
 

@@ -62,7 +62,7 @@ def device(_: Path) -> str:
     """Check that torch can use an NVIDIA GPU that is here; return where it would compute."""
     import torch
 
-    from l2rclip_lite.training.fit import choose_device
+    from l2rclip_lite.devices import choose_device
 
     if shutil.which("nvidia-smi") and not torch.cuda.is_available():
         raise InputError(

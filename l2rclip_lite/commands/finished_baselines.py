@@ -28,7 +28,7 @@ from l2rclip_lite.runs.results import SCORES, cell, row_titles, write_prediction
 from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.runs.run_schema import probabilities_of
 from l2rclip_lite.runs.start import find_start
-from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training_data import TrainingData
 
 
 def table(rows: Mapping[str, Mapping[str, float]], title: str) -> str:

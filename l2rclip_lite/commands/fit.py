@@ -59,7 +59,7 @@ def fit(
         config: Model and training.
     """
     from l2rclip_lite.data import load_dataset
-    from l2rclip_lite.training.fit import fit as train
+    from l2rclip_lite.training import fit as train
 
     is_first = os.environ.get("RANK", "0") == "0"  # of several processes, one prints
     quiet = quiet or not is_first

@@ -15,7 +15,6 @@ from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.images import inside, pixel_digest, read_image
 from l2rclip_lite.data.near_copies import difference_hash, nearest_copies
 from l2rclip_lite.errors import InputError, plural
-from l2rclip_lite.progress import Progress
 
 THREADS = 4  # that decode at once: one image of 88 megapixels takes nearly a gigabyte
 
@@ -218,7 +217,7 @@ def _examined(data: OrdinalDataset) -> pd.DataFrame:
 
     files = table["file"]
     examined = thread_map(
-        examine, files, max_workers=THREADS, tqdm_class=Progress, desc="decode", leave=False
+        examine, files, max_workers=THREADS, disable=None, desc="decode", leave=False
     )
     return table.join(pd.DataFrame(examined))
 

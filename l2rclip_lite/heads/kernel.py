@@ -28,6 +28,7 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads.ridge_path import Matrix, OutputLoss, Root, ridge_path
@@ -36,7 +37,6 @@ from l2rclip_lite.method.prediction import DECODERS
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import rps, rps_of_images
 from l2rclip_lite.metrics.bootstrap import resample_counts
-from l2rclip_lite.progress import Progress
 
 Texts = Float[Tensor, "rank width"]  # may be wider or narrower than the features
 Kernel = Float[Tensor, "rank rank"]
@@ -324,7 +324,7 @@ def _candidates(
 ) -> Iterator[KernelChoice]:
     """Yield a head for each mixture and ridge; the ridges end where RPS has risen twice."""
     inputs = HeadInputs.of(features["train"], targets["train"])
-    for mixture in Progress(mixtures, "kernel head", disable=quiet, leave=False):
+    for mixture in tqdm(mixtures, "kernel head", disable=quiet or None, leave=False):
         root = kernel_root(rank_kernel(text, ranks.values_tensor(), mixture))
         rises = 0
         previous_rps = math.inf

@@ -91,7 +91,7 @@ class Towers(nn.Module, ABC):
     """A dual encoder: images and sentences become unit vectors of one space.
 
     Sub-classes keep the image side under `image.*` and the text side under `text.*`; the freezing
-    table of `l2rclip_lite.freezing` relies on those two names.
+    table `method.stages.FREEZING` relies on those two names.
 
     Attributes:
         image_size: Side of the square input image, pixels.

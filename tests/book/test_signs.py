@@ -14,7 +14,7 @@ from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.towers.load import load_towers
-from l2rclip_lite.training.fit import fit
+from l2rclip_lite.training import fit
 
 STORED = Path(__file__).parents[2] / "book" / "results" / "spread" / "08.csv"
 SMALL = Config(

@@ -12,16 +12,17 @@ import torch
 from accelerate import PartialState
 from torch import Tensor
 
+from l2rclip_lite import devices
 from l2rclip_lite.baselines import BASELINES, probes, train_baseline
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.heads.calibration import calibrate
+from l2rclip_lite.image_side import train_kernel
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.training import fit as training
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.fit import fit
-from l2rclip_lite.training.stage import Stage
-from l2rclip_lite.training.stages import train_kernel, train_stage1, train_stage2
+from l2rclip_lite.method.stage import Stage
+from l2rclip_lite.method.stages import train_stage1, train_stage2
+from l2rclip_lite.training import fit
+from l2rclip_lite.training_data import TrainingData
 
 Material = tuple[L2RCLIP, TrainingData]
 Fresh = Callable[[dict[str, Any]], list[Material]]
@@ -77,7 +78,7 @@ def test_both_stages_are_those_of_the_cpu(
     answers = []
     for model, data in fresh(settings):
         config = model.config
-        history = train_stage1(model, data) + train_stage2(model, data)
+        history = [*train_stage1(model, data), *train_stage2(model, data)]
         histories.append(torch.tensor([row["loss"] for row in history]))
         calibrate(model, data.encode(model, "val"), data.targets["val"])
         answers.append(model.logits(data.encode(model, "test").to(model.device)))
@@ -111,7 +112,7 @@ def test_a_run_that_was_stopped_goes_on(
     config = replace(brief, epochs1=2)
     expected = fit(few, replace(config, device="cpu"), tmp_path / "cpu", quiet=True)
     PartialState(cpu=True)
-    monkeypatch.setattr(training, "Accelerator", lambda **_: SimpleNamespace(device=device))
+    monkeypatch.setattr(devices, "Accelerator", lambda **_: SimpleNamespace(device=device))
 
     def stop(row: dict[str, float]) -> None:
         raise KeyboardInterrupt

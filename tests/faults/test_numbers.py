@@ -19,7 +19,7 @@ from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.method import losses
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.results import Run
-from l2rclip_lite.training.fit import fit
+from l2rclip_lite.training import fit
 
 TINY = Config(
     towers="tiny/random",

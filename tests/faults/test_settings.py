@@ -14,7 +14,7 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.files import read_tensors, save_tensors
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.training.fit import fit
+from l2rclip_lite.training import fit
 
 pytestmark = pytest.mark.untyped
 RANKS = Ranks(("low", "high"), (0, 1), "a {rank} leaf")

@@ -19,7 +19,7 @@ from l2rclip_lite.baselines.registry import OBJECTIVES
 from l2rclip_lite.baselines.training import frozen_head
 from l2rclip_lite.method.prediction import coral_probabilities, corn_probabilities
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training_data import TrainingData
 
 Batch = tuple[Tensor, list[int]]
 VALUES = np.array([0.0, 0.5, 1.5, 2.0, 4.5, 5.0])

@@ -33,14 +33,13 @@ from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.data.pixels import scaled
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import save_tensors
-from l2rclip_lite.freezing import freeze
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.method.stages import freeze, train_stage2
 from l2rclip_lite.runs.encoding import FeatureCache, encode_images
 from l2rclip_lite.towers.load import load_towers
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.fit import fit
-from l2rclip_lite.training.stages import train_stage2
+from l2rclip_lite.training import fit
+from l2rclip_lite.training_data import TrainingData
 
 SET: dict[str, Any] = {
     "towers": "tiny/random",
@@ -56,7 +55,7 @@ PHOTO = Image.new("RGB", (8, 8), "green")
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(
     [
-        "l2rclip_lite.training.fit",
+        "l2rclip_lite.training",
         "l2rclip_lite.baselines",
         "l2rclip_lite.cli",
         "hypothesis.strategies",
@@ -191,7 +190,7 @@ def keep_or_read() -> None:
 
         n_kept = 40 if limit else 0
         assert len(loaded.images["train"].kept) == n_kept
-        histories.append(train_stage2(model, loaded))
+        histories.append(list(train_stage2(model, loaded)))
 
     assert histories[0] == histories[1] == histories[2]
 

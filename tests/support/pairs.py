@@ -4,9 +4,7 @@ import copy
 import math
 import os
 import socket
-import sys
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -14,19 +12,18 @@ from children import CONFIG, SET, train
 from faults import painted
 from torch import Tensor
 
+from l2rclip_lite import training
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
+from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.files import write_json
 from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.stage import Stage
 from l2rclip_lite.runs.run_directory import RunDirectory
-from l2rclip_lite.training import fit as training
-from l2rclip_lite.training import processes
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.fit import choose_device, fit
-from l2rclip_lite.training.stage import Stage
-from l2rclip_lite.training.stages import train_stage2
+from l2rclip_lite.training import fit
+from l2rclip_lite.training_data import TrainingData
 
 # every term of stage 2, and losses that compare the images of a batch with each other
 METHODS = ("stage 2", "coral", "supcon")
@@ -58,14 +55,6 @@ def train_together(out: Path, batch_size: int, rank: int, port: int) -> None:
     train(out, batch_size=batch_size)
 
 
-def wait_in_vain(stderr: Path, port: int) -> None:
-    """Be the second of two processes, of which the first never comes."""
-    processes.PATIENCE = 0
-    with stderr.open("w", encoding="utf-8") as sys.stderr:
-        join(1, port)
-        choose_device(Config(device="cpu"))
-
-
 def train_methods(out: Path, batch_size: int, rank: int | None = None, port: int = 0) -> None:
     """Train each of METHODS for three epochs, alone or with another process."""
     if rank is not None:
@@ -92,7 +81,7 @@ def train_methods(out: Path, batch_size: int, rank: int | None = None, port: int
         model = copy.deepcopy(untrained)
         run = RunDirectory(out / method)
         if method == "stage 2":
-            history = train_stage2(model, loaded, run=run)
+            history, _ = training.train_image_side(model, loaded, run=run)
         else:
             model = train_baseline(method, model, loaded, run=run)
             history = []
@@ -124,18 +113,6 @@ def encode_together(out: Path, rank: int | None = None, port: int = 0) -> None:
     os._exit(0)
 
 
-def wait_for_nobody(out: Path, rank: int, port: int) -> None:
-    """Be one of two processes, of which the other one never comes."""
-    join(rank, port)
-    processes.MEETING = timedelta(seconds=2)
-    try:
-        choose_device(CONFIG)
-    except TrainingError as error:
-        out.with_name(f"said {rank}").write_text(str(error), encoding="utf-8")
-        os._exit(2)
-    os._exit(0)
-
-
 def poison(out: Path, rank: int, port: int) -> None:
     """Train stage 2 with another process; an image that only the second one reads is not finite."""
     join(rank, port)
@@ -152,7 +129,7 @@ def poison(out: Path, rank: int, port: int) -> None:
 
     model.towers.normalize = normalize_and_poison
     try:
-        train_stage2(model, loaded)
+        training.train_image_side(model, loaded)
     except TrainingError as error:
         out.with_name(f"said {rank}").write_text(str(error), encoding="utf-8")
         os._exit(2)

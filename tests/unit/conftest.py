@@ -19,7 +19,7 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
-from l2rclip_lite.training.fit import fit
+from l2rclip_lite.training import fit
 
 
 @pytest.fixture(scope="session", autouse=True)

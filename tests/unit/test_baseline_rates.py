@@ -9,9 +9,9 @@ from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.stage import Stage
 from l2rclip_lite.towers.load import load_towers
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.stage import Stage
+from l2rclip_lite.training_data import TrainingData
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from l2rclip_lite import training
 from l2rclip_lite.baselines import (
     BASELINES,
     check_baselines,
@@ -21,6 +22,7 @@ from l2rclip_lite.baselines import (
     train_baseline,
 )
 from l2rclip_lite.baselines.registry import OBJECTIVES
+from l2rclip_lite.checkpoints import save_checkpoint
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.protocols import hold_out
@@ -33,10 +35,10 @@ from l2rclip_lite.method.prediction import (
     normal_probabilities,
     survival_probabilities,
 )
+from l2rclip_lite.method.stage import Stage
 from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.towers.load import load_towers
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.stage import Stage
+from l2rclip_lite.training_data import TrainingData
 
 
 class Material(NamedTuple):
@@ -98,12 +100,11 @@ def test_a_baseline_that_is_killed_after_an_epoch_goes_on_after_it(
 ) -> None:
     """No step of that epoch is taken again, and it ends in the bits of a run that was let be."""
     whole = train(name, lacking, tmp_path / "whole")
-    end_epoch = Stage.end_epoch
     take_step = Stage.step
     steps: list[tuple[int, int]] = []
 
-    def end_and_die(self: Stage, probabilities: Tensor) -> None:
-        end_epoch(self, probabilities)
+    def save_and_die(file: Path, stage: Stage) -> None:
+        save_checkpoint(file, stage)
         raise KeyboardInterrupt
 
     def record(self: Stage, loss: Tensor, rows: Tensor) -> None:
@@ -112,7 +113,7 @@ def test_a_baseline_that_is_killed_after_an_epoch_goes_on_after_it(
 
     monkeypatch.setattr(Stage, "step", record)
     with monkeypatch.context() as patch:
-        patch.setattr(Stage, "end_epoch", end_and_die)
+        patch.setattr(training, "save_checkpoint", save_and_die)
         with pytest.raises(KeyboardInterrupt):
             train(name, lacking, tmp_path / "killed")
     (first_epoch,) = {*steps}

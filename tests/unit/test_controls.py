@@ -3,6 +3,7 @@
 A control that did nothing would be reported as no effect. Of `select` and `clip` see test_stage.py.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -12,11 +13,11 @@ from torch import Tensor
 
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.freezing import freeze
+from l2rclip_lite.data.pixels import Augment, scaled
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import cyclic_permutation
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.stages import stage1_loss, stage2_loss
+from l2rclip_lite.method.stages import freeze, stage1_loss, stage2_loss
+from l2rclip_lite.training_data import TrainingData
 
 VALUES = torch.arange(5.0)
 # A batch without the lowest and the highest rank: its largest gap is 3, that of all ranks 4.
@@ -52,59 +53,41 @@ def loss1(model: L2RCLIP, z: Tensor, y: Tensor = TARGETS) -> float:
     return float(stage1_loss(model, z, model.rank_features, y, VALUES).detach())
 
 
-def push(model: L2RCLIP, z: Tensor) -> float:
-    """Return what a batch of stage 2 is pushed apart: cross-entropy less the loss."""
-    cross_entropy = F.cross_entropy(model.scale * z @ model.rank_features.T, TARGETS)
-    return float((cross_entropy - stage2_loss(model, z, TARGETS, VALUES)).detach())
-
-
-def distances(model: L2RCLIP, z: Tensor) -> Tensor:
-    """Return the distance of every image to every text."""
-    return torch.cdist(z, model.rank_features, compute_mode="donot_use_mm_for_euclid_dist")
-
-
-def gaps() -> Tensor:
-    """Return how many ranks lie between every image and every text."""
-    return (TARGETS[:, None] - VALUES).abs()
-
-
 # --- losses -------------------------------------------------------------------------------------
 
 
-def test_without_a_control_the_push_follows_the_gap(plain: L2RCLIP, images: Tensor) -> None:
-    """In shares of the largest gap of the batch."""
-    by_hand = (gaps() / 3 * distances(plain, images)).mean()
-    assert push(plain, images) == pytest.approx(float(by_hand), rel=1e-4)
+PUSHES: dict[str, tuple[Controls, Callable[[Tensor, Tensor], Tensor]]] = {
+    "none": (Controls(), lambda gap, distance: gap / 3 * distance),
+    "blind": (Controls(order="blind"), lambda gap, distance: distance),
+    "the gap to another rank": (
+        Controls(order="shuffled"),
+        lambda gap, distance: gap[:, cyclic_permutation(5)] / 3 * distance,
+    ),
+    "global": (Controls(normalise="global"), lambda gap, distance: gap / 4 * distance),
+    "squared": (Controls(push_power=2), lambda gap, distance: gap / 3 * distance**2),
+}
 
 
-def test_blind_order_pushes_every_pair_alike(plain: L2RCLIP, images: Tensor) -> None:
-    """Stage 2 by the mean distance; stage 1, where every weight grows to 1, has the lower loss."""
+@pytest.mark.parametrize("name", PUSHES)
+def test_the_push_by_hand(name: str, plain: L2RCLIP, images: Tensor) -> None:
+    """The mean of gap · distance over images and texts, in shares of the batch's largest gap, 3."""
+    controls, terms = PUSHES[name]
+    model = controlled(plain, controls)
+    z = images
+    t = model.rank_features
+
+    cross_entropy = F.cross_entropy(model.scale * z @ t.T, TARGETS)
+    push = (cross_entropy - stage2_loss(model, z, TARGETS, VALUES)).detach()
+
+    gap = (TARGETS[:, None] - VALUES).abs()
+    distance = torch.cdist(z, t, compute_mode="donot_use_mm_for_euclid_dist")
+    assert float(push) == pytest.approx(float(terms(gap, distance).mean()), rel=1e-4)
+
+
+def test_blind_order_has_the_lower_loss_in_stage_1(plain: L2RCLIP, images: Tensor) -> None:
+    """Every weight grows to 1."""
     blind = controlled(plain, Controls(order="blind"))
-    assert push(blind, images) == pytest.approx(float(distances(plain, images).mean()), rel=1e-4)
     assert loss1(blind, images) < loss1(plain, images)
-
-
-def test_shuffled_order_pushes_by_the_gap_to_another_rank(plain: L2RCLIP, images: Tensor) -> None:
-    """The rank k is pushed as π(k) would be."""
-    shuffled = controlled(plain, Controls(order="shuffled"))
-    weights = gaps()[:, cyclic_permutation(5)] / 3
-    by_hand = (weights * distances(plain, images)).mean()
-    assert push(shuffled, images) == pytest.approx(float(by_hand), rel=1e-4)
-
-
-def test_the_global_gap_pushes_less_where_a_batch_lacks_an_end(
-    plain: L2RCLIP, images: Tensor
-) -> None:
-    """The largest gap is 4 in place of 3."""
-    normalised = controlled(plain, Controls(normalise="global"))
-    assert push(normalised, images) == pytest.approx(3 / 4 * push(plain, images), rel=1e-4)
-
-
-def test_the_push_of_power_2_takes_squared_distances(plain: L2RCLIP, images: Tensor) -> None:
-    """As the derivation from cross-entropy has it."""
-    squared = controlled(plain, Controls(push_power=2))
-    by_hand = (gaps() / 3 * distances(plain, images) ** 2).mean()
-    assert push(squared, images) == pytest.approx(float(by_hand), rel=1e-4)
 
 
 def test_the_plain_contrastive_loss_takes_each_pair_for_itself(
@@ -163,25 +146,18 @@ def test_texts_that_are_not_centred_lie_close_together(plain: L2RCLIP) -> None:
 # --- images -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("light", "factor"), [(False, 1.0), (True, 1.15)])
-def test_without_light_augmentation_only_flips(
-    light: bool,
-    factor: float,
-    plain: L2RCLIP,
-    leaves: OrdinalDataset,
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("light", [False, True])
+def test_training_images_are_augmented_as_the_controls_say(
+    light: bool, plain: L2RCLIP, leaves: OrdinalDataset
 ) -> None:
-    """Draws 0, 1, 1, 1: each image is mirrored, and as bright and rich in contrast as can be."""
+    """By the draws of the epoch's generator, which come after the order of the images."""
     model = controlled(plain, Controls(light=light))
     data = TrainingData.load(leaves, model)
-    draws = torch.tensor([0.0, 1.0, 1.0, 1.0]).view(4, 1, 1, 1, 1, 1)
-    monkeypatch.setattr(torch, "rand", lambda *size, generator: draws.expand(size))
-
     batch = next(data.batches(model, torch.Generator().manual_seed(0)))
 
-    stored = torch.stack([data.images["train"][row][0] for row in batch.rows.tolist()])
-    mirrored = stored.flip(-1) / 255
-    middle = mirrored.mean((1, 2, 3), keepdim=True)
-    by_hand = (factor * mirrored - middle) * factor + middle
-    expected = model.towers.normalize(by_hand.clamp(0, 1))
-    assert torch.allclose(batch.images, expected, atol=0.02)  # a byte is 0.015
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randperm(40, generator=generator)[:16]
+    draws = torch.rand(4, 16, 1, 1, 1, generator=generator)
+    stored = torch.stack([data.images["train"][row][0] for row in rows.tolist()])
+    expected = Augment(light=light)(stored, draws=draws)
+    assert torch.equal(batch.images, model.towers.normalize(scaled(expected)))

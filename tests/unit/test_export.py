@@ -29,7 +29,7 @@ from l2rclip_lite.commands.options import Place
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.heads.kernel import LinearHead
-from l2rclip_lite.training.fit import fit
+from l2rclip_lite.training import fit
 
 RANKS = Ranks(
     ("no", "some", "much", "all"),

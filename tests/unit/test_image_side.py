@@ -11,19 +11,11 @@ from PIL import Image
 from l2rclip_lite import fit
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.heads.kernel import MIXTURES, stack_kernel_heads
+from l2rclip_lite.image_side import KERNEL, LINEAR, TUNED, simplest_of_the_best
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.runs.run_directory import RunDirectory
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.image_side import (
-    KERNEL,
-    LINEAR,
-    TUNED,
-    fitted_head,
-    simplest_of_the_best,
-    train_image_side,
-)
+from l2rclip_lite.training import train_image_side
+from l2rclip_lite.training_data import TrainingData
 
 RANKS = Ranks(("dark", "grey", "bright"), (0, 1, 2), template="a {rank} square")
 
@@ -52,32 +44,17 @@ def careful(small: Config) -> Config:
     return replace(small, keep="best")
 
 
-def test_a_tower_that_lost_is_not_kept(
-    squares: OrdinalDataset, careful: Config, tmp_path: Path
-) -> None:
-    """At so low a rate a tower learns nothing, and a head on it learns something."""
-    run = fit(squares, replace(careful, lr2=1e-6), tmp_path, quiet=True)
-
-    comparison = run.metrics["comparison"]
-    assert comparison["kept"] in (LINEAR, KERNEL)
-    assert comparison["rps"][comparison["kept"]] < comparison["rps"][TUNED]
-    assert run.metrics["val"]["rps"] == pytest.approx(comparison["rps"][comparison["kept"]])
-    line = f"**Kept:** the {comparison['kept']}, the simplest within one standard error"
-    assert line in RunDirectory(tmp_path).read_card()
-
-    answers = RunDirectory(tmp_path).read_predictions(squares.ranks)
-    reloaded = run.model.predict([image for image, _ in squares.test]).to_frame()
-    assert np.allclose(answers.filter(like="p_"), reloaded.filter(like="p_"), atol=1e-5)
-
-
-def test_the_untrained_tower_is_put_back(squares: OrdinalDataset, careful: Config) -> None:
-    """Under the head stands the tower whose features it was fitted on."""
+def test_a_tower_that_lost_is_not_kept(squares: OrdinalDataset, careful: Config) -> None:
+    """At so low a rate a tower learns nothing, and a head on the untrained one something."""
     model = L2RCLIP.build(squares.ranks, replace(careful, lr2=1e-6, epochs1=None))
     untrained = {name: value.clone() for name, value in model.towers.image.state_dict().items()}
-
     epochs1 = model.config.stage1_epochs()
 
-    train_image_side(model, TrainingData.load(squares, model))
+    _, comparison = train_image_side(model, TrainingData.load(squares, model))
+
+    assert comparison is not None
+    assert comparison.kept in (LINEAR, KERNEL)
+    assert comparison.rps[comparison.kept] < comparison.rps[TUNED]
     assert model.head is not None
     assert model.config.stage1_epochs() == epochs1  # that of a baseline's prompts, too
     for name, value in model.towers.image.state_dict().items():
@@ -101,43 +78,27 @@ def test_a_tower_that_won_is_kept_as_it_was_trained(
     assert model.config.image_side == "tower"
 
 
-def test_several_mixtures_are_stacked_and_of_one_the_best_head_is_taken(
-    squares: OrdinalDataset, small: Config
-) -> None:
-    """On features of noise, where samples of the validation images disagree."""
-    model = L2RCLIP.build(squares.ranks, small)
-    data = TrainingData.load(squares, model)
-    noise = torch.Generator().manual_seed(0)
-    for rows in data.backbone.values():
-        rows.copy_(torch.randn(rows.shape, generator=noise))
-
-    one = [MIXTURES["numbers"]]
-    two = [MIXTURES["text"], MIXTURES["numbers"]]
-    for mixtures in (one, two):
-        material = (data.backbone, data.targets, model.rank_features, RANKS)
-        expected = stack_kernel_heads(*material, mixtures=mixtures)
-        head = fitted_head(model, data, mixtures).head
-        assert head is not None
-        assert torch.equal(head.weight, expected.head.weight)
-
-
 def test_a_run_that_was_stopped_keeps_the_same(
     squares: OrdinalDataset, careful: Config, tmp_path: Path
 ) -> None:
-    """The untrained tower is that of the first start, whenever the run goes on."""
+    """The untrained tower is that of the first start, whenever the run goes on; a card says it."""
 
     def stop(row: dict[str, float]) -> None:
         if row["stage"] == 2:
             raise StoppedError
 
     config = replace(careful, lr2=1e-6)
-    fit(squares, config, tmp_path / "calm", quiet=True)
+    run = fit(squares, config, tmp_path / "calm", quiet=True)
     with pytest.raises(StoppedError):
         fit(squares, config, tmp_path / "stopped", quiet=True, on_epoch=stop)
     fit(squares, config, tmp_path / "stopped", quiet=True)
 
-    name = "model.safetensors"
-    assert (tmp_path / "calm" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
+    for name in ("model.safetensors", "predictions.csv", "README.md"):
+        assert (tmp_path / "calm" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes()
+
+    comparison = run.metrics["comparison"]
+    assert run.metrics["val"]["rps"] == pytest.approx(comparison["rps"][comparison["kept"]])
+    assert f"**Kept:** the {comparison['kept']}" in (run.out / "README.md").read_text()
 
 
 def test_of_equals_the_simplest_is_kept() -> None:

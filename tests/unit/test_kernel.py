@@ -23,11 +23,11 @@ from l2rclip_lite.heads.kernel import (
     shares_of_votes,
     stack_kernel_heads,
 )
+from l2rclip_lite.image_side import train_kernel
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.stages import train_kernel
+from l2rclip_lite.training_data import TrainingData
 
 FOUR = Ranks.integers(1, 4, template="{rank} apples")
 TEXT = F.normalize(torch.randn(4, 6, generator=torch.Generator().manual_seed(1)), dim=1)

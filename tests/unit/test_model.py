@@ -17,12 +17,12 @@ from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors
-from l2rclip_lite.freezing import freeze
 from l2rclip_lite.heads.kernel import LinearHead
 from l2rclip_lite.method.losses import ordinal_pairwise_loss
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prediction import Prediction
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.method.stages import freeze
 from l2rclip_lite.towers.load import load_towers
 
 RANKS = Ranks(("new", "used", "worn"), (0, 2, 7), template="a {rank} tyre", unit="years")

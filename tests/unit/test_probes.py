@@ -14,7 +14,7 @@ from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
-from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training_data import TrainingData
 
 FOUR = Ranks.integers(0, 3, template="grade {rank}")
 STEPS = torch.arange(4)

@@ -1,9 +1,6 @@
 """Several processes that train one run, and what needs a process of its own."""
 
-import os
-import signal
 import socket
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,14 +13,15 @@ import torch
 from accelerate import PartialState
 from safetensors.torch import load_file
 
+from l2rclip_lite import devices
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
+from l2rclip_lite.devices import choose_device, failures_in_words
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.files import read_json
 from l2rclip_lite.runs.model_file import MODEL
-from l2rclip_lite.training import stage as stage_module
-from l2rclip_lite.training.fit import choose_device, fit
-from l2rclip_lite.training.processes import lost_process_in_words
+from l2rclip_lite.training import fit
+from l2rclip_lite.training_data import TrainingData
 
 
 def free_port() -> int:
@@ -114,22 +112,6 @@ def test_two_processes_share_the_encoding(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_process_that_never_comes_is_not_waited_for_long(tmp_path: Path) -> None:
-    """Neither by the first one, where all meet, nor by another."""
-    alone = [
-        children.start(pairs.wait_for_nobody, tmp_path / "run", rank, free_port())
-        for rank in range(2)
-    ]
-    for rank, child in enumerate(alone):
-        child.join(60)
-        exitcode = child.exitcode
-        child.kill()
-        assert exitcode == 2
-        sentence = (tmp_path / f"said {rank}").read_text(encoding="utf-8")
-        assert sentence.startswith("another process of this run has ended; start all of them again")
-
-
-@pytest.mark.slow
 def test_a_loss_that_is_not_finite_ends_all_processes(tmp_path: Path) -> None:
     """Only the second one reads the broken image; the first must not wait for it for ever."""
     assert run_two(pairs.poison, tmp_path / "run") == [2, 2]
@@ -157,38 +139,36 @@ def test_a_process_that_ends_in_stage_1_is_missed_after_an_epoch(tmp_path: Path)
     assert (tmp_path / "said").read_text(encoding="utf-8") == "0 of 9 epochs"
 
 
-def test_a_sentence_that_is_there_already_is_kept() -> None:
-    """It may quote a file whose name has the word by which gloo is known."""
-    with pytest.raises(TrainingError, match="igloo"), lost_process_in_words():
-        raise TrainingError("the loss is nan for the images igloo_01.jpg")
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (TrainingError("the loss is nan for the images igloo_01.jpg"), "^the loss is nan"),
+        (RuntimeError("[gloo/transport] Connection closed by peer"), "^another process of this "),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), "fewer --workers"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "^stage 2: out of memory with 9; try less"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "^stage 2: out of memory"),
+        (MemoryError(), "^stage 2: out of memory"),
+        (RuntimeError("shapes do not fit"), "^shapes do not fit$"),
+    ],
+)
+def test_what_runs_out_or_is_lost_is_one_sentence(error: Exception, sentence: str) -> None:
+    """One that is there already is kept; it may quote a file with the word of gloo."""
+    in_words = failures_in_words("stage 2", "with 9; try less")
+    with pytest.raises((TrainingError, RuntimeError), match=sentence), in_words:
+        raise error
 
 
 def test_processes_that_would_train_alone_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """As `torchrun` starts them on a machine without a GPU; each would write the same run."""
     PartialState(cpu=True)
     alone = SimpleNamespace(device=torch.device("cpu"))
-    monkeypatch.setattr("l2rclip_lite.training.fit.Accelerator", lambda **_: alone)
+    monkeypatch.setattr(devices, "Accelerator", lambda **_: alone)
     monkeypatch.setenv("WORLD_SIZE", "1")
     assert choose_device(Config()).type == "cpu"
 
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(TrainingError, match="WORLD_SIZE=2 processes were started, but on cpu"):
         choose_device(Config())
-
-
-def test_a_process_that_waits_in_vain_says_so_and_can_be_ended(tmp_path: Path) -> None:
-    """The variables of a launcher that is gone name a first process that never comes."""
-    stderr = tmp_path / "stderr"
-    child = children.start(pairs.wait_in_vain, stderr, free_port())
-    while not (stderr.exists() and stderr.read_text()):
-        assert child.is_alive()
-        time.sleep(0.1)
-
-    assert stderr.read_text() == "waiting for all 2 processes of this run, 0:05:00 at most\n"
-    assert child.pid is not None
-    os.kill(child.pid, signal.SIGTERM)
-    child.join(20)
-    assert child.exitcode == -signal.SIGTERM
 
 
 @pytest.fixture
@@ -203,8 +183,6 @@ def unlaunched() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("environment", "sentence"),
     [
-        ({"RANK": "7", "WORLD_SIZE": "2"}, "RANK=7 is none of WORLD_SIZE=2 processes"),
-        ({"RANK": "0", "WORLD_SIZE": "x"}, "RANK=0 is none of WORLD_SIZE=x processes"),
         ({"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}, "MASTER_ADDR"),
         ({"WORLD_SIZE": "1", "ACCELERATE_USE_DEEPSPEED": "true"}, "DeepSpeed"),
         ({"LOCAL_RANK": "0"}, "expected, but not set"),
@@ -234,24 +212,22 @@ def test_a_run_is_resumed_by_as_many_processes_as_began_it(
 
     Of 64 images a step, one process and two take as many steps, and draw otherwise all the same.
     """
-    config = replace(small, batch_size=batch_size)
+    config = replace(small, batch_size=batch_size, epochs1=0)
 
-    def stop_in_stage_2(row: dict[str, float]) -> None:
-        if row["stage"] == 2:
-            raise RuntimeError("enough")
+    def stop(row: dict[str, float]) -> None:
+        raise RuntimeError("enough")
 
     with pytest.raises(RuntimeError, match="enough"):
-        fit(leaves, config, tmp_path / "run", quiet=True, on_epoch=stop_in_stage_2)
+        fit(leaves, config, tmp_path, quiet=True, on_epoch=stop)
 
     with monkeypatch.context() as patch:
-        # of two processes
-        patch.setattr(stage_module, "global_batch_size", lambda batch_size: 2 * batch_size)
-        with pytest.raises(InputError) as error:
-            fit(leaves, config, tmp_path / "run", quiet=True)
-    sizes = f"begun with {batch_size} images a step, and now it would be {2 * batch_size}, in 1"
-    assert sizes in str(error.value)
+        of_two = 2 * batch_size
+        patch.setattr(TrainingData, "pixel_batch_size", lambda self, config: of_two)
+        sizes = f"begun with {batch_size} images a step, and now it would be {of_two};"
+        with pytest.raises(InputError, match=sizes):
+            fit(leaves, config, tmp_path, quiet=True)
 
-    assert fit(leaves, config, tmp_path / "run", quiet=True).history[-1]["epoch"] == 2
+    assert fit(leaves, config, tmp_path, quiet=True).history[-1]["epoch"] == 2
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from l2rclip_lite.export import export_onnx
 from l2rclip_lite.files import LOCK, save_tensors, sweep_leftovers, write_atomically, write_text
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.runs.run_directory import RunDirectory
-from l2rclip_lite.training.fit import fit
+from l2rclip_lite.training import fit
 
 needs_posix = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes and links")
 

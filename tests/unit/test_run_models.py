@@ -13,7 +13,7 @@ from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.load import load_towers
-from l2rclip_lite.training.fit import fit
+from l2rclip_lite.training import fit
 
 
 def test_a_model_that_was_deleted_is_trained_again(

@@ -1,53 +1,35 @@
 """Both stages of training: what learns, the losses, the log, and where memory runs out."""
 
 from dataclasses import replace
-from typing import NamedTuple
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from l2rclip_lite import progress
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import TrainingError
-from l2rclip_lite.freezing import freeze, freezing_table, trains
-from l2rclip_lite.method.losses import (
-    asymmetrical_contrastive_loss,
-    diversity,
-    ordinal_pairwise_loss_stage1,
-    ranked_probability_loss,
-    tightness,
-)
+from l2rclip_lite.method import stages
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import cyclic_permutation
-from l2rclip_lite.training import stages
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.processes import GatheredImageSide
-from l2rclip_lite.training.stage import Stage
-from l2rclip_lite.training.stages import stage2_loss, train_stage1, train_stage2
+from l2rclip_lite.method.stage import Row, Stage
+from l2rclip_lite.method.stages import (
+    ImageSide,
+    freeze,
+    freezing_table,
+    stage1,
+    stage2,
+    stage2_loss,
+    train_stage1,
+    train_stage2,
+    trains,
+)
+from l2rclip_lite.training import run_stage
+from l2rclip_lite.training_data import TrainingData
 
-
-class RecordedStep(NamedTuple):
-    """The loss of a step, and its training images in their order."""
-
-    loss: float
-    rows: Tensor
-
-
-@pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> list[RecordedStep]:
-    """Every step that a stage has taken."""
-    recorded: list[RecordedStep] = []
-    take_step = Stage.step
-
-    def record(self: Stage, loss: Tensor, rows: Tensor) -> None:
-        recorded.append(RecordedStep(float(loss.detach()), rows))
-        take_step(self, loss, rows)
-
-    monkeypatch.setattr(Stage, "step", record)
-    return recorded
+STAGES = {"stage 1": (stage1, train_stage1), "stage 2": (stage2, train_stage2)}
 
 
 @pytest.fixture
@@ -62,12 +44,6 @@ def data(leaves: OrdinalDataset, model: L2RCLIP) -> TrainingData:
     return TrainingData.load(leaves, model)
 
 
-@pytest.fixture
-def whole_batch(small: Config) -> Config:
-    """One step an epoch, on all 40 training images as they are."""
-    return replace(small, batch_size=64, augment=False, epochs1=1, epochs2=1)
-
-
 # --- what learns --------------------------------------------------------------------------------
 
 
@@ -80,188 +56,86 @@ def test_each_parameter_is_in_one_row_of_the_freezing_table(model: L2RCLIP) -> N
     assert rows[0] == ["prompts.context", "256", "trains", "frozen"]
 
 
-@pytest.mark.parametrize("stage", ["stage 1", "stage 2"])
+@pytest.mark.parametrize("name", STAGES)
 def test_only_what_the_freezing_table_says_changes(
-    stage: str, model: L2RCLIP, data: TrainingData
+    name: str, model: L2RCLIP, data: TrainingData
 ) -> None:
-    """Every tensor before and after; besides parameters only the kept text features move."""
-    before = {name: value.clone() for name, value in model.state_dict().items()}
-    expected = {name for name, _ in model.named_parameters() if trains(name, stage, model.config)}
+    """Every tensor before and after; besides parameters only the kept text features move.
 
-    if stage == "stage 1":
-        train_stage1(model, data)
+    When a row is there, its epoch is over, the parameters are in place, and gradients are recorded.
+    """
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    expected = {key for key, _ in model.named_parameters() if trains(key, name, model.config)}
+    if name == "stage 1":
         expected.add("rank_features")
-    else:
-        train_stage2(model, data)
 
-    changed = set()
-    for name, value in model.state_dict().items():
-        if not torch.equal(value, before[name]):
-            changed.add(name)
-    assert changed == expected
+    start, train = STAGES[name]
+    stage = start(model, data)
+    for epoch, row in enumerate(train(model, data, stage), start=1):
+        assert row["epoch"] == epoch
+        assert torch.is_grad_enabled()
+        assert stage.steps_taken == epoch * stage.n_steps / 2
+        val_features = data.features["val"] if name == "stage 1" else data.encode(model, "val")
+        probabilities = model.probabilities(val_features)
+        assert row.items() >= data.validation_scores(model, probabilities).items()
+
+    after = model.state_dict()
+    assert {key for key, value in before.items() if not torch.equal(value, after[key])} == expected
 
 
 # --- the losses ---------------------------------------------------------------------------------
 
 
-def test_a_large_batch_of_stage_1_is_counted_by_rank(
-    model: L2RCLIP, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """No two images are compared, whose matrices would fill the memory; the loss is the same."""
-    image = F.normalize(torch.randn(12, 8, generator=torch.Generator().manual_seed(0)), dim=1)
-    text = F.normalize(torch.randn(5, 8, generator=torch.Generator().manual_seed(1)), dim=1)
-    batch = (image, text, torch.arange(12) % 5, model.ranks.values_tensor())
-    by_pairs = stages.stage1_loss(model, *batch).detach()
-
-    monkeypatch.setattr(stages, "MAX_PAIRED", 11)
-    monkeypatch.setattr(torch, "triu_indices", None)
-    by_rank = stages.stage1_loss(model, *batch).detach()
-    assert float(by_rank) == pytest.approx(float(by_pairs), abs=1e-6)
-
-
 @pytest.mark.parametrize("order", ["true", "shuffled"])
-def test_the_first_loss_of_stage_1_by_hand(
-    order: str, leaves: OrdinalDataset, whole_batch: Config, steps: list[RecordedStep]
+def test_the_first_loss_of_each_stage_is_that_of_its_batch(
+    order: str, leaves: OrdinalDataset, small: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Contrastive + λ1 · ordinal on its texts; the negative control gives ranks other values."""
-    controls = replace(whole_batch.controls, order=order)
-    model = L2RCLIP.build(leaves.ranks, replace(whole_batch, lambda1=0.5, controls=controls))
+    """One step on all 40 images as they are; the negative control gives ranks other values."""
+    recorded: list[tuple[float, Tensor]] = []
+    take_step = Stage.step
+
+    def record(self: Stage, loss: Tensor, rows: Tensor) -> None:
+        recorded.append((float(loss.detach()), rows))
+        take_step(self, loss, rows)
+
+    monkeypatch.setattr(Stage, "step", record)
+    controls = replace(small.controls, order=order)
+    config = replace(small, batch_size=64, augment=False, epochs1=1, epochs2=1, controls=controls)
+    model = L2RCLIP.build(leaves.ranks, replace(config, preset="paper", lambda_rps=0.7))
     data = TrainingData.load(leaves, model)
     t = model.rank_features.clone()
     values = leaves.ranks.values_tensor()
-    if order == "shuffled":
-        values = values[cyclic_permutation(5)]
+    shuffled = values[cyclic_permutation(5)] if order == "shuffled" else values
 
-    train_stage1(model, data)
-
-    (step,) = steps
-    z = data.features["train"][step.rows]
-    y = data.targets["train"][step.rows]
-    contrastive = asymmetrical_contrastive_loss(z, t, y, model.scale)
-    ordinal = ordinal_pairwise_loss_stage1(z, t[y], t[y], values[y])
-    by_hand = float((contrastive + 0.5 * ordinal).detach())
-    assert step.loss == pytest.approx(by_hand, rel=1e-5)
-
-
-def test_the_first_loss_of_stage_2_by_hand(
-    leaves: OrdinalDataset, whole_batch: Config, steps: list[RecordedStep]
-) -> None:
-    """Cross-entropy + λ_tight · tightness − λ_push · diversity + λ_rps · RPS, on fixed texts."""
-    config = replace(whole_batch, lambda_tight=2.0, lambda_push=3.0, lambda_rps=0.7)
-    model = L2RCLIP.build(leaves.ranks, config)
-    data = TrainingData.load(leaves, model)
-
-    train_stage2(model, data)
-
-    (step,) = steps
-    z = data.features["train"][step.rows]
-    y = data.targets["train"][step.rows]
-    t = model.rank_features
-    values = leaves.ranks.values_tensor()
-    logits = model.scale.detach() * z @ t.T
-    by_hand = F.cross_entropy(logits, y)
-    by_hand = by_hand + 2 * tightness(z, t, y)
-    by_hand = by_hand - 3 * diversity(z, t, y, values)
-    by_hand = by_hand + 0.7 * ranked_probability_loss(logits, y)
-    assert step.loss == pytest.approx(float(by_hand), rel=1e-4)
+    for loss_of in (
+        lambda z, y: stages.stage1_loss(model, z, t, y, shuffled),
+        lambda z, y: stages.stage2_loss(model, z, y, values),
+    ):
+        list(train_stage2(model, data) if recorded else train_stage1(model, data))
+        loss, rows = recorded[-1]
+        expected = loss_of(data.features["train"][rows], data.targets["train"][rows])
+        assert loss == pytest.approx(float(expected.detach()), rel=1e-4)
+    assert len(recorded) == 2
 
 
 # --- batches ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("batch_size1", "expected"), [(None, 16), (5, 5)])
-def test_a_batch_of_stage_1_can_be_set(
-    batch_size1: int | None, expected: int, leaves: OrdinalDataset, small: Config
-) -> None:
-    """A 32nd of 40 images is 2; the memory of its pairs is the square of the batch."""
-    model = L2RCLIP.build(leaves.ranks, replace(small, batch_size1=batch_size1))
-    data = TrainingData.load(leaves, model)
-    batch = next(data.feature_batches(model, torch.Generator()))
-    assert len(batch.target) == expected
-
-
+@pytest.mark.parametrize(
+    ("n_images", "settings", "expected"),
+    [(40, {}, 16), (40, {"batch_size1": 5}, 5), (100, {"batch_size": 2}, 4)],
+)
 def test_an_epoch_on_cached_features_has_at_most_32_steps(
-    leaves: OrdinalDataset, small: Config
+    n_images: int, settings: dict[str, int], expected: int, model: L2RCLIP
 ) -> None:
-    """100 images, two per step, would be 50 steps: 4 per step make 25."""
-    model = L2RCLIP.build(leaves.ranks, replace(small, batch_size=2))
-    z = F.normalize(torch.ones(100, model.towers.dim), dim=1)
-    y = torch.arange(100) % 5
-    data = TrainingData({"train": z, "val": z}, {"train": y, "val": y}, {})
+    """100 images, two per step, would be 50 steps: 4 per step make 25; or as many as are set."""
+    model.config = replace(model.config, **settings)
+    z = F.normalize(torch.ones(n_images, model.towers.dim), dim=1)
+    data = TrainingData({"train": z}, {"train": torch.arange(n_images) % 5}, {})
 
-    sizes = [len(batch.target) for batch in data.feature_batches(model, torch.Generator())]
+    batch = next(data.feature_batches(model, torch.Generator()))
 
-    assert sizes == [4] * 25
-    assert data.feature_batch_size(model.config) == 4
-
-
-# --- the log, and memory ------------------------------------------------------------------------
-
-
-def test_each_epoch_is_a_line_of_a_log_file(
-    leaves: OrdinalDataset, model: L2RCLIP, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """On stderr, which is no terminal here; what takes no time has no line."""
-    data = TrainingData.load(leaves, model, quiet=False)
-    history = train_stage1(model, data, quiet=False)
-
-    first, second = capsys.readouterr().err.splitlines()
-    assert first.startswith("stage 1, epoch 1 of 2: loss ")
-    assert f"validation RPS {history[1]['val_rps']:.3f}, MAE" in second
-
-
-def test_work_that_takes_long_has_a_line_for_each_batch(
-    leaves: OrdinalDataset,
-    model: L2RCLIP,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Encoding, too; no bar is drawn over and over."""
-    monkeypatch.setattr(progress, "LOG_INTERVAL", 1e-9)
-    data = TrainingData.load(leaves, model, quiet=False)
-    train_stage1(model, data, quiet=False)
-
-    log = capsys.readouterr().err
-    assert "\r" not in log.replace("\r\n", "")
-    assert log.count("encoding images: ") >= 3
-    assert "stage 1:  50%" in log
-
-
-def too_large(*_: object) -> Tensor:
-    """Ask torch's real allocator for more memory than any machine has."""
-    return torch.empty(2**55)
-
-
-def test_a_stage_that_runs_out_of_memory_names_the_option_that_takes_less(
-    model: L2RCLIP, data: TrainingData, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Half of its images; of stored features the sentences need the memory."""
-    with monkeypatch.context() as patch:
-        patch.setattr(L2RCLIP, "image_features", too_large)
-        with pytest.raises(
-            TrainingError, match=r"^stage 2: out of memory with 16 .* try --micro-batch-size 8\.$"
-        ):
-            train_stage2(model, data)
-
-    monkeypatch.setattr(model.prompts, "forward", too_large)
-    with pytest.raises(TrainingError, match=r"^stage 1: out of memory with 5 sentences at once; "):
-        train_stage1(model, data)
-
-
-def test_encoding_that_runs_out_of_memory_names_a_smaller_batch(
-    leaves: OrdinalDataset, model: L2RCLIP, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of one image there is none."""
-    monkeypatch.setattr(L2RCLIP, "image_features", too_large)
-    with pytest.raises(
-        TrainingError, match=r"^encoding images: .* 10 images at once; .*--micro-batch-size 2 "
-    ):
-        model.encode(leaves.test, backbone=False)
-    with pytest.raises(
-        TrainingError,
-        match=r"with a single image; .* smaller --image-size\.$",
-    ):
-        model.encode(leaves.test[:1], backbone=False)
+    assert len(batch.target) == expected
 
 
 def test_a_batch_in_parts_has_the_gradient_of_the_whole(
@@ -279,10 +153,63 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole(
         parameters = freeze(model, "stage 2")
         model.towers.image.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
 
-        z = GatheredImageSide(model)(pixels, 16)
+        z = ImageSide(model)(pixels)
         stage2_loss(model, z, target, leaves.ranks.values_tensor()).backward()
         gradients.append([parameter.grad for parameter in parameters.values()])
 
     assert seen == [16, 5, 5, 5, 1, 1, 5, 5, 5]  # back from the last part to the first
     for of_whole, of_parts in zip(*gradients, strict=True):
         assert torch.allclose(of_parts, of_whole, rtol=1e-3, atol=1e-6)
+
+
+# --- the log, and memory ------------------------------------------------------------------------
+
+
+def finish(name: str, model: L2RCLIP, data: TrainingData, *, quiet: bool = True) -> list[Row]:
+    """Train a stage as `fit` does."""
+    start, train = STAGES[name]
+    stage = start(model, data)
+    return run_stage(stage, train(model, data, stage), quiet=quiet)
+
+
+def test_each_epoch_is_a_line_of_a_log_file(
+    model: L2RCLIP, data: TrainingData, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On stderr, which is no terminal here: no bar."""
+    history = finish("stage 1", model, data, quiet=False)
+
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("stage 1, epoch 1 of 2: loss ")
+    assert f"validation RPS {history[1]['val_rps']:.3f}, MAE" in second
+
+
+def too_large(*_: object) -> Tensor:
+    """Ask torch's real allocator for more memory than any machine has."""
+    return torch.empty(2**55)
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("stage 2", r"^stage 2: out of memory with 16 images at once; .*--micro-batch-size"),
+        ("stage 1", r"^stage 1: out of memory with 5 sentences at once; .*--rebin"),
+        ("encoding", r"^encoding images: out of memory with 10 images at once; .*batch_size"),
+    ],
+)
+def test_memory_that_runs_out_is_one_sentence(
+    name: str,
+    sentence: str,
+    leaves: OrdinalDataset,
+    model: L2RCLIP,
+    data: TrainingData,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It names what fills the memory, and an option that takes less."""
+    work = partial(finish, name, model, data)
+    if name == "encoding":
+        work = partial(model.encode, leaves.test, backbone=False)
+
+    monkeypatch.setattr(L2RCLIP, "image_features", too_large)
+    monkeypatch.setattr(type(model.prompts), "forward", too_large)
+    with pytest.raises(TrainingError, match=sentence):
+        work()

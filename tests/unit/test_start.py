@@ -19,8 +19,8 @@ from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.model_file import ModelFile
 from l2rclip_lite.runs.start import same_text_tower
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.fit import fit
+from l2rclip_lite.training import fit
+from l2rclip_lite.training_data import TrainingData
 
 PIXELS = torch.linspace(0, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
 NAMES = Ranks(("no", "low", "high"), (0, 1, 2), "a leaf with {rank} damage")

@@ -16,7 +16,7 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.metrics import evaluate
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
-from l2rclip_lite.training.fit import fit
+from l2rclip_lite.training import fit
 
 pytestmark = pytest.mark.untyped  # of so many small trainings the type checks take half of the time
 WORDS = {"epochs1": 0, "context_length": 0, "controls": {"rankformer": False, "kernel": "text"}}

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.freezing import freeze
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.method.stages import freeze
 
 RANKS = Ranks(("new", "used", "worn"), (0, 2, 7), template="a {rank} tyre", unit="years")
 

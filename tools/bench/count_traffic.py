@@ -15,8 +15,8 @@ import pretend
 import torch
 
 from l2rclip_lite import L2RCLIP, Config, load_dataset, load_towers
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.stages import train_stage1, train_stage2
+from l2rclip_lite.method.stages import train_stage1, train_stage2
+from l2rclip_lite.training_data import TrainingData
 
 STAGES = {"stage 1": train_stage1, "stage 2": train_stage2}
 
@@ -38,7 +38,7 @@ def main(stage: str, steps: int) -> None:
     data = TrainingData.load(leaves, model)
 
     with pretend.watched() as traffic:
-        STAGES[stage](model, data)
+        list(STAGES[stage](model, data))
     print(json.dumps({"steps": steps, "sent": len(traffic.sent), "waits": len(traffic.waits)}))
 
 

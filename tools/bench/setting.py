@@ -13,7 +13,7 @@ from torch import Tensor
 
 from l2rclip_lite import L2RCLIP, Config, Ranks
 from l2rclip_lite.data.images import ResizedImages
-from l2rclip_lite.training.features import TrainingData
+from l2rclip_lite.training_data import TrainingData
 
 Precision = Literal["fp32", "bf16"]
 

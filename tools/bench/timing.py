@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import torch
 
-from l2rclip_lite.training.stage import Stage
+from l2rclip_lite.method.stage import Stage
 
 Call = Callable[[], object]
 Detail = Mapping[str, object]  # anything else that the results file holds about a figure
@@ -50,7 +50,9 @@ def in_turns(calls: Sequence[Call], repeats: int) -> list[list[float]]:
     return [column[1:] for column in seconds]
 
 
-def steps_and(train: Call, other: Call, repeats: int, warmup: int = 2) -> list[list[float]]:
+def steps_and(
+    train: Callable[[], Iterable[object]], other: Call, repeats: int, warmup: int = 2
+) -> list[list[float]]:
     """Measure the seconds of whole training steps, with `other` between each two of them.
 
     A step lasts from one end of `Stage.step` to the next: batch, augmentation, forward, backward,
@@ -75,7 +77,8 @@ def steps_and(train: Call, other: Call, repeats: int, warmup: int = 2) -> list[l
 
     with patch.object(Stage, "step", step):
         try:
-            train()
+            for _ in train():
+                pass
         except EnoughError:
             return [steps[warmup:], others[warmup:]]
     raise ValueError(f"{len(steps)} steps, {warmup + repeats} wanted")

@@ -16,10 +16,9 @@ from l2rclip_lite import L2RCLIP, Config, Ranks, Towers, load_towers
 from l2rclip_lite.baselines.losses import ordinalclip_loss
 from l2rclip_lite.baselines.prompts import PromptHead, ordinalclip_prompts
 from l2rclip_lite.data.pixels import Augment
-from l2rclip_lite.freezing import freeze
 from l2rclip_lite.heads.kernel import stack_kernel_heads
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.stages import train_stage1, train_stage2
+from l2rclip_lite.method.stages import freeze, train_stage1, train_stage2
+from l2rclip_lite.training_data import TrainingData
 
 STEPS = {5: 16, 62: 4, 620: 1}  # ranks, and steps of one measurement: short ones are repeated
 BATCHES = (512, 6250)  # the second is a 32nd of 200,000 images
@@ -181,7 +180,7 @@ def stage1_on(setting: Setting, batch: int, number: int) -> tuple[L2RCLIP, Train
 def train_stage1_once(setting: Setting, batch: int) -> None:
     """Run, in a child, one step of stage 1."""
     torch.set_num_threads(1)
-    train_stage1(*stage1_on(setting, batch, batch))
+    list(train_stage1(*stage1_on(setting, batch, batch)))
 
 
 def kernel_morph(setting: Setting) -> Figure:
@@ -233,7 +232,7 @@ def train_ours(config: Config) -> None:
     """Run, in a child, three steps of stage 2."""
     torch.set_num_threads(1)
     model = L2RCLIP.build(GRADES, config)
-    train_stage2(model, training_data(model, 3 * config.batch_size))
+    list(train_stage2(model, training_data(model, 3 * config.batch_size)))
 
 
 def train_bare(config: Config) -> None:

@@ -1,42 +1,46 @@
-"""`fit`: the two stages of L2RCLIP, from a data set to a run directory, resumable at any moment.
+"""`fit`: the one place where method, data and runs meet, from a data set to a run directory.
 
-Stage 1 trains RankFormer and context vectors against image features that are computed once. Stage 2
-trains the image side against text features that are computed once. Every random draw of an epoch
-comes from a generator seeded by (seed, stage, epoch), so an epoch that was cut short is simply run
-again, bit for bit.
+The stages themselves are in `method.stages`; here stand the run, checkpoints, bars, several
+processes and the history. A run can be resumed at any moment.
 """
 
-import os
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from accelerate import Accelerator, PartialState
+from accelerate import PartialState
 from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
+from l2rclip_lite.checkpoints import load_checkpoint, save_checkpoint
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.data.images import MapStyle
-from l2rclip_lite.errors import InputError, TrainingError, reason
-from l2rclip_lite.freezing import freezing_table
+from l2rclip_lite.devices import choose_device, failures_in_words, together
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads.calibration import calibrate
+from l2rclip_lite.image_side import keep_best, train_kernel
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.runs.encoding import check_cache
-from l2rclip_lite.runs.results import Run, write_results
+from l2rclip_lite.method.stage import Row, Stage
+from l2rclip_lite.method.stages import (
+    ImageSide,
+    freezing_table,
+    stage1,
+    stage2,
+    train_stage1,
+    train_stage2,
+)
+from l2rclip_lite.runs.results import Comparison, Run, write_results
 from l2rclip_lite.runs.run_directory import RunDirectory
-from l2rclip_lite.training.features import TrainingData
-from l2rclip_lite.training.image_side import train_image_side
-from l2rclip_lite.training.processes import lost_process_in_words, rendezvous_store
-from l2rclip_lite.training.stage import OnEpoch
-from l2rclip_lite.training.stages import train_stage1
+from l2rclip_lite.training_data import TrainingData
 
-# What a launcher sets, and accelerate reads, for each of its processes.
-LAUNCHED = frozenset({"WORLD_SIZE", "LOCAL_RANK", "ACCELERATE_TORCH_DEVICE"})
+OnEpoch = Callable[[Row], object]
 
 
 def fit(  # noqa: PLR0913  (an entry point)
@@ -87,13 +91,11 @@ def fit(  # noqa: PLR0913  (an entry point)
     data = _with_ranks(data, ranks)
     config = config_for(data, config)
     device = choose_device(config)
-    if cache:
-        check_cache(cache)
 
     run = RunDirectory(out)
     main = PartialState().is_main_process
     alone = run.writing() if main else nullcontext()
-    with threadpool_limits(config.threads), lost_process_in_words(), alone:
+    with threadpool_limits(config.threads), failures_in_words("fit", "for all it holds"), alone:
         # metrics.json is written last; a model that was deleted since is trained again
         is_finished = run.metrics.is_file() and run.model.is_file()
         if not is_finished:  # before the claim: settings that make no model leave nothing behind
@@ -104,7 +106,7 @@ def fit(  # noqa: PLR0913  (an entry point)
 
         if not is_finished:
             quiet = quiet or not main
-            _both_stages(model, data, run, cache, quiet, on_epoch if main else None)
+            _train(model, data, run, cache, quiet, on_epoch if main else None)
             PartialState().wait_for_everyone()
         elif main:
             run.clean()  # a kill after the last file may have left a checkpoint
@@ -139,7 +141,7 @@ def _with_ranks(data: OrdinalDataset | Sequence[MapStyle], ranks: Ranks | None) 
     return OrdinalDataset.from_datasets(data, ranks)
 
 
-def _both_stages(
+def _train(
     model: L2RCLIP,
     data: OrdinalDataset,
     run: RunDirectory,
@@ -147,7 +149,7 @@ def _both_stages(
     quiet: bool,
     on_epoch: OnEpoch | None,
 ) -> None:
-    """Train both stages, calibrate, and let the first process write what they leave behind."""
+    """Encode, train both stages, calibrate, and let the first process write what they leave."""
     if not quiet:
         state = "resuming after the last complete epoch" if run.unfinished.exists() else "a new run"
         if model.config.start is not None:
@@ -155,13 +157,15 @@ def _both_stages(
         advice = "if it is stopped, give the same command again"
         print(f"{freezing_table(model)}\n\n{run.folder}: {state}; {advice}\n", flush=True)
 
-    seconds = {}
     began = time.monotonic()
     inputs = TrainingData.load(data, model, cache=cache or run.features, quiet=quiet)
-    seconds["encoding"] = time.monotonic() - began
+    seconds = {"encoding": time.monotonic() - began}
 
     began = time.monotonic()
-    history = train_stage1(model, inputs, run=run, quiet=quiet, on_epoch=on_epoch)
+    stage = stage1(model, inputs)
+    epochs = train_stage1(model, inputs, stage)
+    history = run_stage(stage, epochs, run=run, quiet=quiet, on_epoch=on_epoch)
+
     calibrate(model, inputs.features["val"], inputs.targets["val"])
     answers = {"test_after_stage1": model.probabilities(inputs.features["test"])}
     model.temperature.fill_(1)  # stage 2 chooses its epoch without one
@@ -178,61 +182,105 @@ def _both_stages(
         write_results(run, model, data, history + rows, answers, seconds, comparison)
 
 
-def _check_processes(rank: str, world_size: str) -> None:
-    """Refuse a process that the others would wait for in vain.
+def train_image_side(
+    model: L2RCLIP,
+    data: TrainingData,
+    *,
+    run: RunDirectory | None = None,
+    quiet: bool = True,
+    on_epoch: OnEpoch | None = None,
+) -> tuple[list[Row], Comparison | None]:
+    """Train what the config names as the image side: a tower, a kernel head, or the better one.
 
     Args:
-        rank: Which process this is, as the environment says.
-        world_size: Of how many.
+        model: After stage 1.
+        data: Images, and features of the untrained tower.
+        run: See `run_stage`, as for all below.
+        quiet: Whether to hide bars, scores and the comparison.
+        on_epoch: Called with each row of the history.
+
+    Returns:
+        One row per epoch; and the comparison, where the best is kept.
+    """
+    if model.config.image_side == "kernel":
+        rows = train_kernel(model, data, quiet=quiet)
+        if on_epoch is not None:
+            on_epoch(dict(rows[0]))
+        return rows, None
+
+    untrained = None
+    if model.config.keep == "best":
+        untrained = deepcopy(model.towers.image.state_dict())
+
+    stage = stage2(model, data)
+    encode = together(ImageSide(model)) if stage.tower else None
+    epochs = train_stage2(model, data, stage, encode)
+    rows = run_stage(stage, epochs, run=run, quiet=quiet, on_epoch=on_epoch)
+
+    if untrained is None:
+        return rows, None
+    comparison = keep_best(model, data, untrained, quiet=quiet)
+    if not quiet:
+        print(f"kept: {comparison.in_words()}", flush=True)
+    return rows, comparison
+
+
+def run_stage(
+    stage: Stage,
+    epochs: Iterator[Row],
+    *,
+    run: RunDirectory | None = None,
+    quiet: bool = True,
+    on_epoch: OnEpoch | None = None,
+) -> list[Row]:
+    """Train a stage to its end, after the epoch at which it was stopped, and return its history.
+
+    Args:
+        stage: Before its first epoch.
+        epochs: Trains it; a row after each epoch.
+        run: Where each complete epoch is kept; None keeps none.
+        quiet: Whether to hide the bar and the scores of each epoch.
+        on_epoch: Called with each row of the history, when the epoch is on disk.
 
     Raises:
-        TrainingError: It is none of them.
+        InputError: A checkpoint that is damaged, or was written by another number of processes.
+        TrainingError: A loss that is not finite, memory that runs out, or a lost process.
     """
-    is_one = rank.isdecimal() and world_size.isdecimal() and int(rank) < int(world_size)
-    if not is_one:
-        problem = f"RANK={rank} is none of WORLD_SIZE={world_size} processes"
-        raise TrainingError(f"device: {problem}; start them by `accelerate launch`.")
+    file = None
+    if run is not None:
+        file = run.unfinished / f"stage{stage.number}.safetensors"
+        load_checkpoint(file, stage)
+
+    bar = tqdm(
+        desc=stage.name,
+        total=stage.n_steps,
+        initial=stage.steps_taken,
+        unit="step",
+        disable=quiet or stage.n_steps == 0 or None,
+    )
+    stage.on_step = bar.update
+
+    with bar, failures_in_words(stage.name, _advice(stage)):
+        for row in epochs:
+            if file is not None and PartialState().is_main_process:
+                save_checkpoint(file, stage)
+            PartialState().wait_for_everyone()  # one that has ended is missed now, not later
+
+            if not quiet:
+                scores = f"validation RPS {row['val_rps']:.3f}, MAE {row['val_mae']:.3f}"
+                epoch = f"epoch {row['epoch']} of {stage.n_epochs}"
+                bar.write(f"{stage.name}, {epoch}: loss {row['loss']:.3f}, {scores}", sys.stderr)
+            if on_epoch is not None:
+                on_epoch(row)
+    return stage.history
 
 
-def choose_device(config: Config) -> torch.device:
-    """Return where to train; `usable_device` is for a model that only answers.
+def _advice(stage: Stage) -> str:
+    """Return what fills the memory of a stage, and what to try."""
+    if not stage.tower:  # stored features are small
+        cure = "try fewer ranks (--rebin), a shorter --template or another --device"
+        return f"with {len(stage.model.ranks)} sentences at once; {cure}"
 
-    Raises:
-        TrainingError: A GPU was asked for that is not there: no slow surprise. Or several processes
-            were started, and would not train together.
-    """
-    if config.device == "cpu" and LAUNCHED.isdisjoint(os.environ):
-        return torch.device("cpu")  # accelerate decides once per process, and would keep to it
-    n_processes = os.environ.get("WORLD_SIZE", "1")
-    _check_processes(os.environ.get("RANK", "0"), n_processes)
-
-    device = _device_of_accelerate(on_cpu=config.device == "cpu")
-    if config.device not in ("auto", device.type):
-        raise TrainingError(
-            f"device: no {config.device!r} device is visible here; "
-            "use device='cpu' or 'auto' (--device)."
-        )
-    if n_processes != str(PartialState().num_processes):
-        raise TrainingError(
-            f"device: WORLD_SIZE={n_processes} processes were started, but on {device.type} each "
-            "would train alone; use device='cpu' (--device cpu) to train together."
-        )
-    return device
-
-
-def _device_of_accelerate(*, on_cpu: bool) -> torch.device:
-    """Let accelerate meet the other processes, if there are any, and return its device.
-
-    Raises:
-        TrainingError: They do not come, or the environment asks for what cannot be started.
-    """
-    try:
-        with lost_process_in_words(), rendezvous_store():
-            device: torch.device = Accelerator(cpu=on_cpu).device
-    except TrainingError:
-        raise
-    except (ValueError, ImportError, RuntimeError) as error:
-        problem = f"the environment asks for what cannot be started ({reason(error)})"
-        cure = "start `accelerate launch` anew, or unset LOCAL_RANK, WORLD_SIZE and ACCELERATE_*"
-        raise TrainingError(f"device: {problem}; {cure}.") from error
-    return device
+    images = stage.config.micro_batch_size or stage.config.batch_size
+    cure = "try fewer (--micro-batch-size), a smaller --image-size or another --device"
+    return f"with {images} images at once; {cure}"

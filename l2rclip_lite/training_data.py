@@ -1,14 +1,14 @@
 """The data that the stages train on: images, and features that are computed once."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from accelerate import PartialState
-from jaxtyping import Float, Int, UInt8
+from accelerate.utils import gather
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
@@ -16,28 +16,14 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.data.pixels import Augment, scaled
+from l2rclip_lite.devices import own_rows
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.stage import Row, TrainingBatch
 from l2rclip_lite.runs.encoding import decoded
-from l2rclip_lite.training.processes import gathered, global_batch_size, own_rows
+from l2rclip_lite.runs.results import validation_scores
 
 MAX_STEPS = 32  # of an epoch on cached features
-
-
-class TrainingBatch(NamedTuple):
-    """What one step trains on.
-
-    Args:
-        images: Unit features of the whole batch; or normalised pixels, of which each process has
-            its own part.
-        target: Rank index of each image of the whole batch. With several views the list is
-            repeated: all images of the first view, then all of the second.
-        rows: Which training images they are.
-    """
-
-    images: Tensor
-    target: Int[Tensor, " image"]
-    rows: Int[Tensor, " row"]
 
 
 @dataclass(frozen=True)
@@ -76,22 +62,16 @@ class TrainingData:
             cache: See `L2RCLIP.encode`.
             quiet: Whether to hide the progress bar.
         """
-        images = {}
+        parts = {split: data.split(split) for split in SPLITS}
+        targets = {split: torch.tensor(part.targets) for split, part in parts.items()}
+        size = model.towers.image_size
+        images = {split: ResizedImages(part, size) for split, part in parts.items()}
+
         backbone = {}
-        targets = {}
-
-        for split in SPLITS:
-            part = data.split(split)
-            images[split] = ResizedImages(part, model.towers.image_size)
-            targets[split] = torch.tensor(part.targets)
+        for split, squares in images.items():
             backbone[split] = encode_together(
-                model,
-                images[split],
-                backbone=True,
-                cache=cache,
-                quiet=quiet,
+                model, squares, backbone=True, cache=cache, quiet=quiet
             )
-
         return cls.of(backbone, targets, model, images, data.train.paths)
 
     @classmethod
@@ -128,6 +108,10 @@ class TrainingData:
             return self.backbone[split]
         return self.features[split]
 
+    def validation_scores(self, model: L2RCLIP, probabilities: Tensor) -> Row:
+        """Return the scores of the validation images, see `results.validation_scores`."""
+        return validation_scores(probabilities, self.targets["val"], model.ranks)
+
     def feature_batch_size(self, config: Config) -> int:
         """Return the images per step on cached features.
 
@@ -137,7 +121,11 @@ class TrainingData:
         if config.batch_size1 is not None:
             return config.batch_size1
         share = math.ceil(len(self.targets["train"]) / MAX_STEPS)
-        return max(global_batch_size(config.batch_size), share)
+        return max(self.pixel_batch_size(config), share)
+
+    def pixel_batch_size(self, config: Config) -> int:
+        """Return the images per step on pixels, of all processes together."""
+        return config.batch_size * PartialState().num_processes
 
     def feature_batches(
         self, model: L2RCLIP, generator: torch.Generator
@@ -158,8 +146,8 @@ class TrainingData:
         """Yield the training batches of augmented pixels for one epoch of stage 2.
 
         Several processes get the same targets and rows, those of the whole batch, and each its own
-        part of the pixels; `GatheredImageSide` puts their features together. Draws are made for the
-        whole batch, so that an image is changed alike, whichever process has it.
+        part of the pixels; `devices.image_side` puts their features together. Draws are made for
+        the whole batch, so that an image is changed alike, whichever process has it.
 
         Args:
             model: Whose config counts.
@@ -169,50 +157,27 @@ class TrainingData:
         config = model.config
         targets = self.targets["train"]
         order = torch.randperm(len(targets), generator=generator)
-        wholes = torch.split(order, global_batch_size(config.batch_size))
-        parts = [own_rows(len(rows)) for rows in wholes]
+        batches = torch.split(order, self.pixel_batch_size(config))
 
         images = self.images["train"]
-        workers = 0 if images.fits_in_memory else config.workers  # whose memory goes with them
         loader = DataLoader(
             images,
-            batch_sampler=[rows[own].tolist() for rows, own in zip(wholes, parts, strict=True)],
-            num_workers=workers,
+            batch_sampler=[rows[own_rows(len(rows))].tolist() for rows in batches],
+            # what processes that decode have read goes with them
+            num_workers=0 if images.fits_in_memory else config.workers,
         )
         augment = Augment(bool(config.upside_down), light=config.controls.light)
 
-        for (pixels, _), rows, own in zip(decoded(loader), wholes, parts, strict=True):
+        for (pixels, _), rows in zip(decoded(loader), batches, strict=True):
             pixels = pixels.to(model.device).repeat(views, 1, 1, 1)
 
             if config.augment:
                 draws = torch.rand(4, views, len(rows), 1, 1, 1, generator=generator)
-                pixels = augment(pixels, draws=draws[:, :, own].flatten(1, 2))
+                own = draws[:, :, own_rows(len(rows))]
+                pixels = augment(pixels, draws=own.flatten(1, 2))
 
             pixels = model.towers.normalize(scaled(pixels))
             yield TrainingBatch(pixels, targets[rows].to(model.device).repeat(views), rows)
-
-
-class PartOfImages(ResizedImages):
-    """A selection of the images of another `ResizedImages`, which keeps what is read here."""
-
-    def __init__(self, whole: ResizedImages, rows: list[int]) -> None:
-        super().__init__(Subset(whole.images, rows), whole.size)
-        self.whole = whole
-        self.rows = rows
-        self.fits_in_memory = whole.fits_in_memory
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        """Return the resized pixels and the rank index."""
-        return self.whole[self.rows[index]]
-
-    def remember(
-        self,
-        rows: Iterable[int],
-        pixels: UInt8[Tensor, "batch 3 height width"],
-        labels: Int[Tensor, " batch"],
-    ) -> None:
-        """Let the other object keep what a worker has read."""
-        self.whole.remember([self.rows[row] for row in rows], pixels, labels)
 
 
 def encode_together(
@@ -225,7 +190,7 @@ def encode_together(
 ) -> Float[Tensor, "batch feature"]:
     """Return what `L2RCLIP.encode` does; of several processes, each encodes its part.
 
-    All of them have to call it. In a cache each has a file of its part.
+    All of them have to call it. In a cache each has files of its part.
 
     Args:
         model: Whose config counts.
@@ -234,31 +199,19 @@ def encode_together(
         cache: A folder where features are kept.
         quiet: Whether to hide the progress bar.
     """
-    part = images
-    if PartialState().num_processes > 1:
-        part = PartOfImages(images, own_rows(len(images)).tolist())
+    # An image that is only encoded takes less than half the memory of one that is trained on; where
+    # a step holds fewer than 16, memory is scarce, and no more than these are encoded at once.
+    at_once = model.config.micro_batch_size or model.config.batch_size
+    is_alone = PartialState().num_processes == 1
     features = model.encode(
-        part,
+        images if is_alone else Subset(images, own_rows(len(images)).tolist()),
         backbone=backbone,
-        batch_size=encoding_batch_size(model.config),
+        batch_size=32 if at_once >= 16 else at_once,
         workers=model.config.workers,
         cache=cache,
         quiet=quiet,
     )
-    if part is images:
+    if is_alone:
         return features
-    return gathered(features.to(model.device), len(images)).cpu()
-
-
-def encoding_batch_size(config: Config) -> int:
-    """Return how many images are encoded at once: 32, or a step's where those are less than 16.
-
-    An image that is only encoded takes less than half the memory of one that is trained on. Where a
-    step holds fewer than 16, memory is scarce, and no more than these are encoded at once.
-
-    Example:
-        >>> [encoding_batch_size(Config(batch_size=size)) for size in (64, 16, 8)]
-        [32, 32, 8]
-    """
-    at_once = config.micro_batch_size or config.batch_size
-    return 32 if at_once >= 16 else at_once
+    together: Tensor = gather(features.to(model.device))
+    return together[: len(images)].cpu()  # the last process may have filled up its part

@@ -1,0 +1,243 @@
+"""What both stages share: optimiser, schedule, draws, history, and the epoch that is kept.
+
+Every random draw of an epoch comes from a generator seeded by (seed, stage, epoch), so an epoch
+that was cut short is simply run again, bit for bit.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from l2rclip_lite.config import Config
+from l2rclip_lite.errors import TrainingError
+from l2rclip_lite.method.model import L2RCLIP
+
+Row = dict[str, float]  # of a history
+MAX_NAMES = 8  # of images in an error
+
+
+class TrainingBatch(NamedTuple):
+    """What one step trains on.
+
+    Args:
+        images: Unit features of the whole batch; or normalised pixels, of which each process has
+            its own part.
+        target: Rank index of each image of the whole batch. With several views the list is
+            repeated: all images of the first view, then all of the second.
+        rows: Which training images they are.
+    """
+
+    images: Tensor
+    target: Int[Tensor, " image"]
+    rows: Int[Tensor, " row"]
+
+
+@runtime_checkable
+class StageData(Protocol):
+    """What the stages ask of images; `TrainingData` has it."""
+
+    @property
+    def features(self) -> Mapping[str, Tensor]:
+        """Unit image features of each split, by the untrained tower."""
+
+    @property
+    def targets(self) -> Mapping[str, Tensor]:
+        """Rank index of each image."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Names of the training images; may be empty."""
+
+    def feature_batch_size(self, config: Config) -> int:
+        """Return the images per step on cached features."""
+
+    def pixel_batch_size(self, config: Config) -> int:
+        """Return the images per step on pixels."""
+
+    def feature_batches(
+        self, model: L2RCLIP, generator: torch.Generator
+    ) -> Iterable[TrainingBatch]:
+        """Yield batches of cached features for one epoch."""
+
+    def batches(self, model: L2RCLIP, generator: torch.Generator) -> Iterable[TrainingBatch]:
+        """Yield batches of augmented pixels for one epoch."""
+
+    def encode(self, model: L2RCLIP, split: str) -> Float[Tensor, "batch dim"]:
+        """Return the image features of a split as they are now."""
+
+    def validation_scores(self, model: L2RCLIP, probabilities: Tensor) -> Row:
+        """Return the scores of the validation images, `val_rps` and `val_mae` among them."""
+
+
+def warmup_cosine(step: int, steps: int, warmup: float) -> float:
+    """Return the learning rate of a step as a share of its peak: a linear rise, then a cosine.
+
+    Example:
+        >>> [round(warmup_cosine(step, 10, 0.2), 2) for step in (0, 1, 2, 9)]
+        [0.5, 1.0, 1.0, 0.04]
+    """
+    rise = int(warmup * steps)
+    if step < rise:
+        return (step + 1) / rise
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+
+class Stage:
+    """Adam, the schedule, the history and the epoch of one stage that is kept.
+
+    Of an image tower the last epoch is kept: the learning rate has fallen to 0 by then, and a
+    hundred validation images choose among the last few epochs by luck. Of a head or of prompts it
+    is the epoch with the lowest RPS on the validation images; of equal ones the one with the lower
+    MAE, then the earlier. RPS is proper and smooth; the MAE of a hundred answers is mostly noise.
+
+    The gradient of an image tower is shortened to length 1 where it is longer; that of a head or of
+    prompts is left as it is. `Controls` has other ways.
+
+    Everything that a stopped stage needs to go on is an attribute: `parameters`, `optimizer`,
+    `history`, `steps_taken`, and of the kept epoch `kept` and `kept_score`.
+
+    Args:
+        number: 1 or 2 (baselines have others); seeds the draws.
+        parameters: What trains, by name.
+        data: Scores the epochs, and names images.
+        model: Ranks and config.
+        lr: Peak learning rate.
+        epochs: How many.
+        batch_size: Images per step.
+        bias_factor: How many times as high the learning rate of CORAL's biases is.
+        name: What errors and bars call it.
+
+    Attributes:
+        on_step: Called after each step, if it is set.
+    """
+
+    def __init__(  # noqa: PLR0913  (settings, by name)
+        self,
+        number: int,
+        parameters: Mapping[str, nn.Parameter],
+        data: StageData,
+        model: L2RCLIP,
+        *,
+        lr: float,
+        epochs: int,
+        batch_size: int,
+        bias_factor: float = 1.0,
+        name: str | None = None,
+    ) -> None:
+        self.number = number
+        self.name = name or f"stage {number}"
+        self.parameters = dict(parameters)
+        self.tower = [p for name, p in parameters.items() if name.startswith("towers.")]
+        self.data = data
+        self.model = model
+        self.config = model.config
+        self.lr = lr
+        self.n_epochs = epochs
+        self.batch_size = batch_size
+        self.n_steps = epochs * math.ceil(len(data.targets["train"]) / batch_size)
+
+        weights = [value for name, value in parameters.items() if "coral_bias" not in name]
+        biases = [value for name, value in parameters.items() if "coral_bias" in name]
+        groups = [{"params": weights, "peak": lr}, {"params": biases, "peak": lr * bias_factor}]
+        self.optimizer = torch.optim.Adam(
+            groups, lr, weight_decay=self.config.weight_decay, fused=True
+        )
+        self.history: list[Row] = []
+        self.epoch_losses: list[float] = []
+        self.steps_taken = 0
+        self.kept: dict[str, Tensor] = {}
+        self.kept_score = (math.inf, math.inf)
+        self.on_step: Callable[[], object] | None = None
+
+    def epochs(self) -> Iterator[torch.Generator]:
+        """Yield the generator of each epoch still to be run: its one source of randomness."""
+        for epoch in range(len(self.history), self.n_epochs):
+            seed = (self.config.seed * 31 + self.number) * 100_003 + epoch
+            yield torch.Generator().manual_seed(seed)
+
+    def step(self, loss: Float[Tensor, ""], rows: Int[Tensor, " row"]) -> None:
+        """Take one step down the gradient.
+
+        Args:
+            loss: Of the whole batch.
+            rows: Which training images are in the batch; an error names them.
+
+        Raises:
+            TrainingError: A loss or a gradient that is not finite.
+        """
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        gradients = [p.grad for p in self.parameters.values() if p.grad is not None]
+        norm = nn.utils.get_total_norm(gradients)
+
+        # both in one question: while the answer comes, the device gets no work
+        value, length = torch.stack([loss.detach(), norm]).tolist()
+        if not math.isfinite(value + length):
+            names = self.data.names or range(len(self.data.targets["train"]))
+            images = ", ".join(str(names[row]) for row in rows[:MAX_NAMES].tolist())
+            problem = "a gradient is not finite" if math.isfinite(value) else f"the loss is {value}"
+            raise self._runaway(f"{problem} for the images {images}")
+
+        # The first gradients of a tower that is new to texts are much longer than later ones. Adam
+        # divides by the root of their mean square: unclipped, it would take small steps for the
+        # rest of a short run.
+        if self.config.controls.clip:
+            nn.utils.clip_grad_norm_(self.tower, 1.0)
+
+        share = warmup_cosine(self.steps_taken, self.n_steps, self.config.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * share
+        self.optimizer.step()
+
+        self.epoch_losses.append(value)
+        self.steps_taken += 1
+        if self.on_step is not None:
+            self.on_step()
+
+    def _runaway(self, problem: str) -> TrainingError:
+        """Return the error of numbers that are not finite, with place and fix."""
+        where = f"{self.name}, epoch {len(self.history) + 1}, step {len(self.epoch_losses) + 1}"
+        cure = f"smaller learning rate (--lr1, --lr2; here {self.lr:g})"
+        return TrainingError(f"{where}: {problem}; fit a new run with a {cure}.")
+
+    def end_epoch(self, probabilities: Float[Tensor, "batch rank"]) -> Row:
+        """Score the validation images, keep the parameters or not, and return the epoch's row.
+
+        `Controls.select` says which epoch is kept.
+
+        Args:
+            probabilities: Of the validation images.
+
+        Raises:
+            TrainingError: They are not finite.
+        """
+        if not probabilities.isfinite().all():
+            raise self._runaway("no finite output")
+
+        loss = sum(self.epoch_losses) / len(self.epoch_losses)
+        row: Row = {"stage": self.number, "epoch": len(self.history) + 1, "loss": loss}
+        row |= self.data.validation_scores(self.model, probabilities)
+        self.history.append(row)
+        self.epoch_losses = []
+
+        select = self.config.controls.select
+        if select == "auto":
+            select = "last" if self.tower else "rps"
+        score = (row["val_rps"], row["val_mae"])
+        if select == "mae":
+            score = (row["val_mae"], row["val_rps"])
+
+        if select == "last" or score < self.kept_score:
+            self.kept_score = score
+            self.kept = {name: p.detach().clone() for name, p in self.parameters.items()}
+        return dict(row)
+
+    @torch.no_grad()
+    def restore_kept(self) -> None:
+        """Put the parameters of the kept epoch back."""
+        for name, value in self.kept.items():
+            self.parameters[name].copy_(value)
