@@ -21,7 +21,7 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method.losses.checks import Batch, Targets, Texts, checked_target
+from l2rclip_lite.method.losses import Batch, Targets, Texts, checked_target
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prompts import RankPrompts, centred
 from l2rclip_lite.metrics import spearman

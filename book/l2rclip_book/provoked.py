@@ -11,7 +11,7 @@ from torch import Tensor
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.freezing import freeze
-from l2rclip_lite.method.losses.checks import Batch, Targets
+from l2rclip_lite.method.losses import Batch, Targets
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.processes import GatheredImageSide

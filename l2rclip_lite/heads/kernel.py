@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from l2rclip_lite.errors import InputError, check_number
 from l2rclip_lite.heads.ridge_path import OutputLoss, ridge_path
-from l2rclip_lite.method.losses.checks import Batch, Targets, Values, full_precision
+from l2rclip_lite.method.losses import Batch, Targets, Values, full_precision
 from l2rclip_lite.method.prediction import DECODERS
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import check_paired, numbers, rps

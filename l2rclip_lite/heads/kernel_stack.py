@@ -26,7 +26,7 @@ from l2rclip_lite.heads.kernel import (
     choose_kernel_head,
     kernel_candidates,
 )
-from l2rclip_lite.method.losses.checks import Batch, Targets
+from l2rclip_lite.method.losses import Batch, Targets
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import rps, rps_of_images
 from l2rclip_lite.metrics.bootstrap import resample_counts

@@ -1,7 +1,5 @@
 """The two stages of L2RCLIP, and the kernel head that may take the place of the second."""
 
-from functools import partial
-
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
@@ -17,8 +15,6 @@ from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.processes import GatheredImageSide
 from l2rclip_lite.training.stage import OnEpoch, Stage
-
-MAX_PAIRED = 2_048  # images of a batch; of more, the matrices of all pairs would fill the memory
 
 
 def train_stage1(
@@ -103,15 +99,10 @@ def stage1_loss(
         loss = losses.asymmetrical_contrastive_loss(z, t, y, model.scale)
 
     if lambda1:
-        pairwise = partial(
-            losses.ordinal_pairwise_loss_stage1,
-            symmetric=controls.symmetric,
-            blind=controls.order == "blind",
+        blind = controls.order == "blind"
+        ordinal = losses.ordinal_pairwise_loss_stage1(
+            z, t[y], t[y], values[y], symmetric=controls.symmetric, blind=blind
         )
-        if len(y) > MAX_PAIRED:
-            ordinal = pairwise(z, t, t, y, values=values)
-        else:
-            ordinal = pairwise(z, t[y], t[y], values[y])
         loss = loss + lambda1 * ordinal
     return loss
 

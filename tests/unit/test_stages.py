@@ -22,7 +22,6 @@ from l2rclip_lite.method.losses import (
 )
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import cyclic_permutation
-from l2rclip_lite.training import stages
 from l2rclip_lite.training.features import TrainingData
 from l2rclip_lite.training.processes import GatheredImageSide
 from l2rclip_lite.training.stage import Stage
@@ -102,21 +101,6 @@ def test_only_what_the_freezing_table_says_changes(
 
 
 # --- the losses ---------------------------------------------------------------------------------
-
-
-def test_a_large_batch_of_stage_1_is_counted_by_rank(
-    model: L2RCLIP, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """No two images are compared, whose matrices would fill the memory; the loss is the same."""
-    image = F.normalize(torch.randn(12, 8, generator=torch.Generator().manual_seed(0)), dim=1)
-    text = F.normalize(torch.randn(5, 8, generator=torch.Generator().manual_seed(1)), dim=1)
-    batch = (image, text, torch.arange(12) % 5, model.ranks.values_tensor())
-    by_pairs = stages.stage1_loss(model, *batch).detach()
-
-    monkeypatch.setattr(stages, "MAX_PAIRED", 11)
-    monkeypatch.setattr(torch, "triu_indices", None)
-    by_rank = stages.stage1_loss(model, *batch).detach()
-    assert float(by_rank) == pytest.approx(float(by_pairs), abs=1e-6)
 
 
 @pytest.mark.parametrize("order", ["true", "shuffled"])
