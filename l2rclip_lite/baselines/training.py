@@ -12,9 +12,9 @@ from l2rclip_lite.baselines.objective import FROZEN, Objective
 from l2rclip_lite.baselines.probes import linear_probe, shared_weights
 from l2rclip_lite.baselines.prompts import PromptHead
 from l2rclip_lite.freezing import freeze
+from l2rclip_lite.heads.decoders import n_outputs
 from l2rclip_lite.heads.kernel import BIAS, LinearHead
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.prediction import n_outputs
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.model_file import ModelFile
 from l2rclip_lite.runs.run_directory import RunDirectory

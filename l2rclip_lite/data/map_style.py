@@ -13,7 +13,7 @@ from torchvision.datasets import DatasetFolder
 from l2rclip_lite.data.images import inside, named_rgb
 from l2rclip_lite.data.pixels import pixel_digest
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method.ranks import is_plain, rank_index
+from l2rclip_lite.method.ranks import has_control, rank_index
 
 MAX_IMAGES = 10_000_000  # a list of their names takes a gigabyte
 KEPT = 2**30  # bytes of decoded images that are kept of each dataset
@@ -200,7 +200,7 @@ def checked_paths(paths: Any, count: int, name: str) -> list[str]:
 
 def check_path(path: Any, what: str) -> None:
     """Refuse the name of an image that is no text, or would break the files that repeat it."""
-    if not isinstance(path, str) or not path.strip() or not is_plain(path):
+    if not isinstance(path, str) or not path.strip() or has_control(path):
         raise InputError(
             f"{what} is {path!r:.200}; give a text, not blank and without control characters."
         )

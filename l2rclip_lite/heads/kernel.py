@@ -19,9 +19,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from l2rclip_lite.errors import InputError, check_number
+from l2rclip_lite.heads.decoders import DECODERS
 from l2rclip_lite.heads.ridge_path import OutputLoss, ridge_path
 from l2rclip_lite.method.losses import Batch, Targets, Values, full_precision
-from l2rclip_lite.method.prediction import DECODERS
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import check_paired, numbers, rps
 from l2rclip_lite.progress import Progress
@@ -109,7 +109,7 @@ class LinearHead(nn.Module):
     Args:
         dim: Length of a feature.
         outputs: Number of outputs: one per rank, or per threshold between two.
-        decoder: A key of `prediction.DECODERS`. With "softmax" the outputs are the logits, else the
+        decoder: A key of `decoders.DECODERS`. With "softmax" the outputs are the logits, else the
             logits are the logarithm of the probabilities that the decoder returns.
 
     Example:

@@ -1,13 +1,21 @@
-"""L2RCLIP: towers, prompts and ranks together, as an ordinary PyTorch module."""
+r"""L2RCLIP: towers, prompts and ranks together, as an ordinary PyTorch module.
+
+$$l_{ik} = s\; z_i \cdot t_k,\quad p_{ik} = \operatorname{softmax}_k(l_{ik}/T)$$
+
+with unit image features z, unit text features t, the towers' scale s and a temperature T. What a
+model is stored in, and how images are read, is up to `runs` and `data`.
+"""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from l2rclip_lite.config import Config
@@ -17,22 +25,29 @@ from l2rclip_lite.data.pixels import scaled
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads.kernel import LinearHead
 from l2rclip_lite.method.prediction import Prediction
+from l2rclip_lite.method.prompts import RankPrompts
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.pretrained import Pretrained
 from l2rclip_lite.runs.encoding import FeatureCache, encode_images
-from l2rclip_lite.runs.start import begin_with
+from l2rclip_lite.runs.model_file import (
+    MODEL,
+    ModelFile,
+    find_model_file,
+    must_be_stored,
+    one_sentence,
+    upload,
+)
+from l2rclip_lite.runs.start import start_tensors
 from l2rclip_lite.towers.base import Pixels, Towers
 from l2rclip_lite.towers.load import load_towers
 
 
-class L2RCLIP(Pretrained):
+class L2RCLIP(nn.Module):
     """A dual encoder that compares images with sentences about the ranks.
 
-    Training mode encodes the texts in every forward pass as long as prompts or text tower learn;
-    otherwise images are compared with `rank_features`, see `TextSide`. A kernel head, once fitted,
-    answers in their place. The towers stay in evaluation mode: BatchNorm statistics of a pretrained
-    tower do not follow small batches. Which parameters learn is up to `requires_grad`, see
-    `freeze`. `build` makes a model of towers by name; `Pretrained` reads and writes it.
+    In training the texts are encoded anew in every forward pass; in evaluation images are compared
+    with `rank_features`, the text features of the last `eval()` or `refresh()`. A kernel head, once
+    fitted, answers in their place. The towers stay in evaluation mode: BatchNorm statistics of a
+    pretrained tower do not follow small batches. Which parameters learn is up to `requires_grad`.
 
     Args:
         towers: The dual encoder.
@@ -48,6 +63,7 @@ class L2RCLIP(Pretrained):
         torch.Size([3, 2])
     """
 
+    rank_features: Tensor
     temperature: Tensor
     conformal: Tensor
 
@@ -58,10 +74,21 @@ class L2RCLIP(Pretrained):
         config: Config | None = None,
         rank_features: Float[Tensor, "rank dim"] | None = None,
     ) -> None:
-        super().__init__(towers, ranks, config or Config(), rank_features)
+        super().__init__()
+        self.towers = towers
+        self.ranks = ranks
+        self.config = config or Config()
         self.head: LinearHead | None = None
+        self.prompts: RankPrompts | None = None
+
+        if rank_features is None:
+            self.prompts = build_prompts(towers, ranks, self.config).to(towers.logit_scale.device)
+            rank_features = towers.logit_scale.new_zeros(len(ranks), towers.dim)
+        self.register_buffer("rank_features", rank_features)
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("conformal", torch.ones(()))
+        self.register_state_dict_pre_hook(_bring_up_to_date)  # type: ignore[no-untyped-call]
+        self.refresh()
         super().train(False)
 
     @classmethod
@@ -85,7 +112,7 @@ class L2RCLIP(Pretrained):
 
         Raises:
             InputError: Towers that cannot be had, see `load_towers`; or a start that cannot be
-                used, see `begin_with`.
+                used, see `start_tensors`.
         """
         towers = load_towers(
             config.towers,
@@ -97,7 +124,8 @@ class L2RCLIP(Pretrained):
         )
         model = cls(towers, ranks, config)
         if config.start is not None:
-            begin_with(model, config.start)
+            model.load_state_dict(start_tensors(config, towers), strict=False)
+            model.refresh()
         return model
 
     def with_ranks(self, ranks: Ranks) -> "L2RCLIP":
@@ -132,6 +160,58 @@ class L2RCLIP(Pretrained):
             other.refresh()
         return other
 
+    # --- what an image is compared with ---------------------------------------------------------
+
+    def train(self, mode: bool = True) -> "L2RCLIP":
+        """Switch to training, all but the towers, or to evaluation, which encodes the texts."""
+        super().train(mode)
+        self.towers.eval()
+        if not mode:
+            self.refresh()
+        return self
+
+    def text_features(self) -> Float[Tensor, "rank dim"]:
+        """Return the K unit text features t_k; in training anew, and differentiable."""
+        if self.training and self.prompts is not None:
+            features: Tensor = self.prompts(self.towers)
+            return features
+        return self.rank_features
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Encode the prompts, and keep the K text features, the same under any autocast."""
+        if self.prompts is not None:
+            with torch.autocast(self.device.type, enabled=False):
+                self.rank_features.copy_(self.prompts(self.towers))
+
+    # --- images ---------------------------------------------------------------------------------
+
+    def forward(self, pixels: Pixels) -> Float[Tensor, "batch rank"]:
+        """Return logits s · z_i · t_k, or those of the kernel head, before any temperature.
+
+        Args:
+            pixels: What `transform` returns, on the model's device.
+        """
+        return self.logits(self._features(pixels, backbone=self.reads_backbone))
+
+    def image_features(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
+        """Return unit image features z_i of what `transform` returns."""
+        return self._features(pixels, backbone=False)
+
+    def _features(self, pixels: Pixels, *, backbone: bool) -> Float[Tensor, "batch feature"]:
+        """Return features before or after their projection, in the model's own type.
+
+        Autocast is up to the config.
+        """
+        precision: AbstractContextManager[object] = nullcontext()
+        if self.config.precision == "bf16":
+            precision = torch.autocast(pixels.device.type, torch.bfloat16)
+
+        dtype = self.rank_features.dtype
+        with precision:
+            features = self.towers.backbone(pixels.to(dtype)).to(dtype)
+        return features if backbone else self.towers.project(features)
+
     @property
     def scale(self) -> Float[Tensor, ""]:
         """The scale s = exp(logit_scale)."""
@@ -142,45 +222,10 @@ class L2RCLIP(Pretrained):
         """The device of the model."""
         return self.rank_features.device
 
-    def train(self, mode: bool = True) -> "L2RCLIP":
-        """Switch to training, all but the towers, or to evaluation; update the text features."""
-        super().train(mode)
-        self.towers.eval()
-        if not self._text_learns():
-            self._bring_up_to_date()
-        return self
-
-    def image_features(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
-        """Return unit image features z_i of what `transform` returns."""
-        return self.towers.project(self._backbone(pixels))
-
-    def _backbone(self, pixels: Pixels) -> Float[Tensor, "batch feature"]:
-        """Return `Towers.backbone` in the model's own type; autocast is up to the config."""
-        precision: AbstractContextManager[object] = nullcontext()
-        if self.config.precision == "bf16":
-            precision = torch.autocast(pixels.device.type, torch.bfloat16)
-
-        dtype = self.rank_features.dtype
-        with precision:
-            return self.towers.backbone(pixels.to(dtype)).to(dtype)
-
     @property
     def reads_backbone(self) -> bool:
         """Whether `logits` reads features before their projection, as a head on a frozen tower."""
         return self.head is not None and self.config.image_side == "kernel"
-
-    def forward(self, pixels: Pixels) -> Float[Tensor, "batch rank"]:
-        """Return logits s · z_i · t_k, or those of the kernel head, before any temperature.
-
-        Args:
-            pixels: What `transform` returns, on the model's device.
-        """
-        by_texts = self.head is None and self.prompts is not None
-        if by_texts and self._text_learns():
-            return self.scale * self.image_features(pixels) @ self.text_features().T
-        if self.reads_backbone:
-            return self.logits(self._backbone(pixels))
-        return self.logits(self.image_features(pixels))
 
     def logits(self, features: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch rank"]:
         """Return logits of what `encode` returns, by the kernel head or else by the texts.
@@ -194,11 +239,9 @@ class L2RCLIP(Pretrained):
             raise InputError(
                 f"logits: features are {shape}; give rows of {width} numbers, as `encode` does."
             )
-
         if self.head is not None:
             return self.head(features)
-        self._bring_up_to_date()
-        return self.scale * features @ self.rank_features.T
+        return self.scale * features @ self.text_features().T
 
     @torch.no_grad()
     def probabilities(
@@ -251,22 +294,19 @@ class L2RCLIP(Pretrained):
         """
         if not isinstance(images, ResizedImages):
             images = ResizedImages(image_list(images), self.towers.image_size)
-        if backbone is None:
-            backbone = self.reads_backbone
+        before_projection = self.reads_backbone if backbone is None else backbone
 
-        compute = self._backbone if backbone else self.image_features
         kept = None
-        if cache and backbone:
+        if cache and before_projection:
             numerics = f"{self.config.precision} {self.device.type}"
             kept = FeatureCache.of_towers(cache, self.towers, numerics, self.rank_features.dtype)
 
+        def encode(resized: Tensor) -> Tensor:
+            pixels = self.towers.normalize(scaled(resized.to(self.device)))
+            return self._features(pixels, backbone=before_projection)
+
         return encode_images(
-            images,
-            lambda pixels: compute(self.towers.normalize(scaled(pixels.to(self.device)))),
-            batch_size=batch_size,
-            workers=workers,
-            quiet=quiet,
-            cache=kept,
+            images, encode, batch_size=batch_size, workers=workers, quiet=quiet, cache=kept
         )
 
     def predict(
@@ -302,11 +342,7 @@ class L2RCLIP(Pretrained):
             )
 
         features = self.encode(
-            sequence,
-            batch_size=batch_size,
-            workers=workers,
-            cache=cache,
-            quiet=quiet,
+            sequence, batch_size=batch_size, workers=workers, cache=cache, quiet=quiet
         )
         probabilities = self.probabilities(features)
         # a feature that was too long for single precision is one of zeros
@@ -314,5 +350,147 @@ class L2RCLIP(Pretrained):
             raise InputError(
                 "predict: the model's answer is not a finite number; its weights are damaged."
             )
-
         return Prediction.of(probabilities, self.ranks, paths_of(sequence), float(self.conformal))
+
+    # --- files ----------------------------------------------------------------------------------
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write `model.safetensors`, with config and ranks as metadata.
+
+        It holds what training may have changed, and the whole towers where no name brings them.
+        """
+        tensors = self.state_dict()
+        if self.towers.rebuildable:
+            stored = [name for name in tensors if must_be_stored(name, self.config)]
+            tensors = {name: tensors[name] for name in stored}
+
+        file = Path(folder) / MODEL
+        content = ModelFile(
+            config=replace(self.config, image_size=self.towers.image_size),
+            ranks=self.ranks,
+            tensors=tensors,
+            decoder="softmax" if self.head is None else self.head.decoder,
+            commits=self.towers.commits,
+        )
+        content.write(file)
+        return file
+
+    def push_to_hub(self, name: str, card: str, *, private: bool | None = None) -> str:
+        """Publish the model and its card on the Hugging Face hub, in one commit.
+
+        `hf auth login` comes before.
+
+        Args:
+            name: `USER/NAME`; made where it is not there yet.
+            card: The model card in Markdown: the `README.md` of the run, with its gaps filled in.
+            private: Whether nobody else may see a repository that is made; None leaves that to the
+                hub.
+
+        Returns:
+            The commit, for `from_pretrained("hf-hub:USER/NAME", revision=...)`.
+
+        Raises:
+            InputError: The hub cannot be reached, or does not take it.
+        """
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            Path(folder, "README.md").write_text(card, encoding="utf-8")
+            return upload(folder, name, private=private)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        device: str = "cpu",
+        revision: str = "main",
+        towers: str | None = None,
+        weights: str | Path | None = None,
+        allow_download: bool = False,
+    ) -> "L2RCLIP":
+        """Load a trained model.
+
+        Its file may name `mini`, `tiny/random`, towers whose weights it holds, and towers whose
+        weights are on this machine. Whatever else it names has to be allowed or named by the
+        caller. Tensors of 16 or 8 bits become float32.
+
+        Args:
+            name: A run directory, `"hf-hub:USER/NAME"`, or `"leaves"` or `"leaves-percent"`: of
+                generated leaves, they ship with the package; a run directory of that name comes
+                first.
+            device: Where to put it, such as "cuda:1".
+            revision: Of a repository on the hub: a commit, which nobody can change later, a tag, or
+                a branch.
+            towers: The towers, as `load_towers` takes them, in place of those that the file names;
+                they may be downloaded.
+            weights: A local safetensors file of their weights. A path in the file is never
+                followed.
+            allow_download: Whether weights and tokenizer that the file names may be downloaded from
+                the Hugging Face hub, at the commit that the file names, where it does.
+
+        Raises:
+            InputError: No model there, a file that is not one of ours or is damaged, something that
+                would be downloaded without leave, or a device that is not here.
+        """
+        file = find_model_file(name, revision)
+        place = None if device == "cpu" else device
+        with one_sentence(file, towers=towers, weights=weights, device=place):
+            torch.zeros(1, device=device)  # before anything is loaded
+            header = ModelFile.read_header(file)
+            loaded = header.load_towers(towers, weights, allow_download=allow_download)
+            content = ModelFile.read_for(file, loaded)
+            if content.tower_state:
+                loaded.load_state_dict(content.tower_state)
+
+            config = content.config
+            if towers is not None or weights is not None:
+                path = None if weights is None else str(weights)
+                config = replace(config, towers=towers or config.towers, weights=path)
+
+            # Its texts are in the file; to encode its prompts is the only step whose memory no size
+            # in the file bounds.
+            model = cls(loaded, content.ranks, config, content.tensors["rank_features"])
+            if content.has_prompts:
+                model.prompts = build_prompts(loaded, content.ranks, config)
+            model.head = content.head()
+            model.load_state_dict(
+                content.tensors, strict=False
+            )  # but for towers that stayed frozen
+            return model.to(device)
+
+
+def build_prompts(towers: Towers, ranks: Ranks, config: Config) -> RankPrompts:
+    """Return the prompts that a config describes.
+
+    Without an epoch of stage 1 they are the plain sentences. Context vectors that nobody trains are
+    noise in front of a sentence, and RankFormer would shorten its words by α.
+
+    Args:
+        towers: The dual encoder.
+        ranks: The ordered label space.
+        config: Settings of context and RankFormer, and the controls.
+    """
+    controls = config.controls
+    learns = config.stage1_epochs() > 0
+
+    return RankPrompts(
+        towers,
+        ranks,
+        context_length=config.context_length if learns else 0,
+        rankformer=controls.rankformer and learns,
+        centre=controls.centre,
+        seed=config.seed,
+        shuffled=controls.shuffled,
+        axis=config.axis,
+        alpha=config.alpha,
+        learn_alpha=controls.learn_alpha,
+        heads=config.heads,
+        hidden=config.hidden,
+        depth=config.depth,
+    )
+
+
+def _bring_up_to_date(model: L2RCLIP, prefix: str, keep_vars: bool) -> None:
+    """Let a state that is taken in training hold the text features of its own prompts."""
+    if model.training:
+        model.refresh()

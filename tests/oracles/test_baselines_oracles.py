@@ -27,7 +27,7 @@ from l2rclip_lite.baselines.losses import (
 )
 from l2rclip_lite.baselines.registry import OBJECTIVES
 from l2rclip_lite.baselines.training import frozen_head
-from l2rclip_lite.method.prediction import coral_probabilities, corn_probabilities
+from l2rclip_lite.heads.decoders import coral_probabilities, corn_probabilities
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.training.features import TrainingData
 

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from l2rclip_lite.config import Axis
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.prompts import RankPrompts
+from l2rclip_lite.method.rankformer import Axis
 from l2rclip_lite.method.ranks import Ranks, cyclic_permutation
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers

@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from l2rclip_lite.config import Axis
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method.rankformer import RankFormer
+from l2rclip_lite.method.rankformer import Axis, RankFormer
 from l2rclip_lite.towers.base import Tokens
 
 AXES: tuple[Axis, ...] = ("token", "rank", "joint")

@@ -315,7 +315,6 @@ def test_activation_and_pixels_of_a_file_are_those_of_its_training(
     monkeypatch.setattr(open_clip, "load_checkpoint", lambda _, path: read.append(path))
     monkeypatch.setattr(open_clip.tokenizer, "HFTokenizer", lambda *_, **__: TOKENIZER)
     monkeypatch.setattr(HubFiles, "fetch", lambda *_: tmp_path / "tokenizer.json")
-    monkeypatch.setattr(HubFiles, "fetch_if_there", lambda *_: None)
     file = tmp_path / "w.safetensors"
     file.touch()
 
