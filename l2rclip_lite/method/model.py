@@ -336,11 +336,6 @@ class L2RCLIP(nn.Module):
                 not finite.
         """
         sequence: MapStyle = image_list(images)
-        if not len(sequence):
-            raise InputError(
-                "predict: no image given; pass at least one, or a folder that holds some."
-            )
-
         features = self.encode(
             sequence, batch_size=batch_size, workers=workers, cache=cache, quiet=quiet
         )

@@ -209,17 +209,12 @@ def config(pocket: str) -> Config:
     return Config(towers=pocket, image_side="kernel", heads=2, hidden=16)
 
 
-def test_towers_of_the_hub_are_downloaded_only_where_that_is_allowed(
-    hub: Any, config: Config
-) -> None:
-    """The sentence names model and repository."""
+def test_towers_of_the_hub_are_downloaded_once(hub: Any, config: Config, tmp_path: Path) -> None:
+    """One file, where that is allowed; the model that is saved finds it on this machine."""
     with pytest.raises(InputError, match=r"'pocket/web' is not on this machine.*ann/pocket"):
         L2RCLIP.build(RANKS, config, allow_download=False)
     assert hub.requested == []
 
-
-def test_towers_of_the_hub_are_downloaded_once(hub: Any, config: Config, tmp_path: Path) -> None:
-    """One file; the model that is saved finds it on this machine."""
     model = L2RCLIP.build(RANKS, config)
     model.save_pretrained(tmp_path / "run")
     assert names_of(hub.requested) == {"open_clip_model.safetensors"}

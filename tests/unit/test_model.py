@@ -4,13 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import children
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from l2rclip_lite.config import Config, Controls
@@ -137,17 +136,6 @@ def test_images_paths_and_a_folder_get_the_same_answer(model: L2RCLIP, files: li
     assert table["p_2"].tolist() == pytest.approx(of_paths.probabilities[:, 2].tolist(), abs=1e-6)
 
 
-def test_one_image_needs_no_list(model: L2RCLIP, files: list[Path]) -> None:
-    """As a path, an image, an array, a batch of one array, or a tensor: the same bytes."""
-    image = images(1)[0]
-    array = np.array(image)
-    tensor = torch.from_numpy(array).movedim(2, 0).float() / 255
-    expected = model.predict(files[:1]).probabilities
-
-    for form in (files[0], image, array, array[None], tensor):
-        assert torch.equal(model.predict(form).probabilities, expected)
-
-
 def test_probabilities_are_those_of_the_logits_at_the_temperature(model: L2RCLIP) -> None:
     """On what the model's own transform makes of the images."""
     with torch.no_grad():
@@ -174,7 +162,7 @@ def test_the_model_that_ships_grades_leaves() -> None:
 def test_where_there_is_no_image_a_sentence_says_so(model: L2RCLIP, tmp_path: Path) -> None:
     """An empty list, an empty folder, a file that is not there."""
     for nothing in ([], tmp_path):
-        with pytest.raises(InputError, match=r"^predict: no image given"):
+        with pytest.raises(InputError, match=r"^encode: no image given"):
             model.predict(nothing)
     with pytest.raises(InputError, match=r"nowhere\.jpg"):
         model.predict(["nowhere.jpg"])
@@ -268,25 +256,6 @@ def test_bf16_sees_nearly_the_same() -> None:
     y = torch.tensor([0, 1, 2])
     loss = ordinal_pairwise_loss(rounded, model.rank_features, y, RANKS.values_tensor())
     assert loss.isfinite()
-
-
-def test_the_callers_autocast_reaches_the_image_tower(model: L2RCLIP) -> None:
-    """Features leave it in float32 all the same."""
-    types: list[torch.dtype] = []
-
-    def record_type(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        types.append(output.dtype)
-
-    convolution = next(m for m in model.towers.image.modules() if isinstance(m, nn.Conv2d))
-    convolution.register_forward_hook(record_type)
-    pixels = torch.zeros(1, 3, 64, 64)
-
-    with torch.autocast("cpu", torch.bfloat16):
-        features = model.image_features(pixels)
-    model.image_features(pixels)
-
-    assert features.dtype == torch.float32
-    assert types == [torch.bfloat16, torch.float32]
 
 
 def test_a_head_answers_while_the_model_trains(model: L2RCLIP) -> None:

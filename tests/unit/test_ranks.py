@@ -90,11 +90,10 @@ def test_a_permutation_is_of_as_many_as_there_may_be_ranks(size: int) -> None:
         cyclic_permutation(size)
 
 
-@pytest.mark.untyped
-@pytest.mark.parametrize("number", [10**9, -(10**9), math.nan, 1.5])
-def test_a_fraction_or_a_number_of_ten_digits_has_no_words(number: int) -> None:
+@pytest.mark.parametrize("number", [10**9, -(10**9)])
+def test_a_number_of_ten_digits_has_no_words(number: int) -> None:
     """Whoever has such ranks names them."""
-    with pytest.raises(InputError, match=r"name such ranks yourself|is no whole number"):
+    with pytest.raises(InputError, match=r"has no words here; name such ranks yourself"):
         number_words(number)
 
 
