@@ -192,25 +192,23 @@ class L2RCLIP(nn.Module):
         Args:
             pixels: What `transform` returns, on the model's device.
         """
-        return self.logits(self._features(pixels, backbone=self.reads_backbone))
+        if self.reads_backbone:
+            return self.logits(self._backbone(pixels))
+        return self.logits(self.image_features(pixels))
 
     def image_features(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
         """Return unit image features z_i of what `transform` returns."""
-        return self._features(pixels, backbone=False)
+        return self.towers.project(self._backbone(pixels))
 
-    def _features(self, pixels: Pixels, *, backbone: bool) -> Float[Tensor, "batch feature"]:
-        """Return features before or after their projection, in the model's own type.
-
-        Autocast is up to the config.
-        """
+    def _backbone(self, pixels: Pixels) -> Float[Tensor, "batch feature"]:
+        """Return `Towers.backbone` in the model's own type; autocast is up to the config."""
         precision: AbstractContextManager[object] = nullcontext()
         if self.config.precision == "bf16":
             precision = torch.autocast(pixels.device.type, torch.bfloat16)
 
         dtype = self.rank_features.dtype
         with precision:
-            features = self.towers.backbone(pixels.to(dtype)).to(dtype)
-        return features if backbone else self.towers.project(features)
+            return self.towers.backbone(pixels.to(dtype)).to(dtype)
 
     @property
     def scale(self) -> Float[Tensor, ""]:
@@ -294,19 +292,22 @@ class L2RCLIP(nn.Module):
         """
         if not isinstance(images, ResizedImages):
             images = ResizedImages(image_list(images), self.towers.image_size)
-        before_projection = self.reads_backbone if backbone is None else backbone
+        if backbone is None:
+            backbone = self.reads_backbone
 
+        compute = self._backbone if backbone else self.image_features
         kept = None
-        if cache and before_projection:
+        if cache and backbone:
             numerics = f"{self.config.precision} {self.device.type}"
             kept = FeatureCache.of_towers(cache, self.towers, numerics, self.rank_features.dtype)
 
-        def encode(resized: Tensor) -> Tensor:
-            pixels = self.towers.normalize(scaled(resized.to(self.device)))
-            return self._features(pixels, backbone=before_projection)
-
         return encode_images(
-            images, encode, batch_size=batch_size, workers=workers, quiet=quiet, cache=kept
+            images,
+            lambda pixels: compute(self.towers.normalize(scaled(pixels.to(self.device)))),
+            batch_size=batch_size,
+            workers=workers,
+            quiet=quiet,
+            cache=kept,
         )
 
     def predict(
