@@ -278,15 +278,15 @@ def check_names(names: Sequence[str], template: str) -> None:
 def check_values(values: Sequence[float]) -> None:
     """Refuse values that do not increase, or that single precision, as on a GPU, would mix up."""
     for value in values:
-        if not abs(value) <= MAX_VALUE:  # also NaN
-            most = f"numbers up to {MAX_VALUE:,.0f}, in another unit"
-            raise InputError(f"ranks: the value {value!r} is too large or no number; give {most}.")
+        if abs(value) > MAX_VALUE:
+            most = f"a unit in which none exceeds {MAX_VALUE:,.0f}"
+            raise InputError(f"ranks: the value {value!r} is too large; choose {most}.")
 
     single = torch.tensor(values, dtype=torch.float32).tolist()
     for k in range(1, len(values)):
         before = values[k - 1]
         value = values[k]
-        if before >= value:
+        if not before < value:  # also NaN
             raise InputError(
                 f"ranks: values must increase, but {before:g} is followed by {value:g}."
             )
