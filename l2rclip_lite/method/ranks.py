@@ -264,6 +264,12 @@ def check_names(names: Sequence[str], template: str) -> None:
     if count > 1:
         raise InputError(f"ranks: the name {[name]} appears more than once; names must differ.")
 
+    try:
+        "".join([*names, template]).encode()
+    except UnicodeEncodeError as error:
+        half = f"{error.object[error.start : error.end]!r} is half of a character"
+        raise InputError(f"ranks: {half}, which no file can hold; write it anew.") from error
+
     slots = template.count(SLOT)
     if slots != 1:
         raise InputError(

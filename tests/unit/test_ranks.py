@@ -32,6 +32,7 @@ def test_the_words_are_those_of_inflect() -> None:
         ({"names": ("a", "b", "a")}, "'a'] appears more than once"),
         ({"names": ("e\u0301", "\u00e9")}, "'\u00e9'] appears more than once"),
         ({"names": ("a", "  ")}, "a rank name is empty"),
+        ({"names": ("a", "b\udc80")}, "'\\udc80' is half of a character"),
         ({"names": tuple(map(str, range(10_001)))}, "10,001 ranks are more than 10,000"),
         ({"names": None}, "the names are None; give one per rank"),
         ({"names": "ab"}, "the names are 'ab'; give one per rank, in a list"),
