@@ -12,5 +12,5 @@
 6. `prediction`: most probable rank, median, expectation and interval of the probabilities.
 
 The towers are in `l2rclip_lite.towers`. Both rooms import torch, each other and the errors; only
-`model` knows settings, images and files.
+`model` knows images and files.
 """

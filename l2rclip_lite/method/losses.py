@@ -41,8 +41,7 @@ def asymmetrical_contrastive_loss(image: Batch, text: Texts, target: Targets, sc
     $$L = \mathrm{CE}(s\,z_iT^\top, y_i) + L_{t2i}$$
 
     with `supervised_contrastive_loss` from text to image. Ranks that are absent from the batch are
-    texts without a partner: they are left out of $L_{t2i}$ and stay in the cross-entropy.
-    Source: L2RCLIP section 3.4.
+    left out of $L_{t2i}$ and stay in the cross-entropy. Source: L2RCLIP section 3.4.
 
     Example:
         >>> point = torch.eye(2)

@@ -2,8 +2,7 @@ r"""L2RCLIP: towers, prompts and ranks together, as an ordinary PyTorch module.
 
 $$l_{ik} = s\; z_i \cdot t_k,\quad p_{ik} = \operatorname{softmax}_k(l_{ik}/T)$$
 
-with unit image features z, unit text features t, the towers' scale s and a temperature T. What a
-model is stored in, and how images are read, is up to `runs` and `data`.
+with unit image features z, unit text features t, the towers' scale s and a temperature T.
 """
 
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ from l2rclip_lite.data.pixels import scaled
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads.kernel import LinearHead
 from l2rclip_lite.method.prediction import Prediction
-from l2rclip_lite.method.prompts import RankPrompts
+from l2rclip_lite.method.prompts import RankPrompts, build_prompts
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.encoding import FeatureCache, encode_images
 from l2rclip_lite.runs.model_file import (
@@ -101,14 +100,7 @@ class L2RCLIP(nn.Module):
         allow_download: bool = True,
         commits: Mapping[str, str] | None = None,
     ) -> "L2RCLIP":
-        """Build a fresh model.
-
-        Args:
-            ranks: The ordered label space.
-            config: How to build it; it names the towers.
-            image_size: What the data set suggests, where the config says nothing.
-            allow_download: Whether weights that this machine lacks may be downloaded.
-            commits: Of repositories on the Hugging Face hub, see `load_towers`.
+        """Build a fresh model on what a config names, or else with the image size of the data set.
 
         Raises:
             InputError: Towers that cannot be had, see `load_towers`; or a start that cannot be
@@ -135,18 +127,8 @@ class L2RCLIP(nn.Module):
         the same towers, which the two models share. The answers are in order as far as the towers
         know the words; how sure they are is not calibrated.
 
-        Args:
-            ranks: Other ranks, or the same in another sentence.
-
         Raises:
             InputError: A model that knows no sentences: a head, or fixed text features, answers.
-
-        Example:
-            >>> leaves = Ranks.integers(0, 9, template="a leaf with {rank} spots")
-            >>> model = L2RCLIP.build(leaves, Config(towers="tiny/random", heads=2))
-            >>> fruit = model.with_ranks(Ranks(("green", "ripe"), (0, 1), "a {rank} banana"))
-            >>> fruit(torch.zeros(3, 3, 64, 64)).shape
-            torch.Size([3, 2])
         """
         is_plain = self.config.stage1_epochs() == 0  # the sentences themselves; no prompts are kept
         if self.head is not None or (self.prompts is None and not is_plain):
@@ -159,8 +141,6 @@ class L2RCLIP(nn.Module):
             other.prompts.load_state_dict(self.prompts.state_dict())
             other.refresh()
         return other
-
-    # --- what an image is compared with ---------------------------------------------------------
 
     def train(self, mode: bool = True) -> "L2RCLIP":
         """Switch to training, all but the towers, or to evaluation, which encodes the texts."""
@@ -184,14 +164,8 @@ class L2RCLIP(nn.Module):
             with torch.autocast(self.device.type, enabled=False):
                 self.rank_features.copy_(self.prompts(self.towers))
 
-    # --- images ---------------------------------------------------------------------------------
-
     def forward(self, pixels: Pixels) -> Float[Tensor, "batch rank"]:
-        """Return logits s · z_i · t_k, or those of the kernel head, before any temperature.
-
-        Args:
-            pixels: What `transform` returns, on the model's device.
-        """
+        """Return logits s · z_i · t_k, or the head's, of what `transform` returns."""
         if self.reads_backbone:
             return self.logits(self._backbone(pixels))
         return self.logits(self.image_features(pixels))
@@ -226,11 +200,7 @@ class L2RCLIP(nn.Module):
         return self.head is not None and self.config.image_side == "kernel"
 
     def logits(self, features: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch rank"]:
-        """Return logits of what `encode` returns, by the kernel head or else by the texts.
-
-        Raises:
-            InputError: Features of another width.
-        """
+        """Return logits of what `encode` returns, by the kernel head or else by the texts."""
         width = self.rank_features.shape[1] if self.head is None else len(self.head.mean)
         if features.ndim != 2 or features.shape[1] != width:
             shape = list(features.shape)
@@ -252,9 +222,7 @@ class L2RCLIP(nn.Module):
     def transform(self, train: bool = False) -> v2.Compose:
         """Return what turns an image into an input of `forward`, see `Towers.transform`.
 
-        Args:
-            train: Whether it augments, too, as the config says: `augment`, `upside_down`,
-                `controls.light`.
+        To `train` it augments as the config says: `augment`, `upside_down`, `controls.light`.
         """
         return self.towers.transform(
             train and self.config.augment,
@@ -278,16 +246,15 @@ class L2RCLIP(nn.Module):
         Args:
             images: A folder, one image, a sequence of images, or a map-style dataset of (image,
                 rank index). An image is whatever `images.as_rgb` takes.
-            backbone: Whether they are those of `Towers.backbone`, which a kernel head reads, or
-                unit features beside the texts; None gives those that `logits` takes.
+            backbone: Whether they are those of `Towers.backbone`, or unit features beside the
+                texts; None gives those that `logits` takes.
             batch_size: Images at once.
             workers: Processes that decode, up to 64.
             cache: A folder where features of `Towers.backbone` are kept, see `FeatureCache`.
             quiet: Whether to hide the progress bar.
 
         Raises:
-            InputError: No image, one that cannot be read, or a number of images or processes
-                outside its bounds.
+            InputError: No image, one that cannot be read, or a number outside its bounds.
             TrainingError: Memory that runs out.
         """
         if not isinstance(images, ResizedImages):
@@ -319,22 +286,10 @@ class L2RCLIP(nn.Module):
         cache: str | Path | None = None,
         quiet: bool = True,
     ) -> Prediction:
-        """Predict the ranks of images.
-
-        Args:
-            images: A folder, one image, or a sequence of images; each whatever `images.as_rgb`
-                takes.
-            batch_size: Images at once, see `encode`, as for all below.
-            workers: Processes that decode.
-            cache: A folder where features of a frozen tower are kept; a tuned one does without.
-            quiet: Whether to hide the progress bar.
-
-        Returns:
-            Rank, name, median, interval, expectation and probabilities of each.
+        """Predict the ranks of images; the arguments are those of `encode`.
 
         Raises:
-            InputError: No image at all, one that is missing or cannot be read, or an answer that is
-                not finite.
+            InputError: As `encode`, or an answer that is not finite.
         """
         sequence: MapStyle = image_list(images)
         features = self.encode(
@@ -347,8 +302,6 @@ class L2RCLIP(nn.Module):
                 "predict: the model's answer is not a finite number; its weights are damaged."
             )
         return Prediction.of(probabilities, self.ranks, paths_of(sequence), float(self.conformal))
-
-    # --- files ----------------------------------------------------------------------------------
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write `model.safetensors`, with config and ranks as metadata.
@@ -372,18 +325,12 @@ class L2RCLIP(nn.Module):
         return file
 
     def push_to_hub(self, name: str, card: str, *, private: bool | None = None) -> str:
-        """Publish the model and its card on the Hugging Face hub, in one commit.
-
-        `hf auth login` comes before.
+        """Publish model and card on the hub, after `hf auth login`; return the commit.
 
         Args:
-            name: `USER/NAME`; made where it is not there yet.
+            name: `USER/NAME`; made where it is not there yet, `private` or as the hub has it.
             card: The model card in Markdown: the `README.md` of the run, with its gaps filled in.
-            private: Whether nobody else may see a repository that is made; None leaves that to the
-                hub.
-
-        Returns:
-            The commit, for `from_pretrained("hf-hub:USER/NAME", revision=...)`.
+            private: Whether nobody else may see a repository that is made.
 
         Raises:
             InputError: The hub cannot be reached, or does not take it.
@@ -406,27 +353,20 @@ class L2RCLIP(nn.Module):
     ) -> "L2RCLIP":
         """Load a trained model.
 
-        Its file may name `mini`, `tiny/random`, towers whose weights it holds, and towers whose
-        weights are on this machine. Whatever else it names has to be allowed or named by the
-        caller. Tensors of 16 or 8 bits become float32.
+        Its file may name `mini`, `tiny/random`, and towers whose weights it holds or that are on
+        this machine. Whatever else it names has to be allowed or named by the caller.
 
         Args:
-            name: A run directory, `"hf-hub:USER/NAME"`, or `"leaves"` or `"leaves-percent"`: of
-                generated leaves, they ship with the package; a run directory of that name comes
-                first.
+            name: A run directory, `"hf-hub:USER/NAME"`, or `"leaves"` or `"leaves-percent"`, which
+                ship with the package; a run directory of that name comes first.
             device: Where to put it, such as "cuda:1".
-            revision: Of a repository on the hub: a commit, which nobody can change later, a tag, or
-                a branch.
-            towers: The towers, as `load_towers` takes them, in place of those that the file names;
-                they may be downloaded.
-            weights: A local safetensors file of their weights. A path in the file is never
-                followed.
-            allow_download: Whether weights and tokenizer that the file names may be downloaded from
-                the Hugging Face hub, at the commit that the file names, where it does.
+            revision: Of a repository on the hub: a commit, a tag, or a branch.
+            towers: In place of those that the file names; they may be downloaded.
+            weights: A local safetensors file; a path in the file is never followed.
+            allow_download: Whether what the file names may be downloaded from the hub.
 
         Raises:
-            InputError: No model there, a file that is not one of ours or is damaged, something that
-                would be downloaded without leave, or a device that is not here.
+            InputError: No model, a damaged file, a download without leave, or no such device.
         """
         file = find_model_file(name, revision)
         place = None if device == "cpu" else device
@@ -443,8 +383,7 @@ class L2RCLIP(nn.Module):
                 path = None if weights is None else str(weights)
                 config = replace(config, towers=towers or config.towers, weights=path)
 
-            # Its texts are in the file; to encode its prompts is the only step whose memory no size
-            # in the file bounds.
+            # its texts are in the file: no size in it bounds the memory to encode them
             model = cls(loaded, content.ranks, config, content.tensors["rank_features"])
             if content.has_prompts:
                 model.prompts = build_prompts(loaded, content.ranks, config)
@@ -453,37 +392,6 @@ class L2RCLIP(nn.Module):
                 content.tensors, strict=False
             )  # but for towers that stayed frozen
             return model.to(device)
-
-
-def build_prompts(towers: Towers, ranks: Ranks, config: Config) -> RankPrompts:
-    """Return the prompts that a config describes.
-
-    Without an epoch of stage 1 they are the plain sentences. Context vectors that nobody trains are
-    noise in front of a sentence, and RankFormer would shorten its words by α.
-
-    Args:
-        towers: The dual encoder.
-        ranks: The ordered label space.
-        config: Settings of context and RankFormer, and the controls.
-    """
-    controls = config.controls
-    learns = config.stage1_epochs() > 0
-
-    return RankPrompts(
-        towers,
-        ranks,
-        context_length=config.context_length if learns else 0,
-        rankformer=controls.rankformer and learns,
-        centre=controls.centre,
-        seed=config.seed,
-        shuffled=controls.shuffled,
-        axis=config.axis,
-        alpha=config.alpha,
-        learn_alpha=controls.learn_alpha,
-        heads=config.heads,
-        hidden=config.hidden,
-        depth=config.depth,
-    )
 
 
 def _bring_up_to_date(model: L2RCLIP, prefix: str, keep_vars: bool) -> None:

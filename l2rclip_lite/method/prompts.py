@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.rankformer import Axis, RankFormer
 from l2rclip_lite.method.ranks import Ranks, cyclic_permutation
@@ -68,7 +69,6 @@ class RankPrompts(nn.Module):
     ) -> None:
         super().__init__()
         self.centre = centre
-
         sentences = ranks.sentences
         if shuffled:
             sentences = [sentences[k] for k in cyclic_permutation(len(ranks)).tolist()]
@@ -115,6 +115,37 @@ class RankPrompts(nn.Module):
         embeddings = self.embeddings()
         features = towers.encode_embeddings(embeddings, self.prompt_tokens.to(embeddings.device))
         return centred(features) if self.centre else features
+
+
+def build_prompts(towers: Towers, ranks: Ranks, config: Config) -> RankPrompts:
+    """Return the prompts that a config describes.
+
+    Without an epoch of stage 1 they are the plain sentences. Context vectors that nobody trains are
+    noise in front of a sentence, and RankFormer would shorten its words by α.
+
+    Args:
+        towers: The dual encoder.
+        ranks: The ordered label space.
+        config: Settings of context and RankFormer, and the controls.
+    """
+    controls = config.controls
+    learns = config.stage1_epochs() > 0
+
+    return RankPrompts(
+        towers,
+        ranks,
+        context_length=config.context_length if learns else 0,
+        rankformer=controls.rankformer and learns,
+        centre=controls.centre,
+        seed=config.seed,
+        shuffled=controls.shuffled,
+        axis=config.axis,
+        alpha=config.alpha,
+        learn_alpha=controls.learn_alpha,
+        heads=config.heads,
+        hidden=config.hidden,
+        depth=config.depth,
+    )
 
 
 @torch.no_grad()

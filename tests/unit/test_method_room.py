@@ -22,6 +22,7 @@ EXCEPTIONS = {
         "runs.model_file",
         "runs.start",
     },
+    "method/prompts.py": {"config"},
     "towers/base.py": {"data.images", "data.pixels"},
 }
 
