@@ -27,7 +27,7 @@ OUT_OF_MEMORY = ("DefaultCPUAllocator", "not enough memory", "can't allocate mem
 
 
 def choose_device(config: Config) -> torch.device:
-    """Return where to train; `usable_device` is for a model that only answers.
+    """Return where to train.
 
     Raises:
         TrainingError: A GPU was asked for that is not there: no slow surprise. Or several processes

@@ -24,6 +24,7 @@ from l2rclip_lite.runs.encoding import decoded
 from l2rclip_lite.runs.results import validation_scores
 
 MAX_STEPS = 32  # of an epoch on cached features
+MAX_PAIRED = 2_048  # images of such a step: stage 1 compares all its pairs
 
 
 @dataclass(frozen=True)
@@ -116,12 +117,13 @@ class TrainingData:
         """Return the images per step on cached features.
 
         An image costs nothing there, but each step encodes all K sentences, so an epoch has no more
-        than `MAX_STEPS` steps, unless `Config.batch_size1` says otherwise.
+        than `MAX_STEPS` steps where a step need not take more than `MAX_PAIRED` images for that,
+        unless `Config.batch_size1` says otherwise.
         """
         if config.batch_size1 is not None:
             return config.batch_size1
         share = math.ceil(len(self.targets["train"]) / MAX_STEPS)
-        return max(self.pixel_batch_size(config), share)
+        return max(self.pixel_batch_size(config), min(share, MAX_PAIRED))
 
     def pixel_batch_size(self, config: Config) -> int:
         """Return the images per step on pixels, of all processes together."""

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.method.losses.checks import Batch, Targets
+from l2rclip_lite.method.losses import Batch, Targets
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.stage import Row
 from l2rclip_lite.method.stages import stage2, stage2_loss, train_stage1, train_stage2

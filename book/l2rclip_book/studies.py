@@ -42,7 +42,7 @@ from l2rclip_lite.method.stages import train_stage1, train_stage2
 from l2rclip_lite.metrics import rps
 from l2rclip_lite.runs.model_file import ModelFile
 from l2rclip_lite.runs.results import judge
-from l2rclip_lite.runs.start import begin_with, find_start
+from l2rclip_lite.runs.start import find_start, start_tensors
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training_data import TrainingData
 
@@ -240,7 +240,8 @@ class Study:
         """
         model = L2RCLIP(self.towers, ranks, config, rank_features)
         if config.start is not None:
-            begin_with(model, config.start)
+            model.load_state_dict(start_tensors(config, self.towers), strict=False)
+            model.refresh()
         return model.to(self.towers.logit_scale.device)
 
     def _answer_by_own_ranks(

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
+from l2rclip_lite.heads.decoders import normal_probabilities
 from l2rclip_lite.heads.kernel import (
     BIAS,
     RIDGES,
@@ -18,7 +19,6 @@ from l2rclip_lite.heads.kernel import (
     validation_rps,
 )
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.prediction import normal_probabilities
 from l2rclip_lite.method.prompts import centred
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import rps
@@ -175,7 +175,7 @@ def ridge(
     """Fit ridge regression of the rank values on frozen features, with normal errors.
 
     Strength and standard deviation of the error are chosen by validation RPS; see
-    `prediction.normal_probabilities`.
+    `decoders.normal_probabilities`.
 
     Args:
         features: Image features of each split.

@@ -12,9 +12,9 @@ from l2rclip_lite.baselines import losses
 from l2rclip_lite.baselines.probes import linear_probe, shared_weights
 from l2rclip_lite.baselines.prompts import FROZEN, Objective, PromptHead
 from l2rclip_lite.devices import together
+from l2rclip_lite.heads.decoders import n_outputs
 from l2rclip_lite.heads.kernel import BIAS, LinearHead
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.prediction import n_outputs
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.method.stage import Row, Stage
 from l2rclip_lite.method.stages import ImageSide, freeze

@@ -31,9 +31,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.heads.decoders import DECODERS
 from l2rclip_lite.heads.ridge_path import Matrix, OutputLoss, Root, ridge_path
 from l2rclip_lite.method.losses import Batch, Targets, Values, checked_target
-from l2rclip_lite.method.prediction import DECODERS
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import rps, rps_of_images
 from l2rclip_lite.metrics.bootstrap import resample_counts
@@ -94,7 +94,7 @@ class LinearHead(nn.Module):
     Args:
         dim: Length of a feature.
         outputs: Number of outputs: one per rank, or per threshold between two.
-        decoder: A key of `prediction.DECODERS`. With "softmax" the outputs are the logits, else the
+        decoder: A key of `decoders.DECODERS`. With "softmax" the outputs are the logits, else the
             logits are the logarithm of the probabilities that the decoder returns.
 
     Example:

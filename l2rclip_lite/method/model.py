@@ -1,13 +1,20 @@
-"""L2RCLIP: towers, prompts and ranks together, as an ordinary PyTorch module."""
+r"""L2RCLIP: towers, prompts and ranks together, as an ordinary PyTorch module.
+
+$$l_{ik} = s\; z_i \cdot t_k,\quad p_{ik} = \operatorname{softmax}_k(l_{ik}/T)$$
+
+with unit image features z, unit text features t, the towers' scale s and a temperature T.
+"""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from l2rclip_lite.config import Config
@@ -17,22 +24,29 @@ from l2rclip_lite.data.pixels import scaled
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads.kernel import LinearHead
 from l2rclip_lite.method.prediction import Prediction
+from l2rclip_lite.method.prompts import RankPrompts, build_prompts
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.pretrained import Pretrained
 from l2rclip_lite.runs.encoding import FeatureCache, encode_images
-from l2rclip_lite.runs.start import begin_with
+from l2rclip_lite.runs.model_file import (
+    MODEL,
+    ModelFile,
+    find_model_file,
+    must_be_stored,
+    one_sentence,
+    upload,
+)
+from l2rclip_lite.runs.start import start_tensors
 from l2rclip_lite.towers.base import Pixels, Towers
 from l2rclip_lite.towers.load import load_towers
 
 
-class L2RCLIP(Pretrained):
+class L2RCLIP(nn.Module):
     """A dual encoder that compares images with sentences about the ranks.
 
-    Training mode encodes the texts in every forward pass as long as prompts or text tower learn;
-    otherwise images are compared with `rank_features`, see `TextSide`. A kernel head, once fitted,
-    answers in their place. The towers stay in evaluation mode: BatchNorm statistics of a pretrained
-    tower do not follow small batches. Which parameters learn is up to `requires_grad`, see
-    `freeze`. `build` makes a model of towers by name; `Pretrained` reads and writes it.
+    In training the texts are encoded anew in every forward pass; in evaluation images are compared
+    with `rank_features`, the text features of the last `eval()` or `refresh()`. A kernel head, once
+    fitted, answers in their place. The towers stay in evaluation mode: BatchNorm statistics of a
+    pretrained tower do not follow small batches. Which parameters learn is up to `requires_grad`.
 
     Args:
         towers: The dual encoder.
@@ -48,6 +62,7 @@ class L2RCLIP(Pretrained):
         torch.Size([3, 2])
     """
 
+    rank_features: Tensor
     temperature: Tensor
     conformal: Tensor
 
@@ -58,10 +73,21 @@ class L2RCLIP(Pretrained):
         config: Config | None = None,
         rank_features: Float[Tensor, "rank dim"] | None = None,
     ) -> None:
-        super().__init__(towers, ranks, config or Config(), rank_features)
+        super().__init__()
+        self.towers = towers
+        self.ranks = ranks
+        self.config = config or Config()
         self.head: LinearHead | None = None
+        self.prompts: RankPrompts | None = None
+
+        if rank_features is None:
+            self.prompts = build_prompts(towers, ranks, self.config).to(towers.logit_scale.device)
+            rank_features = towers.logit_scale.new_zeros(len(ranks), towers.dim)
+        self.register_buffer("rank_features", rank_features)
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("conformal", torch.ones(()))
+        self.register_state_dict_pre_hook(_bring_up_to_date)  # type: ignore[no-untyped-call]
+        self.refresh()
         super().train(False)
 
     @classmethod
@@ -74,18 +100,11 @@ class L2RCLIP(Pretrained):
         allow_download: bool = True,
         commits: Mapping[str, str] | None = None,
     ) -> "L2RCLIP":
-        """Build a fresh model.
-
-        Args:
-            ranks: The ordered label space.
-            config: How to build it; it names the towers.
-            image_size: What the data set suggests, where the config says nothing.
-            allow_download: Whether weights that this machine lacks may be downloaded.
-            commits: Of repositories on the Hugging Face hub, see `load_towers`.
+        """Build a fresh model on what a config names, or else with the image size of the data set.
 
         Raises:
             InputError: Towers that cannot be had, see `load_towers`; or a start that cannot be
-                used, see `begin_with`.
+                used, see `start_tensors`.
         """
         towers = load_towers(
             config.towers,
@@ -97,7 +116,8 @@ class L2RCLIP(Pretrained):
         )
         model = cls(towers, ranks, config)
         if config.start is not None:
-            begin_with(model, config.start)
+            model.load_state_dict(start_tensors(config, towers), strict=False)
+            model.refresh()
         return model
 
     def with_ranks(self, ranks: Ranks) -> "L2RCLIP":
@@ -107,18 +127,8 @@ class L2RCLIP(Pretrained):
         the same towers, which the two models share. The answers are in order as far as the towers
         know the words; how sure they are is not calibrated.
 
-        Args:
-            ranks: Other ranks, or the same in another sentence.
-
         Raises:
             InputError: A model that knows no sentences: a head, or fixed text features, answers.
-
-        Example:
-            >>> leaves = Ranks.integers(0, 9, template="a leaf with {rank} spots")
-            >>> model = L2RCLIP.build(leaves, Config(towers="tiny/random", heads=2))
-            >>> fruit = model.with_ranks(Ranks(("green", "ripe"), (0, 1), "a {rank} banana"))
-            >>> fruit(torch.zeros(3, 3, 64, 64)).shape
-            torch.Size([3, 2])
         """
         is_plain = self.config.stage1_epochs() == 0  # the sentences themselves; no prompts are kept
         if self.head is not None or (self.prompts is None and not is_plain):
@@ -132,23 +142,33 @@ class L2RCLIP(Pretrained):
             other.refresh()
         return other
 
-    @property
-    def scale(self) -> Float[Tensor, ""]:
-        """The scale s = exp(logit_scale)."""
-        return self.towers.logit_scale.exp()
-
-    @property
-    def device(self) -> torch.device:
-        """The device of the model."""
-        return self.rank_features.device
-
     def train(self, mode: bool = True) -> "L2RCLIP":
-        """Switch to training, all but the towers, or to evaluation; update the text features."""
+        """Switch to training, all but the towers, or to evaluation, which encodes the texts."""
         super().train(mode)
         self.towers.eval()
-        if not self._text_learns():
-            self._bring_up_to_date()
+        if not mode:
+            self.refresh()
         return self
+
+    def text_features(self) -> Float[Tensor, "rank dim"]:
+        """Return the K unit text features t_k; in training anew, and differentiable."""
+        if self.training and self.prompts is not None:
+            features: Tensor = self.prompts(self.towers)
+            return features
+        return self.rank_features
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Encode the prompts, and keep the K text features, the same under any autocast."""
+        if self.prompts is not None:
+            with torch.autocast(self.device.type, enabled=False):
+                self.rank_features.copy_(self.prompts(self.towers))
+
+    def forward(self, pixels: Pixels) -> Float[Tensor, "batch rank"]:
+        """Return logits s · z_i · t_k, or the head's, of what `transform` returns."""
+        if self.reads_backbone:
+            return self.logits(self._backbone(pixels))
+        return self.logits(self.image_features(pixels))
 
     def image_features(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
         """Return unit image features z_i of what `transform` returns."""
@@ -165,40 +185,31 @@ class L2RCLIP(Pretrained):
             return self.towers.backbone(pixels.to(dtype)).to(dtype)
 
     @property
+    def scale(self) -> Float[Tensor, ""]:
+        """The scale s = exp(logit_scale)."""
+        return self.towers.logit_scale.exp()
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the model."""
+        return self.rank_features.device
+
+    @property
     def reads_backbone(self) -> bool:
         """Whether `logits` reads features before their projection, as a head on a frozen tower."""
         return self.head is not None and self.config.image_side == "kernel"
 
-    def forward(self, pixels: Pixels) -> Float[Tensor, "batch rank"]:
-        """Return logits s · z_i · t_k, or those of the kernel head, before any temperature.
-
-        Args:
-            pixels: What `transform` returns, on the model's device.
-        """
-        by_texts = self.head is None and self.prompts is not None
-        if by_texts and self._text_learns():
-            return self.scale * self.image_features(pixels) @ self.text_features().T
-        if self.reads_backbone:
-            return self.logits(self._backbone(pixels))
-        return self.logits(self.image_features(pixels))
-
     def logits(self, features: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch rank"]:
-        """Return logits of what `encode` returns, by the kernel head or else by the texts.
-
-        Raises:
-            InputError: Features of another width.
-        """
+        """Return logits of what `encode` returns, by the kernel head or else by the texts."""
         width = self.rank_features.shape[1] if self.head is None else len(self.head.mean)
         if features.ndim != 2 or features.shape[1] != width:
             shape = list(features.shape)
             raise InputError(
                 f"logits: features are {shape}; give rows of {width} numbers, as `encode` does."
             )
-
         if self.head is not None:
             return self.head(features)
-        self._bring_up_to_date()
-        return self.scale * features @ self.rank_features.T
+        return self.scale * features @ self.text_features().T
 
     @torch.no_grad()
     def probabilities(
@@ -211,9 +222,7 @@ class L2RCLIP(Pretrained):
     def transform(self, train: bool = False) -> v2.Compose:
         """Return what turns an image into an input of `forward`, see `Towers.transform`.
 
-        Args:
-            train: Whether it augments, too, as the config says: `augment`, `upside_down`,
-                `controls.light`.
+        To `train` it augments as the config says: `augment`, `upside_down`, `controls.light`.
         """
         return self.towers.transform(
             train and self.config.augment,
@@ -237,16 +246,15 @@ class L2RCLIP(Pretrained):
         Args:
             images: A folder, one image, a sequence of images, or a map-style dataset of (image,
                 rank index). An image is whatever `images.as_rgb` takes.
-            backbone: Whether they are those of `Towers.backbone`, which a kernel head reads, or
-                unit features beside the texts; None gives those that `logits` takes.
+            backbone: Whether they are those of `Towers.backbone`, or unit features beside the
+                texts; None gives those that `logits` takes.
             batch_size: Images at once.
             workers: Processes that decode, up to 64.
             cache: A folder where features of `Towers.backbone` are kept, see `FeatureCache`.
             quiet: Whether to hide the progress bar.
 
         Raises:
-            InputError: No image, one that cannot be read, or a number of images or processes
-                outside its bounds.
+            InputError: No image, one that cannot be read, or a number outside its bounds.
             TrainingError: Memory that runs out.
         """
         if not isinstance(images, ResizedImages):
@@ -278,35 +286,14 @@ class L2RCLIP(Pretrained):
         cache: str | Path | None = None,
         quiet: bool = True,
     ) -> Prediction:
-        """Predict the ranks of images.
-
-        Args:
-            images: A folder, one image, or a sequence of images; each whatever `images.as_rgb`
-                takes.
-            batch_size: Images at once, see `encode`, as for all below.
-            workers: Processes that decode.
-            cache: A folder where features of a frozen tower are kept; a tuned one does without.
-            quiet: Whether to hide the progress bar.
-
-        Returns:
-            Rank, name, median, interval, expectation and probabilities of each.
+        """Predict the ranks of images; the arguments are those of `encode`.
 
         Raises:
-            InputError: No image at all, one that is missing or cannot be read, or an answer that is
-                not finite.
+            InputError: As `encode`, or an answer that is not finite.
         """
         sequence: MapStyle = image_list(images)
-        if not len(sequence):
-            raise InputError(
-                "predict: no image given; pass at least one, or a folder that holds some."
-            )
-
         features = self.encode(
-            sequence,
-            batch_size=batch_size,
-            workers=workers,
-            cache=cache,
-            quiet=quiet,
+            sequence, batch_size=batch_size, workers=workers, cache=cache, quiet=quiet
         )
         probabilities = self.probabilities(features)
         # a feature that was too long for single precision is one of zeros
@@ -314,5 +301,100 @@ class L2RCLIP(Pretrained):
             raise InputError(
                 "predict: the model's answer is not a finite number; its weights are damaged."
             )
-
         return Prediction.of(probabilities, self.ranks, paths_of(sequence), float(self.conformal))
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write `model.safetensors`, with config and ranks as metadata.
+
+        It holds what training may have changed, and the whole towers where no name brings them.
+        """
+        tensors = self.state_dict()
+        if self.towers.rebuildable:
+            stored = [name for name in tensors if must_be_stored(name, self.config)]
+            tensors = {name: tensors[name] for name in stored}
+
+        file = Path(folder) / MODEL
+        content = ModelFile(
+            config=replace(self.config, image_size=self.towers.image_size),
+            ranks=self.ranks,
+            tensors=tensors,
+            decoder="softmax" if self.head is None else self.head.decoder,
+            commits=self.towers.commits,
+        )
+        content.write(file)
+        return file
+
+    def push_to_hub(self, name: str, card: str, *, private: bool | None = None) -> str:
+        """Publish model and card on the hub, after `hf auth login`; return the commit.
+
+        Args:
+            name: `USER/NAME`; made where it is not there yet, `private` or as the hub has it.
+            card: The model card in Markdown: the `README.md` of the run, with its gaps filled in.
+            private: Whether nobody else may see a repository that is made.
+
+        Raises:
+            InputError: The hub cannot be reached, or does not take it.
+        """
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            Path(folder, "README.md").write_text(card, encoding="utf-8")
+            return upload(folder, name, private=private)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        device: str = "cpu",
+        revision: str = "main",
+        towers: str | None = None,
+        weights: str | Path | None = None,
+        allow_download: bool = False,
+    ) -> "L2RCLIP":
+        """Load a trained model.
+
+        Its file may name `mini`, `tiny/random`, and towers whose weights it holds or that are on
+        this machine. Whatever else it names has to be allowed or named by the caller.
+
+        Args:
+            name: A run directory, `"hf-hub:USER/NAME"`, or `"leaves"` or `"leaves-percent"`, which
+                ship with the package; a run directory of that name comes first.
+            device: Where to put it, such as "cuda:1".
+            revision: Of a repository on the hub: a commit, a tag, or a branch.
+            towers: In place of those that the file names; they may be downloaded.
+            weights: A local safetensors file; a path in the file is never followed.
+            allow_download: Whether what the file names may be downloaded from the hub.
+
+        Raises:
+            InputError: No model, a damaged file, a download without leave, or no such device.
+        """
+        file = find_model_file(name, revision)
+        place = None if device == "cpu" else device
+        with one_sentence(file, towers=towers, weights=weights, device=place):
+            torch.zeros(1, device=device)  # before anything is loaded
+            header = ModelFile.read_header(file)
+            loaded = header.load_towers(towers, weights, allow_download=allow_download)
+            content = ModelFile.read_for(file, loaded)
+            if content.tower_state:
+                loaded.load_state_dict(content.tower_state)
+
+            config = content.config
+            if towers is not None or weights is not None:
+                path = None if weights is None else str(weights)
+                config = replace(config, towers=towers or config.towers, weights=path)
+
+            # its texts are in the file: no size in it bounds the memory to encode them
+            model = cls(loaded, content.ranks, config, content.tensors["rank_features"])
+            if content.has_prompts:
+                model.prompts = build_prompts(loaded, content.ranks, config)
+            model.head = content.head()
+            model.load_state_dict(
+                content.tensors, strict=False
+            )  # but for towers that stayed frozen
+            return model.to(device)
+
+
+def _bring_up_to_date(model: L2RCLIP, prefix: str, keep_vars: bool) -> None:
+    """Let a state that is taken in training hold the text features of its own prompts."""
+    if model.training:
+        model.refresh()

@@ -1,23 +1,23 @@
-"""Predictions: probabilities of ranks, three answers that follow from them, and an interval.
+r"""Predictions: probabilities of ranks, three answers that follow from them, and an interval.
 
-The decoders turn outputs that are not K logits into K probabilities per image, so that one rule of
-inference serves all.
+$$\hat k_0 = \arg\max_k p_k,\quad \hat k_1 = \min\Big\{k: \sum_{j\le k}p_j \ge \tfrac12\Big\},\quad
+\hat y = \sum_k p_k r_k$$
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError, check_number
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.metrics import SLACK, medians, probability_rows
+
+SLACK = 1e-9  # 0.8 − 0.3 counts as ½, which in floats it is not
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,15 @@ class Prediction:
             >>> Prediction.of(torch.tensor([[0.25, 0.75]]), ranks).name
             ('high',)
         """
-        p = probability_rows(probabilities, ranks)
+        p = probabilities.double().numpy()
+        if p.ndim != 2 or len(p) == 0 or p.shape[1] != len(ranks):
+            raise InputError(
+                f"prediction: probabilities {p.shape}; give each image a row of {len(ranks)}."
+            )
+        is_distribution = (p >= 0).all(1) & (np.abs(p.sum(1) - 1) <= 0.01)
+        if not is_distribution.all():
+            row = is_distribution.argmin()
+            raise InputError(f"prediction: row {row} is {p[row]}; give numbers ≥ 0 that sum to 1.")
         check_number(conformal, "prediction: conformal", 0, 1)
         if path and len(path) != len(p):
             counts = f"{len(path)} paths, {len(p)} images"
@@ -87,7 +95,7 @@ class Prediction:
         return cls(
             rank=rank,
             name=tuple(ranks.names[k] for k in rank),
-            median=torch.from_numpy(medians(p)),
+            median=torch.from_numpy((p.cumsum(1) >= 0.5 - SLACK).argmax(1)),
             expected=probabilities @ ranks.values_tensor(),
             low=holds.argmax(1),
             high=len(ranks) - 1 - holds.flip(1).argmax(1),
@@ -133,92 +141,3 @@ def distances_from_median(p: np.ndarray) -> np.ndarray:
     """
     below = p.cumsum(1)
     return np.asarray(np.maximum(1 - 2 * below, 2 * (below - p) - 1))
-
-
-def coral_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
-    r"""Return K probabilities from $P(y>k)=\sigma(f_k)$. See `survival_probabilities`.
-
-    Example:
-        >>> coral_probabilities(torch.zeros(1, 2)).tolist()
-        [[0.5, 0.0, 0.5]]
-    """
-    return survival_probabilities(torch.sigmoid(logits))
-
-
-def corn_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
-    r"""Return K probabilities from $P(y>k)=\prod_{j\le k}\sigma(f_j)$.
-
-    See `survival_probabilities`.
-
-    Example:
-        >>> corn_probabilities(torch.zeros(1, 2)).tolist()
-        [[0.5, 0.25, 0.25]]
-    """
-    return survival_probabilities(F.logsigmoid(logits).cumsum(dim=1).exp())
-
-
-def survival_probabilities(
-    survival: Float[Tensor, "batch threshold"],
-) -> Float[Tensor, "batch rank"]:
-    r"""Return $P(y=k)=P(y>k-1)-P(y>k)$.
-
-    CORAL's biases need not be in order during training; a survival that rises is cut to the one
-    before, so no probability is negative. The expectation is CORAL's and CORN's own; their own
-    rank, the number of survivals above ½, is the median of these probabilities, which need not be
-    their mode.
-
-    Args:
-        survival: K−1 numbers in [0, 1] per image.
-
-    Returns:
-        K numbers ≥ 0 that sum to 1.
-
-    Example:
-        >>> survival_probabilities(torch.tensor([[0.75, 0.25], [0.5, 0.75]])).tolist()
-        [[0.25, 0.5, 0.25], [0.5, 0.0, 0.5]]
-    """
-    falling = survival
-    step = 1
-    while step < survival.shape[1]:  # ONNX has no cumulative minimum
-        falling = torch.minimum(falling, F.pad(falling, (step, -step), value=1.0))
-        step *= 2
-    bounded = F.pad(F.pad(falling, (1, 0), value=1.0), (0, 1))
-    return bounded[:, :-1] - bounded[:, 1:]
-
-
-def normal_probabilities(distance: Float[Tensor, "batch rank"]) -> Float[Tensor, "batch rank"]:
-    r"""Return the probabilities of a number with a normal error.
-
-    $$p_k\propto e^{-d_k^2/2},\quad d_k=(\hat y-r_k)/\sigma$$
-
-    Args:
-        distance: d, the number minus each rank value in standard deviations, falling along a row. A
-            number outside the values is moved to the nearer end.
-
-    Returns:
-        Rows whose largest entry is that of the nearest rank.
-
-    Example:
-        >>> normal_probabilities(torch.tensor([[0.5, -0.5, -1.5]])).round(decimals=3)
-        tensor([[0.4220, 0.4220, 0.1550]])
-    """
-    inside = distance + F.relu(-distance[:, :1]) - F.relu(distance[:, -1:])
-    return (-0.5 * inside.square()).softmax(dim=1)
-
-
-DECODERS: dict[str, Callable[[Tensor], Tensor]] = {
-    "softmax": torch.nn.Softmax(dim=1),
-    "coral": coral_probabilities,
-    "corn": corn_probabilities,
-    "normal": normal_probabilities,
-}
-
-
-def n_outputs(decoder: str, n_ranks: int) -> int:
-    """Return the outputs that a decoder reads: one per rank, or per threshold between two.
-
-    Example:
-        >>> n_outputs("softmax", 5), n_outputs("coral", 5)
-        (5, 4)
-    """
-    return n_ranks - 1 if decoder in ("coral", "corn") else n_ranks

@@ -1,12 +1,17 @@
-"""RankFormer: token-level attention over the rank sentences, blended back as a residual."""
+r"""RankFormer: token-level attention over the rank sentences, blended back as a residual.
+
+$$R' = (1-\alpha)\,R + \alpha\,\mathrm{FFN}(\mathrm{MSA}(\mathrm{LN}(R)))$$
+"""
+
+from typing import Literal
 
 import torch
 from torch import nn
 
-from l2rclip_lite.config import Axis
 from l2rclip_lite.errors import InputError, whole_number
 from l2rclip_lite.towers.base import Embeddings, Tokens
 
+Axis = Literal["token", "rank", "joint"]
 MAX_PAIRS = 2**28  # of tokens that attend to each other: a gibibyte of attention weights per head
 
 

@@ -7,7 +7,6 @@ a row after every epoch, with the parameters in place.
 
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +22,6 @@ from l2rclip_lite.method.stage import Row, Stage, StageData
 from l2rclip_lite.towers.base import Pixels
 
 Encode = Callable[[Tensor, int], Float[Tensor, "image dim"]]
-MAX_PAIRED = 2_048  # images of a batch; of more, the matrices of all pairs would fill the memory
 
 # --- what trains --------------------------------------------------------------------------------
 
@@ -168,15 +166,10 @@ def stage1_loss(
         loss = losses.asymmetrical_contrastive_loss(z, t, y, model.scale)
 
     if lambda1:
-        pairwise = partial(
-            losses.ordinal_pairwise_loss_stage1,
-            symmetric=controls.symmetric,
-            blind=controls.order == "blind",
+        blind = controls.order == "blind"
+        ordinal = losses.ordinal_pairwise_loss_stage1(
+            z, t[y], t[y], values[y], symmetric=controls.symmetric, blind=blind
         )
-        if len(y) > MAX_PAIRED:
-            ordinal = pairwise(z, t, t, y, values=values)
-        else:
-            ordinal = pairwise(z, t[y], t[y], values[y])
         loss = loss + lambda1 * ordinal
     return loss
 

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, one_line, sentence
 from l2rclip_lite.files import WIDEST, NamedTensors, read_header, read_tensors, save_tensors
+from l2rclip_lite.heads.decoders import DECODERS, n_outputs
 from l2rclip_lite.heads.kernel import LinearHead
-from l2rclip_lite.method.prediction import DECODERS, n_outputs
 from l2rclip_lite.method.rankformer import RankFormer
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.stored_numbers import SCALE, as_float32

@@ -13,8 +13,8 @@ from torch import Tensor
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import sha256_of
-from l2rclip_lite.method.prompts import TextSide
 from l2rclip_lite.runs.model_file import ModelFile, find_model_file, must_be_stored, one_sentence
+from l2rclip_lite.towers.base import Towers
 
 # of the models that ship; the image tower of `leaves` was never trained
 RELATIVES = ("leaves-percent",)
@@ -42,33 +42,30 @@ def start_digest(config: Config) -> str | None:
     return sha256_of(find_start(config.start))
 
 
-def begin_with(model: TextSide, name: str) -> None:
-    """Give a fresh model what an earlier run has learned.
+def start_tensors(config: Config, towers: Towers) -> dict[str, Tensor]:
+    """Return what an earlier run has learned, by its names in the state of a model.
 
     Args:
-        model: As built, on the towers that both runs name.
-        name: The earlier run, see `Config.start`.
+        config: Of the model that begins with it; it names the run, see `Config.start`.
+        towers: Those that both runs name, as built.
 
     Raises:
         InputError: The run cannot be used, has other towers, or other prompts.
     """
-    file = find_start(name)
-    start = _read(file, model)
-    config = model.config
-    if not same_text_tower(start, model):
+    file = find_start(config.start or "")
+    start = _read(file, config, towers)
+    if not same_text_tower(start, config, towers):
         problem = f"its text tower has the weights of {start.config.weights!r}"
         cure = "name that file by --weights" if start.config.weights else "leave out --weights"
         raise InputError(f"{file}: {problem}; {cure}.")
 
     carried = {key: value for key, value in start.tensors.items() if key.startswith(TOWER)}
-    both_have_prompts = start.has_prompts and config.stage1_epochs() > 0
-    if both_have_prompts and model.prompts is not None:
+    if start.has_prompts and config.stage1_epochs() > 0:
         carried |= _prompts_of(start, config, file)
-    model.load_state_dict(carried, strict=False)
-    model.refresh()
+    return carried
 
 
-def _read(file: Path, model: TextSide) -> ModelFile:
+def _read(file: Path, ours: Config, towers: Towers) -> ModelFile:
     """Return the model that training begins with, whole and on the same towers.
 
     Raises:
@@ -81,7 +78,6 @@ def _read(file: Path, model: TextSide) -> ModelFile:
         problem = "its image tower was never trained, so there is nothing to begin with"
         raise InputError(f"{file}: {problem}; fit the relative with --image-side tower.")
 
-    ours = model.config
     theirs = header.config
     if theirs.towers != ours.towers:
         problem = f"its towers are {theirs.towers!r}, and not {ours.towers!r}"
@@ -90,17 +86,17 @@ def _read(file: Path, model: TextSide) -> ModelFile:
         problem = f"its towers were drawn with the seed {theirs.seed}"
         raise InputError(f"{file}: {problem}; give --seed {theirs.seed}.")
 
-    size = model.towers.image_size
+    size = towers.image_size
     with one_sentence(file, image_size=None if size == theirs.image_size else size):
-        return ModelFile.read_for(file, model.towers)
+        return ModelFile.read_for(file, towers)
 
 
-def same_text_tower(start: ModelFile, model: TextSide) -> bool:
+def same_text_tower(start: ModelFile, config: Config, towers: Towers) -> bool:
     """Return whether both models read sentences by the same weights, whatever file had them."""
     if not start.tower_state:  # the name of the towers says which they are
-        return model.config.weights is None
+        return config.weights is None
 
-    state = model.towers.state_dict()
+    state = towers.state_dict()
     text = {key: value for key, value in start.tower_state.items() if key.startswith("text.")}
     return all(torch.equal(state[key].cpu(), value) for key, value in text.items())
 

@@ -4,21 +4,16 @@ What this machine has already is used without asking any network. The rest is do
 the caller allows it, and never as a pickle.
 """
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
-from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.files import make_folder, write_text
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-RECORD = ".cache/huggingface/download"  # where the hub's client notes the commit of a file
 
 
 class NotAllowedError(InputError):
@@ -26,60 +21,18 @@ class NotAllowedError(InputError):
 
 
 def download(repository: str, name: str, revision: str | None = None) -> Path:
-    """Download a file into the cache of the hub's client, and return it there.
-
-    The client itself names a file of its cache after what the server calls its ETag, which may lead
-    anywhere. So it downloads into a folder of its own, where such a name leads nowhere.
-
-    Args:
-        repository: `USER/NAME`.
-        name: The file in it.
-        revision: A commit, a tag or a branch; None is the main branch.
-
-    Returns:
-        The file of that revision; the one that is in the cache, where the hub cannot be reached or
-        the cache cannot be written.
+    """Return a file of `USER/NAME` at a commit, tag or branch, in the cache of the hub's client.
 
     Raises:
         LocalEntryNotFoundError: The hub cannot be reached, and the file is not in the cache.
-        OSError, ValueError, EntryNotFoundError: There is no such file, or no name that a cache has.
-        InputError: A cache that cannot be written.
+        OSError, ValueError, EntryNotFoundError: There is no such file.
     """
     try:
-        return _download(repository, name, revision)
-    except HfHubHTTPError:  # what the hub itself answers
+        return Path(hf_hub_download(repository, name, revision=revision))
+    except (OSError, ValueError, EntryNotFoundError):
         raise
-    except (OSError, InputError):
-        cached = try_to_load_from_cache(repository, name, revision=revision)
-        if isinstance(cached, str):
-            return Path(cached)
-        raise
-
-
-def _download(repository: str, name: str, revision: str | None) -> Path:
-    """Download a file, and put it where the hub's client looks for it."""
-    cache = Path(constants.HF_HUB_CACHE)
-    make_folder(cache)
-
-    with TemporaryDirectory(dir=cache) as folder:
-        try:
-            file = hf_hub_download(repository, name, revision=revision, local_dir=folder)
-        except (OSError, ValueError, EntryNotFoundError):
-            raise
-        except Exception as error:  # of the HTTP library, which the client passes on
-            raise OSError(f"{type(error).__name__}: {error}") from error
-        commit = Path(folder, RECORD, f"{name}.metadata").read_text(encoding="utf-8").split()[0]
-        if not COMMIT.fullmatch(commit):
-            raise ValueError(f"the hub names {commit[:60]!r} as a commit")
-
-        kept = cache / repo_folder_name(repo_id=repository, repo_type="model")
-        snapshot = kept / "snapshots" / commit / name
-        make_folder(snapshot.parent)
-        os.replace(file, snapshot)
-
-    if revision is None or not COMMIT.fullmatch(revision):
-        write_text(kept / "refs" / (revision or "main"), commit)
-    return snapshot
+    except Exception as error:  # of the HTTP library, which the client passes on
+        raise OSError(f"{type(error).__name__}: {error}") from error
 
 
 class HubFiles:
@@ -119,12 +72,13 @@ class HubFiles:
             NotAllowedError: It is not on this machine, and may not be downloaded.
             OSError, ValueError, EntryNotFoundError: The download failed, or there is no such file.
         """
-        cached = try_to_load_from_cache(repository, name, revision=self.commits.get(repository))
+        commit = self.commits.get(repository)
+        cached = try_to_load_from_cache(repository, name, revision=commit)
 
         if isinstance(cached, str):
             file = Path(cached)
         elif self.allow_download:
-            file = download(repository, name, self.commits.get(repository))
+            file = download(repository, name, commit)
         else:
             raise NotAllowedError(
                 f"{purpose} is not on this machine, and would be downloaded from {repository} on "
@@ -135,13 +89,3 @@ class HubFiles:
         if COMMIT.fullmatch(file.parent.name):  # of the cache: snapshots/COMMIT/NAME
             self.commits[repository] = file.parent.name
         return file
-
-    def fetch_if_there(self, repository: str, name: str) -> None:
-        """Put a file beside others of the same repository, where the repository has it."""
-        cached = try_to_load_from_cache(repository, name, revision=self.commits.get(repository))
-
-        if cached is None and self.allow_download:
-            try:
-                download(repository, name, self.commits.get(repository))
-            except EntryNotFoundError:  # it has none, or the hub cannot be reached
-                return

@@ -92,8 +92,10 @@ class MiniTowers(Towers):
         from tokenizers import Tokenizer
         from transformers import BertConfig, BertModel
 
-        check_weights()
         folder = find_text_folder()
+        for name, digest in TEXT_FILES.items():
+            check_sha256(folder / name, digest)
+        check_sha256(ALIGNMENT, ALIGNMENT_SHA256, fix="reinstall l2rclip-lite")
 
         state = {}
         for name, value in load_file(folder / "model.safetensors").items():
@@ -219,14 +221,6 @@ def _installed(package: str, path: str) -> Path:
         if installed.exists():
             return installed
     raise InputError(f"towers: the weights of 'mini' are not installed ({package}); run: {PIP}")
-
-
-def check_weights() -> None:
-    """Refuse installed files of which one is not the one this package was made with."""
-    check_sha256(find_image_weights(), IMAGE_SHA256)
-    for name, expected in TEXT_FILES.items():
-        check_sha256(find_text_folder() / name, expected)
-    check_sha256(ALIGNMENT, ALIGNMENT_SHA256, fix="reinstall l2rclip-lite")
 
 
 def check_sha256(file: Path, expected: str, *, fix: str = f"reinstall: {PIP}") -> None:

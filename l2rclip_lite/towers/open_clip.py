@@ -1,7 +1,7 @@
 """The adapter that puts an open_clip model behind `Towers`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,30 +9,18 @@ import torch
 import torch.nn.functional as F
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from jaxtyping import Float, Int
-from safetensors import SafetensorError
 from torch import Tensor
 from torch.func import functional_call
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.files import NamedTensors
 from l2rclip_lite.method.ranks import SLOT
 from l2rclip_lite.towers.base import Embeddings, Pixels, Texts, Tokens, Towers
-from l2rclip_lite.towers.hub import HubFiles
+from l2rclip_lite.towers.hub import HubFiles, NotAllowedError
 
 LARGE_ENOUGH = 64  # pixels of a side; towers divide it by 32 at most
 ONLINE = "connect to a network once"
 WITH_WEIGHTS = f"{ONLINE}, or pass weights=FILE with a safetensors file"
 MAX_COUNTED_TOKENS = 1024  # tokens of a sentence that are counted before one is called too long
-SAFETENSORS = ".safetensors"
-FAILURES = (  # of open_clip and the hub, where a file is missing, damaged, or of another model
-    ImportError,
-    RuntimeError,
-    OSError,
-    ValueError,
-    LookupError,
-    StopIteration,
-    SafetensorError,
-)
 
 
 class OpenClipTowers(Towers):
@@ -150,7 +138,7 @@ def load_open_clip(
     name: str,
     *,
     weights: str | Path | None,
-    state: NamedTensors | None = None,
+    state: Mapping[str, Tensor] | None = None,
     image_size: int | None,
     seed: int,
     hub: HubFiles,
@@ -174,14 +162,9 @@ def load_open_clip(
     import open_clip  # four seconds, which `mini` need not wait for
 
     open_clip.add_model_config(Path(__file__).parents[1] / "tiny.json")
-    problem = _problem(name, weights, needs_tag=state is None)
-    if problem:
-        raise InputError(f"towers: {name!r} {problem}.")
-
+    _check_name(name, weights, needs_tag=state is None)
     model, _, tag = name.partition("/")
-    text = open_clip.get_model_config(model)["text_cfg"]
-    with _loading(f"tokenizer.json of {text.get('hf_tokenizer_name')!r}", ONLINE):
-        tokenizer = _tokenizer(model, text, hub)
+    tokenizer = _tokenizer(model, hub)
 
     file = Path(weights) if weights else None
     if file is None and state is None and tag != "random":
@@ -189,32 +172,77 @@ def load_open_clip(
 
     with _loading(f"the weights of {name!r}", WITH_WEIGHTS):
         if state is not None:
-            _check_state(state, _shapes(model, tag, image_size, tokenizer))
+            with torch.device("meta"):  # names and shapes take no memory
+                empty = _build(model, tag, image_size)
+            _check_state(state, OpenClipTowers(empty, tokenizer).state_dict())
 
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            built = _build(model, tag, image_size, file)
+            towers = OpenClipTowers(_build(model, tag, image_size, file), tokenizer).eval()
 
-    towers = OpenClipTowers(built, tokenizer).eval()
-    if image_size is not None and image_size < LARGE_ENOUGH:
-        _check_image_size(towers)
+    _check_image_size(towers)
     towers.commits = hub.commits
     named_weights = weights is None and state is None
     towers.rebuildable = named_weights and (tag != "random" or name == "tiny/random")
     return towers
 
 
-def _check_image_size(towers: OpenClipTowers) -> None:
-    """Refuse images of which the image tower would leave nothing, by one black image."""
-    side = towers.image_size
-    try:
-        with torch.no_grad():
-            towers.backbone(torch.zeros(1, 3, side, side))
-    except RuntimeError as error:
+def weights_file(name: str, hub: HubFiles) -> Path:
+    """Return the safetensors file behind "MODEL/TAG", where open_clip might take a pickle.
+
+    Args:
+        name: Such as "ViT-B-16/openai".
+        hub: Where it comes from, and at which commit.
+
+    Raises:
+        InputError: An unknown name, or weights that are neither here nor to be had.
+    """
+    import open_clip
+
+    _check_name(name, None, needs_tag=True)
+    model, _, tag = name.partition("/")
+    repository, _, file = open_clip.get_pretrained_cfg(model, tag).get("hf_hub", "").rpartition("/")
+    if file in ("", open_clip.constants.HF_WEIGHTS_NAME):
+        file = open_clip.constants.HF_SAFE_WEIGHTS_NAME
+
+    with _loading(f"the weights of {name!r}", WITH_WEIGHTS):
+        try:
+            if repository:
+                file = str(Path(file).with_suffix(".safetensors"))
+                return hub.fetch(repository, file, repr(name))
+        except LocalEntryNotFoundError:  # the hub cannot be reached
+            raise
+        except EntryNotFoundError:  # it has none, see below
+            pass
+
         raise InputError(
-            f"image_size: {side} x {side} pixels are too few for the image tower; give a larger "
-            "--image-size, or none for the tower's own."
-        ) from error
+            f"towers: {name!r} is published as a pickle only, and pickles are not read; "
+            "convert it, and pass weights=FILE."
+        )
+
+
+def _tokenizer(model: str, hub: HubFiles) -> Any:
+    """Return the tokenizer of a model; open_clip brings CLIP's, others come from the hub."""
+    import open_clip
+
+    text = open_clip.get_model_config(model)["text_cfg"]
+    repository = text.get("hf_tokenizer_name")
+    if not repository:
+        return open_clip.get_tokenizer(model)
+
+    with _loading(f"tokenizer.json of {repository!r}", ONLINE):
+        purpose = f"the tokenizer of {model!r}"
+        file = hub.fetch(repository, "tokenizer.json", purpose)
+        for name in ("tokenizer_config.json", "special_tokens_map.json", "config.json"):
+            with suppress(EntryNotFoundError, NotAllowedError):  # not every repository has them
+                hub.fetch(repository, name, purpose)
+
+        return open_clip.tokenizer.HFTokenizer(
+            str(file.parent),  # of a folder, transformers asks no network
+            context_length=text.get("context_length", open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH),
+            tokenizer_mode=text.get("tokenizer_mode"),
+            **text.get("tokenizer_kwargs", {}),
+        )
 
 
 def _build(model: str, tag: str, image_size: int | None, file: Path | None = None) -> Any:
@@ -257,109 +285,8 @@ def _build(model: str, tag: str, image_size: int | None, file: Path | None = Non
     return built
 
 
-def _tokenizer(model: str, text: dict[str, Any], hub: HubFiles) -> Any:
-    """Return the tokenizer of a model; open_clip brings CLIP's, others come from the hub."""
-    import open_clip
-
-    repository = text.get("hf_tokenizer_name")
-    if not repository:
-        return open_clip.get_tokenizer(model)
-
-    file = hub.fetch(repository, "tokenizer.json", f"the tokenizer of {model!r}")
-    for name in ("tokenizer_config.json", "special_tokens_map.json", "config.json"):
-        hub.fetch_if_there(repository, name)
-
-    return open_clip.tokenizer.HFTokenizer(
-        str(file.parent),  # of a folder, transformers asks no network
-        context_length=text.get("context_length", open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH),
-        tokenizer_mode=text.get("tokenizer_mode"),
-        **text.get("tokenizer_kwargs", {}),
-    )
-
-
-def weights_file(name: str, hub: HubFiles) -> Path:
-    """Return the safetensors file behind "MODEL/TAG", from this machine's cache or downloaded.
-
-    Args:
-        name: Such as "ViT-B-16/openai".
-        hub: Where it comes from, and at which commit.
-
-    Raises:
-        InputError: An unknown name, or weights that are neither here nor to be had.
-    """
-    problem = _problem(name, None, needs_tag=True)
-    if problem:
-        raise InputError(f"towers: {name!r} {problem}.")
-
-    model, _, tag = name.partition("/")
-    with _loading(f"the weights of {name!r}", WITH_WEIGHTS):
-        return _hub_weights(model, tag, hub)
-
-
-def _hub_weights(model: str, tag: str, hub: HubFiles) -> Path:
-    """Return the safetensors file of a tag, where open_clip might take a pickle."""
-    import open_clip
-
-    source = open_clip.get_pretrained_cfg(model, tag).get("hf_hub", "")
-    repository, _, name = source.rpartition("/")
-    if name in ("", open_clip.constants.HF_WEIGHTS_NAME):
-        name = open_clip.constants.HF_SAFE_WEIGHTS_NAME
-    file = str(Path(name).with_suffix(SAFETENSORS))
-
-    no_safetensors = (
-        f"towers: '{model}/{tag}' is published as a pickle only, and pickles are not read; "
-        "convert it, and pass weights=FILE."
-    )
-    if not repository:
-        raise InputError(no_safetensors)
-    try:
-        return hub.fetch(repository, file, f"'{model}/{tag}'")
-    except LocalEntryNotFoundError:  # the hub cannot be reached
-        raise
-    except EntryNotFoundError as error:
-        raise InputError(no_safetensors) from error
-
-
-def _shapes(model: str, tag: str, image_size: int | None, tokenizer: Any) -> dict[str, torch.Size]:
-    """Return names and shapes of the state of such towers; no memory is taken for them."""
-    with torch.device("meta"):
-        built = _build(model, tag, image_size)
-    towers = OpenClipTowers(built, tokenizer)
-    return {name: value.shape for name, value in towers.state_dict().items()}
-
-
-def _check_state(state: NamedTensors, expected: Mapping[str, torch.Size]) -> None:
-    """Refuse a state that is not the whole one of such towers."""
-    for name in sorted(expected.keys() | state.keys()):
-        if name not in state or name not in expected or state[name].shape != expected[name]:
-            raise InputError(
-                f"towers: {name} is missing, or of another shape than in that model; "
-                "the file is damaged, or of another model."
-            )
-
-
-@contextmanager
-def _loading(wanted: str, cure: str) -> Iterator[None]:
-    """Turn what open_clip and the hub raise into one sentence.
-
-    Args:
-        wanted: What is loaded.
-        cure: What to do where it cannot be had.
-    """
-    try:
-        yield
-    except InputError:
-        raise
-    except FAILURES as error:
-        lines = str(error).splitlines() or [type(error).__name__]
-        reason = lines[0][:120]
-        raise InputError(
-            f"towers: {wanted} could not be loaded ({reason}); {cure}, or use towers='mini'."
-        ) from error
-
-
-def _problem(name: str, weights: str | Path | None, *, needs_tag: bool) -> str:
-    """Return what is wrong with a name, or nothing.
+def _check_name(name: str, weights: str | Path | None, *, needs_tag: bool) -> None:
+    """Refuse a name that cannot be had, and a file that is no local safetensors file.
 
     open_clip would take an unknown tag for the path of a pickle.
     """
@@ -368,31 +295,66 @@ def _problem(name: str, weights: str | Path | None, *, needs_tag: bool) -> str:
     model, _, tag = name.partition("/")
     if model not in open_clip.list_models():
         choices = "'mini', 'tiny/random' or an open_clip model such as 'ViT-B-16/openai'"
-        return f"is unknown; use {choices}"
+        raise InputError(f"towers: {name!r} is unknown; use {choices}.")
 
     if "hf_model_name" in open_clip.get_model_config(model)["text_cfg"]:
+        problem = "has a text tower from the transformers library"
         families = "CLIP (ViT, RN, EVA, MobileCLIP, PE), CLIPA, SigLIP or CoCa"
-        return f"has a text tower from the transformers library; choose a model of {families}"
+        raise InputError(f"towers: {name!r} {problem}; choose a model of {families}.")
 
     tags = open_clip.list_pretrained_tags_by_model(model)
-    is_known = tag in ("", "random", *tags)
-    if not is_known and (weights or needs_tag):  # with a file, too, the tag decides the activation
+    if tag not in ("", "random", *tags) and (weights or needs_tag):  # it decides the activation
         others = f" or one of {', '.join(tags)}" if tags else ""
-        return f"has no weights of that name; use 'random'{others}"
+        raise InputError(f"towers: {name!r} has no weights of that name; use 'random'{others}.")
 
-    if weights:
-        return _weights_problem(str(weights))
-    if needs_tag and not tag:
-        return f"names no weights; write '{name}/openai', '{name}/random' or pass weights=FILE"
-    return ""
+    file = str(weights or "")
+    if needs_tag and not tag and not file:
+        ways = f"write '{name}/openai', '{name}/random' or pass weights=FILE"
+        raise InputError(f"towers: {name!r} names no weights; {ways}.")
+    # of a share elsewhere it would be asked with the user's name
+    if file and (file.startswith(("//", "\\\\")) or not Path(file).is_file()):
+        problem = f"cannot take {file}: no such file on this machine"
+        raise InputError(f"towers: {name!r} {problem}; give a safetensors file.")
+    if file and Path(file).suffix != ".safetensors":
+        raise InputError(f"towers: {name!r} cannot take {file}: pickles are not read, convert it.")
 
 
-def _weights_problem(file: str) -> str:
-    """Return what is wrong with a file of weights, or nothing."""
-    # a share would be asked for, with the user's name
-    elsewhere = "://" in file or file.startswith(("//", "\\\\"))
-    if elsewhere or not Path(file).is_file():
-        return f"cannot take {file}: no such file on this machine; give a safetensors file"
-    if Path(file).suffix != SAFETENSORS:
-        return f"cannot take {file}: pickles are not read, convert it"
-    return ""
+def _check_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Refuse a state that is not the whole one of such towers."""
+    shapes = {(name, value.shape) for name, value in state.items()}
+    differing = sorted(shapes ^ {(name, value.shape) for name, value in expected.items()})
+    if differing:
+        raise InputError(
+            f"towers: {differing[0][0]} is missing, or of another shape than in that model; "
+            "the file is damaged, or of another model."
+        )
+
+
+def _check_image_size(towers: OpenClipTowers) -> None:
+    """Refuse images of which the image tower would leave nothing, by one black image."""
+    side = towers.image_size
+    if side >= LARGE_ENOUGH:
+        return
+    try:
+        with torch.no_grad():
+            towers.backbone(torch.zeros(1, 3, side, side))
+    except RuntimeError as error:
+        raise InputError(
+            f"image_size: {side} x {side} pixels are too few for the image tower; give a larger "
+            "--image-size, or none for the tower's own."
+        ) from error
+
+
+@contextmanager
+def _loading(wanted: str, cure: str) -> Iterator[None]:
+    """Turn what open_clip and the hub raise into one sentence: what is wanted, and what to do."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # a file that is missing, damaged, or of another model
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise InputError(
+            f"towers: {wanted} could not be loaded ({lines[0][:120]}); {cure}, or use "
+            "towers='mini'."
+        ) from error

@@ -13,11 +13,9 @@ from torch import Tensor
 
 from l2rclip_lite.method.losses import (
     contrastive_loss,
-    distances,
     ordinal_pairwise_loss,
     ordinal_pairwise_loss_stage1,
     supervised_contrastive_loss,
-    tightness,
 )
 
 Rows = np.ndarray
@@ -101,56 +99,6 @@ def test_stage_1_is_its_sum_over_pairs(
     # Blind pairs of one rank meet, where a distance of 0 is 1e-6 (see `distances`); the true order
     # weighs them 0.
     assert float(loss) == pytest.approx(plain, abs=2e-6 if blind else 1e-9)
-
-
-def stage1_by_pairs(
-    image: Tensor, text: Tensor, anchor: Tensor, value: Tensor, symmetric: bool, blind: bool
-) -> Tensor:
-    """The released stage 1: matrices of all pairs of the batch, and a mask of those that count."""
-    pairs = torch.ones(len(image), len(image), dtype=torch.bool).triu(1)
-    if symmetric:
-        pairs = pairs | pairs.T
-    gap = (value[:, None] - value).abs()[pairs]
-    weight = (gap - gap.min()) / gap.max().clamp_min(1e-12)
-    if blind:
-        weight = torch.ones_like(gap)
-
-    push = distances(image, text) + 0.5 * distances(text, text)
-    return 0.5 * tightness(image, anchor, torch.arange(len(image))) - (weight * push[pairs]).mean()
-
-
-@example(ranks=2, images=2, seed=0, symmetric=False, blind=False)
-@example(ranks=62, images=40, seed=0, symmetric=False, blind=False)  # ranks without an image
-@given(
-    ranks=st.integers(2, 62),
-    images=st.integers(2, 40),
-    seed=SEEDS,
-    symmetric=st.booleans(),
-    blind=st.booleans(),
-)
-def test_stage_1_by_rank_is_stage_1_by_pairs(
-    ranks: int, images: int, seed: int, symmetric: bool, blind: bool
-) -> None:
-    """One text per rank, counted; value, and gradients by image, text and anchor."""
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.randint(ranks, (images,), generator=generator).tolist()
-    image, text, target, values = draw(labels, ranks, seed)
-    anchor = text.flip(0).contiguous()
-    features = (image.requires_grad_(), text.requires_grad_(), anchor.requires_grad_())
-
-    by_rank = ordinal_pairwise_loss_stage1(
-        *features, target, values=values, symmetric=symmetric, blind=blind
-    )
-    by_pairs = stage1_by_pairs(
-        image, text[target], anchor[target], values[target], symmetric, blind
-    )
-    gradients = torch.autograd.grad(by_rank, features)
-    expected = torch.autograd.grad(by_pairs, features)
-
-    # blind pairs of one rank meet, see above
-    assert float(by_rank.detach()) == pytest.approx(float(by_pairs.detach()), abs=1e-6)
-    for ours, theirs in zip(gradients, expected, strict=True):
-        assert torch.allclose(ours, theirs, rtol=0, atol=1e-6)
 
 
 @given(labels=LABELS, seed=SEEDS, scale=st.floats(0.1, 100))

@@ -27,14 +27,14 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.protocols import hold_out
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.heads.kernel import RIDGES
-from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.prediction import (
+from l2rclip_lite.heads.decoders import (
     coral_probabilities,
     corn_probabilities,
     normal_probabilities,
     survival_probabilities,
 )
+from l2rclip_lite.heads.kernel import RIDGES
+from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.stage import Stage
 from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.towers.load import load_towers

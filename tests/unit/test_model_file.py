@@ -16,10 +16,10 @@ from PIL import Image
 from safetensors.torch import save_file
 
 import l2rclip_lite
-from l2rclip_lite import pretrained
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors
+from l2rclip_lite.method import model as model_module
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prompts import RankPrompts
 from l2rclip_lite.method.ranks import Ranks
@@ -127,7 +127,7 @@ def test_what_the_caller_allows_is_one_safetensors_file(
     repository = "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k"
     requested: list[tuple[str, ...]] = []
 
-    def download(repository: str, name: str, *, revision: str, local_dir: str) -> None:
+    def download(repository: str, name: str, *, revision: str) -> None:
         requested.append((repository, name, revision))
         raise OSError("no network here")
 
@@ -227,7 +227,7 @@ def test_sizes_are_compared_before_memory_is_taken(
         tmp_path,
         lambda content: replace(content, config=replace(content.config, **settings)),
     )
-    monkeypatch.setattr(pretrained, "build_prompts", lambda *_: pytest.fail("was built"))
+    monkeypatch.setattr(model_module, "build_prompts", lambda *_: pytest.fail("was built"))
     with pytest.raises(InputError, match=sentence):
         L2RCLIP.from_pretrained(tmp_path)
 

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from drawn_run import RANKS, TEMPLATE, DrawnRun
+from drawn_run import RANKS, DrawnRun
 from run_files import json_lines, refused, run
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.data.labels import ranks_of_names
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prompts import centred
@@ -132,13 +131,3 @@ def test_what_is_no_vocabulary_is_one_sentence(
     """One rank, or a template without a place for it."""
     photo = drawn_run.root / "images" / "00.png"
     refused(run("predict", drawn_run.out, photo, *words), sentence)
-
-
-def test_a_thousand_ranks_are_answered(drawn_run: DrawnRun) -> None:
-    """Each has a sentence of its own, and a probability."""
-    photo = drawn_run.root / "images" / "00.png"
-    outcome = run("predict", drawn_run.out, photo, "--ranks", "0:999")
-    (answer,) = json_lines(outcome.out)
-    assert len(answer["probabilities"]) == 1000
-    assert sum(answer["probabilities"]) == pytest.approx(1, abs=1e-3)
-    assert len({*ranks_of_names("0:999", TEMPLATE).sentences}) == 1000

@@ -228,11 +228,13 @@ def test_text_towers_are_compared_by_their_weights(relative: Path, small: Config
     model = L2RCLIP.build(NAMES, small)
     towers = {f"towers.{name}": value for name, value in model.towers.state_dict().items()}
     moved = replace(content.config, weights="moved.safetensors")
-    assert same_text_tower(replace(content, config=moved, tensors=towers), model)
+    assert same_text_tower(
+        replace(content, config=moved, tensors=towers), model.config, model.towers
+    )
 
     name = next(name for name in towers if name.startswith("towers.text."))
     towers[name] = towers[name] + 1
-    assert not same_text_tower(replace(content, tensors=towers), model)
+    assert not same_text_tower(replace(content, tensors=towers), model.config, model.towers)
 
 
 def test_a_head_on_a_frozen_tower_is_no_relative(small: Config, tmp_path: Path) -> None:
