@@ -28,8 +28,7 @@ from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import Scores, medians, rps_of_images, with_intervals
 from l2rclip_lite.runs.model_file import read_settings
 from l2rclip_lite.runs.results import ROWS, SCORES, Comparison, cell
-from l2rclip_lite.runs.run_directory import RunDirectory
-from l2rclip_lite.runs.run_schema import probabilities_of
+from l2rclip_lite.runs.run_directory import RunDirectory, probabilities_of
 from l2rclip_lite.towers.hub import NotAllowedError
 
 Judged = tuple[Ranks, dict[str, pd.DataFrame], dict[str, Scores]]

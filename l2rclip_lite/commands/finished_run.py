@@ -33,8 +33,7 @@ def scored_answers(run: str) -> "tuple[Ranks, dict[str, pd.DataFrame], dict[str,
     from l2rclip_lite.metrics import resampled
     from l2rclip_lite.runs.model_file import find_model_file, read_settings
     from l2rclip_lite.runs.results import row_titles
-    from l2rclip_lite.runs.run_directory import RunDirectory
-    from l2rclip_lite.runs.run_schema import probabilities_of
+    from l2rclip_lite.runs.run_directory import RunDirectory, probabilities_of
 
     directory = RunDirectory(run)
     directory.check_model()

@@ -6,7 +6,6 @@ import warnings
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -18,7 +17,7 @@ from torchvision.transforms import v2
 
 from l2rclip_lite.data.pixels import channels_last, image_of_array, stored_bits, upright_rgb
 from l2rclip_lite.errors import InputError, unreadable
-from l2rclip_lite.files import is_file, kind_of
+from l2rclip_lite.files import is_file
 from l2rclip_lite.method.ranks import rank_index
 
 IN_MEMORY = 2**31  # bytes of resized images that are kept, of each split
@@ -241,7 +240,7 @@ def _file_name(path: str | os.PathLike[str], where: str) -> str:
 
     problem = "does not exist"
     if os.path.exists(path):  # a pipe, say: to open one is to wait for who writes into it
-        problem = f"is {kind_of(Path(os.path.realpath(path)))}"
+        problem = "is not a file"
     elif os.path.islink(path):
         problem = "is a link to nothing"
     raise InputError(f"{name} {problem}; correct or remove it.")

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Subset
 
 from l2rclip_lite.data.images import DECODING, ResizedImages
 from l2rclip_lite.errors import MAX_BATCH, MAX_WORKERS, InputError, one_line, reason, whole_number
-from l2rclip_lite.files import WIDEST, check_encoding, read_header, read_tensors, save_tensors
+from l2rclip_lite.files import WIDEST, read_header, read_tensors, save_tensors
 from l2rclip_lite.memory import fewer_images, out_of_memory_in_words
 from l2rclip_lite.progress import Progress
 from l2rclip_lite.towers.base import Towers
@@ -193,7 +193,6 @@ def check_cache(cache: str | Path) -> None:
     Raises:
         InputError: It is a file, or its name cannot be that of a folder.
     """
-    check_encoding(Path(cache))
     try:
         os.listdir(cache)
     except FileNotFoundError:

@@ -15,7 +15,7 @@ from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
 from huggingface_hub.file_download import repo_folder_name
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.files import make_folder, write_text
+from l2rclip_lite.files import write_text
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 RECORD = ".cache/huggingface/download"  # where the hub's client notes the commit of a file
@@ -59,7 +59,7 @@ def download(repository: str, name: str, revision: str | None = None) -> Path:
 def _download(repository: str, name: str, revision: str | None) -> Path:
     """Download a file, and put it where the hub's client looks for it."""
     cache = Path(constants.HF_HUB_CACHE)
-    make_folder(cache)
+    cache.mkdir(parents=True, exist_ok=True)
 
     with TemporaryDirectory(dir=cache) as folder:
         try:
@@ -74,7 +74,7 @@ def _download(repository: str, name: str, revision: str | None) -> Path:
 
         kept = cache / repo_folder_name(repo_id=repository, repo_type="model")
         snapshot = kept / "snapshots" / commit / name
-        make_folder(snapshot.parent)
+        snapshot.parent.mkdir(parents=True, exist_ok=True)
         os.replace(file, snapshot)
 
     if revision is None or not COMMIT.fullmatch(revision):

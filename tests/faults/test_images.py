@@ -221,10 +221,10 @@ def test_what_is_no_file_is_called_what_it_is(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket.png"))
         for name, problem in {
-            "pipe.png": "is a pipe",
-            "folder.png": "is a folder",
+            "pipe.png": "is not a file",
+            "folder.png": "is not a file",
             "dead.png": "is a link to nothing",
-            "device.png": "is a device",
+            "device.png": "is not a file",
             "socket.png": "is a socket",
             "gone.png": "does not exist",
         }.items():

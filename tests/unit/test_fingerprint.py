@@ -95,7 +95,7 @@ def test_a_list_is_loaded_without_looking_at_the_files(folder: Path) -> None:
 
     os.remove(folder / "03.png")
     os.mkfifo(folder / "03.png")
-    with pytest.raises(InputError, match=r"labels\.csv row 5: the image \S+03\.png is a pipe"):
+    with pytest.raises(InputError, match=r"labels\.csv row 5: the image \S+03\.png is not a file"):
         fingerprint(data)
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from l2rclip_lite.runs.stored_numbers import as_float32, as_int8
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from scipy.stats import spearmanr
@@ -15,7 +16,6 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.model_file import MODEL, ModelFile
-from l2rclip_lite.runs.stored_numbers import as_float32, as_int8
 
 RANKS = Ranks(("new", "used", "worn"), (0, 2, 7), template="a {rank} tyre")
 NAMES = Ranks(("no", "low", "high"), (0, 1, 2), "a photo of a leaf with {rank} damage")
