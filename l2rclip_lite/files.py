@@ -233,7 +233,8 @@ def _opened(file: Path) -> Iterator[Any]:
         InputError: No such file, or a damaged one.
     """
     try:
-        with safe_open(file, "pt") as stored:
+        # `open` says why a file cannot be opened, and safetensors that it is not there
+        with file.open("rb"), safe_open(file, "pt") as stored:
             yield stored
     except PermissionError as error:
         raise unreadable(file, error) from error
