@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from l2rclip_lite.errors import InputError, reason, unreadable
+from l2rclip_lite.errors import InputError, one_line, reason, unreadable
 
 NamedTensors = Mapping[str, Tensor]
 PREFIX = ".l2r-"  # of everything that is there only while something is written
@@ -133,28 +133,40 @@ def write_json(file: Path, value: Any) -> None:
     write_text(file, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
+@contextmanager
+def reading(file: Path, fix: str) -> Iterator[None]:
+    """Turn what goes wrong while a file is read into one sentence.
+
+    Args:
+        file: The file.
+        fix: What to do about a file that is not there or damaged.
+
+    Raises:
+        InputError: In the place of any other error.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        raise unreadable(file, error) from error
+    except (OSError, ValueError, TypeError, RuntimeError, MemoryError, SafetensorError) as error:
+        problem = one_line(reason(error))
+        raise InputError(f"{file}: cannot be read ({problem}); {fix}.") from error
+
+
 def read_json(file: Path) -> Any:
     """Return what a JSON file holds.
 
     Raises:
         InputError: It is missing, or holds no JSON.
     """
-    try:
+    with reading(file, "give the --out of an `l2rclip fit`"):
         return json.loads(file.read_text(encoding="utf-8-sig"))
-    except PermissionError as error:
-        raise unreadable(file, error) from error
-    except (OSError, ValueError, RecursionError) as error:
-        fix = "give the --out of an `l2rclip fit`"
-        raise InputError(f"{file}: cannot be read ({reason(error)}); {fix}.") from error
 
 
 def sha256_of(file: Path) -> str:
     """Return SHA-256 of a file."""
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}); restore it.") from error
+    with reading(file, "restore it"), file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def digest_of(tensors: NamedTensors, text: str = "") -> str:
@@ -232,12 +244,10 @@ def _opened(file: Path) -> Iterator[Any]:
     Raises:
         InputError: No such file, or a damaged one.
     """
-    try:
-        # `open` says why a file cannot be opened, and safetensors that it is not there
-        with file.open("rb"), safe_open(file, "pt") as stored:
-            yield stored
-    except PermissionError as error:
-        raise unreadable(file, error) from error
-    except (OSError, MemoryError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        problem = f"cannot be read, or is no safetensors file ({reason(error)})"
-        raise InputError(f"{file}: {problem}; restore it, or delete it and run again.") from error
+    # `open` says why a file cannot be opened, and safetensors that it is not there
+    with (
+        reading(file, "restore it, or delete it and run again"),
+        file.open("rb"),
+        safe_open(file, "pt") as stored,
+    ):
+        yield stored

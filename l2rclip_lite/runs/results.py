@@ -63,7 +63,7 @@ tags: [ordinal-classification]
 **Made with:** {versions}.
 """  # noqa: E501  (a paragraph of Markdown is a line)
 START = """
-**Began with:** what the run {name}{digest} had learned. (write here its data and their licence, which may bind you)
+**Began with:** what the run {name} had learned. (write here its data and their licence, which may bind you)
 """  # noqa: E501
 ROWS = {"test": "L2RCLIP", "test_after_stage1": "after stage 1", "median_rank": "median rank"}
 
@@ -231,18 +231,12 @@ def write_results(
     epochs = pd.DataFrame(history, columns=None if history else ["stage", "epoch"])
     write_text(run.history, epochs.to_csv(index=False, lineterminator="\n"))
     write_predictions(run, model, data.test, answers["test"])
-    start_sha256 = run.read_record().start_sha256
-    write_text(run.card, model_card(model, data, metrics, start_sha256))
+    write_text(run.card, model_card(model, data, metrics))
     write_json(run.metrics, metrics)
     run.clean()
 
 
-def model_card(
-    model: L2RCLIP,
-    data: OrdinalDataset,
-    metrics: Mapping[str, Any],
-    start_sha256: str | None = None,
-) -> str:
+def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any]) -> str:
     """Return a model card: ranks, data, results, calibration, limits (Mitchell et al. 2019).
 
     It holds no path and no file name of an image. What begins it is for the Hugging Face hub.
@@ -251,7 +245,6 @@ def model_card(
         model: A trained model.
         data: What it was trained on.
         metrics: What `metrics.json` of its run holds.
-        start_sha256: Of the model that training began with.
 
     Returns:
         Markdown.
@@ -266,8 +259,14 @@ def model_card(
 
     n_train = zip(ranks.names, data.counts("train"), strict=True)
     unseen = [as_text(name) for name, count in n_train if count == 0]
-    packages = {"torch": "torch", "timm": "timm", "open_clip": "open_clip_torch"}
+    packages = ("torch", "timm", "open_clip_torch")
 
+    start = ""
+    if model.config.start is not None:
+        name = model.config.start
+        if not name.startswith(HUB):
+            name = Path(name).name  # the card holds no path
+        start = START.format(name=as_text(name))
     kept = ""
     if "comparison" in metrics:
         kept = f"\n**Kept:** {Comparison(**metrics['comparison']).in_words()}.\n"
@@ -279,7 +278,7 @@ def model_card(
         data=data.card.title,
         licence=data.card.licence,
         counts="\n".join(counts),
-        start=_start(model.config.start, start_sha256),
+        start=start,
         n_test=int(metrics["test"]["n"]),
         scores=_table(metrics),
         kept=kept,
@@ -287,18 +286,8 @@ def model_card(
         validation_images=plural(len(data.val), "validation image"),
         n_missing=len(data.missing),
         unseen=", ".join(unseen) or "none",
-        versions=", ".join(f"{name} {version(package)}" for name, package in packages.items()),
+        versions=", ".join(f"{name} {version(name)}" for name in packages),
     )
-
-
-def _start(name: str | None, sha256: str | None) -> str:
-    """Return the line of a model card about the run that training began with."""
-    if name is None:
-        return ""
-    if not name.startswith(HUB):
-        name = Path(name).name  # the card holds no path
-    digest = f" (SHA-256 {sha256[:16]}…)" if sha256 else ""
-    return START.format(name=as_text(name), digest=digest)
 
 
 def _table(metrics: Mapping[str, Any]) -> str:

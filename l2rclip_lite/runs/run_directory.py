@@ -20,11 +20,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from l2rclip_lite.config import Config, flat_settings
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.data.fingerprint import dataset_record, difference, fingerprint
-from l2rclip_lite.errors import InputError, one_line, reason, unreadable
+from l2rclip_lite.errors import InputError, reason
 from l2rclip_lite.files import (
     PREFIX,
     is_file,
     read_json,
+    reading,
     sha256_of,
     sweep_leftovers,
     write_json,
@@ -260,14 +261,9 @@ class RunDirectory:
         self, file: Path, types: Mapping[str, str], *, has_gaps: bool = True
     ) -> pd.DataFrame:
         """Return a table of the run; an empty cell is a NaN where it may have gaps."""
-        try:
-            return pd.read_csv(self.own(file), dtype=types, na_filter=has_gaps)
-        except PermissionError as error:
-            raise unreadable(file, error) from error
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{file}: cannot be read ({one_line(str(error))}); {RESTORE}."
-            ) from error
+        self.own(file)
+        with reading(file, RESTORE):
+            return pd.read_csv(file, dtype=types, na_filter=has_gaps)
 
     def read_card(self) -> str:
         """Return the model card; letters in another encoding than UTF-8 become �.
@@ -275,11 +271,9 @@ class RunDirectory:
         Raises:
             InputError: It is not there.
         """
-        try:
-            return self.own(self.card).read_text(encoding="utf-8-sig", errors="replace")
-        except OSError as error:
-            fix = "write a model card there, an empty one will do"
-            raise InputError(f"{self.card}: cannot be read ({reason(error)}); {fix}.") from error
+        self.own(self.card)
+        with reading(self.card, "write a model card there, an empty one will do"):
+            return self.card.read_text(encoding="utf-8-sig", errors="replace")
 
     def check_model(self) -> None:
         """Refuse a model that was put in the place of the one that was trained here.
@@ -372,7 +366,10 @@ class RunDirectory:
         stored = self.read_record()
         settings = flat_settings(config.used())
         begun = flat_settings({"controls": {}} | (stored.used or stored.config))
-        changed = [name for name in sorted(settings) if begun.get(name) != settings[name]]
+        begun = flat_settings(Config().used()) | begun  # an earlier release had fewer settings
+        changed = [
+            name for name in sorted(begun | settings) if begun.get(name) != settings.get(name)
+        ]
         if "start" in changed and config.start and start_digest(config) == stored.start_sha256:
             changed.remove("start")  # it has moved
 

@@ -149,20 +149,6 @@ def test_a_fault_at_each_write_leaves_whole_files_and_a_run_that_goes_on(
     assert digests(out) == calm.files
 
 
-def test_a_disk_that_is_too_small_is_one_sentence(calm: Calm, tmp_path: Path) -> None:
-    """The system itself refuses to write on in the middle of a file; then there is room."""
-    out = tmp_path / "run"
-    for limit in range(200, 1_000_000, 40_000 if LONG else 400_000):
-        if ended(train, out, 0, "", limit) == 0:
-            break
-        with judged("a disk that is too small for the run", about="run"):
-            raise refusal(out)
-        read_every_file(out)
-
-    assert ended(train, out) == 0
-    assert digests(out) == calm.files
-
-
 def test_a_second_writer_is_refused_and_the_first_is_not_disturbed(
     calm: Calm, tmp_path: Path
 ) -> None:

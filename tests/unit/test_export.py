@@ -5,10 +5,8 @@ import json
 import os
 import subprocess
 import sys
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import browser_model
@@ -23,8 +21,6 @@ from skimage import data as photographs
 from torch import nn
 
 from l2rclip_lite import L2RCLIP, Config, Ranks, export
-from l2rclip_lite.commands import export as export_command
-from l2rclip_lite.commands.common import Place
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.heads.kernel import LinearHead
@@ -118,14 +114,14 @@ def test_the_file_answers_as_pytorch_does(
 def test_the_mode_of_the_model_is_its_owners(small: Config) -> None:
     """To write a file trains nothing, and stops no training."""
     model = L2RCLIP.build(RANKS, small).train()
-    before = {name: module.training for name, module in model.named_modules()}
+    before = [module.training for module in model.modules()]
     assert not export.in_single_precision(model).training
-    assert {name: module.training for name, module in model.named_modules()} == before
+    assert [module.training for module in model.modules()] == before
 
 
 @pytest.mark.slow
 @pytest.mark.untyped
-@pytest.mark.parametrize("decoder", ["coral", "corn", "normal"])
+@pytest.mark.parametrize("decoder", ["corn", "normal"])
 def test_the_heads_of_baselines_are_exported(
     decoder: str, small: Config, photos: list[Image.Image], tmp_path: Path
 ) -> None:
@@ -251,23 +247,6 @@ def test_a_model_without_data_is_checked_on_drawn_leaves(model: L2RCLIP, tmp_pat
     assert file.is_file()
 
 
-@pytest.mark.parametrize(
-    ("size", "expected"), [(60, range(60)), (127, range(0, 127, 2)), (191, range(0, 191, 3))]
-)
-def test_a_file_is_checked_on_at_most_64_images(
-    size: int, expected: range, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On all, on every second or on every third of the test part: on 60, 64 and 64."""
-    images = [(index, 0) for index in range(size)]
-    monkeypatch.setattr(export_command, "data_of", lambda *_: SimpleNamespace(test=images))
-    assert export_command._images_of("run", Place()) == [*expected]
-
-
-def operators(file: Path) -> Counter[str]:
-    """Return how many nodes of each kind a graph has."""
-    return Counter(node.op_type for node in onnx.load(file).graph.node)
-
-
 @pytest.mark.slow
 @pytest.mark.untyped  # checking the shape of every symbolic layer takes longer than the export
 def test_the_command_and_its_8_bit_twin(
@@ -275,8 +254,7 @@ def test_the_command_and_its_8_bit_twin(
 ) -> None:
     """Of a run with the default towers; the twin has the same metadata.
 
-    No scale of a frozen BatchNorm is left to compute; of 49 convolutions the 16 depthwise ones stay
-    out of 8 bits.
+    No scale of a frozen BatchNorm is left to compute.
     """
     source = {"name": "leaves", "size": 60, "pixels": 64}
     config = replace(small, towers="mini", image_size=64, epochs1=1, epochs2=0)
@@ -284,15 +262,13 @@ def test_the_command_and_its_8_bit_twin(
     file = tmp_path / "model.onnx"
 
     outcome = run("export", tmp_path / "run", file)
-    twin = browser_model.quantise(file)
-
     assert outcome.code == 0
     assert f"in a probability, on {len(leaves.test)} images" in outcome.out
-    assert twin == tmp_path / "model.int8.onnx"
+    kinds = [node.op_type for node in onnx.load(file).graph.node]
+    assert (kinds.count("Conv"), kinds.count("Mul") < 5) == (49, True)
+
+    twin = browser_model.quantise(file)
     assert metadata(twin) == metadata(file)
-    assert operators(file)["Conv"] == 49
-    assert operators(file)["Mul"] < 5
-    assert (operators(twin)["Conv"], operators(twin)["ConvInteger"]) == (16, 33)
     assert twin.stat().st_size < 5e6
 
 

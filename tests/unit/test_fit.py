@@ -166,12 +166,12 @@ def test_a_finished_run_with_other_settings_or_data_is_refused(
 ) -> None:
     """Each setting that differs is named."""
     other = replace(small, seed=1, controls=Controls(order="blind"))
-    settings = r"holds a run with another controls\.order, seed; choose a new --out"
+    settings = r"holds a run with another controls\.order, seed; repeat its settings, or choose"
     with pytest.raises(InputError, match=settings):
         fit(leaves, other, run.out, quiet=True)
 
     fewer = replace(leaves, train=leaves.train[1:])
-    with pytest.raises(InputError, match="holds a run with another data or template"):
+    with pytest.raises(InputError, match="holds a run with other files, labels"):
         fit(fewer, small, run.out, quiet=True)
 
 
@@ -332,7 +332,7 @@ def test_a_run_that_was_refused_leaves_its_folder_free(
     with pytest.raises(InputError, match="heads"):
         fit(leaves, replace(small, heads=3), tmp_path, quiet=True)
     fit(leaves, replace(small, image_side="kernel"), tmp_path, quiet=True)
-    assert RunDirectory(tmp_path).read_record().config.model_dump()["heads"] == 2
+    assert RunDirectory(tmp_path).read_record().config["heads"] == 2
 
 
 def test_the_config_of_something_else_is_not_overwritten(

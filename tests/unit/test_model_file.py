@@ -90,7 +90,6 @@ def test_a_file_asks_no_network_and_no_other_file(
         save_file({"a": torch.zeros(1)}, weights)
     file = written(tmp_path, with_settings(towers=towers, weights=weights))
     monkeypatch.setattr(open_clip, "CustomTextCLIP", lambda **_: pytest.fail("was built"))
-    monkeypatch.setattr(open_clip, "load_checkpoint", lambda *_: pytest.fail("was opened"))
 
     with pytest.raises(InputError) as caught:
         L2RCLIP.from_pretrained(tmp_path)
@@ -122,14 +121,6 @@ def test_what_the_caller_allows_is_one_safetensors_file(
     assert requested == [(repository, "open_clip_model.safetensors", "a" * 40)]
 
 
-def test_a_commit_in_a_file_is_a_commit(hosts: list[object], tmp_path: Path) -> None:
-    """A branch, which can change later, or a path, is refused before anything is looked for."""
-    written(tmp_path, with_settings(towers=BIG, commits={"a/b": "../../main"}))
-    with pytest.raises(InputError, match="is no commit of 'a/b'"):
-        L2RCLIP.from_pretrained(tmp_path, allow_download=True)
-    assert hosts == []
-
-
 @pytest.mark.parametrize(
     ("name", "arguments", "sentence"),
     [
@@ -157,16 +148,12 @@ def test_a_bad_argument_is_not_the_fault_of_the_file(
     ("change", "problem"),
     [
         (with_tensors(more=torch.zeros(1)), "more is not a tensor of this model"),
-        (with_tensors(towers__image__more=torch.zeros(1)), "not a tensor of this model"),
         (with_tensors(towers__text__more=torch.zeros(1)), ""),
-        (with_tensors(prompts__more=torch.zeros(1)), "not a tensor of this model"),
         (with_tensors(prompts__context=torch.zeros(5, 5)), "prompts.context is missing, or not of"),
         (with_tensors(rank_features=torch.zeros(64, 3)), "rank_features is missing, or not of"),
-        (with_tensors(temperature=torch.zeros(2)), "temperature is missing, or not of the shape"),
         (with_tensors(head__weight=torch.zeros(())), ""),
         (with_settings(hidden=65_536), r"rankformer\.ffn\.0\.0\.weight is missing, or not of"),
         (with_settings(depth=64), r"rankformer\.attend\.1\..* is missing, or not of the shape"),
-        (with_settings(context_length=64), r"prompts\.context is missing, or not of the shape"),
     ],
 )
 def test_names_and_shapes_are_known_before_memory_is_taken(
@@ -256,7 +243,7 @@ def test_of_a_damaged_file_the_path_is_said_once(tmp_path: Path) -> None:
     """And one cure, not one inside the other."""
     file = tmp_path / MODEL
     file.write_bytes(b"damaged")
-    with pytest.raises(InputError, match="cannot be read, or is no safetensors file") as caught:
+    with pytest.raises(InputError, match=r"cannot be read \(.*\); restore it") as caught:
         read_settings(file)
     assert str(caught.value).count(str(file)) == 1
 
