@@ -56,15 +56,18 @@ tags: [ordinal-classification]
 {kept}
 **Probabilities:** at temperature {temperature:.2f}, fitted on {validation_images}.
 
-**Limits:** tested on images from the same source as the training images, and on no others; {n_test} test images, {n_missing} listed images missing; ranks without a training image: {unseen}.
+**Limits:** tested on images from the same source as the training images, and on no others; \
+{n_test} test images, {n_missing} listed images missing; ranks without a training image: {unseen}.
 
-**Use:** `l2rclip predict THIS_FOLDER IMAGE...`, or `L2RCLIP.from_pretrained(THIS_FOLDER).predict(images)`. In predictions.csv ranks are counted from 0.
+**Use:** `l2rclip predict THIS_FOLDER IMAGE...`, or \
+`L2RCLIP.from_pretrained(THIS_FOLDER).predict(images)`. In predictions.csv ranks are counted from 0.
 
 **Made with:** {versions}.
-"""  # noqa: E501  (a paragraph of Markdown is a line)
+"""
 START = """
-**Began with:** what the run {name} had learned. (write here its data and their licence, which may bind you)
-"""  # noqa: E501
+**Began with:** what the run {name} had learned. (write here its data and their licence, which may \
+bind you)
+"""
 ROWS = {"test": "L2RCLIP", "test_after_stage1": "after stage 1", "median_rank": "median rank"}
 
 

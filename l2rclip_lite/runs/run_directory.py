@@ -213,9 +213,8 @@ class RunDirectory:
         table = self._read_csv(self.history, types)
         if not {"stage", "epoch"} <= set(table):
             raise InputError(f"{self.history}: stage or epoch is missing; {RESTORE}.")
-        return [
-            {str(name): value for name, value in row.items()} for row in table.to_dict("records")
-        ]
+        rows: list[Any] = table.to_dict("records")
+        return rows
 
     def read_predictions(self, ranks: Ranks) -> pd.DataFrame:
         """Return the answers on the test images: a row per image, in the order of the file.
@@ -223,18 +222,14 @@ class RunDirectory:
         Its columns are `path`, `subject` where the data say whom an image shows, the five ranks of
         `INDICES` as whole numbers, `expected`, and the probabilities `p_0` … `p_{K-1}`.
 
-        Args:
-            ranks: The K ranks of the run.
-
         Raises:
-            InputError: The file is missing or damaged, has other columns, names an image twice, or
-                holds ranks that do not exist or numbers that are no probabilities.
+            InputError: The file is missing or damaged, or its rows are not what a run writes.
         """
         file = self.predictions
         numbers = ["expected", *(f"p_{k}" for k in range(len(ranks)))]
         types = {"path": "str", "subject": "str"}
         types |= dict.fromkeys(INDICES, "int64") | dict.fromkeys(numbers, "float64")
-        table = self._read_csv(file, types, has_gaps=False)  # a name may be NA
+        table = self._read_csv(file, types, gaps=False)  # a name may be NA
 
         if [name for name in table if name != "subject"] != ["path", *INDICES, *numbers]:
             problem = f"its columns are not those of {len(ranks)} ranks"
@@ -257,13 +252,11 @@ class RunDirectory:
                 raise InputError(f"{file} row {row}: {problem}; {RESTORE}.")
         return table
 
-    def _read_csv(
-        self, file: Path, types: Mapping[str, str], *, has_gaps: bool = True
-    ) -> pd.DataFrame:
-        """Return a table of the run; an empty cell is a NaN where it may have gaps."""
+    def _read_csv(self, file: Path, types: Mapping[str, str], gaps: bool = True) -> pd.DataFrame:
+        """Return a table of the run; an empty cell is a NaN where there may be gaps."""
         self.own(file)
         with reading(file, RESTORE):
-            return pd.read_csv(file, dtype=types, na_filter=has_gaps)
+            return pd.read_csv(file, dtype=types, na_filter=gaps)
 
     def read_card(self) -> str:
         """Return the model card; letters in another encoding than UTF-8 become �.
@@ -334,7 +327,7 @@ class RunDirectory:
         """Write in `config.json` which run this folder holds, or check that it holds this one.
 
         Args:
-            data: What the run is trained on, see `fingerprint`.
+            data: What the run is trained on.
             config: Its settings.
             source: Arguments of `load_dataset`.
 
@@ -365,11 +358,10 @@ class RunDirectory:
         """Refuse to go on with other data or other settings than the folder holds."""
         stored = self.read_record()
         settings = flat_settings(config.used())
-        begun = flat_settings({"controls": {}} | (stored.used or stored.config))
-        begun = flat_settings(Config().used()) | begun  # an earlier release had fewer settings
-        changed = [
-            name for name in sorted(begun | settings) if begun.get(name) != settings.get(name)
-        ]
+        defaults = flat_settings(Config().used())  # an earlier release had fewer settings
+        begun = defaults | flat_settings({"controls": {}} | (stored.used or stored.config))
+        names = sorted(begun | settings)
+        changed = [name for name in names if begun.get(name) != settings.get(name)]
         if "start" in changed and config.start and start_digest(config) == stored.start_sha256:
             changed.remove("start")  # it has moved
 

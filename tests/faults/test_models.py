@@ -46,7 +46,7 @@ class Parts:
         """Return the file with another header."""
         return len(header).to_bytes(8, "little") + header + self.data
 
-    def with_entry(self, name: str, **changes: Any) -> bytes:
+    def with_entry(self, name: str, changes: dict[str, Any]) -> bytes:
         """Return the file with other values in an entry of its header, or with one more."""
         entry = self.header.get(name, {}) | changes
         return self.with_header(json.dumps(self.header | {name: entry}).encode())
@@ -67,7 +67,7 @@ class Parts:
     def with_state(self, part: str, changes: dict[str, Any]) -> bytes:
         """Return the file with other values in its config or its ranks."""
         state = self.state | {part: self.state[part] | changes}
-        return self.with_entry("__metadata__", l2rclip=json.dumps(state))
+        return self.with_entry("__metadata__", {"l2rclip": json.dumps(state)})
 
 
 @pytest.fixture(scope="module")
@@ -100,11 +100,12 @@ def lies(good: bytes) -> list[bytes]:
     """Return what somebody may send; each must be refused."""
     parts = Parts(good)
     begin, _ = parts.header["rank_features"]["data_offsets"]
+    empty = {"dtype": "F32", "shape": [0, 2**62, 2**62], "data_offsets": [0, 0]}
     files = [
-        parts.with_entry("rank_features", shape=[2**33, 2**33]),
-        parts.with_entry("empty", dtype="F32", shape=[0, 2**62, 2**62], data_offsets=[0, 0]),
-        parts.with_entry("rank_features", dtype="I32"),
-        parts.with_entry("rank_features", data_offsets=[begin, 2**40]),
+        parts.with_entry("rank_features", {"shape": [2**33, 2**33]}),
+        parts.with_entry("empty", empty),
+        parts.with_entry("rank_features", {"dtype": "I32"}),
+        parts.with_entry("rank_features", {"data_offsets": [begin, 2**40]}),
         parts.begun(CONTEXT, float("nan")),
         parts.begun(PROJECTION, 3e38),
         parts.begun("towers.image.ln_post.weight", 3e38, count=1),
@@ -115,7 +116,7 @@ def lies(good: bytes) -> list[bytes]:
         b"",
         good[: len(good) // 2],
     ]
-    files += [parts.with_entry("__metadata__", l2rclip=text) for text in METADATA]
+    files += [parts.with_entry("__metadata__", {"l2rclip": text}) for text in METADATA]
     files += [parts.with_state("ranks", ranks) for ranks in LYING_RANKS]
     return files + [parts.with_state("config", config) for config in LYING_CONFIGS]
 

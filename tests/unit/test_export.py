@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import browser_model
 import numpy as np
@@ -34,13 +34,6 @@ RANKS = Ranks(
 )
 
 
-class Written(NamedTuple):
-    """A model as a file, and torch's own graph of it."""
-
-    file: Path
-    graph: Any
-
-
 @pytest.fixture(scope="module")
 def photos() -> list[Image.Image]:
     """Real photographs: wide, square, tall and small."""
@@ -62,39 +55,29 @@ def model(small: Config) -> L2RCLIP:
 @pytest.fixture(scope="module")
 def written(
     model: L2RCLIP, photos: list[Image.Image], tmp_path_factory: pytest.TempPathFactory
-) -> Written:
+) -> Path:
     """That model as a file."""
     file = tmp_path_factory.mktemp("export") / "model.onnx"
-    graphs: list[Any] = []
-    make_graph = torch.onnx.export
-
-    def record(*arguments: object, **settings: object) -> Any:
-        graphs.append(make_graph(*arguments, **settings))
-        return graphs[-1]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.onnx, "export", record)
-        difference, n_checked = export.export_onnx(model, file, photos)
-
+    difference, n_checked = export.export_onnx(model, file, photos)
     assert difference <= 1e-4
     assert n_checked == 4
-    return Written(file, graphs[0])
+    return file
 
 
 @pytest.fixture
-def stored_graph(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let torch give that graph, whatever the model: to make one takes seconds."""
-    monkeypatch.setattr(torch.onnx, "export", lambda *_, **__: written.graph)
+def stored_graph(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take that graph, whatever the model: to make one takes seconds."""
+    monkeypatch.setattr(export, "_graph", lambda model: written.read_bytes())
 
 
 # --- the answers --------------------------------------------------------------------------------
 
 
 def test_the_file_answers_as_pytorch_does(
-    written: Written, model: L2RCLIP, photos: list[Image.Image]
+    written: Path, model: L2RCLIP, photos: list[Image.Image]
 ) -> None:
     """On images that need no resizing the difference is that of single precision."""
-    session = export.open_session(written.file)
+    session = export.open_session(written)
     size = model.towers.image_size
     fitting = [photo.resize((size, size)) for photo in photos]
     prediction = export.in_single_precision(model).predict(fitting)
@@ -161,14 +144,14 @@ def test_noise_is_resized_as_pillow_does(shape: tuple[int, int], most: float) ->
 
 
 def test_the_share_of_resizing_is_measured_apart(
-    written: Written, model: L2RCLIP, photos: list[Image.Image]
+    written: Path, model: L2RCLIP, photos: list[Image.Image]
 ) -> None:
     """On images as they come; of one that has the size of the towers nothing is added."""
-    largest, mean = export.resizing_difference(model, written.file, photos)
+    largest, mean = export.resizing_difference(model, written, photos)
     assert 0 < mean <= largest < 1e-2
 
     fitting = [export.at_size_of_towers(photo, model) for photo in photos]
-    largest, _ = export.resizing_difference(model, written.file, fitting)
+    largest, _ = export.resizing_difference(model, written, fitting)
     assert largest < 1e-5
 
 
@@ -180,15 +163,15 @@ def metadata(file: Path) -> Any:
     return json.loads(export.open_session(file).get_modelmeta().custom_metadata_map[export.KEY])
 
 
-def test_the_file_names_its_ranks_and_nothing_of_this_machine(written: Written) -> None:
+def test_the_file_names_its_ranks_and_nothing_of_this_machine(written: Path) -> None:
     """Torch's stack traces, which name files and folders, are left out."""
-    stored = metadata(written.file)
+    stored = metadata(written)
     assert Ranks.from_dict(stored["ranks"]) == RANKS
     assert stored["image_size"] == 64
     assert stored["temperature"] == 2.5
     assert stored["towers"] == "tiny/random"
     assert stored["conformal"] == 1  # not calibrated: all ranks
-    assert b".py" not in written.file.read_bytes()
+    assert b".py" not in written.read_bytes()
 
 
 # --- what is not written ------------------------------------------------------------------------

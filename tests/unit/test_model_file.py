@@ -1,6 +1,7 @@
 """What a model file may ask for, what is known before it is read, and what it keeps."""
 
 import json
+import logging
 import socket
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +26,7 @@ from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs import model_file
 from l2rclip_lite.runs.model_file import MODEL, ModelFile, as_float32, read_settings
 from l2rclip_lite.towers import hub
+from l2rclip_lite.towers.load import load_towers
 
 RANKS = Ranks(("new", "used", "worn"), (0, 2, 7), template="a {rank} tyre")
 CONFIG = Config(towers="tiny/random", heads=2, hidden=16)
@@ -56,11 +58,12 @@ def with_tensors(**tensors: Tensor) -> Callable[[ModelFile], ModelFile]:
     return lambda content: replace(content, tensors={**content.tensors, **named})
 
 
-def with_settings(**settings: Any) -> Callable[[ModelFile], ModelFile]:
-    """Change settings of a file, or its commits."""
-    commits = settings.pop("commits", {})
+def with_settings(
+    settings: dict[str, Any], commits: dict[str, str] | None = None
+) -> Callable[[ModelFile], ModelFile]:
+    """Change settings of a file, and its commits."""
     return lambda content: replace(
-        content, config=replace(content.config, **settings), commits=commits
+        content, config=replace(content.config, **settings), commits=commits or {}
     )
 
 
@@ -88,7 +91,7 @@ def test_a_file_asks_no_network_and_no_other_file(
     if weights is not None:
         weights = str(tmp_path / weights)
         save_file({"a": torch.zeros(1)}, weights)
-    file = written(tmp_path, with_settings(towers=towers, weights=weights))
+    file = written(tmp_path, with_settings({"towers": towers, "weights": weights}))
     monkeypatch.setattr(open_clip, "CustomTextCLIP", lambda **_: pytest.fail("was built"))
 
     with pytest.raises(InputError) as caught:
@@ -113,7 +116,7 @@ def test_what_the_caller_allows_is_one_safetensors_file(
         requested.append((repository, name, revision))
         raise OSError("no network here")
 
-    written(tmp_path, with_settings(towers=BIG, commits={repository: "a" * 40}))
+    written(tmp_path, with_settings({"towers": BIG}, {repository: "a" * 40}))
     monkeypatch.setattr(hub, "hf_hub_download", download)
 
     with pytest.raises(InputError, match=r"could not be loaded \(no network here\)"):
@@ -152,8 +155,11 @@ def test_a_bad_argument_is_not_the_fault_of_the_file(
         (with_tensors(prompts__context=torch.zeros(5, 5)), "prompts.context is missing, or not of"),
         (with_tensors(rank_features=torch.zeros(64, 3)), "rank_features is missing, or not of"),
         (with_tensors(head__weight=torch.zeros(())), ""),
-        (with_settings(hidden=65_536), r"rankformer\.ffn\.0\.0\.weight is missing, or not of"),
-        (with_settings(depth=64), r"rankformer\.attend\.1\..* is missing, or not of the shape"),
+        (with_settings({"hidden": 65_536}), r"rankformer\.ffn\.0\.0\.weight is missing, or not of"),
+        (
+            with_settings({"depth": 64}),
+            r"rankformer\.attend\.1\..* is missing, or not",
+        ),
     ],
 )
 def test_names_and_shapes_are_known_before_memory_is_taken(
@@ -175,7 +181,7 @@ def test_a_file_that_pretends_to_hold_its_towers(
     """Five billion numbers are compared by their shapes; no memory is taken for them."""
     written(tmp_path, with_tensors(towers__text__text_projection=torch.zeros(1)))
     file = tmp_path / MODEL
-    with_settings(towers="EVA02-E-14-plus/random")(ModelFile.read(file)).write(file)
+    with_settings({"towers": "EVA02-E-14-plus/random"})(ModelFile.read(file)).write(file)
     make = open_clip.CustomTextCLIP
     devices = []
 
@@ -229,6 +235,21 @@ def test_eight_bits_have_a_step_for_each_row() -> None:
     for scale in ({}, {"w.scale": torch.ones(3)}, {"w.scale": torch.full((2,), torch.nan)}):
         with pytest.raises(ValueError, match="w must hold finite numbers"):
             as_float32({"w": q, **scale})
+
+
+def test_other_warnings_are_heard_while_towers_are_built(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Random weights, which were asked for, are no reason to warn, nor to silence anybody."""
+    make = open_clip.CustomTextCLIP
+
+    def build(**sizes: object) -> torch.nn.Module:
+        logging.warning("from another thread")
+        return make(**sizes)
+
+    monkeypatch.setattr(open_clip, "CustomTextCLIP", build)
+    load_towers("tiny/random")
+    assert [record.message for record in caplog.records] == ["from another thread"]
 
 
 def test_prompts_that_nobody_trained_are_not_read(tmp_path: Path) -> None:

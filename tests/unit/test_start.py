@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 from run_files import refused, run
+from torch import nn
 
 from l2rclip_lite.baselines import train_baseline
+from l2rclip_lite.baselines.training import carry_head
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.errors import InputError
@@ -29,9 +31,9 @@ def others() -> OrdinalDataset:
     return load_dataset("leaves", size=60, pixels=64, ranks=20)
 
 
-def beginning(relative: Path, small: Config, ranks: Ranks = NAMES) -> L2RCLIP:
+def beginning(relative: Path, small: Config) -> L2RCLIP:
     """Return a fresh model that begins with a run."""
-    return L2RCLIP.build(ranks, replace(small, start=str(relative)))
+    return L2RCLIP.build(NAMES, replace(small, start=str(relative)))
 
 
 def test_a_run_begins_with_tower_and_prompts_of_its_relative(relative: Path, small: Config) -> None:
@@ -119,6 +121,13 @@ def test_a_baseline_begins_with_the_outputs_of_its_relative(
     same = train_baseline("cross-entropy", model, TrainingData.load(leaves, model))
     assert torch.allclose(same(PIXELS), L2RCLIP.from_pretrained(labels)(PIXELS), atol=1e-4)
 
+    # what means other numbers stays behind
+    other = L2RCLIP.build(replace(leaves.ranks, values=(1, 2, 3, 4, 5)), model.config)
+    head = nn.Linear(other.towers.dim, 5)
+    before = head.weight.detach().clone()
+    carry_head(head, other, ModelFile.read(labels / "model.safetensors"))
+    assert torch.equal(head.weight, before)
+
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
@@ -162,6 +171,18 @@ def test_a_damaged_relative_is_refused_as_predict_refuses_it(
     for use in (L2RCLIP.from_pretrained, lambda folder: beginning(folder, small)):
         with pytest.raises(InputError, match=rf"^{file}: cannot be used \("):
             use(tmp_path)
+
+
+def test_a_relative_of_huge_weights_is_named_as_the_cause(
+    relative: Path, leaves: OrdinalDataset, small: Config, tmp_path: Path
+) -> None:
+    """And not the learning rate."""
+    content = ModelFile.read(relative / "model.safetensors")
+    huge = torch.full_like(content.tensors["towers.image.proj"], 1e38)
+    tensors = {**content.tensors, "towers.image.proj": huge}
+    replace(content, tensors=tensors).write(tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match=r"features are no finite numbers; .*\(--start, --weights"):
+        fit(leaves, replace(small, start=str(tmp_path)), tmp_path / "run", quiet=True)
 
 
 def test_text_towers_are_compared_by_their_weights(relative: Path, small: Config) -> None:
