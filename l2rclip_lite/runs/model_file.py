@@ -320,6 +320,8 @@ def find_model_file(name: str | Path, revision: str = "main") -> Path:
         InputError: There is none.
     """
     advice = f"give the --out of a finished fit, or {' or '.join(SHIPPED)}"
+    if str(name) in ("", HUB):
+        raise InputError(f'"{name}" names no run; {advice}.')
     if str(name).startswith(HUB):
         try:
             return download(str(name).removeprefix(HUB), MODEL, revision)

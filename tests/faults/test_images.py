@@ -225,7 +225,7 @@ def test_what_is_no_file_is_called_what_it_is(tmp_path: Path) -> None:
             "folder.png": "is not a file",
             "dead.png": "is a link to nothing",
             "device.png": "is not a file",
-            "socket.png": "is a socket",
+            "socket.png": "is not a file",
             "gone.png": "does not exist",
         }.items():
             with pytest.raises(InputError, match=rf"{name} {problem}; correct or remove it\.$"):
