@@ -149,8 +149,11 @@ def reading(file: Path, fix: str) -> Iterator[None]:
     except PermissionError as error:
         raise unreadable(file, error) from error
     except (OSError, ValueError, TypeError, RuntimeError, MemoryError, SafetensorError) as error:
-        problem = one_line(reason(error))
-        raise InputError(f"{file}: cannot be read ({problem}); {fix}.") from error
+        problem = "cannot be read"
+        if isinstance(error, SafetensorError):
+            problem = "damaged or not a safetensors file"
+            fix = "delete it and run again"
+        raise InputError(f"{file}: {problem} ({one_line(reason(error))}); {fix}.") from error
 
 
 def read_json(file: Path) -> Any:
@@ -246,7 +249,7 @@ def _opened(file: Path) -> Iterator[Any]:
     """
     # `open` says why a file cannot be opened, and safetensors that it is not there
     with (
-        reading(file, "restore it, or delete it and run again"),
+        reading(file, "restore it"),
         file.open("rb"),
         safe_open(file, "pt") as stored,
     ):

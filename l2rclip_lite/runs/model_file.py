@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import create_repo, upload_folder
@@ -41,8 +42,8 @@ FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 class Settings(BaseModel):
     """The metadata of a model file, see `ModelFile`."""
 
-    config: Config
-    ranks: Ranks
+    config: dict[str, Any]
+    ranks: dict[str, Any]
     decoder: str = "softmax"
     commits: dict[str, str] = {}
 
@@ -108,13 +109,19 @@ class ModelFile:
             settings = Settings.model_validate_json(metadata["l2rclip"])
             if settings.decoder not in DECODERS:
                 raise ValueError(f"its decoder {settings.decoder!r} does not exist")
-            if (
-                settings.config.stage1_epochs() == 0
-            ):  # prompts that nobody trained: `rank_features` has them
+
+            config = Config.from_dict(settings.config)
+            if config.stage1_epochs() == 0:  # prompts that nobody trained: `rank_features` has them
                 trained = [name for name in tensors if not name.startswith("prompts.")]
                 tensors = {name: tensors[name] for name in trained}
 
-            return cls(tensors=as_float32(tensors), **dict(settings))
+            return cls(
+                config=config,
+                ranks=Ranks.from_dict(settings.ranks),
+                tensors=as_float32(tensors),
+                decoder=settings.decoder,
+                commits=settings.commits,
+            )
 
     def write(self, file: Path) -> None:
         """Write the file atomically."""
@@ -169,7 +176,6 @@ class ModelFile:
         """
         config = self.config
         name = towers or config.towers
-
         if self.tower_state:
             return load_open_clip(
                 name,
@@ -281,8 +287,9 @@ def as_float32(tensors: NamedTensors) -> dict[str, Tensor]:
             numbers[name] = value
             continue
         if value.dtype not in FLOATS or not (value.is_meta or value.isfinite().all()):
-            kinds = "float32, float16 or bfloat16, or of 8 bits with a step for each row"
-            raise ValueError(f"{name} must hold finite numbers of type {kinds}")
+            raise ValueError(
+                f"{name} must hold finite numbers of type float32, float16 or bfloat16"
+            )
         numbers[name] = value.float()
     return numbers
 

@@ -264,7 +264,7 @@ def test_of_a_damaged_file_the_path_is_said_once(tmp_path: Path) -> None:
     """And one cure, not one inside the other."""
     file = tmp_path / MODEL
     file.write_bytes(b"damaged")
-    with pytest.raises(InputError, match=r"cannot be read \(.*\); restore it") as caught:
+    with pytest.raises(InputError, match="damaged or not a safetensors file") as caught:
         read_settings(file)
     assert str(caught.value).count(str(file)) == 1
 
