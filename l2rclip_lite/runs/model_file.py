@@ -160,10 +160,8 @@ class ModelFile:
         """Load the towers that the file names; a file of which only the header was read will do.
 
         Where the file holds their weights, they have the right shapes and random numbers, for the
-        caller to fill.
-
-        The file may name `mini`, `tiny/random`, towers whose weights it holds, and those whose
-        weights are on this machine.
+        caller to fill. The file may name `mini`, `tiny/random`, towers whose weights it holds, and
+        those whose weights are on this machine.
 
         Args:
             towers: Other towers that the caller names.
