@@ -15,10 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL
 import torch
 from jaxtyping import Float, UInt8
-from packaging.version import Version
 from PIL import Image
 from torch import Tensor, nn
 
@@ -33,32 +31,15 @@ KEY = "l2rclip"  # of the metadata in the file, JSON
 TOLERANCE = 1e-4
 PIP = 'pip install "l2rclip-lite[onnx]"'
 
-# Pillow rounds to bytes after each pass, so the order of its passes matters: width first, but from
-# version 13 on height first where that loses more than twice as many pixels. onnxruntime takes the
-# width first, so it gets such an image turned.
+# As Pillow resizes, up to the rounding of a byte; Pillow takes the height of a tall image first.
 RESIZE = """
 <ir_version: 10, opset_import: ["" : 18]>
 resize (uint8[batch, 3, height, width] pixels) => (uint8[batch, 3, {size}, {size}] resized)
-<int64[2] square = {{{size}, {size}}}, int64[1] least = {{{least}}}> {{
-    sizes = Shape <start = 2, end = 4> (pixels)
-    lost = Sub (sizes, square)
-    lost_rows, lost_columns = Split <axis = 0, num_outputs = 2> (lost)
-    twice = Add (lost_columns, lost_columns)
-    limit = Max (twice, least)
-    compared = Greater (lost_rows, limit)
-    tall = Squeeze (compared)
-    resized = If (tall) <
-        then_branch = height_first () => (uint8[batch, 3, {size}, {size}] a) {{
-            turned = Transpose <perm = [0, 1, 3, 2]> (pixels)
-            done = Resize {filter} (turned, , , square)
-            a = Transpose <perm = [0, 1, 3, 2]> (done)
-        }},
-        else_branch = width_first () => (uint8[batch, 3, {size}, {size}] b) {{
-            b = Resize {filter} (pixels, , , square)
-        }}>
+<int64[2] square = {{{size}, {size}}}> {{
+    resized = Resize <mode = "cubic", antialias = 1, cubic_coeff_a = -0.5, exclude_outside = 1,
+                      axes = [2, 3]> (pixels, , , square)
 }}
 """
-FILTER = '<mode = "cubic", antialias = 1, cubic_coeff_a = -0.5, exclude_outside = 1, axes = [2, 3]>'
 
 
 class _Answers(nn.Module):
@@ -193,7 +174,7 @@ def _graph(model: L2RCLIP) -> bytes:
 
     size = model.towers.image_size
     towers = _graph_of_towers(model)
-    resize = parser.parse_model(resize_graph(size))
+    resize = parser.parse_model(RESIZE.format(size=size))
     whole = compose.merge_models(resize, towers, io_map=[("resized", "resized")], name=KEY)
     del whole.opset_import[1:]  # the merge names the same operator set twice
 
@@ -237,16 +218,6 @@ def _graph_of_towers(model: L2RCLIP) -> Any:
     graph = program.model_proto
     graph.ir_version = 10
     return graph
-
-
-def resize_graph(size: int) -> str:
-    """Return the ONNX text of a model that resizes.
-
-    Its input is `pixels`, bytes of any size; its output is `resized`, bytes of a square of that
-    side.
-    """
-    least = 0 if Version(PIL.__version__) >= Version("13") else 2**62
-    return RESIZE.format(size=size, least=least, filter=FILTER)
 
 
 def open_session(model: str | Path | bytes) -> Any:

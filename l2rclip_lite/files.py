@@ -16,20 +16,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from l2rclip_lite.errors import InputError, reason, unreadable
+from l2rclip_lite.errors import InputError, one_line, reason, unreadable
 
 NamedTensors = Mapping[str, Tensor]
-PREFIX = ".l2r-"  # of everything that is only there while something is written
-LOCK = f"{PREFIX}lock"
-LARGEST_JSON = 2**26  # bytes; a record of a million missing images has fewer
-LARGEST_TABLE = 2**30  # bytes of predictions.csv, such as a million images with a hundred ranks
-WIDEST = 2**16  # numbers of an image feature; those of the largest towers have 5,000
-MAX_TENSORS = 2**14  # of a file; the largest towers have 3,000
+PREFIX = ".l2r-"  # of everything that is there only while something is written
 # What a file of ours holds. Others have the type bool, which no reader of such a file accepts.
 TYPES = {
     "F32": torch.float32,
@@ -38,40 +32,7 @@ TYPES = {
     "I64": torch.int64,
     "I8": torch.int8,
 }
-YOUNG = 60.0  # seconds in which a temporary folder may not have its lock yet
-KINDS = {
-    stat.S_IFDIR: "a folder",
-    stat.S_IFLNK: "a link",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFCHR: "a device",
-    stat.S_IFBLK: "a device",
-    stat.S_IFSOCK: "a socket",
-}
-
-
-def kind_of(path: Path) -> str:
-    """Return what a path names: "a file", "a folder", "a link", …; "" where nothing is there.
-
-    Links are not followed.
-
-    Raises:
-        InputError: The path cannot be looked up, such as one with a NUL.
-
-    Example:
-        >>> kind_of(Path("/")), kind_of(Path("/there/is/no/such/file"))
-        ('a folder', '')
-    """
-    try:
-        mode = path.lstat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
-    except PermissionError as error:
-        raise unreadable(path, error) from error
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: cannot be used ({reason(error)}); choose another name."
-        ) from error
-    return KINDS.get(stat.S_IFMT(mode), "a file")
+HOUR = 3600.0  # seconds; no file takes so long to write
 
 
 def is_file(path: str | os.PathLike[str], name: str = "") -> bool:
@@ -96,57 +57,15 @@ def is_file(path: str | os.PathLike[str], name: str = "") -> bool:
         return False
 
 
-def check_encoding(path: Path) -> None:
-    """Refuse a path that is not UTF-8, which libraries that are not in Python cannot open.
-
-    Raises:
-        InputError: It has half of a surrogate pair, as Python reads a byte that is none of UTF-8.
-
-    Example:
-        >>> check_encoding(Path("runs/Blätter"))
-    """
-    try:
-        str(path).encode()
-    except UnicodeEncodeError as error:
-        raise InputError(f"{path}: this path is not UTF-8; rename the folder or file.") from error
-
-
 def check_target(file: Path) -> None:
-    """Refuse to write where something other than a regular file is.
+    """Refuse a place where no file can be written, before the work whose result it is to hold.
 
     Raises:
-        InputError: A device, a pipe, a folder or a link has this name, no folder can hold it, or it
-            is not UTF-8.
+        InputError: A folder or a device has this name.
     """
-    check_encoding(file)
-    check_folders(file.parent)
-
-    kind = kind_of(file)
-    if kind not in ("", "a file"):
-        problem = f"is {kind}, which no file may replace"
-        raise InputError(f"{file}: {problem}; remove it, or choose another place.")
-
-
-def check_folders(folder: Path) -> None:
-    """Refuse a folder that cannot be made.
-
-    Raises:
-        InputError: Something other than a folder has its name, or that of one above it.
-    """
-    for place in (folder, *folder.parents):
-        if os.path.lexists(place) and not os.path.isdir(place):
-            raise InputError(f"{place}: is {kind_of(place)}, not a folder; choose another place.")
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it, where they are not there yet.
-
-    Raises:
-        InputError: See `check_folders`.
-        OSError: It cannot be made.
-    """
-    check_folders(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    if os.path.exists(file) and not is_file(file):
+        problem = "is a folder or a device, which no file may replace"
+        raise InputError(f"{file}: {problem}; choose another place.")
 
 
 def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
@@ -159,14 +78,14 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
         InputError: Something other than a file has that name, the folder cannot be written, or the
             disk is full.
     """
-    check_target(file)
     try:
-        make_folder(file.parent)
+        check_target(file)
+        file.parent.mkdir(parents=True, exist_ok=True)
         sweep_leftovers(file.parent)
 
         # a full disk may not let the folder go
         temporary = TemporaryDirectory(prefix=PREFIX, dir=file.parent, ignore_cleanup_errors=True)
-        with temporary as folder, FileLock(Path(folder, LOCK)):
+        with temporary as folder:
             fresh = Path(folder, file.name)
             fresh.touch()
             mode = fresh.stat().st_mode  # by the umask
@@ -178,35 +97,25 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
                 os.fsync(stream.fileno())
 
             fresh.replace(file)
-    except (OSError, SafetensorError) as error:
-        fix = "free some space or choose another place"
-        if isinstance(error, PermissionError):
-            fix = "check the permissions of its folder, or choose another place"
+    except (OSError, UnicodeError, SafetensorError) as error:
+        fix = "free some space, check the permissions of its folder, or choose another place"
         raise InputError(f"{file}: cannot be written ({reason(error)}); {fix}.") from error
 
 
-def sweep_leftovers(folder: Path, young: float = YOUNG) -> None:
+def sweep_leftovers(folder: Path, age: float = HOUR) -> None:
     """Remove the temporary folders of `write_atomically` whose process was killed.
-
-    A process that still writes holds the lock in its folder, and is left alone.
 
     Args:
         folder: Where to look; not in the folders below it.
-        young: Folders that were changed in so many seconds are left alone, as their process may
-            not have come to lock them.
+        age: Seconds; younger folders are left alone, as somebody may be writing there.
     """
-    for leftover in folder.glob(f"{PREFIX}*"):
-        if kind_of(leftover) != "a folder":
-            continue
-
+    for leftover in folder.glob(f"{PREFIX}*/"):
         try:
-            age = time.time() - leftover.stat().st_mtime
-            if age < young or kind_of(leftover / LOCK) not in ("", "a file"):
-                continue
-            FileLock(leftover / LOCK).acquire(timeout=0).lock.release()
-        except (OSError, Timeout):  # it is in use, is gone by now, or belongs to somebody else
+            is_old = time.time() - leftover.stat().st_mtime >= age
+        except FileNotFoundError:  # its writer is through
             continue
-        shutil.rmtree(leftover, ignore_errors=True)
+        if is_old:
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def write_text(file: Path, text: str) -> None:
@@ -223,62 +132,43 @@ def write_json(file: Path, value: Any) -> None:
     write_text(file, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_bytes(file: Path, largest: int = LARGEST_TABLE) -> bytes:
-    """Return the content of a regular file; nothing else is waited for.
+@contextmanager
+def reading(file: Path, fix: str) -> Iterator[None]:
+    """Turn what goes wrong while a file is read into one sentence.
 
     Args:
         file: The file.
-        largest: Bytes; a larger file is not read. One with holes takes no room on a disk, and all
-            of it in memory.
+        fix: What to do about a file that is not there or damaged.
 
     Raises:
-        OSError: It cannot be opened.
-        ValueError: It is too large, a pipe, a device or a folder, or its name is no name of a file.
+        InputError: In the place of any other error.
     """
-    no_wait = getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer would wait for ever
-    binary = getattr(os, "O_BINARY", 0)
-    descriptor = os.open(file, os.O_RDONLY | no_wait | binary)
-    with os.fdopen(descriptor, "rb", closefd=True) as stream:
-        status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError("it is not a file")
-        if status.st_size > largest:
-            size = f"{status.st_size / 1e6:,.0f} MB"
-            raise ValueError(f"it has {size}, more than {largest / 1e6:,.0f}")
-        return stream.read()
+    try:
+        yield
+    except PermissionError as error:
+        raise unreadable(file, error) from error
+    except (OSError, ValueError, TypeError, RuntimeError, MemoryError, SafetensorError) as error:
+        problem = "cannot be read"
+        if isinstance(error, SafetensorError):
+            problem = "damaged or not a safetensors file"
+            fix = "delete it and run again"
+        raise InputError(f"{file}: {problem} ({one_line(reason(error))}); {fix}.") from error
 
 
 def read_json(file: Path) -> Any:
     """Return what a JSON file holds.
 
     Raises:
-        InputError: It is missing, is not a regular file, or holds no JSON.
+        InputError: It is missing, or holds no JSON.
     """
-    try:
-        return json.loads(read_bytes(file, largest=LARGEST_JSON).decode("utf-8-sig"))
-    except PermissionError as error:
-        raise unreadable(file, error) from error
-    except (OSError, ValueError, RecursionError) as error:
-        fix = "give the --out of an `l2rclip fit`"
-        raise InputError(f"{file}: cannot be read ({reason(error)}); {fix}.") from error
-
-
-def save_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file atomically.
-
-    The tensors may live on any device and in any memory layout.
-    """
-    flat = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_atomically(file, lambda path: save_file(flat, path, metadata))
+    with reading(file, "give the --out of an `l2rclip fit`"):
+        return json.loads(file.read_text(encoding="utf-8-sig"))
 
 
 def sha256_of(file: Path) -> str:
     """Return SHA-256 of a file."""
-    try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}); restore it.") from error
+    with reading(file, "restore it"), file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def digest_of(tensors: NamedTensors, text: str = "") -> str:
@@ -296,6 +186,15 @@ def digest_of(tensors: NamedTensors, text: str = "") -> str:
         if flat.numel():
             digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def save_tensors(file: Path, tensors: NamedTensors, metadata: dict[str, str]) -> None:
+    """Write a safetensors file atomically.
+
+    The tensors may live on any device and in any memory layout.
+    """
+    flat = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    write_atomically(file, lambda path: save_file(flat, path, metadata))
 
 
 def read_tensors(
@@ -336,11 +235,7 @@ def read_header(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         for name in stored.keys():  # noqa: SIM118  (safetensors has no mapping)
             tensor = stored.get_slice(name)
             dtype = TYPES.get(tensor.get_dtype(), torch.bool)
-            shape = tensor.get_shape()
-            try:
-                shapes[name] = torch.empty(shape, dtype=dtype, device="meta")
-            except (RuntimeError, TypeError) as error:
-                raise ValueError(f"{name} has the shape {shape}") from error
+            shapes[name] = torch.empty(tensor.get_shape(), dtype=dtype, device="meta")
         return shapes, stored.metadata() or {}
 
 
@@ -349,28 +244,12 @@ def _opened(file: Path) -> Iterator[Any]:
     """Open a safetensors file, whose header alone is read by that.
 
     Raises:
-        InputError: No such file, a damaged one, or one with very many tensors.
+        InputError: No such file, or a damaged one.
     """
-    check_encoding(file)
-    try:
-        if not stat.S_ISREG(file.stat().st_mode):
-            raise ValueError("it is not a file")
-
-        # safetensors takes 14 s for the header of 600,000 empty tensors
-        with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            header = stream.read(min(length, LARGEST_JSON))
-        if header.count(b"{") > MAX_TENSORS:
-            raise ValueError(f"it has more than {MAX_TENSORS:,} tensors")
-
-        with safe_open(file, "pt") as stored:
-            yield stored
-    except PermissionError as error:  # these three may be about a good file
-        raise unreadable(file, error) from error
-    except MemoryError as error:
-        raise InputError(f"{file}: cannot be read ({error}); free some memory.") from error
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({reason(error)}); restore it.") from error
-    except (ValueError, SafetensorError) as error:
-        problem = f"damaged or not a safetensors file ({reason(error)})"
-        raise InputError(f"{file}: {problem}; delete it and run again.") from error
+    # `open` says why a file cannot be opened, and safetensors that it is not there
+    with (
+        reading(file, "restore it"),
+        file.open("rb"),
+        safe_open(file, "pt") as stored,
+    ):
+        yield stored

@@ -14,12 +14,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 import l2rclip_lite
 from l2rclip_lite import L2RCLIP, Config, load_dataset
 from l2rclip_lite.files import read_tensors, save_tensors, sha256_of
-from l2rclip_lite.runs.model_file import MODEL
+from l2rclip_lite.runs.model_file import MODEL, SCALE
 from l2rclip_lite.runs.results import judge
-from l2rclip_lite.runs.stored_numbers import as_int8
 from l2rclip_lite.training import fit
 
 # not the seed of the book's leaves, whose test images nobody has seen
@@ -30,6 +32,32 @@ CONFIG = Config(
     image_side="tower", image_size=96, epochs1=0, epochs2=10, seed=SEED, device="cpu", threads=1
 )
 SHIPPED = Path(l2rclip_lite.__file__).with_name("leaves-percent.safetensors")
+
+
+def as_int8(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    r"""Return tensors of two axes or more with 8 bits a number, and the step of each row.
+
+    $$q = \operatorname{round}(x / s),\quad s = \max_{\text{row}} |x| / 127$$
+
+    No number moves by more than $s/2$. Other tensors stay as they are.
+
+    Example:
+        >>> tensors = as_int8({"weight": torch.tensor([[127.0, -63.6], [0.0, 0.0]])})
+        >>> tensors["weight"].tolist(), tensors["weight.scale"].tolist()
+        ([[127, -64], [0, 0]], [1.0, 1.0])
+    """
+    stored = {}
+    for name, value in tensors.items():
+        if value.ndim < 2:
+            stored[name] = value
+            continue
+
+        largest = value.abs().flatten(1).amax(dim=1)
+        scale = torch.where(largest > 0, largest / 127, 1.0)
+        by_row = scale.reshape(-1, *[1] * (value.ndim - 1))
+        stored[name] = (value / by_row).round().to(torch.int8)
+        stored[name + SCALE] = scale
+    return stored
 
 
 def main() -> None:

@@ -28,8 +28,7 @@ from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import medians, rps_of_images
 from l2rclip_lite.runs.model_file import read_settings
 from l2rclip_lite.runs.results import ROWS, SCORES, Comparison, cell
-from l2rclip_lite.runs.run_directory import RunDirectory
-from l2rclip_lite.runs.run_schema import probabilities_of
+from l2rclip_lite.runs.run_directory import RunDirectory, probabilities_of
 
 TEMPLATE = Path(__file__).with_name("report.jinja")
 N_WORST = 6  # images that are shown

@@ -14,7 +14,6 @@ from filelock import FileLock
 from l2rclip_book.studies import OURS
 from l2rclip_lite import L2RCLIP, Config, fit, load_dataset
 from l2rclip_lite.baselines import train_baseline
-from l2rclip_lite.files import make_folder
 from l2rclip_lite.runs.model_file import MODEL
 from l2rclip_lite.training_data import TrainingData
 
@@ -30,7 +29,7 @@ def relative_of(relative: dict[str, Any], cache: Path) -> str:
         return str(relative["shipped"])
 
     folder = folder_of(relative, cache)
-    make_folder(folder.parent)
+    folder.parent.mkdir(parents=True, exist_ok=True)
 
     with FileLock(folder.with_suffix(".lock")):  # another unit may be training it
         if not (folder / MODEL).is_file():

@@ -25,8 +25,7 @@ from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import Scores, resampled, with_intervals
 from l2rclip_lite.runs.model_file import HUB, find_model_file, read_settings
 from l2rclip_lite.runs.results import SCORES, cell, row_titles, write_predictions
-from l2rclip_lite.runs.run_directory import RunDirectory
-from l2rclip_lite.runs.run_schema import probabilities_of
+from l2rclip_lite.runs.run_directory import RunDirectory, probabilities_of
 from l2rclip_lite.runs.start import find_start
 from l2rclip_lite.training_data import TrainingData
 

@@ -8,7 +8,7 @@ config.
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,18 +16,16 @@ from typing import Any
 
 import torch
 from huggingface_hub import create_repo, upload_folder
-from huggingface_hub.errors import LocalEntryNotFoundError
-from pydantic import TypeAdapter
+from pydantic import BaseModel
 from torch import Tensor, nn
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, one_line, sentence
-from l2rclip_lite.files import WIDEST, NamedTensors, read_header, read_tensors, save_tensors
+from l2rclip_lite.files import NamedTensors, read_header, read_tensors, save_tensors
 from l2rclip_lite.heads.decoders import DECODERS, n_outputs
 from l2rclip_lite.heads.kernel import LinearHead
 from l2rclip_lite.method.rankformer import RankFormer
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.runs.stored_numbers import SCALE, as_float32
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.hub import HubFiles, NotAllowedError, download
 from l2rclip_lite.towers.load import load_towers
@@ -37,8 +35,17 @@ MODEL = "model.safetensors"
 # drawn leaves: a head on a frozen tower for five ranks, and a tower trained on 62 percents
 SHIPPED = ("leaves", "leaves-percent")
 HUB = "hf-hub:"  # as open_clip and timm spell it; nothing is downloaded without it
-FREE_NUMBERS = 2**24  # word embeddings that any file may ask for: 64 MiB
-NUMBERS_PER_NUMBER = 8  # that a larger file may ask for, for each of its own numbers
+SCALE = ".scale"  # ends the name of the step between two of a tensor's 8-bit numbers, by row
+FLOATS = (torch.float32, torch.float16, torch.bfloat16)
+
+
+class Settings(BaseModel):
+    """The metadata of a model file, see `ModelFile`."""
+
+    config: dict[str, Any]
+    ranks: dict[str, Any]
+    decoder: str = "softmax"
+    commits: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -79,11 +86,15 @@ class ModelFile:
 
         Raises:
             InputError: See `read`.
-            ValueError: See `check_shapes` and `check_numbers`.
+            ValueError: See `check_shapes`; or a temperature or a level that would invert the
+                answers, or void them.
         """
         cls.read_header(file).check_shapes(towers)  # before memory is taken
         content = cls.read(file)
-        content.check_numbers()
+        if not float(content.tensors["temperature"]) > 0:
+            raise ValueError("temperature must be above 0")
+        if not 0 <= float(content.tensors["conformal"]) <= 1:
+            raise ValueError("conformal must be between 0 and 1")
         return content
 
     @classmethod
@@ -94,37 +105,32 @@ class ModelFile:
             InputError: A damaged file, or one that `save_pretrained` did not write.
         """
         tensors, metadata = read_header(file)
-
         with one_sentence(file):
-            state = json.loads(metadata["l2rclip"])
-            decoder = state.get("decoder", "softmax")
-            if decoder not in DECODERS:
-                raise ValueError(f"its decoder {decoder!r} does not exist")
+            settings = Settings.model_validate_json(metadata["l2rclip"])
+            if settings.decoder not in DECODERS:
+                raise ValueError(f"its decoder {settings.decoder!r} does not exist")
 
-            config = Config.from_dict(state["config"])
+            config = Config.from_dict(settings.config)
             if config.stage1_epochs() == 0:  # prompts that nobody trained: `rank_features` has them
-                tensors = {
-                    name: value
-                    for name, value in tensors.items()
-                    if not name.startswith("prompts.")
-                }
+                trained = [name for name in tensors if not name.startswith("prompts.")]
+                tensors = {name: tensors[name] for name in trained}
 
             return cls(
                 config=config,
-                ranks=Ranks.from_dict(state["ranks"]),
+                ranks=Ranks.from_dict(settings.ranks),
                 tensors=as_float32(tensors),
-                decoder=decoder,
-                commits=TypeAdapter(dict[str, str]).validate_python(state.get("commits", {})),
+                decoder=settings.decoder,
+                commits=settings.commits,
             )
 
     def write(self, file: Path) -> None:
         """Write the file atomically."""
-        state: dict[str, Any] = {"config": self.config.to_dict(), "ranks": self.ranks.to_dict()}
-        if "head.weight" in self.tensors:
-            state["decoder"] = self.decoder
-        if self.commits:
-            state["commits"] = dict(self.commits)
-
+        state = {
+            "config": self.config.to_dict(),
+            "ranks": self.ranks.to_dict(),
+            "decoder": self.decoder,
+            "commits": dict(self.commits),
+        }
         save_tensors(file, self.tensors, {"l2rclip": json.dumps(state)})
 
     @property
@@ -137,22 +143,14 @@ class ModelFile:
         """The state of both towers where the file holds the text tower, else an empty one."""
         if not any(name.startswith("towers.text.") for name in self.tensors):
             return {}
-
-        prefix = "towers."
-        return {
-            name.removeprefix(prefix): value
-            for name, value in self.tensors.items()
-            if name.startswith(prefix)
-        }
+        towers = [name for name in self.tensors if name.startswith("towers.")]
+        return {name.removeprefix("towers."): self.tensors[name] for name in towers}
 
     def head(self) -> LinearHead | None:
         """Return an empty kernel head of the size that the file has, or None."""
         weight = self.tensors.get("head.weight")
         if weight is None:
             return None
-
-        if weight.ndim != 2 or not 1 < len(weight) <= WIDEST:
-            raise ValueError(f"head.weight has a shape that no head has, {tuple(weight.shape)}")
         outputs = n_outputs(self.decoder, len(self.ranks))
         return LinearHead(len(weight) - 1, outputs, self.decoder)
 
@@ -162,10 +160,8 @@ class ModelFile:
         """Load the towers that the file names; a file of which only the header was read will do.
 
         Where the file holds their weights, they have the right shapes and random numbers, for the
-        caller to fill.
-
-        The file may name `mini`, `tiny/random`, towers whose weights it holds, and those whose
-        weights are on this machine.
+        caller to fill. The file may name `mini`, `tiny/random`, towers whose weights it holds, and
+        those whose weights are on this machine.
 
         Args:
             towers: Other towers that the caller names.
@@ -178,7 +174,6 @@ class ModelFile:
         """
         config = self.config
         name = towers or config.towers
-
         if self.tower_state:
             return load_open_clip(
                 name,
@@ -214,12 +209,8 @@ class ModelFile:
 
         Raises:
             ValueError: A tensor is missing, is none of this model, or does not fit config, ranks
-                and towers; or sentences that are much larger than the file.
+                and towers.
         """
-        features = (len(self.ranks), towers.dim)
-        if self.tensors["rank_features"].shape != features:
-            raise ValueError(f"rank_features must be {features[0]} ranks of {features[1]} numbers")
-
         expected = self._expected_shapes(towers)
         for name, shape in expected.items():
             if name not in self.tensors or tuple(self.tensors[name].shape) != shape:
@@ -227,16 +218,10 @@ class ModelFile:
         unknown = sorted(self.tensors.keys() - expected.keys())
         if unknown:
             raise ValueError(f"{unknown[0]} is not a tensor of this model")
-        if not self.has_prompts:
-            return
-
-        numbers = sum(value.numel() for value in self.tensors.values())
-        ids = towers.tokenize(self.ranks.sentences).ids
-        if ids.numel() * towers.width > max(FREE_NUMBERS, NUMBERS_PER_NUMBER * numbers):
-            raise ValueError(f"{len(ids)} sentences of {ids.shape[1]} tokens are too long for it")
 
     def _expected_shapes(self, towers: Towers) -> dict[str, tuple[int, ...]]:
         """Return the shape of every tensor that the file of such a model holds, by name."""
+        config = self.config
         shapes: dict[str, tuple[int, ...]] = {
             "temperature": (),
             "conformal": (),
@@ -247,32 +232,64 @@ class ModelFile:
             if head is not None:
                 shapes |= _shapes("head.", head)
             if self.has_prompts:
-                shapes["prompts.context"] = (self.config.context_length, towers.width)
-            if self.has_prompts and self.config.controls.rankformer:
+                shapes["prompts.context"] = (config.context_length, towers.width)
+            if self.has_prompts and config.controls.rankformer:
                 rankformer = RankFormer(
                     towers.width,
-                    heads=self.config.heads,
-                    hidden=self.config.hidden,
-                    depth=self.config.depth,
-                    learn_alpha=self.config.controls.learn_alpha,
+                    heads=config.heads,
+                    hidden=config.hidden,
+                    depth=config.depth,
+                    learn_alpha=config.controls.learn_alpha,
                 )
                 shapes |= _shapes("prompts.rankformer.", rankformer)
 
         for name, shape in _shapes("towers.", towers).items():
-            if self.tower_state or must_be_stored(name, self.config):
+            if self.tower_state or must_be_stored(name, config):
                 shapes[name] = shape
         return shapes
 
-    def check_numbers(self) -> None:
-        """Refuse a temperature or a level that would invert the answers, or void them.
 
-        Raises:
-            ValueError: A temperature or a conformal level out of its range.
-        """
-        if not float(self.tensors["temperature"]) > 0:
-            raise ValueError("temperature must be above 0")
-        if not 0 <= float(self.tensors["conformal"]) <= 1:
-            raise ValueError("conformal must be between 0 and 1")
+def _shapes(prefix: str, module: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor of a module's state, by its name behind a prefix."""
+    state = module.state_dict()
+    return {f"{prefix}{name}": tuple(value.shape) for name, value in state.items()}
+
+
+def as_float32(tensors: NamedTensors) -> dict[str, Tensor]:
+    r"""Return the tensors of a file as float32; counters and positions stay whole numbers.
+
+    Of 8-bit numbers, which `leaves-percent` has, the file holds the step of each row:
+
+    $$x = s q$$
+
+    Args:
+        tensors: By name; also on the device "meta".
+
+    Raises:
+        ValueError: A number that is not finite, another type, or 8 bits without steps.
+
+    Example:
+        >>> eight_bits = {"w": torch.tensor([[4, -2]], dtype=torch.int8), "w.scale": torch.ones(1)}
+        >>> as_float32(eight_bits)
+        {'w': tensor([[ 4., -2.]])}
+    """
+    numbers = {}
+    for name, value in tensors.items():
+        if name.removesuffix(SCALE) in tensors and name.endswith(SCALE):
+            continue
+
+        step = tensors.get(name + SCALE)
+        if value.dtype == torch.int8 and step is not None and step.shape == value.shape[:1]:
+            value = value * step.reshape(-1, *[1] * (value.ndim - 1))
+        if value.dtype == torch.int64:
+            numbers[name] = value
+            continue
+        if value.dtype not in FLOATS or not (value.is_meta or value.isfinite().all()):
+            raise ValueError(
+                f"{name} must hold finite numbers of type float32, float16 or bfloat16"
+            )
+        numbers[name] = value.float()
+    return numbers
 
 
 def must_be_stored(name: str, config: Config) -> bool:
@@ -296,39 +313,33 @@ def read_settings(file: Path) -> tuple[Config, Ranks]:
     return header.config, header.ranks
 
 
-def find_model_file(
-    name: str | Path, revision: str = "main", shipped: Sequence[str] = SHIPPED
-) -> Path:
+def find_model_file(name: str | Path, revision: str = "main") -> Path:
     """Return the file of a model: of a run directory, of the hub, or of the package.
 
     Args:
-        name: A run directory, `"hf-hub:USER/NAME"`, or one of `shipped`; a run directory of that
+        name: A run directory, `"hf-hub:USER/NAME"`, or one of `SHIPPED`; a run directory of that
             name comes first.
         revision: Of a repository on the hub.
-        shipped: Models of the package that will do.
 
     Raises:
         InputError: There is none.
     """
-    advice = f"give the --out of a finished fit, or {' or '.join(shipped)}"
+    advice = f"give the --out of a finished fit, or {' or '.join(SHIPPED)}"
     if str(name) in ("", HUB):
         raise InputError(f'"{name}" names no run; {advice}.')
     if str(name).startswith(HUB):
         try:
             return download(str(name).removeprefix(HUB), MODEL, revision)
-        except LocalEntryNotFoundError as error:
-            problem = "not on this machine, and the hub cannot be asked"
-            raise InputError(f"{name}: {problem}; try again with a network.") from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError) as error:  # also: not here, and the hub cannot be asked
             reason = one_line(str(error))[:300]
-            raise InputError(f"{name}: no {MODEL} ({reason}); check name.") from error
+            fix = "check the name, or try again with a network"
+            raise InputError(f"{name}: no {MODEL} ({reason}); {fix}.") from error
 
     file = Path(name) / MODEL
-    if str(name) in shipped and not os.path.isfile(file):
+    if str(name) in SHIPPED and not os.path.isfile(file):
         file = Path(__file__).parents[1] / f"{name}.safetensors"
     if not os.path.isfile(file):  # `Path.is_file` would raise on a name that is too long
-        problem = "a file, and no run" if os.path.isfile(name) else f"no {MODEL} here"
-        raise InputError(f"{name}: {problem}; {advice}.")
+        raise InputError(f"{name}: no {MODEL} here; {advice}.")
     return file
 
 
@@ -372,29 +383,17 @@ def one_sentence(file: Path, **named: object) -> Iterator[None]:
     except NotAllowedError as error:
         raise InputError(f"{file}: {error}") from error
     except Exception as error:  # a file may be anything
-        raise _unusable(file, error, named) from error
+        if isinstance(error, InputError) and str(error).startswith(f"{file}: "):
+            raise  # it says all
 
+        reason = " ".join(sentence(error).split())[:300].rstrip(".")
+        if isinstance(error, KeyError | AttributeError | TypeError):
+            reason = f"its metadata are not what `save_pretrained` writes: {reason}"
 
-def _unusable(file: Path, error: Exception, arguments: Mapping[str, object]) -> InputError:
-    """Return the sentence about a file that cannot be used, see `one_sentence`."""
-    named = [f"{name}={str(value)!r:.99}" for name, value in arguments.items() if value is not None]
-    if isinstance(error, InputError) and str(error).startswith(f"{file}: "):
-        return error  # it says all
-
-    reason = sentence(error)
-    if isinstance(error, KeyError):
-        reason = f"{error} is missing in it"
-    if isinstance(error, AttributeError | TypeError):
-        reason = f"its metadata are not what `save_pretrained` writes: {error}"
-    reason = " ".join(reason.split())[:300].rstrip(".") or type(error).__name__
-
-    if named:
-        problem = f"cannot be used with {' and '.join(named)} ({reason})"
-        return InputError(f"{file}: {problem}; correct that, or leave it out.")
-    return InputError(f"{file}: cannot be used ({reason}); restore it, or train again.")
-
-
-def _shapes(prefix: str, module: nn.Module) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each tensor of a module's state, by its name behind a prefix."""
-    state = module.state_dict()
-    return {f"{prefix}{name}": tuple(value.shape) for name, value in state.items()}
+        blamed = [f"{key}={str(value)!r:.99}" for key, value in named.items() if value is not None]
+        problem = f"{file}: cannot be used"
+        fix = "restore it, or train again"
+        if blamed:
+            problem = f"{problem} with {' and '.join(blamed)}"
+            fix = "correct that, or leave it out"
+        raise InputError(f"{problem} ({reason}); {fix}.") from error

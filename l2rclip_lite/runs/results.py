@@ -1,11 +1,10 @@
 """What a run leaves behind: scores, predictions, history and a model card."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 import torch
@@ -31,13 +30,44 @@ SCORES = {
     "qwk": "QWK",
     "ece": "ECE",
 }
-CARD_HEADER = """---
+CARD = """---
 library_name: l2rclip-lite
 pipeline_tag: image-classification
 tags: [ordinal-classification]
 ---
+
+# Model card: {n_ranks} ranks, {towers} towers
+
+**Made for:** (write here for whom, for which images, and what it must not decide)
+
+**Licence of the weights:** (write here; those of the images and of the towers may bind you)
+
+**Ranks, lowest first** (unit: {unit}):
+
+{ranks}
+
+**Data:** {data}. Licence: {licence}. Images per rank:
+
+{counts}
+{start}
+**Test results** ({n_test} images, 95 % bootstrap intervals; lower MAE, RPS and ECE are better):
+
+{scores}
+{kept}
+**Probabilities:** at temperature {temperature:.2f}, fitted on {validation_images}.
+
+**Limits:** tested on images from the same source as the training images, and on no others; \
+{n_test} test images, {n_missing} listed images missing; ranks without a training image: {unseen}.
+
+**Use:** `l2rclip predict THIS_FOLDER IMAGE...`, or \
+`L2RCLIP.from_pretrained(THIS_FOLDER).predict(images)`. In predictions.csv ranks are counted from 0.
+
+**Made with:** {versions}.
 """
-PURPOSE_GAP = "(write here for whom, for which images, and what it must not decide)"
+START = """
+**Began with:** what the run {name} had learned. (write here its data and their licence, which may \
+bind you)
+"""
 ROWS = {"test": "L2RCLIP", "test_after_stage1": "after stage 1", "median_rank": "median rank"}
 
 
@@ -163,10 +193,7 @@ def write_predictions(
     if part.subjects is not None:
         table.insert(1, "subject", part.subjects)
 
-    # Python's csv quotes a name with a comma, a quote or "\n", but none with "\r" alone
-    has_return = any("\r" in str(name) for name in (*part.paths, *(part.subjects or ())))
-    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if has_return else csv.QUOTE_MINIMAL
-    text = table.to_csv(index=False, float_format="%.6f", quoting=quoting, lineterminator="\n")
+    text = table.to_csv(index=False, float_format="%.6f", lineterminator="\n")
     write_text(run.predictions, text)
 
 
@@ -207,20 +234,12 @@ def write_results(
     epochs = pd.DataFrame(history, columns=None if history else ["stage", "epoch"])
     write_text(run.history, epochs.to_csv(index=False, lineterminator="\n"))
     write_predictions(run, model, data.test, answers["test"])
-    start = run.read_record().start_sha256
-    write_text(run.card, model_card(model, data, metrics, start_sha256=start))
+    write_text(run.card, model_card(model, data, metrics))
     write_json(run.metrics, metrics)
     run.clean()
 
 
-def model_card(
-    model: L2RCLIP,
-    data: OrdinalDataset,
-    metrics: Mapping[str, Any],
-    *,
-    purpose: str = "",
-    start_sha256: str | None = None,
-) -> str:
+def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any]) -> str:
     """Return a model card: ranks, data, results, calibration, limits (Mitchell et al. 2019).
 
     It holds no path and no file name of an image. What begins it is for the Hugging Face hub.
@@ -229,98 +248,58 @@ def model_card(
         model: A trained model.
         data: What it was trained on.
         metrics: What `metrics.json` of its run holds.
-        purpose: What the model is meant for; a gap to fill where it is empty.
-        start_sha256: Of the model that training began with.
 
     Returns:
         Markdown.
     """
     ranks = model.ranks
-    sections = [
-        CARD_HEADER,
-        f"# Model card: {len(ranks)} ranks, {model.config.towers} towers\n",
-        f"**Made for:** {purpose or PURPOSE_GAP}\n",
-        "**Licence of the weights:** (write here; those of the images and of the towers may bind "
-        "you)\n",
-        *_ranks_section(ranks),
-        *_data_section(data),
-        _start(model, start_sha256),
-        *_results_section(metrics),
-        _comparison(metrics),
-        f"\n**Probabilities:** at temperature {float(model.temperature):.2f}, fitted on "
-        f"{plural(len(data.val), 'validation image')}.\n",
-        _limits(data, n_test=int(metrics["test"]["n"])),
-        "**Use:** `l2rclip predict THIS_FOLDER IMAGE...`, or "
-        "`L2RCLIP.from_pretrained(THIS_FOLDER).predict(images)`. "
-        "In predictions.csv ranks are counted from 0.\n",
-        f"**Made with:** torch {version('torch')}, timm {version('timm')}, "
-        f"open_clip {version('open_clip_torch')}.",
+    sentences = [
+        f"- {as_text(name)}: “{as_text(sentence)}”"
+        for name, sentence in zip(ranks.names, ranks.sentences, strict=True)
     ]
-    return "\n".join(sections) + "\n"
+    counts = [f"- {split} {sum(data.counts(split))} {data.counts(split)}" for split in SPLITS]
+    counts += [f"- {as_text(step)}" for step in data.protocol]
+
+    n_train = zip(ranks.names, data.counts("train"), strict=True)
+    unseen = [as_text(name) for name, count in n_train if count == 0]
+    packages = ("torch", "timm", "open_clip_torch")
+
+    start = ""
+    if model.config.start is not None:
+        name = model.config.start
+        if not name.startswith(HUB):
+            name = Path(name).name  # the card holds no path
+        start = START.format(name=as_text(name))
+    kept = ""
+    if "comparison" in metrics:
+        kept = f"\n**Kept:** {Comparison(**metrics['comparison']).in_words()}.\n"
+    return CARD.format(
+        n_ranks=len(ranks),
+        towers=model.config.towers,
+        unit=as_text(ranks.unit),
+        ranks="\n".join(sentences),
+        data=data.card.title,
+        licence=data.card.licence,
+        counts="\n".join(counts),
+        start=start,
+        n_test=int(metrics["test"]["n"]),
+        scores=_table(metrics),
+        kept=kept,
+        temperature=float(model.temperature),
+        validation_images=plural(len(data.val), "validation image"),
+        n_missing=len(data.missing),
+        unseen=", ".join(unseen) or "none",
+        versions=", ".join(f"{name} {version(name)}" for name in packages),
+    )
 
 
-def _ranks_section(ranks: Ranks) -> list[str]:
-    """Return the lines of a model card about the ranks and their sentences."""
-    lines = [f"**Ranks, lowest first** (unit: {as_text(ranks.unit)}):\n"]
-    for name, sentence in zip(ranks.names, ranks.sentences, strict=True):
-        lines.append(f"- {as_text(name)}: “{as_text(sentence)}”")
-    return lines
-
-
-def _data_section(data: OrdinalDataset) -> list[str]:
-    """Return the lines of a model card about the data, with images per rank and protocol."""
-    card = data.card
-    lines = [f"\n**Data:** {card.title}. Licence: {card.licence}. Images per rank:\n"]
-    for split in SPLITS:
-        counts = data.counts(split)
-        lines.append(f"- {split} {sum(counts)} {counts}")
-    return lines + [f"- {as_text(step)}" for step in data.protocol]
-
-
-def _start(model: L2RCLIP, sha256: str | None) -> str:
-    """Return the line of a model card about the run that training began with."""
-    if model.config.start is None:
-        return ""
-    name = model.config.start
-    if not name.startswith(HUB):
-        name = Path(name).name  # the card holds no path
-    digest = f" (SHA-256 {sha256[:16]}…)" if sha256 else ""
-    gap = "(write here its data and their licence, which may bind you)"
-    return f"\n**Began with:** what the run {as_text(name)}{digest} had learned. {gap}\n"
-
-
-def _results_section(metrics: Mapping[str, Any]) -> list[str]:
-    """Return the lines of a model card with the table of test results."""
-    lines = [
-        f"\n**Test results** ({int(metrics['test']['n'])} images, 95 % bootstrap intervals; "
-        "lower MAE, RPS and ECE are better):\n",
-        f"| | {' | '.join(SCORES.values())} |",
-        "|---" * (len(SCORES) + 1) + "|",
-    ]
+def _table(metrics: Mapping[str, Any]) -> str:
+    """Return the table of test results of a model card."""
+    lines = [f"| | {' | '.join(SCORES.values())} |", "|---" * (len(SCORES) + 1) + "|"]
     for key, title in row_titles(metrics).items():
         cells = [cell(metrics[key], score) for score in SCORES]
         lines.append(f"| {title} | {' | '.join(cells)} |")
-    return lines
-
-
-def _comparison(metrics: Mapping[str, Any]) -> str:
-    """Return the line of a model card about the models that might have been kept."""
-    if "comparison" not in metrics:
-        return ""
-    return f"\n**Kept:** {Comparison(**metrics['comparison']).in_words()}.\n"
-
-
-def _limits(data: OrdinalDataset, n_test: int) -> str:
-    """Return the paragraph of a model card about what was not tested."""
-    unseen = []
-    for name, count in zip(data.ranks.names, data.counts("train"), strict=True):
-        if count == 0:
-            unseen.append(as_text(name))
-    return (
-        "**Limits:** tested on images from the same source as the training images, and on no "
-        f"others; {n_test} test images, {len(data.missing)} listed images missing; "
-        f"ranks without a training image: {', '.join(unseen) or 'none'}.\n"
-    )
+    return "\n".join(lines)
 
 
 def as_text(words: str) -> str:

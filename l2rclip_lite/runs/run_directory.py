@@ -1,56 +1,100 @@
-"""A folder that holds one run: one writer, one config, and a record of its data.
+"""A folder that holds one run: one writer, one config, a record of its data, scores and answers.
 
-Every file of a run is reached through `RunDirectory`. A run may come from somebody else, so nothing
-in it is followed elsewhere: below its folder there are only folders and regular files.
+Every file of a run is reached through `RunDirectory`. A run may come from somebody else, have been
+cut off or edited: what is read must be as `fit` wrote it, and nothing is followed out of it.
 """
 
-import json
-import sys
+import os
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
+import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from l2rclip_lite.config import Config, flat_settings
 from l2rclip_lite.data.base import OrdinalDataset
-from l2rclip_lite.data.fingerprint import (
-    UNKNOWN_IMAGES,
-    covers_images,
-    dataset_record,
-    difference,
-    fingerprint,
-)
-from l2rclip_lite.errors import InputError, reason, sentence, unreadable
+from l2rclip_lite.data.fingerprint import dataset_record, difference, fingerprint
+from l2rclip_lite.errors import InputError, reason
 from l2rclip_lite.files import (
-    LOCK,
-    kind_of,
-    make_folder,
-    read_bytes,
+    PREFIX,
+    is_file,
     read_json,
+    reading,
     sha256_of,
     sweep_leftovers,
     write_json,
 )
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.model_file import MODEL, read_settings
-from l2rclip_lite.runs.run_schema import (
-    RESTORE,
-    RunRecord,
-    read_history,
-    read_metrics,
-    read_predictions,
-    read_record,
-)
 from l2rclip_lite.runs.start import start_digest
 
+LOCK = f"{PREFIX}lock"
 BASELINES_FOLDER = "baselines"  # of a run; a run directory for each method
 PACKAGES = ("torch", "timm", "open_clip_torch", "transformers")  # whose versions are recorded
-TRAIN_AGAIN = "delete the folder and train the baseline again"
+ANOTHER_PLACE = "choose a new --out, or delete the folder"
+RESTORE = "restore the file, or train again in a new folder"
+INDICES = ("true_rank", "predicted_rank", "median_rank", "low_rank", "high_rank")
+ROUNDING = 1e-6  # of one number in predictions.csv, which has six decimals
+
+Number = Annotated[float, Field(strict=True)]  # NaN where a score is not defined
+Schema = TypeVar("Schema", bound=BaseModel)
+
+
+class DatasetRecord(BaseModel):
+    """What a run was trained on."""
+
+    fingerprint: str = Field(min_length=1)
+    source: dict[str, Any] | None = None  # arguments of `load_dataset`
+    ranks: dict[str, Any] | None = None  # see `Ranks.to_dict`
+
+
+class RunRecord(BaseModel):
+    """`config.json`: settings and data of a run."""
+
+    config: dict[str, Any]  # which settings it has depends on the release
+    used: dict[str, Any] = {}  # the settings with what preset and image side made of None
+    dataset: DatasetRecord
+    model_sha256: str | None = None  # of a finished run; earlier releases did not record it
+    start_sha256: str | None = None  # of the model that training began with
+
+
+class SplitScores(BaseModel):
+    """Scores of one split; those that tables show must be there."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Number]
+
+    n: Annotated[float, Field(strict=True, ge=1)]
+    rps: Number
+    mae: Number
+    mae_median: Number
+    accuracy: Number
+    qwk: Number
+    ece: Number
+
+
+class ComparedModels(BaseModel):
+    """The models that a run might have kept."""
+
+    kept: str
+    rps: dict[str, Number]
+
+
+class Metrics(BaseModel):
+    """`metrics.json`: scores of a run, and the seconds that it took."""
+
+    val: SplitScores
+    test: SplitScores
+    test_after_stage1: SplitScores
+    median_rank: SplitScores
+    seconds: dict[str, Number]
+    comparison: ComparedModels | None = None
 
 
 class RunDirectory:
@@ -58,7 +102,7 @@ class RunDirectory:
 
     Args:
         folder: New, empty, or a run directory. It may itself be a link.
-        inside: The run that it is a part of; from there on no link is followed.
+        inside: The run that it is a part of.
 
     Example:
         >>> RunDirectory("runs/leaves").baseline("ridge").predictions.as_posix()
@@ -84,198 +128,192 @@ class RunDirectory:
         return self.unfinished, self.features, self.folder / BASELINES_FOLDER
 
     def baseline(self, name: str) -> "RunDirectory":
-        """Return the directory of a baseline of this run, there or not.
-
-        Raises:
-            InputError: A name that is no name of a folder.
-        """
-        if not name or name.startswith(".") or not {"/", "\\", "\0"}.isdisjoint(name):
-            raise InputError(f"{self.folder}: {name!r} is no name of a baseline; correct it.")
+        """Return the directory of a baseline of this run, there or not."""
         return RunDirectory(self.folder / BASELINES_FOLDER / name, inside=self.root)
 
     def baseline_names(self) -> list[str]:
         """Return the names in the folder of baselines, sorted; hidden ones are left out.
 
         Raises:
-            InputError: The folder is a link, or no folder.
+            InputError: The folder is a link out of the run.
         """
         folder = self.folder / BASELINES_FOLDER
         if not self.has_folder(folder):
             return []
         return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
-    def has_folder(self, folder: Path) -> bool:
-        """Return whether a folder of the run is there.
+    def own(self, path: Path) -> Path:
+        """Return a path of the run, there or not.
 
         Raises:
-            InputError: It, or a folder above it within the run, is a link or no folder.
+            InputError: It leads out of the run, through a link or by its name.
         """
-        return self._lookup(folder, "a folder")
+        try:
+            real = Path(os.path.realpath(path))
+            is_own = real.is_relative_to(os.path.realpath(self.root))
+        except ValueError as error:  # such as a NUL
+            raise InputError(f"{path}: cannot be used ({error}); choose another name.") from error
+        if not is_own:
+            problem = f"is a link to {real}, which is not in the run {self.root}"
+            raise InputError(f"{path}: {problem}; put the file or folder itself there.")
+        return path
+
+    def has_folder(self, folder: Path) -> bool:
+        """Return whether a folder of the run is there; see `own`."""
+        return os.path.isdir(self.own(folder))
 
     def has_file(self, file: Path) -> bool:
-        """Return whether a file of the run is there.
-
-        Raises:
-            InputError: It, or a folder above it within the run, is a link, a pipe or a device.
-        """
-        return self._lookup(file, "a file")
-
-    def _lookup(self, path: Path, wanted: str) -> bool:
-        """Return whether `path` is there and `wanted`, with folders of the run above it."""
-        place = self.root
-        parts = path.relative_to(self.root).parts
-        for index, part in enumerate(parts):
-            place = place / part
-            is_last = index == len(parts) - 1
-            needed = wanted if is_last else "a folder"
-
-            kind = kind_of(place)
-            if not kind:
-                return False
-            if kind != needed:
-                fix = f"put {needed} there, or take another run"
-                raise InputError(f"{place}: is {kind}, which a run may not hold; {fix}.")
-        return True
-
-    def _own(self, file: Path) -> Path:
-        """Return a file of the run, after refusing a link or a device in its place."""
-        self.has_file(file)
-        return file
+        """Return whether a file of the run is there; see `own`."""
+        return is_file(self.own(file))
 
     def check(self) -> None:
-        """Refuse a run in which something that is read, written or deleted is no file or folder.
+        """Refuse a run of which something that is read, written or deleted lies elsewhere.
 
         Raises:
-            InputError: A link, a pipe or a device in the place of a file or folder of the run.
+            InputError: See `own`.
         """
-        self.has_folder(self.folder)
         files = (self.config, self.metrics, self.history, self.predictions, self.model, self.card)
-        for file in (*files, self.folder / LOCK):
-            self.has_file(file)
-
-        for folder in (self.unfinished, self.features):
-            if not self.has_folder(folder):
-                continue
-            for path in folder.iterdir():
-                is_leftover = path.name.startswith(".") and kind_of(path) == "a folder"
-                if not is_leftover:
-                    self.has_file(path)
+        for path in (self.folder, *files, self.folder / LOCK, *self.folders):
+            self.own(path)
 
     def read_record(self) -> RunRecord:
-        """Return settings and data of the run, see `run_schema.read_record`."""
-        return read_record(self._own(self.config))
+        """Return settings and data of the run.
+
+        Raises:
+            InputError: The file is missing, damaged, or lacks what every run records.
+        """
+        return self._validated(RunRecord, self.config)[0]
 
     def read_metrics(self) -> dict[str, Any]:
-        """Return the scores of the run, see `run_schema.read_metrics`."""
-        return read_metrics(self._own(self.metrics))
+        """Return what `metrics.json` holds, unchanged.
+
+        Raises:
+            InputError: The file is missing or damaged, or a score is missing or no number.
+        """
+        return self._validated(Metrics, self.metrics)[1]
+
+    def _validated(self, schema: type[Schema], file: Path) -> tuple[Schema, dict[str, Any]]:
+        """Return what a JSON file of the run holds, as a schema has it and as it is."""
+        content = read_json(self.own(file))
+        try:
+            return schema.model_validate(content), content
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(map(str, first["loc"])) or "the content"
+            problem = first["msg"].removeprefix("Input ").lower()
+            raise InputError(f"{file}: {name}: {problem}; {RESTORE}.") from error
 
     def read_history(self) -> list[dict[str, float]]:
-        """Return the epochs of the run, see `run_schema.read_history`."""
-        history = read_history(self._own(self.history))
+        """Return one row per epoch, both stages; NaN where a stage has no such number.
 
-        used = self.read_record().used  # empty in a run of an earlier release
-        planned = {1: used.get("epochs1"), 2: used.get("epochs2")}
-        if used.get("image_side") == "kernel":
-            planned[2] = 1
-        for stage, epochs in planned.items():
-            rows = sum(row["stage"] == stage for row in history)
-            if epochs is not None and rows != epochs:
-                problem = f"{rows} epochs of stage {stage}, but the run had {epochs}"
-                raise InputError(f"{self.history}: {problem}; {RESTORE}.")
-        return history
+        Raises:
+            InputError: The file is missing or damaged.
+        """
+        types = defaultdict(lambda: "float64", stage="int64", epoch="int64")
+        table = self._read_csv(self.history, types)
+        if not {"stage", "epoch"} <= set(table):
+            raise InputError(f"{self.history}: stage or epoch is missing; {RESTORE}.")
+        rows: list[Any] = table.to_dict("records")
+        return rows
 
     def read_predictions(self, ranks: Ranks) -> pd.DataFrame:
-        """Return the answers on the test images, see `run_schema.read_predictions`."""
-        return read_predictions(self._own(self.predictions), ranks)
+        """Return the answers on the test images: a row per image, in the order of the file.
+
+        Its columns are `path`, `subject` where the data say whom an image shows, the five ranks of
+        `INDICES` as whole numbers, `expected`, and the probabilities `p_0` … `p_{K-1}`.
+
+        Raises:
+            InputError: The file is missing or damaged, or its rows are not what a run writes.
+        """
+        file = self.predictions
+        numbers = ["expected", *(f"p_{k}" for k in range(len(ranks)))]
+        types = {"path": "str", "subject": "str"}
+        types |= dict.fromkeys(INDICES, "int64") | dict.fromkeys(numbers, "float64")
+        table = self._read_csv(file, types, gaps=False)  # a name may be NA
+
+        if [name for name in table if name != "subject"] != ["path", *INDICES, *numbers]:
+            problem = f"its columns are not those of {len(ranks)} ranks"
+            raise InputError(f"{file}: {problem}; {RESTORE}.")
+        if table.empty:
+            raise InputError(f"{file}: has no row; {RESTORE}.")
+
+        indices = table[list(INDICES)].to_numpy()
+        p = probabilities_of(table)
+        sums_to_one = np.abs(p.sum(axis=1) - 1) <= ROUNDING * len(ranks)
+        problems = {
+            "the image is there twice": table["path"].duplicated().to_numpy(),
+            "a rank does not exist": ((indices < 0) | (indices >= len(ranks))).any(axis=1),
+            "expected is no number": ~np.isfinite(table["expected"].to_numpy()),
+            "its probabilities do not sum to 1": ~((p >= 0).all(axis=1) & sums_to_one),
+        }
+        for problem, is_wrong in problems.items():
+            if is_wrong.any():
+                row = int(is_wrong.argmax()) + 2
+                raise InputError(f"{file} row {row}: {problem}; {RESTORE}.")
+        return table
+
+    def _read_csv(self, file: Path, types: Mapping[str, str], gaps: bool = True) -> pd.DataFrame:
+        """Return a table of the run; an empty cell is a NaN where there may be gaps."""
+        self.own(file)
+        with reading(file, RESTORE):
+            return pd.read_csv(file, dtype=types, na_filter=gaps)
 
     def read_card(self) -> str:
         """Return the model card; letters in another encoding than UTF-8 become �.
 
         Raises:
-            InputError: It is not there, or no file.
+            InputError: It is not there.
         """
-        card = self._own(self.card)
-        try:
-            return read_bytes(card).decode("utf-8-sig", errors="replace")
-        except PermissionError as error:
-            raise unreadable(card, error) from error
-        except (OSError, ValueError) as error:
-            fix = "write a model card there, an empty one will do"
-            raise InputError(f"{self.card}: cannot be read ({reason(error)}); {fix}.") from error
+        self.own(self.card)
+        with reading(self.card, "write a model card there, an empty one will do"):
+            return self.card.read_text(encoding="utf-8-sig", errors="replace")
 
     def check_model(self) -> None:
         """Refuse a model that was put in the place of the one that was trained here.
 
         Raises:
-            InputError: Its ranks, towers or seed, or what it trained, are not those of the record.
+            InputError: Its ranks or its digest are not those of the record.
         """
         if not self.has_file(self.model) or not self.has_file(self.config):
             return
         record = self.read_record()
-        config, ranks = read_settings(self.model)
-        recorded = record.config.model_dump()
+        _, ranks = read_settings(self.model)
 
-        names = ["towers", "seed"]
-        chooses = recorded.get("keep") == "best"  # and may have kept a head
-        if self.folder == self.root and not chooses:  # a baseline may train another side
-            names.append("image_side")
-        differing = [name for name in names if recorded.get(name) != getattr(config, name)]
-        if record.dataset.ranks not in (None, json_ready(ranks)):
-            differing.append("ranks")
-        sha256 = record.model_sha256
-        if not differing and sha256 not in (None, sha256_of(self.model)):
-            differing.append("method or training")
-        if differing:
-            problem = f"is not the model of this run: another {', '.join(differing)}"
+        stored = record.dataset.ranks
+        has_other_ranks = stored is not None and Ranks.from_dict(stored) != ranks
+        if has_other_ranks or record.model_sha256 not in (None, sha256_of(self.model)):
             fix = "restore it, or config.json if that was changed, or train in a new folder"
-            raise InputError(f"{self.model}: {problem}; {fix}.")
+            raise InputError(f"{self.model}: is not the model of this run; {fix}.")
 
     def record_model(self) -> None:
         """Note in `config.json` which model was trained here, once it is written."""
         record = read_json(self.config)
         write_json(self.config, record | {"model_sha256": sha256_of(self.model)})
 
-    def _check_place(self) -> None:
-        """Refuse a run inside another run, which would take it for a part of itself."""
-        if self.folder != self.root:  # a baseline is such a part
-            return
-        for place in self.folder.resolve().parents:
-            config = place / self.config.name
-            if kind_of(config) != "a file":
-                continue
-            try:
-                read_record(config)
-            except InputError:  # of another program
-                continue
-            raise InputError(f"{self.folder}: is inside the run {place}; choose another --out.")
-
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Be the only process that writes here, and leave nothing hidden behind.
 
         Raises:
-            InputError: Another process writes here, the folder cannot be written, or it holds a
-                link, a pipe or a device in the place of a file of the run.
+            InputError: Another process writes here, the folder cannot be written, or something in
+                it lies elsewhere.
         """
         self.check()
-        self._check_place()
         existed = self.folder.exists()
         lock = FileLock(self.folder / LOCK)
         try:
-            make_folder(self.folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout:
             busy = "another process writes this run; wait for it, or choose another --out"
             raise InputError(f"{self.folder}: {busy}.") from None
-        except InputError:
-            raise
-        except (OSError, ValueError) as error:
+        except OSError as error:
             problem = f"cannot be written ({reason(error)})"
-            fix = self._fix("choose another --out", "check the permissions of the run")
+            fix = "check its permissions, or choose another --out"
             raise InputError(f"{self.folder}: {problem}; {fix}.") from error
 
         try:
-            sweep_leftovers(self.folder, young=0)  # nobody else begins to write a file here now
+            sweep_leftovers(self.folder, age=0)  # nobody else writes a file here now
             yield
         finally:
             # while it is held: filelock leaves a file that is gone to nobody who waits for it
@@ -289,7 +327,7 @@ class RunDirectory:
         """Write in `config.json` which run this folder holds, or check that it holds this one.
 
         Args:
-            data: What the run is trained on, see `fingerprint`.
+            data: What the run is trained on.
             config: Its settings.
             source: Arguments of `load_dataset`.
 
@@ -299,14 +337,13 @@ class RunDirectory:
         """
         data_fingerprint = fingerprint(data)
         visible = {path.name for path in self.folder.iterdir() if not path.name.startswith(".")}
-        if self.has_file(self.config):
-            if visible != {self.config.name}:
-                self._check_claim(data_fingerprint, config)
-                return
+        if self.config.name in visible and len(visible) > 1:
+            self._check_claim(data_fingerprint, config)
+            return
+        if self.config.name in visible:
             self.read_record()  # ours, of a run that was refused or stopped before its first epoch
         elif visible:
-            fix = self._fix("choose a new or empty --out", TRAIN_AGAIN)
-            raise InputError(f"{self.folder}: is not a run directory; {fix}.")
+            raise InputError(f"{self.folder}: is not a run directory; {ANOTHER_PLACE}.")
 
         record = {
             "config": config.to_dict(),
@@ -320,56 +357,43 @@ class RunDirectory:
     def _check_claim(self, data_fingerprint: str, config: Config) -> None:
         """Refuse to go on with other data or other settings than the folder holds."""
         stored = self.read_record()
-        wanted = flat_settings(config.used())
-        try:  # `used` has what the presets of its release were
-            settings = stored.config.model_dump() | stored.used
-            begun = flat_settings(Config.from_dict(settings).used())
-        except ValidationError as error:
-            problem = f"not written by this release ({sentence(error).removeprefix('config: ')})"
-            raise InputError(f"{self.config}: {problem}; choose another --out.") from error
-        names = wanted.keys() | begun.keys()
-        changed = sorted(name for name in names if wanted.get(name) != begun.get(name))
+        settings = flat_settings(config.used())
+        defaults = flat_settings(Config().used())  # an earlier release had fewer settings
+        begun = defaults | flat_settings({"controls": {}} | (stored.used or stored.config))
+        names = sorted(begun | settings)
+        changed = [name for name in names if begun.get(name) != settings.get(name)]
         if "start" in changed and config.start and start_digest(config) == stored.start_sha256:
             changed.remove("start")  # it has moved
 
-        fix = self._fix("choose a new --out, or repeat its settings", TRAIN_AGAIN)
         changed_data = difference(stored.dataset.fingerprint, data_fingerprint)
-        if changed_data == "other images":
-            problem = f"{self.folder}: holds a run on other images under the same names"
-            cause = "bring them back (and leave out what changes them at random)"
-            raise InputError(f"{problem}; {cause}, or {fix}.")
         if changed_data:
-            changed = ["data or template", *changed]
+            problem = f"{self.folder}: holds a run with {changed_data}"
+            raise InputError(f"{problem}; bring back what it had, or {ANOTHER_PLACE}.")
         if changed:
             problem = f"{self.folder}: holds a run with another {', '.join(changed)}"
-            raise InputError(f"{problem}; {fix}.")
+            raise InputError(f"{problem}; repeat its settings, or {ANOTHER_PLACE}.")
         needs_start = self.unfinished.exists() or Path(config.start or "", MODEL).is_file()
-        if config.start and needs_start and stored.start_sha256 != start_digest(config):
+        if config.start and needs_start and start_digest(config) != stored.start_sha256:
             problem = f"{self.folder}: began with what {config.start} was, which has changed since"
-            raise InputError(f"{problem}; bring it back, or {fix}.")
-        if not covers_images(stored.dataset.fingerprint):
-            print(f"{self.folder}: {UNKNOWN_IMAGES}", file=sys.stderr)
-
-    def _fix(self, of_run: str, of_baseline: str) -> str:
-        """Return how to mend the folder of a run, or of a baseline, which has no --out."""
-        return of_run if self.folder == self.root else of_baseline
+            raise InputError(f"{problem}; bring it back, or {ANOTHER_PLACE}.")
 
     def clean(self) -> None:
         """Remove what only an unfinished run needs; files that are not its own stay."""
-        for folder, own in (
-            (self.unfinished, "stage*.safetensors"),
-            (self.features, "*.safetensors"),
-        ):
+        for folder in (self.unfinished, self.features):
             if not self.has_folder(folder):
                 continue
-            sweep_leftovers(folder, young=0)
-            for file in folder.glob(own):
+            sweep_leftovers(folder, age=0)
+            for file in folder.glob("*.safetensors"):
                 file.unlink()
             if not any(folder.iterdir()):
                 folder.rmdir()
 
 
-def json_ready(ranks: Ranks) -> dict[str, Any]:
-    """Return ranks as JSON gives them back, with lists in the place of tuples."""
-    content: dict[str, Any] = json.loads(json.dumps(ranks.to_dict()))
-    return content
+def probabilities_of(answers: pd.DataFrame) -> np.ndarray:
+    """Return the probabilities of a table of answers: a row per image, a column per rank.
+
+    Example:
+        >>> probabilities_of(pd.DataFrame({"path": ["a"], "p_0": [0.25], "p_1": [0.75]}))
+        array([[0.25, 0.75]])
+    """
+    return answers.filter(regex=r"^p_\d+$").to_numpy()

@@ -16,8 +16,6 @@ from l2rclip_lite.files import sha256_of
 from l2rclip_lite.runs.model_file import ModelFile, find_model_file, must_be_stored, one_sentence
 from l2rclip_lite.towers.base import Towers
 
-# of the models that ship; the image tower of `leaves` was never trained
-RELATIVES = ("leaves-percent",)
 TOWER = ("towers.image.", "towers.logit_scale")  # begins the names of what every relative gives
 PROMPTS = "prompts."
 OF_PROMPTS = ("context_length", "axis", "heads", "hidden", "depth")  # settings
@@ -30,7 +28,7 @@ def find_start(name: str) -> Path:
         InputError: There is none.
     """
     try:
-        return find_model_file(name, shipped=RELATIVES)
+        return find_model_file(name)
     except InputError as error:
         raise InputError(f"start: {error}") from error
 
@@ -53,42 +51,48 @@ def start_tensors(config: Config, towers: Towers) -> dict[str, Tensor]:
         InputError: The run cannot be used, has other towers, or other prompts.
     """
     file = find_start(config.start or "")
-    start = _read(file, config, towers)
-    if not same_text_tower(start, config, towers):
-        problem = f"its text tower has the weights of {start.config.weights!r}"
-        cure = "name that file by --weights" if start.config.weights else "leave out --weights"
-        raise InputError(f"{file}: {problem}; {cure}.")
-
-    carried = {key: value for key, value in start.tensors.items() if key.startswith(TOWER)}
-    if start.has_prompts and config.stage1_epochs() > 0:
-        carried |= _prompts_of(start, config, file)
-    return carried
-
-
-def _read(file: Path, ours: Config, towers: Towers) -> ModelFile:
-    """Return the model that training begins with, whole and on the same towers.
-
-    Raises:
-        InputError: It is damaged, has other towers, or was trained on a frozen image tower.
-    """
     header = ModelFile.read_header(file)
-    image_tower = TOWER[0]
-    is_trained = must_be_stored(image_tower, header.config)  # a file may hold more than it must
-    if not (is_trained and any(key.startswith(image_tower) for key in header.tensors)):
-        problem = "its image tower was never trained, so there is nothing to begin with"
-        raise InputError(f"{file}: {problem}; fit the relative with --image-side tower.")
-
-    theirs = header.config
-    if theirs.towers != ours.towers:
-        problem = f"its towers are {theirs.towers!r}, and not {ours.towers!r}"
-        raise InputError(f"{file}: {problem}; give --towers {theirs.towers}.")
-    if ours.towers.endswith("/random") and theirs.seed != ours.seed:
-        problem = f"its towers were drawn with the seed {theirs.seed}"
-        raise InputError(f"{file}: {problem}; give --seed {theirs.seed}.")
+    differing = _first_difference(header, config)
+    if differing is not None:
+        raise InputError(f"{file}: {differing}.")
 
     size = towers.image_size
-    with one_sentence(file, image_size=None if size == theirs.image_size else size):
-        return ModelFile.read_for(file, towers)
+    with one_sentence(file, image_size=None if size == header.config.image_size else size):
+        start = ModelFile.read_for(file, towers)
+    if not same_text_tower(start, config, towers):
+        problem = f"its text tower has the weights of {start.config.weights!r}"
+        raise InputError(f"{file}: {problem}; name that file by --weights, or leave out --weights.")
+
+    prefixes = list(TOWER)
+    if start.has_prompts and config.stage1_epochs() > 0:
+        prefixes.append(PROMPTS)
+    names = [name for name in start.tensors if name.startswith(tuple(prefixes))]
+    return {name: start.tensors[name] for name in names}
+
+
+def _first_difference(start: ModelFile, ours: Config) -> str | None:
+    """Return why a model cannot begin with an earlier one, and what to do; None where it can."""
+    theirs = start.config
+    image_tower = TOWER[0]
+    is_trained = must_be_stored(image_tower, theirs)  # a file may hold more than it must
+    if not (is_trained and any(key.startswith(image_tower) for key in start.tensors)):
+        problem = "its image tower was never trained, so there is nothing to begin with"
+        return f"{problem}; fit the relative with --image-side tower"
+
+    settings = ["towers"]
+    if ours.towers.endswith("/random"):  # drawn by the seed
+        settings.append("seed")
+    if start.has_prompts and ours.stage1_epochs() > 0:
+        settings += OF_PROMPTS
+    for setting in settings:
+        value = getattr(theirs, setting)
+        if value != getattr(ours, setting):
+            option = setting.replace("_", "-")
+            cure = f"give --{option} {value}"
+            if setting in OF_PROMPTS:
+                cure += ", or --epochs1 0"
+            return f"its {option} is {value}, and not {getattr(ours, setting)}; {cure}"
+    return None
 
 
 def same_text_tower(start: ModelFile, config: Config, towers: Towers) -> bool:
@@ -99,19 +103,3 @@ def same_text_tower(start: ModelFile, config: Config, towers: Towers) -> bool:
     state = towers.state_dict()
     text = {key: value for key, value in start.tower_state.items() if key.startswith("text.")}
     return all(torch.equal(state[key].cpu(), value) for key, value in text.items())
-
-
-def _prompts_of(start: ModelFile, config: Config, file: Path) -> dict[str, Tensor]:
-    """Return context vectors and RankFormer of a run.
-
-    Raises:
-        InputError: Those of another shape, or attention along another axis.
-    """
-    for setting in OF_PROMPTS:
-        theirs = getattr(start.config, setting)
-        ours = getattr(config, setting)
-        if theirs != ours:
-            option = setting.replace("_", "-")
-            problem = f"its {option} is {theirs}, and not {ours}"
-            raise InputError(f"{file}: {problem}; give --{option} {theirs}, or --epochs1 0.")
-    return {key: value for key, value in start.tensors.items() if key.startswith(PROMPTS)}

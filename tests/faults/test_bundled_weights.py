@@ -12,55 +12,28 @@ from l2rclip_lite.towers import mini
 pytestmark = pytest.mark.untyped
 
 
-def flipped_copy(source: Path, folder: Path) -> Path:
-    """Return a copy of a file in which one bit is another."""
-    content = bytearray(source.read_bytes())
-    content[len(content) // 2] ^= 1
-    copy = folder / source.name
-    copy.write_bytes(content)
-    return copy
-
-
-FLIPPED = "one bit flipped in each bundled file of weights"
-
-
-@pytest.fixture
-def unparsed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail where weights are parsed."""
-    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("parsed"))
-
-
-@pytest.mark.usefixtures("unparsed")
-@pytest.mark.parametrize("name", mini.TEXT_FILES)
-def test_one_bit_of_the_text_tower_is_noticed(
+@pytest.mark.parametrize("name", [*mini.TEXT_FILES, "image", "alignment"])
+def test_one_flipped_bit_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    """Network, tokenizer, its config: each is checked before it is parsed."""
+    """Of network, tokenizer, its config, image tower or alignment."""
     folder = mini.find_text_folder()
-    flipped_copy(folder / name, tmp_path)
+    source = {"image": mini.find_image_weights(), "alignment": mini.ALIGNMENT}.get(
+        name, folder / name
+    )
+    content = bytearray(source.read_bytes())
+    content[len(content) // 2] ^= 1
     for other in {*mini.TEXT_FILES} - {name}:
         (tmp_path / other).symlink_to(folder / other)
-    monkeypatch.setattr(mini, "find_text_folder", lambda: tmp_path)
-    with judged(FLIPPED, about="SHA-256"):
-        load_towers("mini")
+    copy = tmp_path / source.name
+    copy.write_bytes(content)
 
-
-@pytest.mark.usefixtures("unparsed")
-def test_one_bit_of_the_image_tower_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before it is parsed."""
-    copy = flipped_copy(mini.find_image_weights(), tmp_path)
-    monkeypatch.setattr(mini, "find_image_weights", lambda: copy)
-    with judged(FLIPPED, about="SHA-256"):
-        load_towers("mini")
-
-
-@pytest.mark.usefixtures("unparsed")
-def test_one_bit_of_the_alignment_is_noticed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Before it is parsed."""
-    monkeypatch.setattr(mini, "ALIGNMENT", flipped_copy(mini.ALIGNMENT, tmp_path))
-    with judged(FLIPPED, about="SHA-256"):
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("parsed"))
+    if name == "image":
+        monkeypatch.setattr(mini, "find_image_weights", lambda: copy)
+    elif name == "alignment":
+        monkeypatch.setattr(mini, "ALIGNMENT", copy)
+    else:
+        monkeypatch.setattr(mini, "find_text_folder", lambda: tmp_path)
+    with judged("one bit flipped in each bundled file of weights", about="SHA-256"):
         load_towers("mini")

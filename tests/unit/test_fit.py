@@ -153,12 +153,12 @@ def test_a_finished_run_with_other_settings_or_data_is_refused(
 ) -> None:
     """Each setting that differs is named."""
     other = replace(small, seed=1, controls=Controls(order="blind"))
-    settings = r"holds a run with another controls\.order, seed; choose a new --out"
+    settings = r"holds a run with another controls\.order, seed; repeat its settings, or choose"
     with pytest.raises(InputError, match=settings):
         fit(leaves, other, run.out, quiet=True)
 
     fewer = replace(leaves, train=leaves.train[1:])
-    with pytest.raises(InputError, match="holds a run with another data or template"):
+    with pytest.raises(InputError, match="holds a run with other files, labels"):
         fit(fewer, small, run.out, quiet=True)
 
 

@@ -1,9 +1,9 @@
-"""What a model file may ask for, and what it costs before it is refused."""
+"""What a model file may ask for, what is known before it is read, and what it keeps."""
 
 import json
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,19 +12,19 @@ import open_clip
 import pytest
 import torch
 from huggingface_hub import constants
-from PIL import Image
 from safetensors.torch import save_file
+from scipy.stats import spearmanr
+from torch import Tensor
 
 import l2rclip_lite
 from l2rclip_lite.config import Config
+from l2rclip_lite.data import load_dataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors
-from l2rclip_lite.method import model as model_module
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.prompts import RankPrompts
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.runs.model_file import MODEL, ModelFile, read_settings
-from l2rclip_lite.runs.run_directory import RunDirectory
+from l2rclip_lite.runs import model_file
+from l2rclip_lite.runs.model_file import MODEL, ModelFile, as_float32, read_settings
 from l2rclip_lite.towers import hub
 from l2rclip_lite.towers.load import load_towers
 
@@ -32,6 +32,7 @@ RANKS = Ranks(("new", "used", "worn"), (0, 2, 7), template="a {rank} tyre")
 CONFIG = Config(towers="tiny/random", heads=2, hidden=16)
 PIXELS = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 BIG = "ViT-bigG-14/laion2b_s39b_b160k"
+PACKAGE = Path(l2rclip_lite.__file__).parent
 
 
 @pytest.fixture
@@ -42,50 +43,38 @@ def hosts(hosts: list[object], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     return hosts
 
 
-@pytest.fixture
-def pocket(pocket_model: str) -> str:
-    """A model whose random weights every machine may have."""
-    return pocket_model
-
-
-def written(folder: Path, change: Callable[[ModelFile], ModelFile]) -> Path:
-    """Return the folder of a good model file, after a change that is not checked."""
-    file = L2RCLIP.build(RANKS, CONFIG).save_pretrained(folder)
-    change(ModelFile.read(file)).write(file)
-    return folder
-
-
-def naming(
-    folder: Path,
-    towers: str,
-    weights: str | None = None,
-    commits: Mapping[str, str] | None = None,
+def written(
+    folder: Path, change: Callable[[ModelFile], ModelFile], config: Config = CONFIG
 ) -> Path:
-    """Return the folder of a file that names other towers."""
-
-    def name_towers(content: ModelFile) -> ModelFile:
-        config = replace(content.config, towers=towers, weights=weights)
-        return replace(content, config=config, commits=dict(commits or {}))
-
-    return written(folder, name_towers)
+    """Write a good model file after a change that is not checked, and return it."""
+    file = L2RCLIP.build(RANKS, config).save_pretrained(folder)
+    change(ModelFile.read(file)).write(file)
+    return file
 
 
-def changed(content: ModelFile, name: str, tensor: torch.Tensor) -> ModelFile:
-    """Return a file with another tensor."""
-    return replace(content, tensors={**content.tensors, name: tensor})
+def with_tensors(**tensors: Tensor) -> Callable[[ModelFile], ModelFile]:
+    """Add or replace tensors of a file; in their names __ stands for a dot."""
+    named = {name.replace("__", "."): value for name, value in tensors.items()}
+    return lambda content: replace(content, tensors={**content.tensors, **named})
+
+
+def with_settings(
+    settings: dict[str, Any], commits: dict[str, str] | None = None
+) -> Callable[[ModelFile], ModelFile]:
+    """Change settings of a file, and its commits."""
+    return lambda content: replace(
+        content, config=replace(content.config, **settings), commits=commits or {}
+    )
+
+
+# --- what a file may ask for --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("towers", "weights", "sentence"),
     [
         (BIG, None, f"'{BIG}' is not on this machine, and would be downloaded from laion/CLIP"),
-        (
-            "ViT-B-16-SigLIP/webli",
-            None,
-            "the tokenizer of 'ViT-B-16-SigLIP' is not on this machine",
-        ),
-        ("ViT-L-14-CLIPA/datacomp1b", None, "the tokenizer of 'ViT-L-14-CLIPA' is not on this"),
-        ("ViT-B-16-SigLIP/random", None, "without holding their weights; pass towers="),
+        ("ViT-B-16-SigLIP/webli", None, "tokenizer of 'ViT-B-16-SigLIP' is not on this machine"),
         ("EVA02-E-14-plus/random", None, "without holding their weights; pass towers="),
         ("ViT-B-16/openai", "w.safetensors", "a path in a file is not followed; pass weights=FILE"),
     ],
@@ -102,26 +91,22 @@ def test_a_file_asks_no_network_and_no_other_file(
     if weights is not None:
         weights = str(tmp_path / weights)
         save_file({"a": torch.zeros(1)}, weights)
-    naming(tmp_path, towers, weights)
+    file = written(tmp_path, with_settings({"towers": towers, "weights": weights}))
     monkeypatch.setattr(open_clip, "CustomTextCLIP", lambda **_: pytest.fail("was built"))
-    monkeypatch.setattr(open_clip, "load_checkpoint", lambda *_: pytest.fail("was opened"))
 
     with pytest.raises(InputError) as caught:
         L2RCLIP.from_pretrained(tmp_path)
 
-    assert str(caught.value).startswith(f"{tmp_path / MODEL}: ")
+    assert str(caught.value).startswith(f"{file}: ")
     assert sentence in str(caught.value)
     assert hosts == []
+    with pytest.raises(OSError, match="no network here"):  # the watch is not deaf
+        socket.create_connection(("localhost", 9))
 
 
-@pytest.mark.parametrize(
-    ("allow_download", "towers"), [(True, None), (False, BIG)], ids=["allowed", "named"]
-)
+@pytest.mark.parametrize(("allow_download", "towers"), [(True, None), (False, BIG)])
 def test_what_the_caller_allows_is_one_safetensors_file(
-    allow_download: bool,
-    towers: str | None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    allow_download: bool, towers: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At the commit that the file names; a hub that does not answer is one sentence, too."""
     repository = "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k"
@@ -131,7 +116,7 @@ def test_what_the_caller_allows_is_one_safetensors_file(
         requested.append((repository, name, revision))
         raise OSError("no network here")
 
-    naming(tmp_path, BIG, commits={repository: "a" * 40})
+    written(tmp_path, with_settings({"towers": BIG}, {repository: "a" * 40}))
     monkeypatch.setattr(hub, "hf_hub_download", download)
 
     with pytest.raises(InputError, match=r"could not be loaded \(no network here\)"):
@@ -139,62 +124,64 @@ def test_what_the_caller_allows_is_one_safetensors_file(
     assert requested == [(repository, "open_clip_model.safetensors", "a" * 40)]
 
 
-def test_the_watch_is_not_deaf(hosts: list[object]) -> None:
-    """Whoever asks for a host is seen."""
-    with pytest.raises(OSError, match="no network here"):
-        socket.create_connection(("localhost", 9))
-    assert hosts
+@pytest.mark.parametrize(
+    ("name", "arguments", "sentence"),
+    [
+        ("x" * 400, {}, "x: no model.safetensors here; give the --out"),
+        ("leaves", {"towers": "nope"},
+         r"cannot be used with towers='nope' \(.*'nope' is unknown.*\); correct that"),
+        ("leaves", {"weights": "nope"},
+         r"cannot be used with weights='nope' \(.*leave weights out\); correct that"),
+        ("leaves", {"towers": "tiny/random"}, "cannot be used with towers='tiny/random' "),
+    ],
+)  # fmt: skip
+def test_a_bad_argument_is_not_the_fault_of_the_file(
+    name: str, arguments: dict[str, str], sentence: str
+) -> None:
+    """No file is to be restored, nothing to be trained again."""
+    with pytest.raises(InputError, match=sentence) as caught:
+        L2RCLIP.from_pretrained(name, **arguments)  # type: ignore[arg-type]
+    assert "train again" not in str(caught.value)
 
 
-def test_a_commit_in_a_file_is_a_commit(hosts: list[object], tmp_path: Path) -> None:
-    """A branch, which can change later, or a path, is refused before anything is looked for."""
-    naming(tmp_path, BIG, commits={"a/b": "../../main"})
-    with pytest.raises(InputError, match="is no commit of 'a/b'"):
-        L2RCLIP.from_pretrained(tmp_path, allow_download=True)
-    assert hosts == []
+# --- what is known before a number is read ------------------------------------------------------
 
 
-def assert_round_trip(model: L2RCLIP, folder: Path) -> None:
-    """Check that a saved model answers the same, also after it was loaded and saved once more."""
-    loaded = L2RCLIP.from_pretrained(folder)
-    assert torch.equal(loaded(PIXELS), model(PIXELS))
-    text = model.towers.encode_text(["a leaf"])
-    assert torch.equal(loaded.towers.encode_text(["a leaf"]), text)
-
-    loaded.save_pretrained(folder)
-    assert torch.equal(L2RCLIP.from_pretrained(folder)(PIXELS), model(PIXELS))
-
-
-def test_random_towers_are_in_the_file(pocket: str, tmp_path: Path) -> None:
-    """No name brings them back."""
-    config = replace(CONFIG, towers=f"{pocket}/random", image_side="kernel")
-    model = L2RCLIP.build(RANKS, config)
-    model.save_pretrained(tmp_path)
-    assert_round_trip(model, tmp_path)
-
-
-def test_towers_of_a_local_file_are_in_the_file(pocket: str, tmp_path: Path) -> None:
-    """The local one may be gone."""
-    local = tmp_path / "w.safetensors"
-    with torch.random.fork_rng():
-        torch.manual_seed(9)
-        sizes = json.loads(Path(l2rclip_lite.__file__).with_name("tiny.json").read_text("utf-8"))
-        save_file(open_clip.CustomTextCLIP(**sizes).state_dict(), local)
-
-    config = replace(CONFIG, towers=pocket, weights=str(local), image_side="kernel")
-    model = L2RCLIP.build(RANKS, config)
-    model.save_pretrained(tmp_path)
-    local.unlink()
-    assert_round_trip(model, tmp_path)
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (with_tensors(more=torch.zeros(1)), "more is not a tensor of this model"),
+        (with_tensors(towers__text__more=torch.zeros(1)), ""),
+        (with_tensors(prompts__context=torch.zeros(5, 5)), "prompts.context is missing, or not of"),
+        (with_tensors(rank_features=torch.zeros(64, 3)), "rank_features is missing, or not of"),
+        (with_tensors(head__weight=torch.zeros(())), ""),
+        (with_settings({"hidden": 65_536}), r"rankformer\.ffn\.0\.0\.weight is missing, or not of"),
+        (
+            with_settings({"depth": 64}),
+            r"rankformer\.attend\.1\..* is missing, or not",
+        ),
+    ],
+)
+def test_names_and_shapes_are_known_before_memory_is_taken(
+    change: Callable[[ModelFile], ModelFile],
+    problem: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A hole of gigabytes takes no room on a disk, and all of it in memory."""
+    written(tmp_path, change)
+    monkeypatch.setattr(model_file, "read_tensors", lambda *_: pytest.fail("was read"))
+    with pytest.raises(InputError, match=rf"{MODEL}: cannot be used \(.*{problem}"):
+        L2RCLIP.from_pretrained(tmp_path)
 
 
 def test_a_file_that_pretends_to_hold_its_towers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Five billion numbers are compared by their shapes; no memory is taken for them."""
-    naming(tmp_path, "EVA02-E-14-plus/random")
-    content = ModelFile.read(tmp_path / MODEL)
-    changed(content, "towers.text.text_projection", torch.zeros(1)).write(tmp_path / MODEL)
+    written(tmp_path, with_tensors(towers__text__text_projection=torch.zeros(1)))
+    file = tmp_path / MODEL
+    with_settings({"towers": "EVA02-E-14-plus/random"})(ModelFile.read(file)).write(file)
     make = open_clip.CustomTextCLIP
     devices = []
 
@@ -208,52 +195,20 @@ def test_a_file_that_pretends_to_hold_its_towers(
     assert devices == ["meta"]
 
 
+# --- numbers ------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
-    ("settings", "sentence"),
-    [
-        ({"hidden": 65_536}, r"rankformer\.ffn\.0\.0\.weight is missing, or not of the shape"),
-        ({"depth": 64}, r"rankformer\.attend\.1\..* is missing, or not of the shape"),
-        ({"context_length": 64}, r"prompts\.context is missing, or not of the shape \(64, 64\)"),
-    ],
+    ("name", "value"),
+    [("temperature", -1.0), ("temperature", 0.0), ("conformal", -1.0), ("temperature", torch.nan)],
 )
-def test_sizes_are_compared_before_memory_is_taken(
-    settings: dict[str, Any],
-    sentence: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_numbers_that_would_turn_the_answer_round_are_refused(
+    tmp_path: Path, name: str, value: float
 ) -> None:
-    """Of RankFormer and context, before prompts are built."""
-    written(
-        tmp_path,
-        lambda content: replace(content, config=replace(content.config, **settings)),
-    )
-    monkeypatch.setattr(model_module, "build_prompts", lambda *_: pytest.fail("was built"))
-    with pytest.raises(InputError, match=sentence):
+    """Divided by a temperature below 0, the least probable rank becomes the most probable."""
+    written(tmp_path, with_tensors(**{name: torch.tensor(value)}))
+    with pytest.raises(InputError, match=f"{name} must"):
         L2RCLIP.from_pretrained(tmp_path)
-
-
-def test_many_ranks_of_which_one_is_long_are_refused(tmp_path: Path) -> None:
-    """10,000 sentences padded to 60 tokens: sixty times the memory that the file takes."""
-    count = 10_000
-    names = [str(number) for number in range(count - 1)] + ["very " * 60]
-    many = Ranks(tuple(names), tuple(range(count)), template="{rank}")
-
-    def with_many_ranks(content: ModelFile) -> ModelFile:
-        content = changed(content, "rank_features", torch.zeros(count, 64))
-        return replace(content, ranks=many, config=replace(content.config, axis="token"))
-
-    written(tmp_path, with_many_ranks)
-    with pytest.raises(InputError, match=r"10000 sentences of \d+ tokens are too long for it"):
-        L2RCLIP.from_pretrained(tmp_path)
-
-
-def test_loading_encodes_no_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The features are in the file; attention over all its sentences could take gigabytes."""
-    model = L2RCLIP.build(RANKS, CONFIG)
-    model.save_pretrained(tmp_path)
-    logits = model(PIXELS)
-    monkeypatch.setattr(RankPrompts, "forward", lambda *_: pytest.fail("encoded"))
-    assert torch.equal(L2RCLIP.from_pretrained(tmp_path)(PIXELS), logits)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -264,13 +219,22 @@ def test_a_model_of_sixteen_bits_loads_as_float32(dtype: torch.dtype, tmp_path: 
     loaded = L2RCLIP.from_pretrained(tmp_path)
     assert loaded.rank_features.dtype == torch.float32
     assert torch.equal(loaded.rank_features, model.rank_features.float())
-    assert loaded(PIXELS).isfinite().all()
 
     content = replace(ModelFile.read(file), tensors=read_tensors(file)[0])
-    overflowed = changed(content, "rank_features", model.rank_features * torch.inf)
-    overflowed.write(file)
+    with_tensors(rank_features=model.rank_features * torch.inf)(content).write(file)
     with pytest.raises(InputError, match="rank_features must hold finite numbers of type float32"):
         L2RCLIP.from_pretrained(tmp_path)
+
+
+def test_eight_bits_have_a_step_for_each_row() -> None:
+    """A step that is missing, of another shape or no number is refused."""
+    q = torch.tensor([[[127], [-64]], [[0], [1]]], dtype=torch.int8)
+    read = as_float32({"w": q, "w.scale": torch.tensor([0.5, 2.0])})
+    assert read["w"].tolist() == [[[63.5], [-32.0]], [[0.0], [2.0]]]
+    assert read.keys() == {"w"}
+    for scale in ({}, {"w.scale": torch.ones(3)}, {"w.scale": torch.full((2,), torch.nan)}):
+        with pytest.raises(ValueError, match="w must hold finite numbers"):
+            as_float32({"w": q, **scale})
 
 
 def test_other_warnings_are_heard_while_towers_are_built(
@@ -288,66 +252,67 @@ def test_other_warnings_are_heard_while_towers_are_built(
     assert [record.message for record in caplog.records] == ["from another thread"]
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("temperature", -1.0), ("temperature", 0.0), ("conformal", -1.0)]
-)
-def test_numbers_that_would_turn_the_answer_round_are_refused(
-    tmp_path: Path, name: str, value: float
-) -> None:
-    """Divided by a temperature below 0, the least probable rank becomes the most probable."""
-    written(tmp_path, lambda content: changed(content, name, torch.tensor(value)))
-    with pytest.raises(InputError, match=f"{name} must be"):
-        L2RCLIP.from_pretrained(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments", "sentence"),
-    [
-        ("x" * 400, {}, "x: no model.safetensors here; give the --out"),
-        (__file__, {}, r"\.py: a file, and no run; give the --out"),
-        ("leaves", {"towers": "nope"},
-         r"cannot be used with towers='nope' \(.*'nope' is unknown.*\); correct that"),
-        ("leaves", {"weights": "nope"},
-         r"cannot be used with weights='nope' \(.*leave weights out\); correct that"),
-        ("leaves", {"towers": "tiny/random"}, "cannot be used with towers='tiny/random' "),
-    ],
-)  # fmt: skip
-def test_a_bad_argument_is_not_the_fault_of_the_file(
-    name: str, arguments: dict[str, str], sentence: str
-) -> None:
-    """No file is to be restored, nothing to be trained again."""
-    with pytest.raises(InputError, match=sentence) as caught:
-        L2RCLIP.from_pretrained(name, **arguments)  # type: ignore[arg-type]
-    assert "train again" not in str(caught.value)
+def test_prompts_that_nobody_trained_are_not_read(tmp_path: Path) -> None:
+    """Files of earlier releases hold them; whatever they are, they are not needed."""
+    more = with_tensors(prompts__more=torch.tensor(torch.nan))
+    file = written(tmp_path, more, replace(CONFIG, epochs1=0))
+    assert not ModelFile.read(file).has_prompts
+    L2RCLIP.from_pretrained(tmp_path)
 
 
 def test_of_a_damaged_file_the_path_is_said_once(tmp_path: Path) -> None:
     """And one cure, not one inside the other."""
-    file = tmp_path / "model.safetensors"
+    file = tmp_path / MODEL
     file.write_bytes(b"damaged")
     with pytest.raises(InputError, match="damaged or not a safetensors file") as caught:
         read_settings(file)
     assert str(caught.value).count(str(file)) == 1
-    assert "train again" not in str(caught.value)
+
+    with pytest.raises(InputError, match="cannot be written"):
+        L2RCLIP.build(RANKS, CONFIG).save_pretrained(file / "below")
 
 
-def test_places_where_nothing_can_be_kept(tmp_path: Path) -> None:
-    """A name that is too long, a file, and a place below a file."""
-    model = L2RCLIP.from_pretrained("leaves")
-    image = Image.new("RGB", (8, 8))
-    file = tmp_path / "file"
-    file.touch()
+# --- what a file keeps --------------------------------------------------------------------------
 
-    for cache in ("x" * 400, file, file / "below"):
-        with pytest.raises(InputError, match=r"^cache: .* cannot be a folder \(.*\); name another"):
-            model.predict([image], cache=cache)
-    for folder in (file, file / "below" / "deeper"):
-        with pytest.raises(
-            InputError, match=r"file: is a file, not a folder; choose another place"
-        ):
-            model.save_pretrained(folder)
-        with (
-            pytest.raises(InputError, match=r"file: is a file, not a folder; choose another place"),
-            RunDirectory(folder).writing(),
-        ):
-            pass
+
+def assert_round_trip(model: L2RCLIP, folder: Path) -> None:
+    """Check that a saved model answers the same, also after it was loaded and saved once more."""
+    text = model.towers.encode_text(["a leaf"])
+    for _ in range(2):
+        loaded = L2RCLIP.from_pretrained(folder)
+        assert torch.equal(loaded(PIXELS), model(PIXELS))
+        assert torch.equal(loaded.towers.encode_text(["a leaf"]), text)
+        loaded.save_pretrained(folder)
+
+
+def test_towers_that_no_name_brings_back_are_in_the_file(pocket_model: str, tmp_path: Path) -> None:
+    """Random ones, and those of a local file, which may be gone."""
+    local = tmp_path / "w.safetensors"
+    with torch.random.fork_rng():
+        torch.manual_seed(9)
+        sizes = json.loads((PACKAGE / "tiny.json").read_text("utf-8"))
+        save_file(open_clip.CustomTextCLIP(**sizes).state_dict(), local)
+
+    for towers, weights in ((f"{pocket_model}/random", None), (pocket_model, str(local))):
+        config = replace(CONFIG, towers=towers, weights=weights, image_side="kernel")
+        model = L2RCLIP.build(RANKS, config)
+        model.save_pretrained(tmp_path)
+        if weights is not None:
+            local.unlink()
+        assert_round_trip(model, tmp_path)
+
+
+def test_the_relative_that_ships_orders_leaves_by_words_it_never_had() -> None:
+    """At most 5 MB; three names order drawn leaves, which the plain tower does not."""
+    assert (PACKAGE / "leaves-percent.safetensors").stat().st_size <= 5_000_000
+    names = Ranks(("no", "low", "high"), (0, 1, 2), "a photo of a leaf with {rank} damage")
+    relative = L2RCLIP.from_pretrained("leaves-percent")
+    config = Config(start="leaves-percent", image_size=96, heads=2, hidden=16)
+
+    test = load_dataset("leaves", size=400, pixels=96, seed=5).test
+    answer = relative.with_ranks(names).predict([image for image, _ in test])
+    assert spearmanr(test.targets, answer.expected)[0] > 0.4
+
+    pixels = torch.linspace(0, 1, 2 * 3 * 96 * 96).reshape(2, 3, 96, 96)
+    begun = L2RCLIP.build(names, config)
+    assert torch.equal(begun.image_features(pixels), relative.image_features(pixels))

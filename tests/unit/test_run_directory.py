@@ -1,53 +1,59 @@
-"""A hostile or edited run directory: one sentence, and nothing outside it is touched."""
+"""A hostile, edited or cut run directory: one sentence, and nothing outside it is touched."""
 
+import json
 import os
 import re
 import shutil
 import stat
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from filelock import FileLock
-from run_files import refused, run
+from PIL import Image
+from run_files import Change, cell, edit, refused, renamed, run
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
+from l2rclip_lite.data.base import Split
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.export import export_onnx
-from l2rclip_lite.files import LOCK, save_tensors, sweep_leftovers, write_atomically, write_text
+from l2rclip_lite.files import save_tensors, sweep_leftovers, write_text
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.runs.run_directory import RunDirectory
+from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.runs.results import write_predictions
+from l2rclip_lite.runs.run_directory import LOCK, RunDirectory
 from l2rclip_lite.training import fit
 
-needs_posix = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes and links")
+needs_links = pytest.mark.skipif(os.name == "nt", reason="needs links")
 
 
 # --- nothing outside the run --------------------------------------------------------------------
 
 
-@needs_posix
+@needs_links
 @pytest.mark.parametrize("linked", ["baselines", "baselines/ridge", "baselines/ridge/checkpoint"])
 def test_baselines_touch_nothing_behind_a_link(folder: Path, tmp_path: Path, linked: str) -> None:
     """Checked before anything is deleted or written, wherever on the way the link is."""
-    victim = tmp_path / "victim"
     names = ("checkpoint/stage3.safetensors", "model.safetensors", "ridge/model.safetensors")
     for name in names:
-        (victim / name).parent.mkdir(parents=True, exist_ok=True)
-        (victim / name).write_text("precious")
+        file = tmp_path / "victim" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("precious")
 
     (folder / "baselines" / "ridge" / "predictions.csv").unlink()  # it is to be trained
     shutil.rmtree(folder / linked, ignore_errors=True)
-    (folder / linked).symlink_to(victim)
+    (folder / linked).symlink_to(tmp_path / "victim")
 
-    refused(run("baselines", folder, "ridge"), f"{folder / linked}: is a link")
-    assert all((victim / name).read_text() == "precious" for name in names)
-    assert not (victim / "predictions.csv").exists()
+    refused(run("baselines", folder, "ridge"), f"{folder / linked}", "is a link to")
+    assert all((tmp_path / "victim" / name).read_text() == "precious" for name in names)
+    assert not (tmp_path / "victim" / "predictions.csv").exists()
 
 
-@needs_posix
-@pytest.mark.parametrize("name", ["config.json", ".l2r-lock", "model.safetensors", "README.md"])
+@needs_links
+@pytest.mark.parametrize("name", ["config.json", LOCK, "model.safetensors", "README.md"])
 def test_fit_does_not_write_through_a_link(
     folder: Path, tmp_path: Path, name: str, leaves: OrdinalDataset, small: Config
 ) -> None:
@@ -55,43 +61,43 @@ def test_fit_does_not_write_through_a_link(
     (tmp_path / "victim").write_text("precious")
     (folder / name).unlink(missing_ok=True)
     (folder / name).symlink_to(tmp_path / "victim")
-    with pytest.raises(InputError, match=f"{name}: is a link, which a run may not hold"):
+    with pytest.raises(InputError, match=f"{name}: is a link to"):
         fit(leaves, replace(small, image_side="kernel"), folder, quiet=True)
     assert (tmp_path / "victim").read_text() == "precious"
 
 
-@needs_posix
-def test_a_folder_that_is_not_utf8_is_refused_before_training(
-    tmp_path: Path, leaves: OrdinalDataset, small: Config
+@needs_links
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("predictions.csv", ["report"]),
+        ("history.csv", ["report"]),
+        ("README.md", ["report"]),
+        ("model.safetensors", ["predict", "a.png"]),
+        ("baselines/ridge", ["evaluate", "--method", "ridge"]),
+    ],
+)
+def test_nothing_is_read_through_a_link(
+    folder: Path, tmp_path: Path, name: str, words: list[str]
 ) -> None:
-    """Its model could be written and not read."""
-    folder = tmp_path / os.fsdecode(b"bl\xe4tter")
-    with pytest.raises(InputError, match="this path is not UTF-8; rename"):
-        fit(leaves, replace(small, image_side="kernel"), folder, quiet=True)
-    assert not folder.exists()
+    """But within the run a link is as good as a file."""
+    command, *rest = words
+    (folder / name).replace(tmp_path / "moved")
+    (folder / name).symlink_to(tmp_path / "moved")
+    refused(run(command, folder, *rest), f"{folder / name}", "is a link to")
+
+    (tmp_path / "moved").replace(folder / "moved")
+    (folder / name).unlink()
+    (folder / name).symlink_to(folder / "moved")
+    assert "is a link" not in run(command, folder, *rest).err
 
 
-@pytest.mark.parametrize("place", ["baselines/ridge", "checkpoint", "deep/er"])
-def test_a_run_does_not_lie_inside_another(
-    folder: Path, place: str, leaves: OrdinalDataset, small: Config
-) -> None:
-    """It would become a baseline of that run, or be deleted with what only training needs."""
-    (folder / "baselines" / "ridge" / "metrics.json").unlink(missing_ok=True)
-    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
-
-    with pytest.raises(InputError, match=rf"is inside the run {re.escape(str(folder))}; choose"):
-        fit(leaves, replace(small, image_side="kernel"), folder / place, quiet=True)
-
-    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == before
-
-
-def test_a_config_of_another_program_is_no_run(
-    tmp_path: Path, leaves: OrdinalDataset, small: Config
-) -> None:
-    """Many programs have a `config.json`; runs may lie below it."""
-    (tmp_path / "config.json").write_text('{"name": "my-site"}')
-    config = replace(small, image_side="kernel", epochs1=0)
-    assert fit(leaves, config, tmp_path / "runs" / "one", quiet=True).metrics["test"]["n"] == 10
+def test_a_folder_is_not_replaced_by_a_file(folder: Path, tmp_path: Path) -> None:
+    """A report says so before it reads the run."""
+    target = tmp_path / "page.html"
+    target.mkdir()
+    refused(run("report", folder, "--out", target), f"{target}: is a folder or a device")
+    refused(run("report", folder, "--out", folder / "config.json" / "page.html"), "cannot be")
 
 
 def test_files_of_others_among_the_checkpoints_stay(
@@ -101,150 +107,27 @@ def test_files_of_others_among_the_checkpoints_stay(
     (folder / "checkpoint").mkdir()
     (folder / "checkpoint" / "stage1.safetensors").write_text("of a killed process")
     (folder / "checkpoint" / "notes.txt").write_text("precious")
-
     fit(leaves, replace(small, image_side="kernel"), folder, quiet=True)
-
     assert [file.name for file in (folder / "checkpoint").iterdir()] == ["notes.txt"]
 
 
-@needs_posix
-@pytest.mark.parametrize("kind", ["pipe", "link", "loop", "folder"])
-@pytest.mark.parametrize("name", ["predictions.csv", "history.csv", "README.md", "config.json"])
-def test_a_file_of_a_run_is_a_file(folder: Path, tmp_path: Path, name: str, kind: str) -> None:
-    """A pipe would be waited for, for ever."""
-    file = folder / name
-    file.replace(tmp_path / "moved")
-    match kind:
-        case "pipe":
-            os.mkfifo(file)
-        case "link":
-            file.symlink_to(tmp_path / "moved")
-        case "loop":
-            file.symlink_to(file)
-        case "folder":
-            file.mkdir()
-
-    outcome = run("report", folder, "--out", tmp_path / "page.html")
-
-    description = kind.replace("loop", "link")
-    refused(outcome, f"{name}: is a {description}")
-    assert not (tmp_path / "page.html").exists()
-
-
-@needs_posix
-def test_models_are_not_read_through_links(folder: Path, tmp_path: Path) -> None:
-    """`predict` and `evaluate`, of the run and of a baseline; a method is a name, not a path."""
-    (folder / "model.safetensors").replace(tmp_path / "model.safetensors")
-    (folder / "model.safetensors").symlink_to(tmp_path / "model.safetensors")
-    refused(run("predict", folder, "a.png"), "model.safetensors: is a link")
-
-    (folder / "baselines" / "ridge").replace(tmp_path / "ridge")
-    (folder / "baselines" / "ridge").symlink_to(tmp_path / "ridge")
-    refused(run("evaluate", folder, "--method", "ridge"), "ridge: is a link")
-    refused(run("predict", folder, "a.png", "--method", "../../ridge"), "is no baseline")
-
-
-@needs_posix
-@pytest.mark.parametrize("kind", ["device", "pipe", "folder", "link"])
-def test_a_report_replaces_nothing_but_a_file(folder: Path, tmp_path: Path, kind: str) -> None:
-    """As root, a rename would put a page in the place of /dev/full."""
-    target = tmp_path / "page.html"
-    match kind:
-        case "device":
-            try:  # /dev/full itself is not put at risk
-                os.mknod(target, stat.S_IFCHR | 0o600, os.makedev(1, 7))
-            except PermissionError:  # without the right to make one nobody can replace it either
-                target = Path("/dev/full")
-        case "pipe":
-            os.mkfifo(target)
-        case "folder":
-            target.mkdir()
-        case "link":
-            target.symlink_to(tmp_path / "elsewhere")
-    inode = target.lstat().st_ino
-
-    refused(run("report", folder, "--out", target), f"{target}: is a {kind}")
-    assert target.lstat().st_ino == inode
-    with pytest.raises(InputError, match=f"is a {kind}, which no file may replace"):
-        write_text(target, "text")
-
-
-def test_nothing_is_written_below_a_file(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A report says so before it reads the run; so does whatever else is written."""
-    file = tmp_path / "file"
-    file.touch()
-    monkeypatch.setattr("l2rclip_lite.commands.finished_baselines.compared", None)
-    for target in (file / "page.html", file / "deeper" / "page.html"):
-        sentence = f"{file}: is a file, not a folder; choose another place."
-        refused(run("report", folder, "--out", target), sentence)
-        with pytest.raises(InputError, match="is a file, not a folder"):
-            write_text(target, "text")
-
-
-@needs_posix
-@pytest.mark.parametrize("kind", ["folder", "link"])
-def test_an_export_is_refused_before_the_model_is_read(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
-) -> None:
-    """In Python before the graph is made."""
-    target = tmp_path / "model.onnx"
-    if kind == "folder":
-        target.mkdir()
-    else:
-        target.symlink_to("elsewhere")
-
-    model = L2RCLIP.from_pretrained(folder)
-    monkeypatch.setattr("l2rclip_lite.commands.finished_run.load_model", None)
-    refused(run("export", folder, target), f"{target}: is a {kind}, which no file may replace")
-    monkeypatch.setattr("l2rclip_lite.export._graph", None)
-    with pytest.raises(InputError, match=f"is a {kind}, which no file may replace"):
-        export_onnx(model, target, [])
-
-
-@pytest.mark.parametrize("name", ["metrics.json", "config.json", "history.csv", "predictions.csv"])
-def test_a_file_of_gigabytes_is_not_read(folder: Path, name: str) -> None:
-    """One with holes takes no room on a disk, and all of it in memory."""
-    os.truncate(folder / name, 3 * 2**30)
-    refused(run("report", folder), f"{name}: cannot be read (it has 3,221 MB")
-
-
-def test_a_report_is_written_over_no_file_of_another_kind(folder: Path) -> None:
-    """Least of all over the model of the run."""
-    before = (folder / "model.safetensors").read_bytes()
-    refused(run("report", folder, "--out", folder / "model.safetensors"), "must end in .html")
-    assert (folder / "model.safetensors").read_bytes() == before
-
-
-# --- what a kill leaves behind ------------------------------------------------------------------
+# --- one writer ---------------------------------------------------------------------------------
 
 
 def test_what_a_kill_leaves_is_swept_and_a_live_writer_is_not(tmp_path: Path) -> None:
-    """Beside any file that is written; other names, links and files that are not ours stay."""
-    hour_ago = time.time() - 3600
-    dead = tmp_path / ".l2r-dead"
-    live = tmp_path / ".l2r-live"
-    young = tmp_path / ".l2r-young"
-    for folder in (dead, live, young, tmp_path / ".l2rather", tmp_path / "l2r-mine"):
-        folder.mkdir()
-        (folder / LOCK).touch()
-        (folder / "half").write_text("half a file")
-        if folder is not young:
-            os.utime(folder, (hour_ago, hour_ago))
-    (tmp_path / ".l2r-linked").symlink_to(tmp_path / "l2r-mine")
+    """Beside any file that is written; other names stay."""
+    for name in (".l2r-dead", ".l2r-young", ".l2rather", "l2r-mine"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "half").write_text("half a file")
+        if name != ".l2r-young":
+            os.utime(tmp_path / name, (time.time() - 7200, time.time() - 7200))
 
-    with FileLock(live / LOCK):
-        os.utime(live, (hour_ago, hour_ago))
-        write_text(tmp_path / "export.onnx", "whole")
+    write_text(tmp_path / "export.onnx", "whole")
 
-    left = {path.name for path in tmp_path.iterdir()}
-    others = {".l2rather", "l2r-mine", ".l2r-linked"}
-    assert left == others | {"export.onnx", ".l2r-live", ".l2r-young"}
-    assert (tmp_path / "l2r-mine" / "half").exists()
-
-    sweep_leftovers(tmp_path, young=0)
-    assert {path.name for path in tmp_path.iterdir()} == others | {"export.onnx"}
+    others = {".l2rather", "l2r-mine", "export.onnx"}
+    assert {path.name for path in tmp_path.iterdir()} == others | {".l2r-young"}
+    sweep_leftovers(tmp_path, age=0)
+    assert {path.name for path in tmp_path.iterdir()} == others
 
 
 def test_who_enters_as_another_leaves_is_alone(
@@ -265,7 +148,7 @@ def test_who_enters_as_another_leaves_is_alone(
         pass
 
 
-@needs_posix
+@pytest.mark.skipif(os.name == "nt", reason="needs permissions")
 @pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o002, 0o664)])
 def test_who_may_read_a_file_is_up_to_the_umask(umask: int, mode: int, tmp_path: Path) -> None:
     """Of text and of tensors, which safetensors writes for their owner alone."""
@@ -279,12 +162,125 @@ def test_who_may_read_a_file_is_up_to_the_umask(umask: int, mode: int, tmp_path:
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == mode, name
 
 
-def test_a_writer_holds_its_folder(tmp_path: Path) -> None:
-    """While it writes, however long, somebody else's sweep leaves it alone."""
+# --- files that were cut off or edited ----------------------------------------------------------
 
-    def write(path: Path) -> None:
-        path.write_text("whole")
-        sweep_leftovers(tmp_path, young=0)
 
-    write_atomically(tmp_path / "file", write)
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+def read_with(file: str, ranks: Ranks) -> Callable[[Path], object]:
+    """Return what reads a file of a run."""
+    return {
+        "predictions.csv": lambda folder: RunDirectory(folder).read_predictions(ranks),
+        "history.csv": lambda folder: RunDirectory(folder).read_history(),
+        "metrics.json": lambda folder: RunDirectory(folder).read_metrics(),
+        "config.json": lambda folder: RunDirectory(folder).read_record(),
+    }[file]
+
+
+DAMAGE: list[tuple[str, Change, str]] = [
+    ("predictions.csv", lambda lines: [], "cannot be read"),
+    ("predictions.csv", lambda lines: lines[:1], "has no row"),
+    ("predictions.csv", lambda lines: [*lines[:4], lines[4][:30]], "cannot be read"),
+    ("predictions.csv", lambda lines: [*lines[:3], lines[3] + ",1"], "cannot be read"),
+    ("predictions.csv", renamed("median_rank", "median"), "its columns are not those of 5 ranks"),
+    ("predictions.csv", renamed("p_0,p_1,p_2", "p_2,p_1,p_0"), "its columns are not"),
+    ("predictions.csv", lambda lines: [*lines, lines[1]], r"row 12: the image is there twice"),
+    ("predictions.csv", cell(3, "true_rank", "5"), "row 3: a rank does not exist"),
+    ("predictions.csv", cell(3, "true_rank", "-1"), "row 3: a rank does not exist"),
+    ("predictions.csv", cell(3, "true_rank", "1.5"), "cannot be read"),
+    ("predictions.csv", cell(2, "p_3", "nan"), "cannot be read"),
+    ("predictions.csv", cell(6, "expected", "1e999"), "row 6: expected is no number"),
+    ("predictions.csv", cell(5, "p_0", "-0.5"), "row 5: its probabilities do not sum to 1"),
+    ("predictions.csv", cell(5, "p_0", "2"), "row 5: its probabilities"),
+    ("history.csv", renamed("stage", "phase"), "stage or epoch is missing"),
+    ("history.csv", cell(3, "val_rps", "x"), "cannot be read"),
+    ("metrics.json", lambda lines: ["[]"], "the content: should be a valid dictionary"),
+    ("metrics.json", lambda lines: ["[" * 20_000], "cannot be read"),
+    ("metrics.json", lambda lines: ['{"test": {"n": 1}}'], "val: field required"),
+    ("config.json", lambda lines: ['{"config": {}, "dataset": {}}'], "dataset.fingerprint: field"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "sentence"), DAMAGE)
+def test_damaged_files_are_refused(
+    folder: Path, leaves: OrdinalDataset, name: str, change: Change, sentence: str
+) -> None:
+    """Each sentence names the file, and the row where a number is wrong."""
+    edit(folder / name, change)
+    with pytest.raises(InputError, match=f"^{re.escape(str(folder / name))}.*{sentence}.*; "):
+        read_with(name, leaves.ranks)(folder)
+
+
+@pytest.mark.parametrize("value", ["high", None, [0.5], True])
+def test_a_score_is_a_number(folder: Path, value: object) -> None:
+    """One that a table shows, or any other."""
+    pristine = json.loads((folder / "metrics.json").read_text())
+    for name in ("rps", "kendall"):
+        metrics = pristine | {"median_rank": pristine["median_rank"] | {name: value}}
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+        with pytest.raises(InputError, match=rf"median_rank\.{name}: should be a valid number"):
+            RunDirectory(folder).read_metrics()
+
+
+def test_what_was_written_is_read(
+    pristine_run: Path, leaves: OrdinalDataset, tmp_path: Path
+) -> None:
+    """Commas, quotes and line ends in names of images and subjects; NA and 007 are names."""
+    names = ['a"b,c.png', "a\nb.png", "a\r\nb.png", "a\u2028b.png", " =1+1 ", "NA", "007"]
+    image = Image.new("RGB", (8, 8))
+    part = Split(names, [0] * 7, [image] * 7, subjects=[f"of {name}" for name in names])
+    directory = RunDirectory(tmp_path)
+    p = torch.rand(7, 5, generator=torch.Generator().manual_seed(0)).softmax(dim=1)
+
+    write_predictions(directory, L2RCLIP.from_pretrained(pristine_run), part, p)
+
+    table = directory.read_predictions(leaves.ranks)
+    assert table["path"].tolist() == names
+    assert table["subject"].tolist() == [f"of {name}" for name in names]
+    assert table["predicted_rank"].tolist() == p.argmax(1).tolist()
+
+    (tmp_path / "README.md").write_bytes("Für Blätter".encode("latin-1"))
+    assert directory.read_card() == "F\ufffdr Bl\ufffdtter"
+
+
+def test_a_recorded_place_that_is_no_path(folder: Path) -> None:
+    """A NUL, a number, a loop of links."""
+    record = json.loads((folder / "config.json").read_text())
+    loop = folder.parent / "loop"
+    loop.symlink_to(loop)
+    for place in ("a\0b", 5, str(loop)):
+        record["dataset"]["source"] = {"name": "csv", "root": place}
+        (folder / "config.json").write_text(json.dumps(record))
+        refused(run("evaluate", folder), "its data cannot be read again", "pass --root")
+
+
+# --- the model is the one that was trained here -------------------------------------------------
+
+
+def test_a_model_that_was_deleted_is_trained_again(
+    folder: Path, leaves: OrdinalDataset, small: Config
+) -> None:
+    """As the sentence on a damaged one advises; the result is the same, bit for bit."""
+    model = folder / "model.safetensors"
+    before = model.read_bytes()
+    model.unlink()
+    fit(leaves, replace(small, image_side="kernel"), folder, quiet=True)
+    assert model.read_bytes() == before
+
+
+def test_another_model_is_not_scored(folder: Path, small: Config) -> None:
+    """Of another method, or of other ranks, whose answers have no labels here."""
+    ridge = folder / "baselines" / "ridge"
+    shutil.copy(ridge / "model.safetensors", folder)
+    refused(run("evaluate", folder), f"{folder}/model.safetensors: is not the model of this run")
+
+    ranks = Ranks(("fresh", "ripe", "over"), (0, 1, 2), template="a {rank} banana")
+    other = L2RCLIP.build(ranks, replace(small, image_side="kernel"))
+    other.save_pretrained(ridge)
+    refused(run("evaluate", folder, "--method", "ridge"), "is not the model of this run")
+
+    # a run of an earlier release has no digest; its ranks are compared all the same
+    record = json.loads((folder / "config.json").read_text())
+    del record["model_sha256"]
+    (folder / "config.json").write_text(json.dumps(record))
+    assert run("evaluate", folder).code == 0
+    other.save_pretrained(folder)
+    refused(run("evaluate", folder), "is not the model of this run")
