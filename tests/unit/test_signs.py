@@ -94,6 +94,7 @@ def test_another_context_is_the_same_in_every_call(refined: L2RCLIP) -> None:
     other = torch.randn(shape, generator=torch.Generator().manual_seed(signs.OTHER_CONTEXT))
     with torch.no_grad():
         refined.prompts.context.copy_(other * refined.prompts.word_std)
+    refined.refresh()
     assert signs.context_cosine(refined) == pytest.approx(1.0, abs=1e-5)
 
 
