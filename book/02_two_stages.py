@@ -73,7 +73,7 @@ SIZE, PIXELS, EPOCHS1, EPOCHS2 = {
 }[PROFILE]
 OUT = Path(OUT or tempfile.mkdtemp()) / "leaves"
 
-# %% mystnb={"image": {"alt": "Ten generated leaf photographs in five columns, from undamaged on the left to heavily damaged on the right, on soil, moss, stone and paper."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "Ten generated leaf photographs in five columns, from undamaged on the left to heavily damaged on the right."}} tags=["hide-input"]
 data = load_dataset("leaves", ranks=5, size=SIZE, seed=SEED, pixels=PIXELS)
 ranks = data.ranks
 plots.contact_sheet(data.train, ranks, rows=2)
@@ -257,13 +257,14 @@ plots.training_curves(
 # stage 1 the one with the lowest validation RPS, of stage 2 the last. The dashed line is the test error of a model that
 # answers every image with the median rank.
 #
-# **Stored runs.** What a training ends with depends on the seed, and a little on the processor, whose kernels add the same
-# numbers in another order. So the chapters that train keep fifteen runs: five seeds, each with leaves of its own, under three
+# **Stored runs.** What a training ends with depends on the seed, and on the processor, whose kernels add the same
+# numbers in another order. So this chapter and others keep fifteen runs: five seeds, each with leaves of its own, under three
 # kinds of kernels. Figures show them as thin lines, tables as the lowest and the highest value in brackets, and the text says
-# what all fifteen show.
+# what all fifteen show. Such a page ends by saying whether today's run lies in their band: their range, and half of it on
+# either side.
 #
 # In stage 1 only five points move (left panel), and the error falls. In stage 2 a whole network changes, and ends lower. Its
-# first epoch is a step back in fourteen of the fifteen runs: the sentences were fitted to the features of the untrained tower.
+# first epoch is mostly a step back: the sentences were fitted to the features of the untrained tower.
 #
 # The losses in the right panel have different terms, so do not compare their heights. If the training loss still falls
 # while the validation error rises, the model learns its training images by heart: give stage 2 fewer epochs.

@@ -57,8 +57,8 @@ from l2rclip_lite import (
     RankPrompts,
     load_dataset,
     load_towers,
-    losses,
 )
+from l2rclip_lite.method import losses
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}

@@ -34,7 +34,7 @@ PROFILE = "page"  # smoke: seconds; page: as shown here; full: more images
 SEED = 0  # decides the leaves that are drawn
 WORK = ""  # keep the folders of this page here; empty: a temporary one
 
-# %% tags=["hide-input"] mystnb={"image": {"alt": "Eight photographs of leaves on different grounds. Below each its path and its label: camera numbers, folders with spaces, French and Greek names, from no damage to severe damage."}}
+# %% tags=["hide-input"] mystnb={"image": {"alt": "Eight photographs of leaves on different grounds. Below each its path and its label, from no damage to severe damage."}}
 import io
 import json
 import os
@@ -378,7 +378,7 @@ print(answer.to_frame().round(2).T.to_string(header=False))
 #
 # On a clear image the first three agree. Where they do not, the image is unclear, or two ranks far apart are likely.
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Four leaves, each above five bars, the probabilities of the ranks. A grey band marks the interval of ranks, from one rank for the clearest leaf to several for the most doubtful one; a triangle marks the true rank."}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Four leaves, each above five bars, the probabilities of the ranks. A grey band marks the interval of ranks, a triangle the true rank."}}
 answers = pd.read_csv("answers.csv")
 truth = pd.read_csv("harvest/labels.csv")
 truth["path"] = [Path("harvest", path).as_posix() for path in truth["path"]]
@@ -661,7 +661,7 @@ print(check_options({"labels": "trauben.csv"}))
 right = {"labels": "trauben.csv", "path_column": "Bild", "label_column": "Note"}
 right |= {"ranks": "fresh,ripe,overripe", "labels_are": "position"}
 assert "which bunch" in check_options(right)
-assert "cannot be both" in check_options(right | {"group_column": "Bild"})
+assert "different columns" in check_options(right | {"group_column": "Bild"})
 assert check_options(right | {"group_column": "Traube"}) == "right"
 assert "--labels-are" in check_options(right | {"labels_are": "names"})
 
@@ -869,7 +869,7 @@ print(beside_stored(numbers, stored))
 # %% [markdown]
 # ## Three questions
 #
-# **Fewer than nine of ten images of the harvest are inside. May you widen all intervals until nine are?**
+# **Suppose that fewer than nine of ten images of the harvest are inside. May you widen all intervals until nine are?**
 #
 # <details>
 # <summary>Answer</summary>
@@ -879,7 +879,7 @@ print(beside_stored(numbers, stored))
 #
 # </details>
 #
-# **The difference from *ridge* has an interval that contains 0. Are the two methods equally good?**
+# **Suppose that the difference from *ridge* has an interval that contains 0. Are the two methods equally good?**
 #
 # <details>
 # <summary>Answer</summary>

@@ -234,7 +234,7 @@ def fit_until(out: Path, file: str) -> dict:
     child.kill()
     child.join()
     with safe_open(out / file, framework="pt") as stored:
-        history, *_ = json.loads(stored.metadata()["about"])
+        history = json.loads(stored.metadata()["record"])["history"]
     return {"exit code": child.exitcode, "epochs kept": len(history)}
 
 

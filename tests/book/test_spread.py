@@ -39,7 +39,7 @@ def test_a_number_outside_the_band_stops_no_page_and_is_told(chapter: Path) -> N
     """The page is made, and its last cell names the number and the band."""
     page = chapter.with_suffix(".ipynb")
     for seed, sentence in (
-        (0, "Today’s run lies among the 2 stored runs"),
+        (0, "Today’s run lies in the band of the 2 stored runs"),
         (3, "in 1 of 1 numbers: test mae 3.5 (0.4 to 0.6)."),
     ):
         execute.execute(chapter, page, {"PROFILE": "page", "SEED": seed})
