@@ -480,6 +480,7 @@ print(check_decades(years=0, steps=0))
 # </details>
 
 # %% tags=["remove-cell"]
+# the solution is right, and near misses are not
 assert check_decades(years=10, steps=3 / 4) == "right"
 assert "neighbours" in check_decades(years=10, steps=1)
 

@@ -472,6 +472,7 @@ print(check_weights([0.0, 0.0, 0.0, 0.0, 0.0]))
 # </details>
 
 # %% tags=["remove-cell"]
+# the solution is right, and near misses are not
 assert check_weights([1 / 9, 0.0, 1 / 9, 4 / 9, 8 / 9]) == "right"
 assert "places" in check_weights([1 / 4, 0.0, 1 / 4, 2 / 4, 3 / 4])
 

@@ -860,6 +860,7 @@ print(check_memory({"without": 0.2, "with": 0.2}))  # yours
 # </details>
 
 # %% tags=["remove-cell"]
+# the solution is right, and near misses are not
 assert check_memory({"without": 0.48, "with": 0.2}) == "right"
 
 # %% tags=["hide-input", "spread"]

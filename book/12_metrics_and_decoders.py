@@ -649,6 +649,7 @@ print(check_order([0.0, 1.0, 2.0, 3.0]))
 # </details>
 
 # %% tags=["remove-cell"]
+# the solution is right, and near misses are not
 assert check_order([3.7, 3.8, 3.9, 4.0]).startswith("right")
 assert "increase" in check_order([3.0, 2.0, 1.0, 0.0])
 
