@@ -183,8 +183,10 @@ def interrupt_fit(out: Path, seconds: float) -> int | None:
         time.sleep(0.01)
     time.sleep(seconds)
     assert child.pid is not None
-    os.kill(child.pid, signal.SIGINT)
-    child.join(30)
+    for _ in range(3):  # one that meets a destructor is ignored by Python, and a user presses again
+        if child.is_alive():
+            os.kill(child.pid, signal.SIGINT)
+            child.join(20)
     child.kill()
     return child.exitcode
 
