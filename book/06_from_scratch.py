@@ -58,7 +58,7 @@ from l2rclip_lite import load_dataset, load_towers
 
 size, side, epochs1, epochs2 = {
     "smoke": (60, 64, 2, 2),
-    "page": (600, 96, 5, 4),
+    "page": (400, 64, 5, 4),
     "full": (4000, 128, 30, 20),
 }[PROFILE]
 data = load_dataset("leaves", ranks=5, size=size, seed=SEED)
@@ -68,12 +68,11 @@ print(f"epochs: {epochs1} in stage 1, {epochs2} in stage 2")
 
 # %% tags=["hide-input"]
 import pandas as pd
-from IPython.display import Markdown
 
 from l2rclip_lite import L2RCLIP, Config
 from l2rclip_lite.heads.calibration import fit_temperature
 from l2rclip_lite.method import losses, rankformer, stages
-from l2rclip_lite.runs.results import judge, median_rank
+from l2rclip_lite.runs.results import median_rank
 from l2rclip_lite.training_data import TrainingData
 
 # %matplotlib inline
@@ -536,16 +535,6 @@ prompts.load_state_dict(states1[chosen(ours1, 1)])
 towers.image.load_state_dict(states2[chosen(ours2, 2)])
 record("epoch by RPS")
 
-# %% tags=["hide-input", "nbval-ignore-output"]
-lowest1, lowest2 = (mean_scores(run).idxmin() for run in (ours1, ours2))
-Markdown(
-    f"Of stage 1 the lowest RPS keeps epoch {lowest1['RPS']}, and the lowest "
-    f"MAE would keep epoch {lowest1['MAE']}. Of stage 2 the last epoch is "
-    f"{epochs2}, and the lowest MAE is that of epoch {lowest2['MAE']}. The "
-    f"test MAE is {tested['BatchNorm fixed'][1]:.2f} by the old rule, and "
-    f"{tested['epoch by RPS'][1]:.2f} by the new one."
-)
-
 # %% [markdown]
 # ### Long gradients
 #
@@ -705,15 +694,7 @@ assert set(table["allclose"][steps_of_code]) == {"yes"}, table
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 answers = package.probabilities(images.encode(package, "test"))
-judged = judge(answers, data.test, data.ranks, intervals=True)
 z = encode(towers, test[0])
-mean = errors(z, t, test[1]).mean(1).tolist()
-mine = dict(zip(("rps", "mae"), mean, strict=True))
-for name in ("mae", "rps"):
-    low, high = judged[f"{name}_low"], judged[f"{name}_high"]
-    interval = f"95 % interval {low:.3f} to {high:.3f}"
-    scores = f"ours {mine[name]:.3f}, package {judged[name]:.3f}"
-    print(f"test {name.upper()}: {scores}, {interval}")
 different = int(((s * z @ t.T).argmax(1) != answers.argmax(1)).sum())
 print(f"images with another answer: {different} of {len(answers)}")
 
