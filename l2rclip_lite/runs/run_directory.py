@@ -49,8 +49,8 @@ class DatasetRecord(BaseModel):
 class RunRecord(BaseModel):
     """`config.json`: settings and data of a run."""
 
-    config: dict[str, Any]
-    used: dict[str, Any]  # the settings with what preset and image side made of None
+    config: dict[str, Any]  # which settings it has depends on the release
+    used: dict[str, Any] = {}  # the settings with what preset and image side made of None
     dataset: DatasetRecord
     model_sha256: str | None = None  # of a finished run
     start_sha256: str | None = None  # of the model that training began with
@@ -217,6 +217,7 @@ class RunDirectory:
                 it lies elsewhere.
         """
         self.check()
+        existed = self.folder.exists()
         lock = FileLock(self.folder / LOCK)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -237,6 +238,8 @@ class RunDirectory:
             with suppress(OSError):  # Windows removes no open file
                 (self.folder / LOCK).unlink()
             lock.release()
+            if not existed and not any(self.folder.iterdir()):
+                self.folder.rmdir()
 
     def claim(self, data: OrdinalDataset, config: Config, source: Mapping[str, Any] | None) -> None:
         """Write in `config.json` which run this folder holds, or check that it holds this one.
@@ -273,7 +276,8 @@ class RunDirectory:
         """Refuse to go on with other data or other settings than the folder holds."""
         stored = self.read_record()
         settings = flat_settings(config.used())
-        begun = flat_settings(stored.used)
+        defaults = flat_settings(Config().used())  # an earlier release had fewer settings
+        begun = defaults | flat_settings({"controls": {}} | (stored.used or stored.config))
         names = sorted(begun | settings)
         changed = [name for name in names if begun.get(name) != settings.get(name)]
         if "start" in changed and config.start and start_digest(config) == stored.start_sha256:

@@ -259,12 +259,3 @@ def test_a_head_answers_while_the_model_trains(model: L2RCLIP) -> None:
     model.head = LinearHead(model.towers.dim, len(RANKS))
     pixels = torch.linspace(0, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
     assert torch.equal(model.train()(pixels), model.eval()(pixels))
-
-
-def test_features_of_another_width_are_refused(model: L2RCLIP) -> None:
-    """By the width that texts have, or else the kernel head."""
-    with pytest.raises(InputError, match=r"features are \[2, 63\]; give rows of 64 numbers"):
-        model.probabilities(torch.ones(2, 63))
-    model.head = LinearHead(5, len(RANKS))
-    with pytest.raises(InputError, match=r"features are \[2, 64\]; give rows of 5 numbers"):
-        model.logits(torch.ones(2, 64))

@@ -97,25 +97,6 @@ def test_evaluate_in_other_words_begins_with_the_order(drawn_run: DrawnRun, tmp_
 
 
 @pytest.mark.parametrize(
-    ("template", "doubtful"),
-    [
-        ("a photo of a leaf with {rank} damage", False),
-        ("una hoja con daño {rank}", True),
-        ("{rank}", False),
-    ],
-)
-def test_a_template_in_another_language_is_doubted(
-    drawn_run: DrawnRun, template: str, doubtful: bool
-) -> None:
-    """Whose words an English text tower cuts into pieces: as it does Spanish ones."""
-    photo = drawn_run.root / "images" / "00.png"
-    words = ("--ranks", "no,low,high", "--template", template)
-    outcome = run("predict", "leaves-percent", photo, *words)
-    assert outcome.code == 0
-    assert ("pieces a word" in outcome.err) is doubtful
-
-
-@pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (("--ranks", "low"), "at least two ranks are needed"),

@@ -176,7 +176,7 @@ DAMAGE: list[tuple[str, Change, str]] = [
     ("predictions.csv", cell(3, "true_rank", "1.5"), "cannot be read"),
     ("predictions.csv", cell(2, "p_3", "nan"), "cannot be read"),
     ("metrics.json", lambda lines: ["[" * 20_000], "cannot be read"),
-    ("config.json", lambda lines: ['{"config": {}, "dataset": {}}'], "used="),
+    ("config.json", lambda lines: ['{"config": {}, "dataset": {}}'], "dataset.fingerprint"),
 ]
 
 
