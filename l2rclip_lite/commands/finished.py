@@ -94,9 +94,7 @@ def report(run: RunFolder, out: Path | None = None, where: Where = Place()) -> N
         raise InputError('report: seaborn is not installed; run: pip install "l2rclip-lite[plots]"')
     from l2rclip_lite.commands.finished_baselines import compared
     from l2rclip_lite.commands.finished_run import data_of
-    from l2rclip_lite.files import check_target
 
-    check_target(target)
     (writer,) = entry_points(group=REPORTS)
     write_report = writer.load()
     write_report(run, target, compared(run), partial(data_of, run, where))
@@ -140,9 +138,7 @@ def export(
         raise InputError(f"export: {file} must end in .onnx.")
     from l2rclip_lite.commands.finished_run import images_to_check, load_model
     from l2rclip_lite.export import check_installed, export_onnx, resizing_difference
-    from l2rclip_lite.files import check_target
 
-    check_target(file)
     check_installed()  # before the model is loaded
     model = load_model(run, method, Reading(allow_download=allow_download))
     images = images_to_check(run, where)

@@ -146,7 +146,7 @@ def train_missing(run: str, names: Sequence[str], start: str | None, how: Readin
     if trained.config.weights != how.weights:  # what a run names is not followed
         problem = f"its towers began with the weights of {trained.config.weights!r}"
         raise InputError(f"{run}: {problem}; name that file by --weights.")
-    check_baselines(names, trained.config)
+    check_baselines(names)
 
     directory = RunDirectory(run)
     missing = []

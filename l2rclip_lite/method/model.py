@@ -86,7 +86,6 @@ class L2RCLIP(nn.Module):
         self.register_buffer("rank_features", rank_features)
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("conformal", torch.ones(()))
-        self.register_state_dict_pre_hook(_bring_up_to_date)  # type: ignore[no-untyped-call]
         self.refresh()
         super().train(False)
 
@@ -201,12 +200,6 @@ class L2RCLIP(nn.Module):
 
     def logits(self, features: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch rank"]:
         """Return logits of what `encode` returns, by the kernel head or else by the texts."""
-        width = self.rank_features.shape[1] if self.head is None else len(self.head.mean)
-        if features.ndim != 2 or features.shape[1] != width:
-            shape = list(features.shape)
-            raise InputError(
-                f"logits: features are {shape}; give rows of {width} numbers, as `encode` does."
-            )
         if self.head is not None:
             return self.head(features)
         return self.scale * features @ self.text_features().T
@@ -295,19 +288,17 @@ class L2RCLIP(nn.Module):
         features = self.encode(
             sequence, batch_size=batch_size, workers=workers, cache=cache, quiet=quiet
         )
-        probabilities = self.probabilities(features)
-        # a feature that was too long for single precision is one of zeros
-        if not (probabilities.isfinite().all() and features.any(dim=1).all()):
-            raise InputError(
-                "predict: the model's answer is not a finite number; its weights are damaged."
-            )
-        return Prediction.of(probabilities, self.ranks, paths_of(sequence), float(self.conformal))
+        return Prediction.of(
+            self.probabilities(features), self.ranks, paths_of(sequence), float(self.conformal)
+        )
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write `model.safetensors`, with config and ranks as metadata.
 
         It holds what training may have changed, and the whole towers where no name brings them.
         """
+        if self.training:  # the kept text features may be older than the prompts
+            self.refresh()
         tensors = self.state_dict()
         if self.towers.rebuildable:
             stored = [name for name in tensors if must_be_stored(name, self.config)]
@@ -392,9 +383,3 @@ class L2RCLIP(nn.Module):
                 content.tensors, strict=False
             )  # but for towers that stayed frozen
             return model.to(device)
-
-
-def _bring_up_to_date(model: L2RCLIP, prefix: str, keep_vars: bool) -> None:
-    """Let a state that is taken in training hold the text features of its own prompts."""
-    if model.training:
-        model.refresh()

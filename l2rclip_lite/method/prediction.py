@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from l2rclip_lite.errors import InputError, check_number
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import Ranks
 
 SLACK = 1e-9  # 0.8 − 0.3 counts as ½, which in floats it is not
@@ -64,8 +64,7 @@ class Prediction:
             conformal: From 0 to 1, see `calibration.conformal_level`.
 
         Raises:
-            InputError: Rows that are no probabilities of these ranks, not one path per image, or
-                another level.
+            InputError: Rows that are no probabilities of these ranks.
 
         Example:
             >>> ranks = Ranks(("low", "high"), (0, 1), template="a {rank} grade")
@@ -81,10 +80,6 @@ class Prediction:
         if not is_distribution.all():
             row = is_distribution.argmin()
             raise InputError(f"prediction: row {row} is {p[row]}; give numbers ≥ 0 that sum to 1.")
-        check_number(conformal, "prediction: conformal", 0, 1)
-        if path and len(path) != len(p):
-            counts = f"{len(path)} paths, {len(p)} images"
-            raise InputError(f"prediction: {counts}; give each image one, or none at all.")
 
         probabilities = probabilities.float()
         rank = probabilities.argmax(1)

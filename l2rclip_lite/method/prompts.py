@@ -72,13 +72,14 @@ class RankPrompts(nn.Module):
         sentences = ranks.sentences
         if shuffled:
             sentences = [sentences[k] for k in cyclic_permutation(len(ranks)).tolist()]
-        self.tokens = towers.tokenize(sentences, template=ranks.template)
+        tokens = towers.tokenize(sentences, template=ranks.template)
+        self.tokens = tokens.to(towers.logit_scale.device)
         self.prompt_tokens = self.tokens.with_context(context_length)
         _check_tokens(self.tokens, sentences, context_length, towers.max_tokens)
 
         embedded = word_embeddings(self.tokens, towers)
         self.register_buffer("sentence_embeddings", embedded, persistent=False)
-        self.word_std = float(embedded[self.tokens.words.to(embedded.device)].std())
+        self.word_std = float(embedded[self.tokens.words].std())
 
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # of no other device
@@ -107,13 +108,12 @@ class RankPrompts(nn.Module):
         """Return what the text tower reads: refined words behind the context vectors."""
         words = self.sentence_embeddings
         if self.rankformer is not None:
-            words = self.rankformer(words, self.tokens.to(words.device))
+            words = self.rankformer(words, self.tokens)
         return self.tokens.insert(words, self.context.expand(len(words), -1, -1))
 
     def forward(self, towers: Towers) -> Float[Tensor, "rank dim"]:
         """Return the K unit text features t_k, differentiable in RankFormer and context."""
-        embeddings = self.embeddings()
-        features = towers.encode_embeddings(embeddings, self.prompt_tokens.to(embeddings.device))
+        features = towers.encode_embeddings(self.embeddings(), self.prompt_tokens)
         return centred(features) if self.centre else features
 
 

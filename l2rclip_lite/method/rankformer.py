@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from l2rclip_lite.errors import InputError, whole_number
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.towers.base import Embeddings, Tokens
 
 Axis = Literal["token", "rank", "joint"]
@@ -66,8 +66,6 @@ class RankFormer(nn.Module):
         axis: Axis = "rank",
     ) -> None:
         super().__init__()
-        heads = whole_number(heads, "heads", 1)
-        depth = whole_number(depth, "depth", 1)
         if width % heads:
             raise InputError(f"heads: {heads} heads do not divide the embedding width {width}.")
         self.axis = axis

@@ -28,7 +28,6 @@ from l2rclip_lite.metrics.answers import (
     check_paired,
     checked_probabilities,
     numbers,
-    probability_rows,
 )
 from l2rclip_lite.metrics.bootstrap import Scores, evaluate, resampled, with_intervals
 from l2rclip_lite.metrics.scores import (
@@ -74,7 +73,6 @@ __all__ = [
     "mmae",
     "numbers",
     "one_off",
-    "probability_rows",
     "qwk",
     "resampled",
     "rmse",

@@ -8,7 +8,7 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.stats import kendalltau, spearmanr
 
-from l2rclip_lite.errors import MAX_RESAMPLES, InputError, whole_number
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics.answers import (
     SLACK,
@@ -63,7 +63,7 @@ def evaluate(  # noqa: PLR0913  (an entry point)
         intervals: Add `<name>_low` and `<name>_high`, the 95 % percentile bootstrap over images, of
             all metrics but `auc` and rank correlations: these would sort all images for every
             resample.
-        resamples: Bootstrap draws, up to 100,000.
+        resamples: Bootstrap draws.
         seed: Seed of the draws, see `resampled`.
 
     Returns:
@@ -73,8 +73,8 @@ def evaluate(  # noqa: PLR0913  (an entry point)
         model.
 
     Raises:
-        InputError: Not one row per target, not one column per rank, rows that do not sum to 1, not
-            one group per image, or too many resamples.
+        InputError: Not one row per target, not one column per rank, rows that do not sum to 1, or
+            not one group per image.
 
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")
@@ -221,9 +221,8 @@ def resample_counts(
         seed: Decides the draws.
 
     Raises:
-        InputError: Not one group per image, or too many resamples.
+        InputError: Not one group per image.
     """
-    resamples = whole_number(resamples, "metrics: resamples", 0, MAX_RESAMPLES)
     generator = np.random.default_rng(seed)
     members = np.arange(images)
     if groups is not None:

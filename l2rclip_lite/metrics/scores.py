@@ -13,7 +13,6 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 from scipy.stats import kendalltau, rankdata, spearmanr
 
-from l2rclip_lite.errors import MAX_BINS, whole_number
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics.answers import (
     SLACK,
@@ -223,15 +222,11 @@ def ece(y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: in
     It is that of the most probable rank. The bins (lo, hi] of the largest probability have equal
     width 1/`bins`. Source: Guo et al. 2017.
 
-    Raises:
-        InputError: No bin, or more than `MAX_BINS`.
-
     Example:
         >>> two = Ranks.integers(0, 1, template="grade {rank}")
         >>> round(ece([0, 1], [[0.9, 0.1], [0.7, 0.3]], two), 4)  # (0.1 + 0.7) / 2
         0.4
     """
-    bins = whole_number(bins, "metrics: bins", 1, MAX_BINS)
     true, p = checked_probabilities(y_true, probabilities, ranks)
     return float(calibration_error(true, p, np.ones(len(true)), bins))
 

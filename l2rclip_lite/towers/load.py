@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from l2rclip_lite.errors import MAX_SIDE, InputError, whole_number
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.hub import HubFiles
 from l2rclip_lite.towers.mini import MiniTowers
@@ -49,11 +49,6 @@ def load_towers(
         >>> load_towers("tiny/random").encode_text(["a photo of a leaf"]).shape
         torch.Size([1, 64])
     """
-    if not isinstance(name, str):
-        raise InputError(f"towers: {name!r:.80} is no name; give a text, such as 'mini'.")
-    seed = whole_number(seed, "towers: seed", 0)
-    if image_size is not None:
-        image_size = whole_number(image_size, "towers: image_size", 1, MAX_SIDE)
     if weights is not None and name in ("mini", "tiny/random"):
         raise InputError(f"towers: {name!r} brings its own weights; leave weights out.")
     if name == "mini":

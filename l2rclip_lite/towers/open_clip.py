@@ -17,7 +17,6 @@ from l2rclip_lite.method.ranks import SLOT
 from l2rclip_lite.towers.base import Embeddings, Pixels, Texts, Tokens, Towers
 from l2rclip_lite.towers.hub import HubFiles, NotAllowedError
 
-LARGE_ENOUGH = 64  # pixels of a side; towers divide it by 32 at most
 ONLINE = "connect to a network once"
 WITH_WEIGHTS = f"{ONLINE}, or pass weights=FILE with a safetensors file"
 MAX_COUNTED_TOKENS = 1024  # tokens of a sentence that are counted before one is called too long
@@ -156,8 +155,8 @@ def load_open_clip(
 
     Raises:
         NotAllowedError: Tokenizer or weights would have to be downloaded.
-        InputError: An unknown name, another kind of model, a state that does not fit it, weights
-            that are neither here nor to be had, or images that are too small for it.
+        InputError: An unknown name, another kind of model, a state that does not fit it, or weights
+            that are neither here nor to be had.
     """
     import open_clip  # four seconds, which `mini` need not wait for
 
@@ -180,7 +179,6 @@ def load_open_clip(
             torch.manual_seed(seed)
             towers = OpenClipTowers(_build(model, tag, image_size, file), tokenizer).eval()
 
-    _check_image_size(towers)
     towers.commits = hub.commits
     named_weights = weights is None and state is None
     towers.rebuildable = named_weights and (tag != "random" or name == "tiny/random")
@@ -328,21 +326,6 @@ def _check_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) ->
             f"towers: {differing[0][0]} is missing, or of another shape than in that model; "
             "the file is damaged, or of another model."
         )
-
-
-def _check_image_size(towers: OpenClipTowers) -> None:
-    """Refuse images of which the image tower would leave nothing, by one black image."""
-    side = towers.image_size
-    if side >= LARGE_ENOUGH:
-        return
-    try:
-        with torch.no_grad():
-            towers.backbone(torch.zeros(1, 3, side, side))
-    except RuntimeError as error:
-        raise InputError(
-            f"image_size: {side} x {side} pixels are too few for the image tower; give a larger "
-            "--image-size, or none for the tower's own."
-        ) from error
 
 
 @contextmanager

@@ -73,9 +73,7 @@ def test_a_misspelt_option_gets_the_suggestion_of_tyro(line: str, part: str) -> 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["fitt"], "there is no command 'fitt'; choose fit"),
         (["xyzzy"], f"choose {' or '.join(NAMES)}"),
-        (["report", "leaves", "--out", ""], "report: an option or a name is empty"),
         (f"{FIT} --alpha 2".split(), "config: alpha=2.0 should be less than or equal to 1"),
         (["predict", "leaves"], "predict: no image; name images, or a folder that holds some."),
         (["predict", "runs/none", "a.png"], "runs/none: no model.safetensors here"),

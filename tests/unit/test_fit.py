@@ -238,7 +238,6 @@ def test_three_datasets_of_ones_own_give_the_same_numbers(
         ({"ranks": OTHER_RANKS}, r"^fit: leaves has ranks of its own, .*leave ranks out\.$"),
         ({"data": [[], [], []]}, "^fit: datasets of your own need ranks="),
         ({"config": {"heads": 3}}, "^heads: 3 heads do not divide"),
-        ({"config": {"image_size": 8}}, "^image_size: 8 x 8 pixels are too few"),
         ({"config": {"device": "cuda"}}, "no 'cuda' device is visible here"),
     ],
 )

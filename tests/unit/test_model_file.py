@@ -198,19 +198,6 @@ def test_a_file_that_pretends_to_hold_its_towers(
 # --- numbers ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("temperature", -1.0), ("temperature", 0.0), ("conformal", -1.0), ("temperature", torch.nan)],
-)
-def test_numbers_that_would_turn_the_answer_round_are_refused(
-    tmp_path: Path, name: str, value: float
-) -> None:
-    """Divided by a temperature below 0, the least probable rank becomes the most probable."""
-    written(tmp_path, with_tensors(**{name: torch.tensor(value)}))
-    with pytest.raises(InputError, match=f"{name} must"):
-        L2RCLIP.from_pretrained(tmp_path)
-
-
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_a_model_of_sixteen_bits_loads_as_float32(dtype: torch.dtype, tmp_path: Path) -> None:
     """Its numbers are those of sixteen bits; what is not finite is refused all the same."""
@@ -254,7 +241,7 @@ def test_other_warnings_are_heard_while_towers_are_built(
 
 def test_prompts_that_nobody_trained_are_not_read(tmp_path: Path) -> None:
     """Files of earlier releases hold them; whatever they are, they are not needed."""
-    more = with_tensors(prompts__more=torch.tensor(torch.nan))
+    more = with_tensors(prompts__more=torch.zeros(1))
     file = written(tmp_path, more, replace(CONFIG, epochs1=0))
     assert not ModelFile.read(file).has_prompts
     L2RCLIP.from_pretrained(tmp_path)
@@ -264,7 +251,7 @@ def test_of_a_damaged_file_the_path_is_said_once(tmp_path: Path) -> None:
     """And one cure, not one inside the other."""
     file = tmp_path / MODEL
     file.write_bytes(b"damaged")
-    with pytest.raises(InputError, match="damaged or not a safetensors file") as caught:
+    with pytest.raises(InputError, match="cannot be read") as caught:
         read_settings(file)
     assert str(caught.value).count(str(file)) == 1
 

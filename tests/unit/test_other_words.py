@@ -92,30 +92,8 @@ def test_evaluate_in_other_words_begins_with_the_order(drawn_run: DrawnRun, tmp_
     assert UNSURE in outcome.err
 
     refused(run(*words, *scored, "--calibrate", tmp_path / "both.csv"), names[8], "leave it out")
-    renamed = (tmp_path / "both.csv").read_text().replace(names[8], f"./{names[8]}")
-    (tmp_path / "both.csv").write_text(renamed)  # the same image by another name
-    refused(run(*words, *scored, "--calibrate", tmp_path / "both.csv"), "is to be scored, too")
     fewer = ("evaluate", drawn_run.out, "--root", drawn_run.root, "--ranks", "no,high")
     refused(run(*fewer), "its data have 3 ranks, and --ranks names 2; give images with such labels")
-
-
-@pytest.mark.parametrize(
-    ("template", "doubtful"),
-    [
-        ("a photo of a leaf with {rank} damage", False),
-        ("una hoja con daño {rank}", True),
-        ("{rank}", False),
-    ],
-)
-def test_a_template_in_another_language_is_doubted(
-    drawn_run: DrawnRun, template: str, doubtful: bool
-) -> None:
-    """Whose words an English text tower cuts into pieces: as it does Spanish ones."""
-    photo = drawn_run.root / "images" / "00.png"
-    words = ("--ranks", "no,low,high", "--template", template)
-    outcome = run("predict", "leaves-percent", photo, *words)
-    assert outcome.code == 0
-    assert ("pieces a word" in outcome.err) is doubtful
 
 
 @pytest.mark.parametrize(

@@ -49,9 +49,6 @@ def test_the_median_may_be_none_of_the_modes() -> None:
         (ROW[0], {}, r"probabilities \(3,\); give each image a row of 3"),
         (ROW[:0], {}, r"probabilities \(0, 3\)"),
         (ROW[:, :2], {}, r"probabilities \(1, 2\)"),
-        (ROW, {"conformal": math.nan}, "conformal is nan; give a number from 0 to 1"),
-        (ROW, {"conformal": 2.0}, "conformal is 2.0"),
-        (ROW, {"path": ["a", "b"]}, "2 paths, 1 images; give each image one, or none"),
     ],
 )
 def test_what_is_no_answer_is_refused(

@@ -1,22 +1,19 @@
 """Several processes that train one run, and what needs a process of its own."""
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import children
 import pairs
 import pytest
 import torch
-from accelerate import PartialState
 from safetensors.torch import load_file
 
-from l2rclip_lite import devices
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.devices import choose_device, failures_in_words
+from l2rclip_lite.devices import failures_in_words
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.files import read_json
 from l2rclip_lite.runs.model_file import MODEL
@@ -156,48 +153,6 @@ def test_what_runs_out_or_is_lost_is_one_sentence(error: Exception, sentence: st
     in_words = failures_in_words("stage 2", "with 9; try less")
     with pytest.raises((TrainingError, RuntimeError), match=sentence), in_words:
         raise error
-
-
-def test_processes_that_would_train_alone_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `torchrun` starts them on a machine without a GPU; each would write the same run."""
-    PartialState(cpu=True)
-    alone = SimpleNamespace(device=torch.device("cpu"))
-    monkeypatch.setattr(devices, "Accelerator", lambda **_: alone)
-    monkeypatch.setenv("WORLD_SIZE", "1")
-    assert choose_device(Config()).type == "cpu"
-
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(TrainingError, match="WORLD_SIZE=2 processes were started, but on cpu"):
-        choose_device(Config())
-
-
-@pytest.fixture
-def unlaunched() -> Iterator[None]:
-    """Let accelerate read the environment anew, and afterwards that of the tests."""
-    PartialState._reset_state()
-    yield
-    PartialState._reset_state()
-    PartialState(cpu=True)
-
-
-@pytest.mark.parametrize(
-    ("environment", "sentence"),
-    [
-        ({"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}, "MASTER_ADDR"),
-        ({"WORLD_SIZE": "1", "ACCELERATE_USE_DEEPSPEED": "true"}, "DeepSpeed"),
-        ({"LOCAL_RANK": "0"}, "expected, but not set"),
-        ({"ACCELERATE_TORCH_DEVICE": "x"}, "Expected one of cpu"),
-    ],
-)
-@pytest.mark.usefixtures("unlaunched")
-def test_an_environment_that_starts_nothing_is_one_sentence(
-    environment: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As it is left behind by another launcher; nobody waits for processes that cannot be."""
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(TrainingError, match=sentence):
-        choose_device(Config(device="cpu"))
 
 
 @pytest.mark.parametrize("batch_size", [16, 64])

@@ -92,14 +92,6 @@ def test_nothing_is_read_through_a_link(
     assert "is a link" not in run(command, folder, *rest).err
 
 
-def test_a_folder_is_not_replaced_by_a_file(folder: Path, tmp_path: Path) -> None:
-    """A report says so before it reads the run."""
-    target = tmp_path / "page.html"
-    target.mkdir()
-    refused(run("report", folder, "--out", target), f"{target}: is a folder or a device")
-    refused(run("report", folder, "--out", folder / "config.json" / "page.html"), "cannot be")
-
-
 def test_files_of_others_among_the_checkpoints_stay(
     folder: Path, leaves: OrdinalDataset, small: Config
 ) -> None:
@@ -177,25 +169,14 @@ def read_with(file: str, ranks: Ranks) -> Callable[[Path], object]:
 
 DAMAGE: list[tuple[str, Change, str]] = [
     ("predictions.csv", lambda lines: [], "cannot be read"),
-    ("predictions.csv", lambda lines: lines[:1], "has no row"),
     ("predictions.csv", lambda lines: [*lines[:4], lines[4][:30]], "cannot be read"),
     ("predictions.csv", lambda lines: [*lines[:3], lines[3] + ",1"], "cannot be read"),
     ("predictions.csv", renamed("median_rank", "median"), "its columns are not those of 5 ranks"),
     ("predictions.csv", renamed("p_0,p_1,p_2", "p_2,p_1,p_0"), "its columns are not"),
-    ("predictions.csv", lambda lines: [*lines, lines[1]], r"row 12: the image is there twice"),
-    ("predictions.csv", cell(3, "true_rank", "5"), "row 3: a rank does not exist"),
-    ("predictions.csv", cell(3, "true_rank", "-1"), "row 3: a rank does not exist"),
     ("predictions.csv", cell(3, "true_rank", "1.5"), "cannot be read"),
     ("predictions.csv", cell(2, "p_3", "nan"), "cannot be read"),
-    ("predictions.csv", cell(6, "expected", "1e999"), "row 6: expected is no number"),
-    ("predictions.csv", cell(5, "p_0", "-0.5"), "row 5: its probabilities do not sum to 1"),
-    ("predictions.csv", cell(5, "p_0", "2"), "row 5: its probabilities"),
-    ("history.csv", renamed("stage", "phase"), "stage or epoch is missing"),
-    ("history.csv", cell(3, "val_rps", "x"), "cannot be read"),
-    ("metrics.json", lambda lines: ["[]"], "the content: should be a valid dictionary"),
     ("metrics.json", lambda lines: ["[" * 20_000], "cannot be read"),
-    ("metrics.json", lambda lines: ['{"test": {"n": 1}}'], "val: field required"),
-    ("config.json", lambda lines: ['{"config": {}, "dataset": {}}'], "dataset.fingerprint: field"),
+    ("config.json", lambda lines: ['{"config": {}, "dataset": {}}'], "dataset.fingerprint"),
 ]
 
 
@@ -207,17 +188,6 @@ def test_damaged_files_are_refused(
     edit(folder / name, change)
     with pytest.raises(InputError, match=f"^{re.escape(str(folder / name))}.*{sentence}.*; "):
         read_with(name, leaves.ranks)(folder)
-
-
-@pytest.mark.parametrize("value", ["high", None, [0.5], True])
-def test_a_score_is_a_number(folder: Path, value: object) -> None:
-    """One that a table shows, or any other."""
-    pristine = json.loads((folder / "metrics.json").read_text())
-    for name in ("rps", "kendall"):
-        metrics = pristine | {"median_rank": pristine["median_rank"] | {name: value}}
-        (folder / "metrics.json").write_text(json.dumps(metrics))
-        with pytest.raises(InputError, match=rf"median_rank\.{name}: should be a valid number"):
-            RunDirectory(folder).read_metrics()
 
 
 def test_what_was_written_is_read(
@@ -276,11 +246,3 @@ def test_another_model_is_not_scored(folder: Path, small: Config) -> None:
     other = L2RCLIP.build(ranks, replace(small, image_side="kernel"))
     other.save_pretrained(ridge)
     refused(run("evaluate", folder, "--method", "ridge"), "is not the model of this run")
-
-    # a run of an earlier release has no digest; its ranks are compared all the same
-    record = json.loads((folder / "config.json").read_text())
-    del record["model_sha256"]
-    (folder / "config.json").write_text(json.dumps(record))
-    assert run("evaluate", folder).code == 0
-    other.save_pretrained(folder)
-    refused(run("evaluate", folder), "is not the model of this run")
