@@ -255,13 +255,6 @@ def test_a_metric_that_differs_in_one_digit_is_named() -> None:
     assert rerun.differences(OLD_ROW, other, tolerance=1e-6) == []
 
 
-@pytest.mark.parametrize("where", ["arm == 'nobody'", "amr == 'words'", "arm =="])
-def test_a_condition_that_chooses_nothing_is_refused(where: str) -> None:
-    """No row, a misspelt column, half a sentence."""
-    with pytest.raises(ValueError, match=r"arm|amr"):
-        rerun.chosen_rows(pd.DataFrame([OLD_ROW]), where)
-
-
 # --- units and Snakemake --------------------------------------------------------------------------
 
 
