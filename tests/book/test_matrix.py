@@ -155,14 +155,6 @@ def test_units_without_their_folder_are_left_out(folders: Path) -> None:
     assert "at-best/pears-0" in names
 
 
-def test_folders_that_are_not_there_are_named(folders: Path) -> None:
-    """A set that is called otherwise on the disk would be left out in silence."""
-    plan = planning.read()
-    assert planning.missing_folders(plan, folders) == {}
-    (folders / "bracol_severity").rename(folders / "bracol")
-    assert planning.missing_folders(plan, folders) == {"bracol": folders / "bracol_severity"}
-
-
 # --- the table ------------------------------------------------------------------------------------
 
 
