@@ -49,14 +49,14 @@ def pictures(data: str) -> tuple[str, dict[str, Image.Image]]:
 
 def main(folder: Path, data: str = "") -> None:
     """Write the images and the answers."""
-    exif = Image.Exif()
-    exif[EXIF_ORIENTATION] = TURNED
     kind, made = pictures(data)
     session = open_session(MODEL)
     answers = {}
     for name, picture in made.items():
-        options = {"exif": exif} if name == "turned.jpg" else {}
-        picture.save(folder / name, quality=90, **options)
+        exif = picture.getexif()
+        if name == "turned.jpg":
+            exif[EXIF_ORIENTATION] = TURNED
+        picture.save(folder / name, quality=90, exif=exif)
         probabilities, expected = answer(session, read_image(folder / name))
         answers[name] = {"probabilities": probabilities.tolist(), "expected": expected}
 

@@ -101,9 +101,9 @@ def leak(text: str) -> str | None:
     """
     # `root` is everybody's, and a word of mathematics
     names = {socket.gethostname(), getpass.getuser()} - {"", "localhost", "root"}
-    own_names = [rf"(?<!\w){re.escape(name)}(?!\w)" for name in sorted(names)]
+    own_names = [re.compile(rf"(?<!\w){re.escape(name)}(?!\w)") for name in sorted(names)]
     for pattern in (MACHINE_PATH, PROMPT, *own_names):
-        match = re.search(pattern, text)
+        match = pattern.search(text)
         if match:
             return text[match.start() :].split("\n")[0][:60]
     return None
