@@ -153,14 +153,6 @@ def test_units_without_their_folder_are_left_out(folders: Path) -> None:
     assert "at-best/pears-0" in names
 
 
-def test_folders_that_are_not_there_are_named(folders: Path) -> None:
-    """A set that is called otherwise on the disk would be left out in silence."""
-    plan = planning.read()
-    assert planning.missing_folders(plan, folders) == {}
-    (folders / "bracol_severity").rename(folders / "bracol")
-    assert planning.missing_folders(plan, folders) == {"bracol": folders / "bracol_severity"}
-
-
 # --- the table ------------------------------------------------------------------------------------
 
 
@@ -251,13 +243,6 @@ def test_a_metric_that_differs_in_one_digit_is_named() -> None:
     other = NEW_ROW | {"mae": 0.25000001}
     assert rerun.differences(OLD_ROW, other) == ["mae: 0.25 in the table, 0.25000001 now"]
     assert rerun.differences(OLD_ROW, other, tolerance=1e-6) == []
-
-
-@pytest.mark.parametrize("where", ["arm == 'nobody'", "amr == 'words'", "arm =="])
-def test_a_condition_that_chooses_nothing_is_refused(where: str) -> None:
-    """No row, a misspelt column, half a sentence."""
-    with pytest.raises(ValueError, match=r"arm|amr"):
-        rerun.chosen_rows(pd.DataFrame([OLD_ROW]), where)
 
 
 # --- units and Snakemake --------------------------------------------------------------------------
