@@ -9,10 +9,7 @@ from pathlib import Path
 import pytest
 from children import encode_in_pieces, ended, start
 from faults import LONG, TRIED
-from lost_worker import encoded_by_a_worker, lose_a_worker
-from PIL import Image
-
-from l2rclip_lite.errors import InputError
+from lost_worker import lose_a_worker
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX")
 N_IMAGES = 2_000
@@ -80,17 +77,3 @@ def test_a_process_that_decodes_and_is_killed_is_one_sentence(tmp_path: Path) ->
     expected = r"encoding images: the system has ended .* want of memory; try fewer --workers\."
     assert re.fullmatch(expected, sentence.read_text(encoding="utf-8"))
     TRIED["SIGKILL of a process that decodes"] += 1
-
-
-def test_an_image_that_vanishes_keeps_its_sentence_in_a_process_that_decodes(
-    tmp_path: Path,
-) -> None:
-    """Not the traceback of that process."""
-    files = [tmp_path / f"{number}.png" for number in range(4)]
-    for file in files[:3]:
-        Image.new("RGB", (8, 8)).save(file)
-
-    expected = r"^the image .*3\.png does not exist; correct or remove it\.$"
-    with pytest.raises(InputError, match=expected):
-        encoded_by_a_worker(files)
-    TRIED["an image that vanishes while others are encoded"] += 1

@@ -13,7 +13,6 @@ from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset
 from l2rclip_lite.data.images import file_digest
 from l2rclip_lite.data.official import find_images
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.files import write_text
 from l2rclip_lite.runs.run_directory import RunDirectory
 
 LISTED = 0o444  # of a folder: its names can be listed, and none of them looked up
@@ -106,14 +105,3 @@ def test_predict_names_a_folder_that_it_cannot_read(place: Path, mode: int) -> N
             outcome = run("predict", place / "model", name)
             assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
             assert f"{name} cannot be read (Permission denied)" in outcome.err
-
-
-def test_a_folder_that_cannot_be_written_is_one_sentence(place: Path) -> None:
-    """Of a file, and of a run."""
-    folder = place / "model"
-    sentence = r"cannot be written \(Permission denied"
-    with forbidden(folder, 0o555):
-        with pytest.raises(InputError, match=sentence):
-            write_text(folder / "page.html", "a page")
-        with pytest.raises(InputError, match=sentence), RunDirectory(folder).writing():
-            pass

@@ -65,17 +65,6 @@ def test_the_table_has_five_scores_of_each_method(compared: Compared) -> None:
     assert max(len(line) for line in compared.outcome.out.splitlines()) <= 100
 
 
-def test_equal_answers_have_no_difference(compared: Compared, tmp_path: Path) -> None:
-    """Those of L2RCLIP under another name: 0 in each draw of the bootstrap, as it is paired."""
-    folder = Path(shutil.copytree(compared.folder, tmp_path / "run"))
-    shutil.copy(folder / "predictions.csv", folder / "baselines" / "ridge")
-
-    _, _, upper, lower = run("compare", folder).out.split("\n\n")
-    no_difference = ["0.000", "[0.000,", "0.000]"]
-    assert upper.splitlines()[-1].split() == ["ridge", *3 * no_difference]
-    assert lower.splitlines()[-1].split() == ["ridge", *2 * no_difference]
-
-
 def test_without_a_name_two_quick_baselines_are_trained(
     drawn_run: DrawnRun, tmp_path: Path
 ) -> None:

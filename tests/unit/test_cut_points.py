@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from l2rclip_book.cut_points import cut, stretched
-from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import Ranks
 
 GRADES = Ranks(("no", "low", "high"), (0, 1, 2), "{rank}")
@@ -31,11 +30,3 @@ def test_cut_points_recover_those_that_made_the_labels() -> None:
     assert (median != y).sum() <= 4
     assert p.sum(1).tolist() == pytest.approx([1.0] * 200)
     assert ((p @ torch.arange(3.0).double()).diff() > -1e-9).all()
-
-
-def test_labels_of_one_end_of_the_scale_are_refused() -> None:
-    """Between them no cut point can be found."""
-    parts = {split: torch.arange(4.0) for split in ("train", "val", "test")}
-    targets = {"train": torch.zeros(4).long(), "val": torch.tensor([0, 1, 1, 2])}
-    with pytest.raises(InputError, match="one end of the scale"):
-        cut(parts, targets, Ranks.integers(0, 2, template="{rank}"))

@@ -3,7 +3,6 @@
 import resource
 from importlib import metadata
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -63,21 +62,3 @@ def test_a_folder_that_takes_no_more_is_not_ok(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not any(tmp_path.iterdir())
-
-
-def test_memory_is_what_system_and_container_leave(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The smaller counts; of what a container uses, pages of files can be dropped."""
-    monkeypatch.setattr(doctor, "CGROUP", tmp_path)
-    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=6 * 2**30))
-    assert doctor.memory(tmp_path).startswith("6.0 GiB are free; a fit of the default towers takes")
-
-    (tmp_path / "memory.max").write_text("max\n")  # no limit
-    (tmp_path / "memory.current").write_text(f"{4 * 2**30}\n")
-    (tmp_path / "memory.stat").write_text(f"anon 5\ninactive_file {2**30}\nactive_file 7\n")
-    assert doctor.available_memory() == 6 * 2**30
-
-    (tmp_path / "memory.max").write_text(f"{4 * 2**30}\n")
-    with pytest.raises(InputError, match=r"^1\.0 GiB are free; .* --image-side kernel takes"):
-        doctor.memory(tmp_path)

@@ -15,7 +15,6 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, Split
 from l2rclip_lite.data.images import ImageFiles, ResizedImages, file_digest
 from l2rclip_lite.data.pixels import scaled
-from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.encoding import FeatureCache, encode_images
@@ -125,14 +124,3 @@ def test_pieces_are_the_features_of_one_file_bit_for_bit(
     files[-1].unlink()
     assert torch.equal(in_pieces(model, tmp_path / "parts", 14), whole)
     assert n_encoded == [4] * 23
-
-
-@pytest.mark.parametrize("name", ["c" * 300, "\0", "file"])
-def test_a_cache_that_cannot_be_a_folder_is_refused(
-    name: str, model: L2RCLIP, tmp_path: Path, n_encoded: list[int]
-) -> None:
-    """Before an hour of encoding."""
-    (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"^cache: .* cannot be a folder .*; name another"):
-        model.encode(IMAGES, backbone=True, cache=f"{tmp_path}/{name}")
-    assert n_encoded == []

@@ -17,13 +17,11 @@ from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.files import read_json, write_json
-from l2rclip_lite.heads.calibration import calibrate, temper
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.method.stages import freezing_table, train_stage1
-from l2rclip_lite.runs.results import Run, judge, median_rank
+from l2rclip_lite.method.stages import freezing_table
+from l2rclip_lite.runs.results import Run, median_rank
 from l2rclip_lite.training import fit
-from l2rclip_lite.training_data import TrainingData
 
 FILES = {
     "config.json",
@@ -119,22 +117,6 @@ def test_the_median_rank_by_hand(leaves: OrdinalDataset) -> None:
     assert scores["accuracy"] == pytest.approx((errors == 0).mean())
 
 
-def test_after_stage_1_has_a_temperature_of_its_own(
-    run: Run, leaves: OrdinalDataset, small: Config
-) -> None:
-    """It stands beside a calibrated model in a table; stage 2 does not see it."""
-    model = L2RCLIP.build(leaves.ranks, replace(small, upside_down=True))
-    data = TrainingData.load(leaves, model)
-    list(train_stage1(model, data))
-
-    logits = model.logits(data.features["test"]).detach()
-    calibrate(model, data.features["val"], data.targets["val"])
-    probabilities = torch.tensor(temper(logits, float(model.temperature)))
-    expected = judge(probabilities, leaves.test, leaves.ranks)
-
-    assert run.metrics["test_after_stage1"] == pytest.approx(expected, abs=1e-4)
-
-
 # --- a directory that has a run -----------------------------------------------------------------
 
 
@@ -208,16 +190,6 @@ def test_each_epoch_is_reported_once_also_when_a_run_goes_on(
         assert (resumed.out / name).read_bytes() == (run.out / name).read_bytes()
 
 
-def test_a_kernel_head_is_reported_as_one_epoch_of_stage_2(
-    leaves: OrdinalDataset, small: Config, tmp_path: Path
-) -> None:
-    """After the epochs of stage 1."""
-    rows: list[Row] = []
-    config = replace(small, epochs1=1, image_side="kernel")
-    fit(leaves, config, tmp_path / "run", quiet=True, on_epoch=rows.append)
-    assert [(row["stage"], row["epoch"]) for row in rows] == [(1, 1), (2, 1)]
-
-
 # --- arguments ----------------------------------------------------------------------------------
 
 
@@ -238,7 +210,6 @@ def test_three_datasets_of_ones_own_give_the_same_numbers(
         ({"ranks": OTHER_RANKS}, r"^fit: leaves has ranks of its own, .*leave ranks out\.$"),
         ({"data": [[], [], []]}, "^fit: datasets of your own need ranks="),
         ({"config": {"heads": 3}}, "^heads: 3 heads do not divide"),
-        ({"config": {"image_size": 8}}, "^image_size: 8 x 8 pixels are too few"),
         ({"config": {"device": "cuda"}}, "no 'cuda' device is visible here"),
     ],
 )

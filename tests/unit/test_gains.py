@@ -11,7 +11,6 @@ from l2rclip_book.gains import (
     MEAN,
     compare_arms,
     gain_table,
-    interval_of,
     judge_claims,
     order_steps,
     paired_scores,
@@ -101,15 +100,6 @@ def test_runs_by_hand() -> None:
     assert np.isnan(one_run["run_low"])
 
 
-@pytest.mark.parametrize(("one", "p"), [(10.0, 1.0), (5.0, 0.0)])
-def test_runs_that_agree_to_the_last_digit(one: float, p: float) -> None:
-    """One arm under two names is no difference; one and the same difference is no chance."""
-    table = scores(one=[one] * 3, other=[10.0] * 3).assign(run=[0, 1, 2] * 2, n=20, n_train=60)
-    row = run_interval(table, "one", "other").iloc[0]
-    assert row["run_p"] == p
-    assert row["run_low"] == row["run_high"] == 10 * (10 - one)
-
-
 # --- three claims -------------------------------------------------------------------------------
 
 
@@ -163,14 +153,6 @@ def test_the_sets_make_one_claim_and_holm_counts_three(claims: pd.DataFrame) -> 
     assert gain_table(claims, "claim").splitlines()[2].endswith("| < 0.001 | better |")
 
 
-def test_a_claim_that_lacks_a_set_has_no_verdict(runs: pd.DataFrame, claimed: pd.DataFrame) -> None:
-    """Holm still counts three."""
-    of_words = claimed["arm"].isin(["words", "shuffled words"])
-    claims = judge_claims(runs, claimed[of_words & (claimed["data"] != "hc18")])
-    assert verdicts(claims) == ["incomplete"]
-    assert claims["holm"].dropna().tolist() == pytest.approx([6 / 10_001])
-
-
 def test_a_claim_waits_for_the_runs_that_are_late(
     runs: pd.DataFrame, claimed: pd.DataFrame
 ) -> None:
@@ -200,8 +182,3 @@ def test_shares_by_hand() -> None:
     assert steps[["low", "high"]].values.tolist() == [[2, 2], [1, 1], [1.5, 1.5], [2.5, 2.5]]
     without_numbers = {"words": [1.0], "cross-entropy": [2.0]}  # nothing says how long the way is
     assert order_steps(scores(**without_numbers), ["words"]).empty
-
-
-def test_draws_that_are_no_numbers_make_nothing_significant() -> None:
-    """They could lie on either side of zero."""
-    assert interval_of(np.full(99, np.nan))["p"] == 1

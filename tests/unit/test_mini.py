@@ -95,13 +95,6 @@ def test_the_file_in_the_package_is_what_the_script_fits(names: tuple[Tensor, Te
         assert float((fitted[key] - value).norm() / value.norm()) < 1e-4, key
 
 
-def test_ridge_by_hand() -> None:
-    """W = 2·I, T = I, λ = 4: W Wᵀ + λI = 8·I, so A = Tcᵀ·W/8 = Tcᵀ/4 with Tc = T − ½."""
-    fitted = fit_alignment(2 * torch.eye(2), torch.eye(2), ridge=4.0)
-    assert torch.allclose(fitted["projection"], torch.tensor([[0.125, -0.125], [-0.125, 0.125]]))
-    assert torch.allclose(fitted["text_mean"], torch.tensor([0.5, 0.5]))
-
-
 @pytest.mark.parametrize("tower", ["image", "text"])
 def test_a_package_that_is_not_installed_is_one_sentence(
     tower: str, monkeypatch: pytest.MonkeyPatch

@@ -6,18 +6,14 @@ import shutil
 from base64 import b64decode
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import pytest
-from drawn_run import DrawnRun, fit_words
-from matplotlib.figure import Figure
+from drawn_run import DrawnRun
 from PIL import Image
 from run_files import refused, run
 
-from l2rclip_book import plots
 from l2rclip_book.signs import SIGNS
 from l2rclip_lite.files import read_json, write_json
-from l2rclip_lite.method.ranks import Ranks
 
 PICTURE = r'<img alt="" src="data:image/png;base64,([^"]+)">'
 ACTIVE = r"<script|<a |<link|https?:|url\(|</pre>.*</pre>"
@@ -82,23 +78,6 @@ def test_where_the_images_have_moved_a_sentence_says_so(hostile_run: Path) -> No
     assert text.count("<img") == 3
     assert text.count("pass --root if it has moved") == 2  # once for the signs of failure
     assert text.count("Not computed: this one needs the test images.") == 3
-
-
-def test_the_marked_epoch_is_chosen_as_that_of_the_run_was(
-    drawn_run: DrawnRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An earlier release had another default."""
-    out = tmp_path / "run"
-    run(*fit_words(drawn_run.root, out), "--controls.select", "mae")
-    ways: list[str] = []
-
-    def record(history: list[Any], ranks: Ranks, *, reference: float, select: str) -> Figure:
-        ways.append(select)
-        return Figure()
-
-    monkeypatch.setattr(plots, "training_curves", record)
-    run("report", out)
-    assert ways == ["mae"]
 
 
 def test_a_hostile_name_of_an_image_stays_text(hostile_run: Path, tmp_path: Path) -> None:

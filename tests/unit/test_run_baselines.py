@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -109,16 +108,3 @@ def test_a_baseline_that_was_stopped_is_finished_to_the_same_bytes(folder: Path,
     (ridge / "checkpoint").mkdir()
     assert run("baselines", folder, "ridge").out == before
     assert {path.name: path.read_bytes() for path in ridge.iterdir()} == contents
-
-
-def test_a_folder_that_is_no_baseline_never_stands_for_the_run(folder: Path) -> None:
-    """Called as the run's own row, or anything else: it is named and left out."""
-    before = run("compare", folder).out
-    shutil.copytree(folder / "baselines" / "ridge", folder / "baselines" / "L2RCLIP")
-    (folder / "baselines" / ".DS_Store").touch()
-
-    outcome = run("compare", folder)
-
-    warning = r"warning: the folder 'L2RCLIP' in .*/baselines is no baseline .*\n"
-    assert (outcome.code, outcome.out) == (0, before)
-    assert re.fullmatch(warning, outcome.err)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from l2rclip_book import signs
 from l2rclip_book.signs import SeenImages
-from l2rclip_lite.config import Config, Controls
+from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prompts import centred
@@ -75,28 +75,6 @@ def test_rankformer_gains_what_answers_lose_without_it(refined: L2RCLIP) -> None
     assert gained > 0.01
 
 
-def test_where_only_context_is_learned_it_alone_moves_the_sentences(tiny: Towers) -> None:
-    """Then a sentence without context is its template."""
-    model = L2RCLIP(tiny, SIX, replace(SMALL, controls=Controls(rankformer=False)))
-    cosine = signs.template_cosine(model)
-    assert signs.context_cosine(model, without=True) == pytest.approx(cosine, abs=1e-5)
-    assert cosine < 0.99
-    with pytest.raises(InputError, match="no RankFormer"):
-        signs.order_of_answers_gained(model, seen_at(model.text_features()))
-
-
-def test_another_context_is_the_same_in_every_call(refined: L2RCLIP) -> None:
-    """A model that has it already is its own twin."""
-    assert signs.context_cosine(refined) == signs.context_cosine(refined) < 0.999
-
-    assert refined.prompts is not None
-    shape = refined.prompts.context.shape
-    other = torch.randn(shape, generator=torch.Generator().manual_seed(signs.OTHER_CONTEXT))
-    with torch.no_grad():
-        refined.prompts.context.copy_(other * refined.prompts.word_std)
-    assert signs.context_cosine(refined) == pytest.approx(1.0, abs=1e-5)
-
-
 def test_margins_by_hand(tiny: Towers) -> None:
     """An image at 0° of rank 0, 1 and 2: cosines 1, ½, −½ give the leads ½, −½ and −1½."""
     angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
@@ -114,14 +92,3 @@ def test_spread_is_counted_within_ranks_alone() -> None:
     assert signs.spread_kept(seen) == pytest.approx(0.25)
     with pytest.raises(InputError, match="no rank has two images"):
         signs.spread_kept(replace(seen, target=torch.arange(3)))
-
-
-def test_a_model_without_trained_prompts_has_no_signs_of_them(tiny: Towers) -> None:
-    """Plain sentences; fixed vectors; no context."""
-    plain = L2RCLIP(tiny, SIX, replace(SMALL, epochs1=0))
-    fixed = L2RCLIP(tiny, SIX, SMALL, torch.eye(6, tiny.dim))
-    for model in (plain, fixed):
-        with pytest.raises(InputError, match="trained no prompts"):
-            signs.template_cosine(model)
-    with pytest.raises(InputError, match="no context"):
-        signs.context_cosine(L2RCLIP(tiny, SIX, replace(SMALL, context_length=0)))

@@ -83,16 +83,6 @@ def test_arms_leave_no_trace(leaves: OrdinalDataset, towers: Towers, config: Con
     assert len({str({**row, "arm": ""}) for row in alone}) == len(ARMS), "two arms are one"
 
 
-def test_tuned_towers_go_back_to_their_start(
-    leaves: OrdinalDataset, towers: Towers, config: Config
-) -> None:
-    """With `image_side="tower"` each arm moves the tower that they share."""
-    tuned = replace(config, image_side="tower", lr2=1e-3, epochs2=1)
-    study = Study(leaves, towers, tuned, image_features(leaves, towers))
-    first, second = study.rows([Arm("full"), Arm("full")])
-    assert timeless(first) == timeless(second)
-
-
 def test_the_images_of_a_row_add_up_to_it(
     leaves: OrdinalDataset, towers: Towers, config: Config
 ) -> None:

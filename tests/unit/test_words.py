@@ -5,16 +5,12 @@ import pandas as pd
 import pytest
 
 from l2rclip_book.gains import MEAN
-from l2rclip_book.speeds import speed_shares
 from l2rclip_book.words import (
-    BY_SUBJECT,
-    DAMAGE,
     FEW,
     NEW_WORDS,
     SETS,
     WORDS,
     compare_orders,
-    doubts,
     few_gains,
     judge_words,
     orders,
@@ -75,28 +71,6 @@ def test_validation_chooses_the_rival_and_never_the_test_images() -> None:
     assert gains["gain"].tolist() == pytest.approx([75.0, 75.0])  # 100 (4 − 1) / 4
 
 
-def test_doubts_leave_out_leaves() -> None:
-    """50 % on leaves and nothing on fruit, in two trainings that agree; of those see test_tuned."""
-    tables = []
-    images = []
-    for data in SETS:
-        rps = 1.0 if data in DAMAGE else 2.0
-        for run in (0, 1):
-            arms = few(data, **{WORDS: (1.0, rps), "words": (1.0, 2.0)})
-            table, of_few = (part.assign(run=run, subject="one tree") for part in arms)
-            tables.append(table)
-            images.append(of_few)
-
-    table = pd.concat(tables, ignore_index=True)
-    gains = doubts(table, pd.concat(images)).set_index("change")
-    assert gains["gain"].round(6).to_dict() == {
-        "as registered": 25.0,
-        "coffee leaves counted once": round(50 / 3, 6),
-        "without coffee leaves": 0.0,
-        BY_SUBJECT: 25.0,
-    }
-
-
 def test_three_claims_share_one_holm() -> None:
     """Each is judged on four sets; one missing set leaves all without a verdict."""
     one, other = NEW_WORDS["new words"]
@@ -140,14 +114,3 @@ def test_shares_are_of_the_median_rank_of_the_same_run() -> None:
         ["words", "all", 25.0],
         ["labels", "all", 50.0],
     ]
-
-
-def test_speeds_are_shares_of_the_median_rank_over_runs() -> None:
-    """Two runs of a tuned tower, 1 of 4 and 3 of 6: their mean, and how far they reach."""
-    first = [rows("main", **{"median-rank": 4.0}), rows("at-best", L2RCLIP=1.0)]
-    second = [rows("main", **{"median-rank": 6.0}), rows("at-best", L2RCLIP=3.0)]
-    rebinned = rows("main", L2RCLIP=9.0).assign(condition="rebin=5")  # another question
-
-    table = pd.concat([*first, *[part.assign(run=1) for part in second], rebinned])
-    shares = speed_shares(table)
-    assert shares.values.tolist() == [["pears", "tuned tower, all images", 37.5, 25.0, 50.0]]
