@@ -106,9 +106,9 @@ def test_a_run_with_a_damaged_file_goes_on_or_is_refused(
         file.write_bytes(finished.files[name])
 
 
-@pytest.mark.parametrize("difference", ["other shape", "one less", "one more", "no record", "half"])
+@pytest.mark.parametrize("difference", ["other shape", "one less", "no record"])
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, difference: str) -> None:
-    """Of a run that was stopped after stage 1: of another model, an earlier release, or cut off."""
+    """Of a run that was stopped after stage 1: of another model, or an earlier release."""
 
     def stop(row: dict[str, float]) -> None:
         raise KeyboardInterrupt
@@ -124,13 +124,9 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, difference: s
         tensors[name] = tensors[name][:1]
     elif difference == "one less":
         del tensors[name]
-    elif difference == "one more":
-        tensors["now/more"] = tensors[name].clone()
     elif difference == "no record":
         record = {"about": "[]"}
     save_tensors(file, tensors, record)
-    if difference == "half":
-        file.write_bytes(file.read_bytes()[:-9])
 
     with judged(CHECKPOINT, about="stage1.safetensors"):
         ask_for_run(tmp_path)

@@ -16,7 +16,7 @@ from l2rclip_lite import training
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
-from l2rclip_lite.files import read_json, write_json
+from l2rclip_lite.files import read_json
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.method.stages import freezing_table
@@ -142,23 +142,6 @@ def test_a_finished_run_with_other_settings_or_data_is_refused(
     fewer = replace(leaves, train=leaves.train[1:])
     with pytest.raises(InputError, match="holds a run with other files, labels"):
         fit(fewer, small, run.out, quiet=True)
-
-
-def test_a_run_of_an_earlier_release_is_loaded(
-    leaves: OrdinalDataset, small: Config, tmp_path: Path
-) -> None:
-    """Its record holds the values of the preset as settings, and none of the newer ones."""
-    run = fit(leaves, small, tmp_path / "run", quiet=True)
-    record = read_json(run.out / "config.json")
-    assert record["used"]["lambda_rps"] == 1
-    assert record["config"]["lambda_rps"] is None
-
-    settings = record.pop("used")
-    del settings["batch_size1"]
-    del settings["controls"]["clip"]
-    write_json(run.out / "config.json", record | {"config": settings})
-
-    assert fit(leaves, small, run.out, quiet=True).metrics == run.metrics
 
 
 # --- on_epoch -----------------------------------------------------------------------------------

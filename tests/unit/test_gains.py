@@ -153,16 +153,6 @@ def test_the_sets_make_one_claim_and_holm_counts_three(claims: pd.DataFrame) -> 
     assert gain_table(claims, "claim").splitlines()[2].endswith("| < 0.001 | better |")
 
 
-def test_a_claim_waits_for_the_runs_that_are_late(
-    runs: pd.DataFrame, claimed: pd.DataFrame
-) -> None:
-    """Of the main study on the sets of the claims; those of another study do not count."""
-    late = judge_claims(runs, claimed, ["main/bracol-area-19", "few/hc18-0"])
-    others = judge_claims(runs, claimed, ["main/bracol-4", "few/hc18-0"])
-    assert verdicts(late) == ["incomplete"] * 3
-    assert "better" in verdicts(others)
-
-
 # --- shares -------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""The source of both packages: nothing that Windows lacks, and imports that go one way."""
+"""The source of both packages: imports go one way, and every public name is there."""
 
 import ast
 import graphlib
@@ -11,8 +11,6 @@ MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios
 MODULES |= {"subprocess"}  # a command starts no other program, `make` neither
 NAMES = {"fork", "kill", "killpg", "mkfifo", "mknod", "chown", "getuid", "setsid", "uname"}
 NAMES |= {"statvfs", "system", "popen", "alarm", "SIGKILL", "SIGHUP", "SIGALRM", "SIGUSR1"}
-BINARY = {"rb", "wb", "ab", "r+b"}
-OTHER_OPENERS = {"Image", "tarfile", "os"}  # whose `open` gives no text
 
 
 def read_sources() -> dict[str, ast.Module]:
@@ -28,38 +26,6 @@ def read_sources() -> dict[str, ast.Module]:
 
 
 TREES = read_sources()
-
-
-def lacks_encoding(call: ast.Call) -> bool:
-    """Return whether a call opens, reads or writes text in whatever encoding the system has."""
-    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
-    owner = getattr(getattr(call.func, "value", None), "id", "")
-    words = {word.value for word in call.args if isinstance(word, ast.Constant)}
-    opens = name == "open" and owner not in OTHER_OPENERS and not words & BINARY
-    is_method = isinstance(call.func, ast.Attribute)
-    is_text = opens or (is_method and name in ("read_text", "write_text"))
-    return is_text and "encoding" not in {keyword.arg for keyword in call.keywords}
-
-
-def problems(tree: ast.Module) -> set[str]:
-    """Return why a module does not run everywhere."""
-    seen: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            imported = {alias.name for alias in node.names} | {getattr(node, "module", "")}
-            seen |= imported & (MODULES | NAMES)
-        if isinstance(node, ast.Attribute) and getattr(node.value, "id", "") in ("os", "signal"):
-            seen |= {node.attr} & NAMES
-        if isinstance(node, ast.Call) and lacks_encoding(node):
-            seen.add(f"line {node.lineno}: no encoding")
-    return seen
-
-
-def test_nothing_needs_posix() -> None:
-    """No such module, call or signal, no text in any encoding."""
-    assert {"l2rclip_lite.data.table", "l2rclip_book.report"} <= TREES.keys()
-    for name, tree in TREES.items():
-        assert problems(tree) == set(), name
 
 
 def imported_by(tree: ast.Module) -> set[str]:
@@ -83,3 +49,10 @@ def test_imports_go_one_way() -> None:
     for name, homes in graph.items():
         if name.startswith("l2rclip_lite"):
             assert not any(home.startswith("l2rclip_book") for home in homes), name
+
+
+def test_every_public_name_is_there() -> None:
+    """`__all__`, the lazy imports and tab completion agree."""
+    for name in l2rclip_lite.__all__:
+        assert getattr(l2rclip_lite, name).__name__ == name
+        assert name in dir(l2rclip_lite)

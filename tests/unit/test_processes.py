@@ -1,7 +1,7 @@
 """Several processes that train one run, and what needs a process of its own."""
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -137,33 +137,6 @@ def test_processes_that_would_train_alone_are_refused(monkeypatch: pytest.Monkey
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(TrainingError, match="WORLD_SIZE=2 processes were started, but on cpu"):
         choose_device(Config())
-
-
-@pytest.fixture
-def unlaunched() -> Iterator[None]:
-    """Let accelerate read the environment anew, and afterwards that of the tests."""
-    PartialState._reset_state()
-    yield
-    PartialState._reset_state()
-    PartialState(cpu=True)
-
-
-@pytest.mark.parametrize(
-    ("environment", "sentence"),
-    [
-        ({"WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}, "MASTER_ADDR"),
-        ({"WORLD_SIZE": "1", "ACCELERATE_USE_DEEPSPEED": "true"}, "DeepSpeed"),
-    ],
-)
-@pytest.mark.usefixtures("unlaunched")
-def test_an_environment_that_starts_nothing_is_one_sentence(
-    environment: dict[str, str], sentence: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As it is left behind by another launcher; nobody waits for processes that cannot be."""
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(TrainingError, match=sentence):
-        choose_device(Config(device="cpu"))
 
 
 def test_a_run_is_resumed_by_as_many_processes_as_began_it(

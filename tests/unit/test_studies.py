@@ -11,8 +11,7 @@ import torch
 from l2rclip_book.studies import Arm, Study, image_features
 from l2rclip_lite.baselines import run_baseline
 from l2rclip_lite.config import Config
-from l2rclip_lite.data import OrdinalDataset, load_dataset
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.metrics import evaluate
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
@@ -118,17 +117,3 @@ def test_features_are_kept_and_checked(
     other = tmp_path / "other.safetensors"
     image_features(replace(leaves, train=leaves.test, test=leaves.train), towers, other)
     assert other.read_bytes() == file.read_bytes()
-
-
-def test_features_of_other_images_or_half_a_file_are_refused(
-    leaves: OrdinalDataset, towers: Towers, tmp_path: Path
-) -> None:
-    """By the name of the file."""
-    file = tmp_path / "features.safetensors"
-    image_features(leaves, towers, file)
-    with pytest.raises(InputError, match=r"features\.safetensors: holds features of other images"):
-        image_features(load_dataset("leaves", size=90, pixels=64), towers, file)
-
-    file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(InputError, match=r"features\.safetensors: damaged"):
-        image_features(leaves, towers, file)

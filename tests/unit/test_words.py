@@ -16,7 +16,6 @@ from l2rclip_book.words import (
     orders,
     with_chosen,
 )
-from l2rclip_book.words_figures import shares_of_chance
 
 
 def answers(data: str, run: int, **noise: float) -> pd.DataFrame:
@@ -97,20 +96,3 @@ def rows(study: str, **rps: float) -> pd.DataFrame:
     arms = [arm.replace("_", ", ") for arm in rps]
     table = pd.DataFrame({"arm": arms, "rps": list(rps.values())})
     return table.assign(study=study, data="pears", run=0, condition="")
-
-
-def test_shares_are_of_the_median_rank_of_the_same_run() -> None:
-    """3 of 4 with two images; with all of them, arms of `at-best` go by the names used here."""
-    few_rows = rows("words-few", words=3.0).assign(condition="few_shot=2")
-    eight = rows("words-curve", words=2.0).assign(condition="few_shot=8")
-    nine = rows("words-curve", words=1.0).assign(condition="few_shot=9")  # not shown
-    chance = rows("words-new", **{"median-rank": 4.0})
-    whole = rows("at-best", L2RCLIP=1.0, rps=2.0)
-
-    shares = shares_of_chance(pd.concat([few_rows, eight, nine, chance, whole]))
-    assert shares[["arm", "shots", "share"]].values.tolist() == [
-        ["words", "2", 75.0],
-        ["words", "8", 50.0],
-        ["words", "all", 25.0],
-        ["labels", "all", 50.0],
-    ]
