@@ -2,14 +2,12 @@
 
 import os
 import random
-import re
 import time
 from pathlib import Path
 
 import pytest
 from children import encode_in_pieces, ended, start
 from faults import LONG, TRIED
-from lost_worker import lose_a_worker
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs POSIX")
 N_IMAGES = 2_000
@@ -68,12 +66,3 @@ def test_encoding_that_is_killed_at_random_moments_ends_in_the_same_features(
         names = {file.name for file in times_written(folder)}
         assert names == {file.name for file in times_written(tmp_path / "calm")}
     assert kills >= N_RUNS
-
-
-def test_a_process_that_decodes_and_is_killed_is_one_sentence(tmp_path: Path) -> None:
-    """It names memory and the option."""
-    sentence = tmp_path / "sentence"
-    assert ended(lose_a_worker, sentence) == 0
-    expected = r"encoding images: the system has ended .* want of memory; try fewer --workers\."
-    assert re.fullmatch(expected, sentence.read_text(encoding="utf-8"))
-    TRIED["SIGKILL of a process that decodes"] += 1

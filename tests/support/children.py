@@ -78,18 +78,10 @@ def ended(target: Callable[..., None], *arguments: object) -> int | None:
     return child.exitcode
 
 
-def train(
-    out: Path,
-    at: int = 0,
-    fault: str = "",
-    limit: int | None = None,
-    batch_size: int = CONFIG.batch_size,
-) -> None:
-    """Train, with an accident at write number `at`, or at most `limit` bytes a file."""
+def train(out: Path, at: int = 0, fault: str = "", batch_size: int = CONFIG.batch_size) -> None:
+    """Train, with an accident at write number `at`."""
     if at:
         disturb_write(at, fault, out)
-    if limit:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     *splits, ranks = painted()
     try:

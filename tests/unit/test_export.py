@@ -93,9 +93,8 @@ def test_the_file_answers_as_pytorch_does(
 
 @pytest.mark.slow
 @pytest.mark.untyped
-@pytest.mark.parametrize("decoder", ["corn", "normal"])
 def test_the_heads_of_baselines_are_exported(
-    decoder: str, small: Config, photos: list[Image.Image], tmp_path: Path
+    small: Config, photos: list[Image.Image], tmp_path: Path
 ) -> None:
     """What makes probabilities of their outputs is part of the graph.
 
@@ -103,7 +102,7 @@ def test_the_heads_of_baselines_are_exported(
     """
     model = L2RCLIP.build(RANKS, replace(small, image_side="kernel"))
     model.towers.image = nn.Sequential(nn.Conv2d(3, 64, kernel_size=64), nn.Flatten())
-    model.head = LinearHead(64, len(RANKS) - (decoder != "normal"), decoder)
+    model.head = LinearHead(64, len(RANKS) - 1, "corn")
     generator = torch.Generator().manual_seed(0)
     model.head.weight += torch.randn(model.head.weight.shape, generator=generator)
 
@@ -156,9 +155,9 @@ def test_the_file_names_its_ranks_and_nothing_of_this_machine(written: Path) -> 
 
 @pytest.mark.usefixtures("stored_graph")
 def test_what_differs_is_not_written(
-    model: L2RCLIP, photos: list[Image.Image], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: L2RCLIP, photos: list[Image.Image], tmp_path: Path
 ) -> None:
-    """A graph of another temperature; NaN; one of 24 images that is off by 0.0002; no image."""
+    """A graph of another temperature; no image to check it on."""
     file = tmp_path / "new" / "model.onnx"
     with pytest.raises(InputError, match="no image to check the file on"):
         export.export_onnx(model, file, [])
@@ -168,23 +167,6 @@ def test_what_differs_is_not_written(
     with pytest.raises(TrainingError, match=r"by up to 0\.\d+ in a probability, more than 0\.0001"):
         export.export_onnx(other, file, photos[:1])
 
-    answer = export.answer
-    images: list[Image.Image] = []
-
-    def answer_wrongly_once(session: Any, image: Image.Image) -> tuple[np.ndarray, float]:
-        images.append(image)
-        probabilities, expected = answer(session, image)
-        return probabilities + 2e-4 * (len(images) == 1), expected
-
-    monkeypatch.setattr(export, "answer", answer_wrongly_once)
-    with pytest.raises(TrainingError, match=r"by up to 0\.0002 in a probability"):
-        export.export_onnx(model, file, photos * 6)
-    assert {image.size for image in images} == {(64, 64)}, "nobody has to resize"
-
-    nan = np.float32("nan")
-    monkeypatch.setattr(export, "answer", lambda *_: (np.full(len(RANKS), nan), nan))
-    with pytest.raises(TrainingError, match="PyTorch by up to nan"):
-        export.export_onnx(model, file, photos[:1])
     assert not any(tmp_path.iterdir())
 
 

@@ -18,7 +18,6 @@ from l2rclip_lite.heads.kernel import (
     fit_linear_heads,
     kernel_root,
     rank_kernel,
-    shares_of_votes,
     stack_kernel_heads,
 )
 from l2rclip_lite.image_side import train_kernel
@@ -138,18 +137,6 @@ def test_what_has_no_answer_is_refused(
 
 
 # --- validation chooses ---------------------------------------------------------------------------
-
-
-def test_votes_by_hand() -> None:
-    """Two images, two draws: a quarter of the samples has the first twice, half have each once.
-
-    The first head is the best where the first image was drawn twice; else it is the second, by 2.0
-    to 2.4 where each was drawn. The third ties with the first and comes too late; the last is never
-    the best.
-    """
-    votes = shares_of_votes(np.array([[0.0, 2.4], [2.0, 0.0], [0.0, 2.4], [1.0, 2.5]]))
-    assert votes.sum() == pytest.approx(1)
-    assert votes == pytest.approx([0.25, 0.75, 0, 0], abs=0.04)  # of 1,000 samples, 3 σ
 
 
 def test_validation_chooses_among_mixtures() -> None:

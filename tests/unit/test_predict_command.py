@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 import shutil
 from pathlib import Path
 
@@ -125,22 +124,6 @@ def test_no_cell_of_csv_begins_a_formula(model: Path, here: Path) -> None:
     assert outcome.code == 0
     assert {row["path"] for row in rows} == {*(f"./{name}" for name in names[:-1]), names[-1]}
     assert {row["name"][:2] for row in rows} <= {"'=", "'@"}
-
-
-@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\0"])
-def test_a_list_on_stdin_is_cut_at_line_ends_alone(
-    model: Path, here: Path, monkeypatch: pytest.MonkeyPatch, end: bytes
-) -> None:
-    """Of Linux, Windows or `find -print0`; other bytes, UTF-8 or not, belong to a name."""
-    names = [b"caf\xe9.png", "a\x85b.png".encode(), "a\u2028b.png".encode(), b"end.png"]
-    for name in names:
-        paint(name)
-
-    pipe(end.join(names) + end, monkeypatch)
-    outcome = run("predict", model, "-")
-
-    assert (outcome.code, outcome.err) == (0, "")
-    assert [os.fsencode(answer["path"]) for answer in json_lines(outcome.out)] == names
 
 
 def test_links_that_lead_out_of_a_folder_are_left_out_and_named(model: Path, here: Path) -> None:

@@ -100,16 +100,6 @@ def test_two_processes_share_the_encoding(tmp_path: Path) -> None:
             assert torch.allclose(features[split], rows, atol=1e-6)
 
 
-@pytest.mark.slow
-def test_a_process_that_has_ended_ends_the_others(tmp_path: Path) -> None:
-    """In one sentence; the run goes on when both are started again."""
-    assert run_two(pairs.leave, tmp_path / "run") == [2, 9]
-    sentence = (tmp_path / "said").read_text(encoding="utf-8")
-    assert sentence.startswith("another process of this run has ended; start all of them again")
-    assert not (tmp_path / "run" / ".l2r-lock").exists()
-    assert run_two(pairs.train_together, tmp_path / "run", 16) == [0, 0]
-
-
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from filelock import FileLock
 from PIL import Image
 from run_files import Change, cell, edit, refused, renamed, run
 
@@ -107,24 +106,6 @@ def test_what_a_kill_leaves_is_swept_and_a_live_writer_is_not(tmp_path: Path) ->
     assert {path.name for path in tmp_path.iterdir()} == others | {".l2r-young"}
     sweep_leftovers(tmp_path, age=0)
     assert {path.name for path in tmp_path.iterdir()} == others
-
-
-def test_who_enters_as_another_leaves_is_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The second writer takes the lock the moment the first lets it go; the third is refused."""
-    folder = RunDirectory(tmp_path / "run")
-    second = FileLock(folder.folder / LOCK)
-    release = FileLock.release
-
-    def let_in(lock: FileLock) -> None:
-        release(lock)
-        second.acquire(timeout=0)
-
-    with monkeypatch.context() as patch, folder.writing():
-        patch.setattr(FileLock, "release", let_in)
-    with pytest.raises(InputError, match="another process writes this run"), folder.writing():
-        pass
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs permissions")

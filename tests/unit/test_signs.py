@@ -75,15 +75,6 @@ def test_rankformer_gains_what_answers_lose_without_it(refined: L2RCLIP) -> None
     assert gained > 0.01
 
 
-def test_margins_by_hand(tiny: Towers) -> None:
-    """An image at 0° of rank 0, 1 and 2: cosines 1, ½, −½ give the leads ½, −½ and −1½."""
-    angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
-    text = torch.stack([angle.cos(), angle.sin()], dim=1) @ torch.eye(2, tiny.dim)
-    ranks = Ranks.integers(0, 2, template="grade {rank}")
-    model = L2RCLIP(tiny, ranks, SMALL, text)
-    assert signs.own_text_margin(model, seen_at(text[[0, 0, 0]])) == pytest.approx(-0.5)
-
-
 def test_spread_is_counted_within_ranks_alone() -> None:
     """Rank 0 halves its distances, so its squares are a quarter; rank 1 moves as a whole."""
     before = torch.tensor([[0.0, 0.4], [0.0, 0.0], [1.0, 0.0]])

@@ -132,18 +132,6 @@ def test_a_damaged_relative_is_refused_as_predict_refuses_it(
             use(tmp_path)
 
 
-def test_a_relative_of_huge_weights_is_named_as_the_cause(
-    relative: Path, leaves: OrdinalDataset, small: Config, tmp_path: Path
-) -> None:
-    """And not the learning rate."""
-    content = ModelFile.read(relative / "model.safetensors")
-    huge = torch.full_like(content.tensors["towers.image.proj"], 1e38)
-    tensors = {**content.tensors, "towers.image.proj": huge}
-    replace(content, tensors=tensors).write(tmp_path / "model.safetensors")
-    with pytest.raises(InputError, match=r"features are no finite numbers; .*\(--start, --weights"):
-        fit(leaves, replace(small, start=str(tmp_path)), tmp_path / "run", quiet=True)
-
-
 def test_baselines_of_a_run_begin_where_it_began(
     relative: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

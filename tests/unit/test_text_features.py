@@ -61,14 +61,3 @@ def test_text_features_are_never_stale(
         assert torch.allclose(model.state_dict()["rank_features"], expected, atol=1e-4)
     assert torch.allclose(model.eval().text_features(), expected, atol=1e-4)
     assert torch.equal(model.rank_features, model.text_features())
-
-
-def test_what_evaluates_is_not_encoded_again(
-    model: L2RCLIP, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nor are the texts of a state that brought its text features along."""
-    state = model.state_dict()
-    monkeypatch.setattr(type(model.prompts), "forward", lambda *_: pytest.fail("encoded"))
-    model.load_state_dict(state)
-    for _ in range(2):
-        model(PIXELS)

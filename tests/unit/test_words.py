@@ -10,10 +10,8 @@ from l2rclip_book.words import (
     NEW_WORDS,
     SETS,
     WORDS,
-    compare_orders,
     few_gains,
     judge_words,
-    orders,
     with_chosen,
 )
 
@@ -41,20 +39,6 @@ def few(data: str, **arms: tuple[float, float]) -> tuple[pd.DataFrame, pd.DataFr
     rows = pd.DataFrame(table)
     images = pd.concat([rows.assign(path="0.png"), rows.assign(path="1.png")])
     return rows, images.drop(columns="val_rps")
-
-
-def test_a_clear_order_beats_noise_and_not_itself() -> None:
-    """The difference is that of the correlations; two equal arms leave no interval."""
-    images = answers("pears", 0, good=4.0, poor=200.0)
-    same = images[images["arm"] == "good"].assign(arm="same")
-    images = pd.concat([images, same])
-
-    table = compare_orders(images, "good", "poor")
-    rho = orders(images).set_index("arm")["rho"]
-    assert table["gain"].tolist() == pytest.approx([rho["good"] - rho["poor"]] * 2)
-    assert table["data"].tolist() == ["pears", MEAN]
-    assert (table["low"] > 0).all()
-    assert compare_orders(images, "good", "same")["high"].tolist() == [0, 0]
 
 
 def test_validation_chooses_the_rival_and_never_the_test_images() -> None:

@@ -1,15 +1,15 @@
-"""The source of both packages: imports go one way, and every public name is there."""
+"""The source: imports go one way, the method stands alone, every public name is there."""
 
 import ast
 import graphlib
 from pathlib import Path
 
+import pytest
+
 import l2rclip_book
 import l2rclip_lite
 
-MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
 MODULES |= {"subprocess"}  # a command starts no other program, `make` neither
-NAMES = {"fork", "kill", "killpg", "mkfifo", "mknod", "chown", "getuid", "setsid", "uname"}
 NAMES |= {"statvfs", "system", "popen", "alarm", "SIGKILL", "SIGHUP", "SIGALRM", "SIGUSR1"}
 
 
@@ -26,6 +26,24 @@ def read_sources() -> dict[str, ast.Module]:
 
 
 TREES = read_sources()
+ROOT = Path(l2rclip_lite.__file__).parent
+FILES = [file for room in ("method", "towers") for file in sorted((ROOT / room).glob("*.py"))]
+GROUND = ("errors", "method.", "towers.")
+# What a model has beside the method: its settings, images, a head, and the file that it is kept in.
+EXCEPTIONS = {
+    "method/model.py": {
+        "config",
+        "data.image_lists",
+        "data.images",
+        "data.pixels",
+        "heads.kernel",
+        "runs.encoding",
+        "runs.model_file",
+        "runs.start",
+    },
+    "method/prompts.py": {"config"},
+    "towers/base.py": {"data.images", "data.pixels"},
+}
 
 
 def imported_by(tree: ast.Module) -> set[str]:
@@ -56,3 +74,19 @@ def test_every_public_name_is_there() -> None:
     for name in l2rclip_lite.__all__:
         assert getattr(l2rclip_lite, name).__name__ == name
         assert name in dir(l2rclip_lite)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.name}")
+def test_a_module_of_the_method_imports_nothing_else_of_ours(file: Path) -> None:
+    """But for the exceptions above, each of which is still needed."""
+    others = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [str(node.module)]
+        for name in names:
+            home = name.removeprefix("l2rclip_lite.")
+            if name.startswith("l2rclip_lite") and not home.startswith(GROUND):
+                others.add(home)
+
+    assert others == EXCEPTIONS.get(f"{file.parent.name}/{file.name}", set())
