@@ -14,7 +14,7 @@ from l2rclip_lite.method.ranks import Ranks, composed, number_words
 def test_the_words_are_those_of_inflect() -> None:
     """Every number to 129, some to 1,100 and some beyond; hyphens and commas would cost a token."""
     engine = pytest.importorskip("inflect", reason="inflect is in the extra `dev`").engine()
-    numbers = [*range(-21, 130), *range(130, 1101, 7), 1930, 77_016, 999_999, 10**9 - 1]
+    numbers = [*range(-21, 130), *range(130, 1101, 41), 1930, 77_016, 999_999, 10**9 - 1]
     for exponent in range(3, 9):
         for rest in (-1, 0, 1, 11, 100, 512):
             numbers.append(10**exponent + rest)
