@@ -87,9 +87,9 @@ def available_memory() -> int:
     """Return the bytes that this process may still take: of the system, or of its container."""
     available: int = psutil.virtual_memory().available
     try:
-        limit = int((CGROUP / "memory.max").read_text())
-        used = int((CGROUP / "memory.current").read_text())
-        statistics = (CGROUP / "memory.stat").read_text()
+        limit = int((CGROUP / "memory.max").read_text(encoding="ascii"))
+        used = int((CGROUP / "memory.current").read_text(encoding="ascii"))
+        statistics = (CGROUP / "memory.stat").read_text(encoding="ascii")
     except (OSError, ValueError):  # no such container, or one without a limit
         return available
 
