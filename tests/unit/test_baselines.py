@@ -7,8 +7,6 @@ from typing import NamedTuple
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
 from l2rclip_lite import training
@@ -25,11 +23,6 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.protocols import hold_out
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.heads.decoders import (
-    coral_probabilities,
-    corn_probabilities,
-    normal_probabilities,
-)
 from l2rclip_lite.heads.kernel import RIDGES
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.stage import Stage
@@ -197,21 +190,3 @@ def test_a_baseline_whose_library_is_missing_is_refused(monkeypatch: pytest.Monk
     sentence = r"corn-frozen needs: pip install 'l2rclip-lite\[baselines\]'"
     with pytest.raises(InputError, match=sentence):
         check_baselines(["corn-frozen"])
-
-
-# --- decoders -----------------------------------------------------------------------------------
-
-
-@given(st.lists(st.floats(1900, 2030), min_size=2, max_size=2))
-def test_every_row_is_a_distribution(numbers: list[float]) -> None:
-    """A number becomes a normal curve around its place, which is moved to the nearer end."""
-    values = torch.tensor([1930.0, 1940.0, 1970.0], dtype=torch.float64)
-    predicted = torch.tensor(numbers, dtype=torch.float64)
-    normal = normal_probabilities((predicted[:, None] - values) / 7)
-    gap = predicted.clamp(1930, 1970)[:, None] - values
-    assert torch.allclose(normal, (-0.5 * (gap / 7).square()).softmax(1))
-
-    thresholds = (predicted - 1965)[None]
-    for rows in (coral_probabilities(thresholds), corn_probabilities(thresholds)):
-        assert (rows >= 0).all()
-        assert float(rows.sum()) == pytest.approx(1)

@@ -3,15 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from run_files import Outcome, refused, run
+from run_files import refused, run
 
 import l2rclip_lite
-from l2rclip_lite import cli
 
 FIT = "fit --dataset leaves --out x"
 NAMES = ("fit", "baselines", "compare", "report", "predict", "evaluate", "export", "data", "doctor")
@@ -21,17 +19,6 @@ from l2rclip_lite import cli
 cli.main(["fit", "--help"])
 sys.exit(not {"torch", "numpy", "pandas"}.isdisjoint(sys.modules))
 """
-
-
-def run_doctor(monkeypatch: pytest.MonkeyPatch, body: Callable[[], None]) -> Outcome:
-    """Run `l2rclip doctor` with another body."""
-
-    def doctor() -> None:
-        """Do it."""
-        body()
-
-    monkeypatch.setitem(cli.COMMANDS, "doctor", doctor)
-    return run("doctor")
 
 
 # --- what is refused ----------------------------------------------------------------------------
@@ -82,17 +69,6 @@ def test_debug_adds_the_traceback() -> None:
     assert outcome.err.splitlines()[-1].startswith("error: runs/none: no model")
 
 
-@pytest.mark.parametrize(("number", "code"), [("2", 2), ("1", 0)])
-def test_several_processes_are_for_fit_alone(
-    number: str, code: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A launcher may start one process of any command."""
-    monkeypatch.setenv("WORLD_SIZE", number)
-    outcome = run_doctor(monkeypatch, lambda: None)
-    assert outcome.code == code
-    assert ("doctor: works in one process" in outcome.err) is (code == 2)
-
-
 # --- help ---------------------------------------------------------------------------------------
 
 
@@ -121,16 +97,6 @@ def test_version_is_that_of_the_package() -> None:
 
 
 # --- signals, streams, memory -------------------------------------------------------------------
-
-
-def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit code 130, as shells have it."""
-
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    sentence = "interrupted; a fit keeps its complete epochs: give the same command again.\n"
-    assert run_doctor(monkeypatch, interrupt) == (130, "", sentence)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -59,22 +59,6 @@ def test_of_a_new_table_every_row_is_scored(drawn_run: DrawnRun, photos: Path) -
     assert metrics["accuracy"] == pytest.approx(sum(hits) / 35)
 
 
-def test_the_runs_own_table_is_no_new_one(
-    copied_run: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a row less it would show images of training; a run without a record has none."""
-    source = json.loads((copied_run / "config.json").read_text())["dataset"]["source"]
-    set_source(copied_run, source | {"root": str(photos)})
-    edit(photos / "labels.csv", lambda lines: lines[:-1])
-    words = ("--root", photos, "--labels", photos / "labels.csv")
-    refused(run("evaluate", copied_run, *words), "labels.csv: is the run's own table, which has")
-
-    set_source(copied_run, None)
-    refused(run("evaluate", copied_run), "fit it by `l2rclip fit`")
-    monkeypatch.chdir(photos)
-    assert metrics_of(copied_run, "--labels", "labels.csv")["n"] == 35
-
-
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [

@@ -63,24 +63,6 @@ def test_interval_and_p_by_scipy() -> None:
     assert row["p"] == pytest.approx(p, abs=0.02)
 
 
-def test_the_same_image_twice_narrows_no_interval_by_subject() -> None:
-    """Under the name of one tree it is no news: the interval is that of one image per tree."""
-    rng = np.random.default_rng(1)
-    once = scores(one=rng.uniform(1, 2, 60), other=rng.uniform(1, 2, 60))
-    shots = []
-    for shot in (1, 2):
-        shots.append(once.assign(path=f"shot {shot} of " + once["path"], subject=once["path"]))
-    twice = pd.concat(shots)
-
-    single = compare_arms(once, "one", "other").iloc[0]
-    naive = compare_arms(twice, "one", "other", by_subject=False).iloc[0]
-    honest = compare_arms(twice, "one", "other", by_subject=True).iloc[0]
-
-    assert honest["low"] == pytest.approx(single["low"], abs=0.5)
-    assert honest["high"] == pytest.approx(single["high"], abs=0.5)
-    assert single["seen"] / naive["seen"] == pytest.approx(2**0.5, rel=0.05)
-
-
 def test_runs_by_hand() -> None:
     """Gains of 10, 20 and 30 %: s² = 100.
 

@@ -23,7 +23,7 @@ from l2rclip_lite.files import read_tensors
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs import model_file
-from l2rclip_lite.runs.model_file import MODEL, ModelFile, as_float32, read_settings
+from l2rclip_lite.runs.model_file import MODEL, ModelFile, as_float32
 from l2rclip_lite.towers import hub
 
 RANKS = Ranks(("new", "used", "worn"), (0, 2, 7), template="a {rank} tyre")
@@ -121,23 +121,6 @@ def test_what_the_caller_allows_is_one_safetensors_file(
     assert requested == [(repository, "open_clip_model.safetensors", "a" * 40)]
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments", "sentence"),
-    [
-        ("x" * 400, {}, "x: no model.safetensors here; give the --out"),
-        ("leaves", {"towers": "nope"},
-         r"cannot be used with towers='nope' \(.*'nope' is unknown.*\); correct that"),
-    ],
-)  # fmt: skip
-def test_a_bad_argument_is_not_the_fault_of_the_file(
-    name: str, arguments: dict[str, str], sentence: str
-) -> None:
-    """No file is to be restored, nothing to be trained again."""
-    with pytest.raises(InputError, match=sentence) as caught:
-        L2RCLIP.from_pretrained(name, **arguments)  # type: ignore[arg-type]
-    assert "train again" not in str(caught.value)
-
-
 # --- what is known before a number is read ------------------------------------------------------
 
 
@@ -198,18 +181,6 @@ def test_eight_bits_have_a_step_for_each_row() -> None:
     for scale in ({}, {"w.scale": torch.ones(3)}, {"w.scale": torch.full((2,), torch.nan)}):
         with pytest.raises(ValueError, match="w must hold finite numbers"):
             as_float32({"w": q, **scale})
-
-
-def test_of_a_damaged_file_the_path_is_said_once(tmp_path: Path) -> None:
-    """And one cure, not one inside the other."""
-    file = tmp_path / MODEL
-    file.write_bytes(b"damaged")
-    with pytest.raises(InputError, match="damaged or not a safetensors file") as caught:
-        read_settings(file)
-    assert str(caught.value).count(str(file)) == 1
-
-    with pytest.raises(InputError, match="cannot be written"):
-        L2RCLIP.build(RANKS, CONFIG).save_pretrained(file / "below")
 
 
 # --- what a file keeps --------------------------------------------------------------------------

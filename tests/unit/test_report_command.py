@@ -12,7 +12,6 @@ from drawn_run import DrawnRun
 from PIL import Image
 from run_files import refused, run
 
-from l2rclip_book.signs import SIGNS
 from l2rclip_lite.files import read_json, write_json
 
 PICTURE = r'<img alt="" src="data:image/png;base64,([^"]+)">'
@@ -51,22 +50,6 @@ def test_the_page_holds_its_pictures_and_asks_no_server(page: str) -> None:
     assert "library_name" not in page
     for word in ("ridge", "after stage 1", "a &amp; b"):
         assert f">{word}</" in page
-
-
-def test_the_page_shows_scores_and_signs_in_tables_that_scroll(page: str) -> None:
-    """Its own answers under another name differ in no score."""
-    scrolled = re.findall(r'<div class="scroll" tabindex="0"><table', page)
-    assert page.count("<table") == len(scrolled) == 4
-
-    start = page.index("Difference from L2RCLIP")
-    differences = page[start : page.index("<h2>Training")]
-    assert differences.count("0.000 <small>[0.000, 0.000]</small>") == 5
-    assert re.search(r"test images they hold \d\s+of 6, and \d\.\d of the 3 ranks", page)
-
-    signs = page[page.index("Signs of failure") : page.index("<h2>Worst")]
-    assert len(re.findall(r"<td>−?\d\.\d\d to −?\d\.\d\d</td>", signs)) == 2 * len(SIGNS)
-    assert signs.count("<li><b>") == len(SIGNS)
-    assert "Not computed" not in signs
 
 
 def test_where_the_images_have_moved_a_sentence_says_so(hostile_run: Path) -> None:

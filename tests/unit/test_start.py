@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from run_files import refused, run
 from torch import nn
 
 from l2rclip_lite.baselines import train_baseline
@@ -130,32 +129,3 @@ def test_a_damaged_relative_is_refused_as_predict_refuses_it(
     for use in (L2RCLIP.from_pretrained, lambda folder: beginning(folder, small)):
         with pytest.raises(InputError, match=rf"^{file}: cannot be used \("):
             use(tmp_path)
-
-
-def test_baselines_of_a_run_begin_where_it_began(
-    relative: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where it lay, or where it is said to be now; only the same model will do."""
-    monkeypatch.chdir(tmp_path)
-    start = Path(shutil.copytree(relative, tmp_path / "relative"))
-    options = ("--towers", "tiny/random", "--heads", 2, "--hidden", 32, "--epochs1", 1)
-    data = ("--dataset", "leaves", "--size", 60, "--pixels", 64, "--ranks", 20, "--epochs2", 1)
-    words = map(str, ("fit", *data, *options, "--start", start, "--out", "run"))
-    assert run(*words).code == 0
-
-    monkeypatch.chdir(tmp_path / "run")
-    assert run("baselines", "../run", "linear-probe").code == 0
-    monkeypatch.chdir(tmp_path)
-    baseline = L2RCLIP.from_pretrained("run/baselines/linear-probe")
-    earlier = L2RCLIP.from_pretrained(relative)
-    assert torch.equal(baseline.image_features(PIXELS), earlier.image_features(PIXELS))
-
-    moved = shutil.copytree(relative, tmp_path / "moved")
-    (tmp_path / "run" / "baselines" / "linear-probe" / "predictions.csv").unlink()
-    assert run("baselines", "run", "linear-probe", "--start", moved).code == 0
-    refused(run("baselines", relative, "--start", moved), "began with no other run; leave out")
-
-    shutil.copy(relative / "baselines" / "cross-entropy" / "model.safetensors", start)
-    refused(run("baselines", "run", "sord"), "relative: is not what run began with; bring")
-    shutil.rmtree(start)
-    refused(run("baselines", "run", "sord"), f"start: {start}: no model.safetensors here")

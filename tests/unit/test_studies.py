@@ -82,25 +82,6 @@ def test_arms_leave_no_trace(leaves: OrdinalDataset, towers: Towers, config: Con
     assert len({str({**row, "arm": ""}) for row in alone}) == len(ARMS), "two arms are one"
 
 
-def test_the_images_of_a_row_add_up_to_it(
-    leaves: OrdinalDataset, towers: Towers, config: Config
-) -> None:
-    """Mean RPS, error of the median and share of hits; only ours has the order of texts."""
-    study = Study(leaves, towers, config, image_features(leaves, towers))
-    arms = [Arm("full"), Arm("sord", "sord-frozen")]
-    arms += [Arm(name, name) for name in ("nearest", "median-rank")]
-    rows = list(study.rows(arms, {"few_shot": 4}))
-
-    assert {row["n_train"] for row in rows} == {20}
-    assert ["text_gap" in row for row in rows] == [True, False, False, False]
-    assert ["val_rps" in row for row in rows] == [True, False, False, False]
-    for row in rows:
-        images = row["images"]
-        assert list(images["path"]) == list(leaves.test.paths)
-        means = [row["rps"], row["mae_median"], row["accuracy"]]
-        assert images[["rps", "error", "hit"]].mean().tolist() == pytest.approx(means)
-
-
 def test_features_are_kept_and_checked(
     leaves: OrdinalDataset, towers: Towers, tmp_path: Path
 ) -> None:

@@ -10,9 +10,7 @@ from l2rclip_book.words import (
     NEW_WORDS,
     SETS,
     WORDS,
-    few_gains,
     judge_words,
-    with_chosen,
 )
 
 
@@ -39,19 +37,6 @@ def few(data: str, **arms: tuple[float, float]) -> tuple[pd.DataFrame, pd.DataFr
     rows = pd.DataFrame(table)
     images = pd.concat([rows.assign(path="0.png"), rows.assign(path="1.png")])
     return rows, images.drop(columns="val_rps")
-
-
-def test_validation_chooses_the_rival_and_never_the_test_images() -> None:
-    """A head that tests best but validates second stays out; so does an arm that reads words."""
-    head = "new head, relative"
-    numbers = "numbers, relative"
-    table, images = few("pears", **{WORDS: (1.0, 1.0), head: (3.0, 0.5), numbers: (2.0, 4.0)})
-
-    chosen = with_chosen(table, images)
-    assert chosen[chosen["arm"] == "best without words"]["rps"].unique().tolist() == [4.0]
-    assert chosen[chosen["arm"] == "best of all"]["rps"].unique().tolist() == [1.0]
-    gains = few_gains(table, images, {"row": (WORDS, "best without words")})
-    assert gains["gain"].tolist() == pytest.approx([75.0, 75.0])  # 100 (4 − 1) / 4
 
 
 def test_three_claims_share_one_holm() -> None:
