@@ -17,11 +17,14 @@ from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.files import read_json
+from l2rclip_lite.heads.calibration import calibrate, temper
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.method.stages import freezing_table
-from l2rclip_lite.runs.results import Run, median_rank
+from l2rclip_lite.method.stages import freezing_table, train_stage1
+from l2rclip_lite.metrics import rps
+from l2rclip_lite.runs.results import Run, judge, median_rank
 from l2rclip_lite.training import fit
+from l2rclip_lite.training_data import TrainingData
 
 FILES = {
     "config.json",
@@ -115,6 +118,26 @@ def test_the_median_rank_by_hand(leaves: OrdinalDataset) -> None:
     assert scores["mae"] == pytest.approx(errors.mean())
     assert scores["mae_median"] == scores["mae"]
     assert scores["accuracy"] == pytest.approx((errors == 0).mean())
+
+
+def test_after_stage_1_has_a_temperature_of_its_own(
+    run: Run, leaves: OrdinalDataset, small: Config
+) -> None:
+    """It stands beside a calibrated model in a table; stage 2 does not see it."""
+    model = L2RCLIP.build(leaves.ranks, replace(small, upside_down=True))
+    data = TrainingData.load(leaves, model)
+    list(train_stage1(model, data))
+
+    logits = model.logits(data.features["test"]).detach()
+    calibrate(model, data.features["val"], data.targets["val"])
+    probabilities = torch.tensor(temper(logits, float(model.temperature)))
+    expected = judge(probabilities, leaves.test, leaves.ranks)
+
+    assert run.metrics["test_after_stage1"] == pytest.approx(expected, abs=1e-4)
+
+    untempered = run.model.logits(run.model.encode(leaves.val)).softmax(1)
+    last = run.history[-1]["val_rps"]
+    assert rps(leaves.val.targets, untempered, leaves.ranks) == pytest.approx(last, abs=1e-4)
 
 
 # --- a directory that has a run -----------------------------------------------------------------

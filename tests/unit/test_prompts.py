@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method.prompts import RankPrompts
+from l2rclip_lite.method.prompts import RankPrompts, build_prompts
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
@@ -77,6 +78,18 @@ def test_the_start_is_drawn_by_seed_on_the_scale_of_words(mini: Towers) -> None:
 
     words = prompts.sentence_embeddings[prompts.tokens.words]
     assert float(prompts.context.detach().std()) == pytest.approx(float(words.std()), rel=0.1)
+
+
+def test_the_settings_of_a_config_reach_its_prompts(tiny: Towers) -> None:
+    """Context and RankFormer are those of the same numbers, drawn by the same seed."""
+    numbers = {"context_length": 3, "alpha": 0.4, "heads": 2, "hidden": 24, "depth": 2, "seed": 7}
+    prompts = build_prompts(tiny, AGES, Config(**numbers, axis="joint"))
+    expected = RankPrompts(tiny, AGES, **numbers, axis="joint").state_dict()
+    assert prompts.rankformer.axis == "joint"
+    assert prompts.rankformer.attend[0].num_heads == 2
+    assert prompts.state_dict().keys() == expected.keys()
+    for name, value in prompts.state_dict().items():
+        assert torch.equal(value, expected[name]), name
 
 
 # --- gradients ----------------------------------------------------------------------------------
