@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from l2rclip_lite.config import Config
+from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.prompts import RankPrompts, build_prompts
 from l2rclip_lite.method.ranks import Ranks
@@ -83,9 +83,12 @@ def test_the_start_is_drawn_by_seed_on_the_scale_of_words(mini: Towers) -> None:
 def test_the_settings_of_a_config_reach_its_prompts(tiny: Towers) -> None:
     """Context and RankFormer are those of the same numbers, drawn by the same seed."""
     numbers = {"context_length": 3, "alpha": 0.4, "heads": 2, "hidden": 24, "depth": 2, "seed": 7}
-    prompts = build_prompts(tiny, AGES, Config(**numbers, axis="joint"))
+    prompts = build_prompts(
+        tiny, AGES, Config(**numbers, axis="joint", controls=Controls(learn_alpha=False))
+    )
     expected = RankPrompts(tiny, AGES, **numbers, axis="joint").state_dict()
     assert prompts.rankformer.axis == "joint"
+    assert "rankformer.alpha" not in dict(prompts.named_parameters())
     assert prompts.rankformer.attend[0].num_heads == 2
     assert prompts.state_dict().keys() == expected.keys()
     for name, value in prompts.state_dict().items():
