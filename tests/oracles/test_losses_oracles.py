@@ -15,7 +15,6 @@ from l2rclip_lite.method.losses import (
     contrastive_loss,
     ordinal_pairwise_loss,
     ordinal_pairwise_loss_stage1,
-    supervised_contrastive_loss,
 )
 
 Rows = np.ndarray
@@ -108,19 +107,3 @@ def test_open_clip_agrees_on_texts_that_repeat(labels: list[int], seed: int, sca
     expected = ClipLoss()(image, text[target], torch.tensor(scale, dtype=torch.float64))
     loss = contrastive_loss(image, text[target], scale)
     assert float(loss) == pytest.approx(float(expected), abs=1e-9)
-
-
-@pytest.mark.parametrize("direction", ["text to image", "image to text"])
-def test_pytorch_metric_learning_agrees(direction: str) -> None:
-    """Its SupConLoss at temperature 1/s; texts without an image are left out."""
-    library = pytest.importorskip("pytorch_metric_learning.losses")
-    image, text, target, _ = draw([0, 1, 2, 2, 6, 1], 7, 1)
-    sides = [(text, torch.arange(7)), (image, target)]
-    if direction == "image to text":
-        sides.reverse()
-    (anchor, anchor_target), (other, other_target) = sides
-
-    oracle = library.SupConLoss(temperature=1 / 5)
-    expected = oracle(anchor, anchor_target, ref_emb=other, ref_labels=other_target)
-    loss = supervised_contrastive_loss(anchor, other, anchor_target, other_target, 5.0)
-    assert float(loss) == pytest.approx(float(expected), rel=1e-6)

@@ -4,12 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor
 
 from l2rclip_lite import training
@@ -18,7 +15,6 @@ from l2rclip_lite.baselines import (
     check_baselines,
     probes,
     registry,
-    run_baseline,
     train_baseline,
 )
 from l2rclip_lite.baselines.registry import OBJECTIVES
@@ -27,12 +23,6 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.protocols import hold_out
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.heads.decoders import (
-    coral_probabilities,
-    corn_probabilities,
-    normal_probabilities,
-    survival_probabilities,
-)
 from l2rclip_lite.heads.kernel import RIDGES
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.stage import Stage
@@ -124,16 +114,6 @@ def test_a_baseline_that_is_killed_after_an_epoch_goes_on_after_it(
     assert first_epoch not in steps
 
 
-def test_run_baseline_is_train_baseline_from_a_data_set(
-    leaves: OrdinalDataset, small: Config
-) -> None:
-    """Built, encoded and trained in one call; flips turn leaves upside down, as in `fit`."""
-    config = replace(small, upside_down=True)
-    model = L2RCLIP(load_towers("tiny/random"), leaves.ranks, config)
-    expected = train("cross-entropy", Material(model, TrainingData.load(leaves, model)))
-    assert torch.equal(run_baseline("cross-entropy", leaves, small), expected)
-
-
 def test_contrastive_losses_see_two_views(
     lacking: Material, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,29 +182,3 @@ def test_a_baseline_whose_library_is_missing_is_refused(monkeypatch: pytest.Monk
     sentence = r"corn-frozen needs: pip install 'l2rclip-lite\[baselines\]'"
     with pytest.raises(InputError, match=sentence):
         check_baselines(["corn-frozen"])
-
-
-# --- decoders -----------------------------------------------------------------------------------
-
-
-def test_a_survival_that_rises_is_cut_to_the_least_before_it() -> None:
-    """As NumPy has it."""
-    survival = torch.rand(3, 300, generator=torch.Generator().manual_seed(0))
-    falling = np.minimum.accumulate(survival.numpy(), axis=1)
-    rows = survival_probabilities(survival)
-    np.testing.assert_allclose(rows, -np.diff(falling, prepend=1, append=0), atol=1e-6)
-
-
-@given(st.lists(st.floats(1900, 2030), min_size=2, max_size=2))
-def test_every_row_is_a_distribution(numbers: list[float]) -> None:
-    """A number becomes a normal curve around its place, which is moved to the nearer end."""
-    values = torch.tensor([1930.0, 1940.0, 1970.0], dtype=torch.float64)
-    predicted = torch.tensor(numbers, dtype=torch.float64)
-    normal = normal_probabilities((predicted[:, None] - values) / 7)
-    gap = predicted.clamp(1930, 1970)[:, None] - values
-    assert torch.allclose(normal, (-0.5 * (gap / 7).square()).softmax(1))
-
-    thresholds = (predicted - 1965)[None]
-    for rows in (coral_probabilities(thresholds), corn_probabilities(thresholds)):
-        assert (rows >= 0).all()
-        assert float(rows.sum()) == pytest.approx(1)

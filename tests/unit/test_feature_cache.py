@@ -2,18 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import ConcatDataset, Subset
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.data import OrdinalDataset, Split
-from l2rclip_lite.data.images import ImageFiles, ResizedImages, file_digest
+from l2rclip_lite.data import OrdinalDataset
+from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.data.pixels import scaled
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
@@ -74,23 +72,6 @@ def test_other_images_and_other_towers_have_features_of_their_own(
     assert torch.allclose(turned, features.flip(0), atol=1e-5)
     assert not torch.allclose(other.encode(IMAGES, backbone=True, cache=tmp_path), features)
     assert n_encoded == [4, 3, 4, 4]
-
-
-def test_an_image_is_what_its_dataset_its_file_or_its_pixels_say(tmp_path: Path) -> None:
-    """In this order; a transform may change what a dataset knows of."""
-    file = tmp_path / "a.png"
-    IMAGES[0].save(file)
-    split = Split(["a"], [0], ImageFiles([file], [""]))
-    digest = file_digest(file)
-
-    parts: list[Any] = [split, Subset(split, [0]), ConcatDataset([split]), [file], [(file, 1)]]
-    for images in parts:
-        assert ResizedImages(images, 8).digest(0) == digest
-
-    turned = replace(split, transform=lambda image: image.rotate(90))
-    assert turned.digest(0) is None
-    of_pixels = [ResizedImages(images, 8).digest(0) for images in (turned, IMAGES, IMAGES[1:])]
-    assert len({digest, *of_pixels}) == 4
 
 
 def in_pieces(model: L2RCLIP, folder: Path, piece: int) -> Tensor:

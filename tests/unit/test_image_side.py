@@ -61,23 +61,6 @@ def test_a_tower_that_lost_is_not_kept(squares: OrdinalDataset, careful: Config)
         assert torch.equal(untrained[name], value), name
 
 
-def test_a_tower_that_won_is_kept_as_it_was_trained(
-    squares: OrdinalDataset, careful: Config
-) -> None:
-    """Features of the untrained tower that have nothing to do with the ranks lose."""
-    model = L2RCLIP.build(squares.ranks, replace(careful, epochs2=6))
-    data = TrainingData.load(squares, model)
-    noise = torch.Generator().manual_seed(0)
-    for rows in data.backbone.values():
-        rows.copy_(torch.randn(rows.shape, generator=noise))
-
-    _, comparison = train_image_side(model, data)
-    assert comparison is not None
-    assert comparison.kept == TUNED
-    assert model.head is None
-    assert model.config.image_side == "tower"
-
-
 def test_a_run_that_was_stopped_keeps_the_same(
     squares: OrdinalDataset, careful: Config, tmp_path: Path
 ) -> None:

@@ -7,9 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from l2rclip_lite.baselines import losses
 from l2rclip_lite.baselines.registry import ALIASES, BASELINES, OBJECTIVES, PROBES
-from l2rclip_lite.method.losses import ranked_probability_loss
 
 
 def test_the_names_are_those_of_the_registries() -> None:
@@ -20,21 +18,6 @@ def test_the_names_are_those_of_the_registries() -> None:
     assert {"coral", "sord", "coop", "rps"} <= frozen < OBJECTIVES.keys()
     assert not {"ordinal-entropy", "supcon", "rank-n-contrast"} & frozen
     assert not {*BASELINES} & ALIASES.keys()
-
-
-def test_a_loss_has_the_name_of_its_baseline() -> None:
-    """But for four; two are added to cross-entropy, the others stand in its place."""
-    expected = {
-        "cross-entropy": F.cross_entropy,
-        "coop": F.cross_entropy,
-        "ordinalclip-inverse": losses.ordinalclip_loss,
-        "rps": ranked_probability_loss,
-    }
-    for name in OBJECTIVES.keys() - expected.keys():
-        expected[name] = getattr(losses, f"{name.replace('-', '_')}_loss")
-
-    assert {name: row.loss for name, row in OBJECTIVES.items()} == expected
-    assert {name for name, row in OBJECTIVES.items() if row.adds} == {"ordinal-entropy", "rps"}
 
 
 def test_no_two_rows_share_a_number() -> None:

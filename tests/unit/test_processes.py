@@ -61,17 +61,6 @@ def largest_difference(one: Path, two: Path) -> float:
 
 
 @pytest.mark.slow
-def test_two_processes_write_the_run_that_one_would_write(tmp_path: Path) -> None:
-    """16 images in each of two are 32 in one: one run directory, and the same weights."""
-    assert run_two(pairs.train_together, tmp_path / "two", 16) == [0, 0]
-    assert children.ended(children.train, tmp_path / "one", 0, "", None, 32) == 0
-
-    names = {path.name for path in (tmp_path / "one").iterdir()}
-    assert {path.name for path in (tmp_path / "two").iterdir()} == names
-    assert largest_difference(tmp_path / "one", tmp_path / "two") < 1e-5
-
-
-@pytest.mark.slow
 def test_two_processes_get_what_one_gets(tmp_path: Path) -> None:
     """37 images by 16, or by 8 in each of two processes, are the same steps: the last has 5.
 
@@ -129,13 +118,6 @@ def test_a_process_that_has_ended_ends_the_others(tmp_path: Path) -> None:
     assert run_two(pairs.train_together, tmp_path / "run", 16) == [0, 0]
 
 
-@pytest.mark.slow
-def test_a_process_that_ends_in_stage_1_is_missed_after_an_epoch(tmp_path: Path) -> None:
-    """There nobody needs the other; without it the first would train all epochs, and then fail."""
-    assert run_two(pairs.leave_in_stage_1, tmp_path / "run") == [2, 9]
-    assert (tmp_path / "said").read_text(encoding="utf-8") == "0 of 9 epochs"
-
-
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
@@ -155,19 +137,14 @@ def test_what_runs_out_or_is_lost_is_one_sentence(error: Exception, sentence: st
         raise error
 
 
-@pytest.mark.parametrize("batch_size", [16, 64])
 def test_a_run_is_resumed_by_as_many_processes_as_began_it(
-    batch_size: int,
     leaves: OrdinalDataset,
     small: Config,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Steps, and so the schedule and the draws of an epoch, are those of their number.
-
-    Of 64 images a step, one process and two take as many steps, and draw otherwise all the same.
-    """
-    config = replace(small, batch_size=batch_size, epochs1=0)
+    """Steps, and so the schedule and the draws of an epoch, are those of their number."""
+    config = replace(small, epochs1=0)
 
     def stop(row: dict[str, float]) -> None:
         raise RuntimeError("enough")
@@ -176,9 +153,8 @@ def test_a_run_is_resumed_by_as_many_processes_as_began_it(
         fit(leaves, config, tmp_path, quiet=True, on_epoch=stop)
 
     with monkeypatch.context() as patch:
-        of_two = 2 * batch_size
-        patch.setattr(TrainingData, "pixel_batch_size", lambda self, config: of_two)
-        sizes = f"begun with {batch_size} images a step, and now it would be {of_two};"
+        patch.setattr(TrainingData, "pixel_batch_size", lambda self, config: 32)
+        sizes = "begun with 16 images a step, and now it would be 32;"
         with pytest.raises(InputError, match=sizes):
             fit(leaves, config, tmp_path, quiet=True)
 

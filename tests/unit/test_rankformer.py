@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.rankformer import Axis, RankFormer
 from l2rclip_lite.towers.base import Tokens
 
@@ -143,13 +142,6 @@ def test_alpha_may_be_fixed() -> None:
     assert "alpha" not in dict(fixed.named_parameters())
     assert float(fixed.state_dict()["alpha"]) == 0.25
     assert isinstance(RankFormer(8, heads=2, alpha=1).alpha, nn.Parameter)
-
-
-def test_heads_must_divide_the_width() -> None:
-    """In one sentence that names the argument."""
-    sentence = r"^heads: 3 heads do not divide the embedding width 8\.$"
-    with pytest.raises(InputError, match=sentence):
-        RankFormer(8, heads=3)
 
 
 def test_the_size_that_is_published() -> None:

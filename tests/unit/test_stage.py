@@ -145,8 +145,6 @@ def answers_of(data: TrainingData) -> dict[str, Tensor]:
         ("towers.weight", "auto", ("right", "wrong"), 1),
         ("head.weight", "rps", ("sure, one mistake", "cautious, none", "wrong"), 0),
         ("head.weight", "mae", ("sure, one mistake", "cautious, none", "wrong"), 1),
-        ("head.weight", "last", ("sure, one mistake", "cautious, none", "wrong"), 2),
-        ("head.weight", "rps", ("one off", "unsure", "unsure"), 1),
         ("head.weight", "rps", ("unsure", "one off", "unsure"), 0),
     ],
 )
