@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather
-from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
@@ -22,6 +21,7 @@ from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.stage import Row, TrainingBatch
 from l2rclip_lite.runs.encoding import decoded
 from l2rclip_lite.runs.results import validation_scores
+from l2rclip_lite.shapes import Backbone, Features, Targets
 
 MAX_STEPS = 32  # of an epoch on cached features
 MAX_PAIRED = 2_048  # images of such a step: stage 1 compares all its pairs
@@ -40,9 +40,9 @@ class TrainingData:
         names: Names of the training images, for errors; may be empty.
     """
 
-    features: Mapping[str, Float[Tensor, "batch dim"]]
-    targets: Mapping[str, Int[Tensor, " batch"]]
-    backbone: Mapping[str, Float[Tensor, "batch feature"]]
+    features: Mapping[str, Features]
+    targets: Mapping[str, Targets]
+    backbone: Mapping[str, Backbone]
     images: Mapping[str, ResizedImages] = field(default_factory=dict)
     names: Sequence[str] = ()
 
@@ -79,8 +79,8 @@ class TrainingData:
     @torch.no_grad()
     def of(
         cls,
-        backbone: Mapping[str, Float[Tensor, "batch feature"]],
-        targets: Mapping[str, Int[Tensor, " batch"]],
+        backbone: Mapping[str, Backbone],
+        targets: Mapping[str, Targets],
         model: L2RCLIP,
         images: Mapping[str, ResizedImages] | None = None,
         names: Sequence[str] = (),
@@ -101,7 +101,7 @@ class TrainingData:
                 )
         return cls(features, targets, backbone, images or {}, names)
 
-    def encode(self, model: L2RCLIP, split: str) -> Float[Tensor, "batch dim"]:
+    def encode(self, model: L2RCLIP, split: str) -> Features:
         """Return the image features of a split as they are now."""
         if model.config.image_side == "tower" and self.images:
             return encode_together(model, self.images[split])
@@ -189,7 +189,7 @@ def encode_together(
     backbone: bool | None = None,
     cache: str | Path | None = None,
     quiet: bool = True,
-) -> Float[Tensor, "batch feature"]:
+) -> Backbone:
     """Return what `L2RCLIP.encode` does; of several processes, each encodes its part.
 
     All of them have to call it. In a cache each has files of its part.

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from l2rclip_lite.method.losses import Loss
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prompts import RankPrompts, word_embeddings
 from l2rclip_lite.method.ranks import SLOT, Ranks
+from l2rclip_lite.shapes import Embeddings, Features, Logits, Scalar
 from l2rclip_lite.towers.base import Towers
 
 # A word of one token in both tokenizers; the vector of the rank takes its place.
@@ -110,7 +110,7 @@ class InterpolatedPrompts(RankPrompts):
         self.prompt_tokens = self.tokens.with_context(context_length)
         self.sentence_embeddings = word_embeddings(self.tokens, towers)
 
-    def embeddings(self) -> Float[Tensor, "rank token width"]:
+    def embeddings(self) -> Embeddings:
         """Return the template with the interpolated vector of each rank in place of its name."""
         sentences = super().embeddings()
         slots = self.prompt_tokens.rank_words[..., None].to(sentences.device)
@@ -158,7 +158,7 @@ class PromptHead(nn.Module):
         self.towers = towers
         self.prompts = prompts
 
-    def forward(self, scaled: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch rank"]:
+    def forward(self, scaled: Features) -> Logits:
         """Return s·z · t_k, from s·z."""
         return scaled @ self.prompts(self.towers).T
 
@@ -215,7 +215,7 @@ class Objective:
     """
 
     number: int
-    loss: Callable[..., Loss]
+    loss: Callable[..., Scalar]
     takes: tuple[str, ...] = ("outputs", "target")
     head: Callable[[L2RCLIP], nn.Module] = linear_outputs
     prompts: Callable[[L2RCLIP], RankPrompts] | None = None
@@ -232,7 +232,7 @@ class Objective:
         position: Tensor,
         features: Tensor | None = None,
         scale: Tensor | None = None,
-    ) -> Loss:
+    ) -> Scalar:
         """Return the loss of a batch, with the cross-entropy that some add.
 
         Args:

@@ -21,7 +21,6 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from l2rclip_lite.baselines import losses, probes
-from l2rclip_lite.baselines.losses import Outputs
 from l2rclip_lite.baselines.prompts import (
     FROZEN,
     Objective,
@@ -41,6 +40,7 @@ from l2rclip_lite.method.losses import ranked_probability_loss
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.run_directory import RunDirectory
+from l2rclip_lite.shapes import Probabilities
 from l2rclip_lite.training import config_for
 from l2rclip_lite.training_data import TrainingData
 
@@ -143,7 +143,9 @@ def check_baselines(names: Sequence[str]) -> None:
             raise InputError(f"baselines: {name} needs: pip install 'l2rclip-lite[baselines]'.")
 
 
-def run_baseline(name: str, data: OrdinalDataset, config: Config, *, quiet: bool = True) -> Outputs:
+def run_baseline(
+    name: str, data: OrdinalDataset, config: Config, *, quiet: bool = True
+) -> Probabilities:
     """Train a baseline on a data set.
 
     Args:

@@ -16,11 +16,11 @@ import torch
 from jaxtyping import Float
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
-from torch import Tensor
 
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prediction import distances_from_median
 from l2rclip_lite.metrics import Indices, Probabilities, check_paired, numbers, rps_of_images
+from l2rclip_lite.shapes import Features
 
 Logits = Probabilities  # of the same shape
 LOWEST = 0.05  # temperature that is tried
@@ -120,7 +120,7 @@ def conformal_level(probabilities: Probabilities, target: Indices) -> float:
     return float(np.sort(distances)[place - 1])
 
 
-def calibrate(model: L2RCLIP, features: Float[Tensor, "batch dim"], target: Indices) -> float:
+def calibrate(model: L2RCLIP, features: Features, target: Indices) -> float:
     """Fit `model.temperature` and `model.conformal` on validation images.
 
     `save_pretrained` keeps both.

@@ -21,19 +21,15 @@ from torch import Tensor
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import cyclic_permutation
+from l2rclip_lite.shapes import Features, Labels, Logits, Scalar, Scale, Targets, Texts, Values
 
-Batch = Float[Tensor, "batch dim"]  # features, one row per image; in the losses of unit length
-Texts = Float[Tensor, "rank dim"]
-Targets = Int[Tensor, " batch"]
-Labels = Float[Tensor, " batch"] | Int[Tensor, " batch"]
-Values = Float[Tensor, " rank"]
-Scale = float | Float[Tensor, ""]
-Loss = Float[Tensor, ""]
 Normalise = Literal["batch", "global"]
 Order = Literal["true", "blind", "shuffled"]
 
 
-def asymmetrical_contrastive_loss(image: Batch, text: Texts, target: Targets, scale: Scale) -> Loss:
+def asymmetrical_contrastive_loss(
+    image: Features, text: Texts, target: Targets, scale: Scale
+) -> Scalar:
     r"""Return the asymmetrical contrastive loss: an image has one text, a text has many images.
 
     $$L = \mathrm{CE}(s\,z_iT^\top, y_i) + L_{t2i}$$
@@ -64,7 +60,7 @@ def supervised_contrastive_loss(
     anchor_target: Int[Tensor, " anchor"],
     other_target: Int[Tensor, " other"],
     scale: Scale,
-) -> Loss:
+) -> Scalar:
     r"""Return the contrastive loss with many positives an anchor (official `loss/supcontrast.py`).
 
     $$L = -\frac1{A}\sum_a\frac1{|P(a)|}\sum_{i\in P(a)}
@@ -95,7 +91,7 @@ def supervised_contrastive_loss(
         return -mean.sum() / (counts > 0).sum().clamp_min(1)
 
 
-def contrastive_loss(image: Batch, text: Batch, scale: Scale) -> Loss:
+def contrastive_loss(image: Features, text: Features, scale: Scale) -> Scalar:
     r"""Return CLIP's symmetric contrastive loss, InfoNCE.
 
     $$L = \tfrac12\big(\mathrm{CE}(s\,Z T^\top, i) + \mathrm{CE}(s\,T Z^\top, i)\big)$$
@@ -120,14 +116,14 @@ def contrastive_loss(image: Batch, text: Batch, scale: Scale) -> Loss:
 
 
 def ordinal_pairwise_loss_stage1(
-    image: Batch,
-    text: Batch,
-    anchor: Batch,
+    image: Features,
+    text: Features,
+    anchor: Features,
     target: Labels,
     *,
     symmetric: bool = False,
     blind: bool = False,
-) -> Loss:
+) -> Scalar:
     r"""Return the cross-modal ordinal pairwise loss of stage 1.
 
     $$L = -\operatorname*{mean}_{i<j}\omega_{ij}\lVert z_i-t_j\rVert
@@ -186,7 +182,7 @@ def ordinal_pairwise_loss_stage1(
 
 
 def ordinal_pairwise_loss(
-    image: Batch,
+    image: Features,
     text: Texts,
     target: Targets,
     values: Values,
@@ -194,7 +190,7 @@ def ordinal_pairwise_loss(
     normalise: Normalise = "batch",
     order: Order = "true",
     push_power: int = 1,
-) -> Loss:
+) -> Scalar:
     r"""Return the cross-modal ordinal pairwise loss of stage 2.
 
     $$L = \frac{1}B\sum_i \lVert z_i-t_{y_i}\rVert^2
@@ -230,7 +226,7 @@ def ordinal_pairwise_loss(
     return pull - push
 
 
-def tightness(image: Batch, text: Texts, target: Targets) -> Loss:
+def tightness(image: Features, text: Texts, target: Targets) -> Scalar:
     r"""Return the mean squared distance of an image to its own text, in [0, 4].
 
     Example:
@@ -244,7 +240,7 @@ def tightness(image: Batch, text: Texts, target: Targets) -> Loss:
 
 
 def diversity(
-    image: Batch,
+    image: Features,
     text: Texts,
     target: Targets,
     values: Values,
@@ -252,7 +248,7 @@ def diversity(
     normalise: Normalise = "batch",
     order: Order = "true",
     push_power: int = 1,
-) -> Loss:
+) -> Scalar:
     r"""Return the mean weighted distance of an image to all texts, in [0, 2] for p = 1.
 
     Example:
@@ -321,7 +317,7 @@ def distances(
     return squared.clamp_min(1e-12).sqrt()
 
 
-def ranked_probability_loss(logits: Float[Tensor, "batch rank"], target: Targets) -> Loss:
+def ranked_probability_loss(logits: Logits, target: Targets) -> Scalar:
     r"""Return the ranked probability score: squared distance of two cumulative distributions.
 
     $$L = \frac1B\sum_i\sum_{k<K}\Big(\sum_{j\le k}p_{ij}-[y_i\le k]\Big)^2,

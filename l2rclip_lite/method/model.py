@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
@@ -36,7 +35,8 @@ from l2rclip_lite.runs.model_file import (
     upload,
 )
 from l2rclip_lite.runs.start import start_tensors
-from l2rclip_lite.towers.base import Pixels, Towers
+from l2rclip_lite.shapes import Backbone, Features, Logits, Pixels, Probabilities, Scalar, Texts
+from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
 
 
@@ -71,7 +71,7 @@ class L2RCLIP(nn.Module):
         towers: Towers,
         ranks: Ranks,
         config: Config | None = None,
-        rank_features: Float[Tensor, "rank dim"] | None = None,
+        rank_features: Texts | None = None,
     ) -> None:
         super().__init__()
         self.towers = towers
@@ -149,7 +149,7 @@ class L2RCLIP(nn.Module):
             self.refresh()
         return self
 
-    def text_features(self) -> Float[Tensor, "rank dim"]:
+    def text_features(self) -> Texts:
         """Return the K unit text features t_k; in training anew, and differentiable."""
         if self.training and self.prompts is not None:
             features: Tensor = self.prompts(self.towers)
@@ -163,17 +163,17 @@ class L2RCLIP(nn.Module):
             with torch.autocast(self.device.type, enabled=False):
                 self.rank_features.copy_(self.prompts(self.towers))
 
-    def forward(self, pixels: Pixels) -> Float[Tensor, "batch rank"]:
+    def forward(self, pixels: Pixels) -> Logits:
         """Return logits s · z_i · t_k, or the head's, of what `transform` returns."""
         if self.reads_backbone:
             return self.logits(self._backbone(pixels))
         return self.logits(self.image_features(pixels))
 
-    def image_features(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
+    def image_features(self, pixels: Pixels) -> Features:
         """Return unit image features z_i of what `transform` returns."""
         return self.towers.project(self._backbone(pixels))
 
-    def _backbone(self, pixels: Pixels) -> Float[Tensor, "batch feature"]:
+    def _backbone(self, pixels: Pixels) -> Backbone:
         """Return `Towers.backbone` in the model's own type; autocast is up to the config."""
         precision: AbstractContextManager[object] = nullcontext()
         if self.config.precision == "bf16":
@@ -184,7 +184,7 @@ class L2RCLIP(nn.Module):
             return self.towers.backbone(pixels.to(dtype)).to(dtype)
 
     @property
-    def scale(self) -> Float[Tensor, ""]:
+    def scale(self) -> Scalar:
         """The scale s = exp(logit_scale)."""
         return self.towers.logit_scale.exp()
 
@@ -198,16 +198,14 @@ class L2RCLIP(nn.Module):
         """Whether `logits` reads features before their projection, as a head on a frozen tower."""
         return self.head is not None and self.config.image_side == "kernel"
 
-    def logits(self, features: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch rank"]:
+    def logits(self, features: Backbone) -> Logits:
         """Return logits of what `encode` returns, by the kernel head or else by the texts."""
         if self.head is not None:
             return self.head(features)
         return self.scale * features @ self.text_features().T
 
     @torch.no_grad()
-    def probabilities(
-        self, features: Float[Tensor, "batch feature"]
-    ) -> Float[Tensor, "batch rank"]:
+    def probabilities(self, features: Backbone) -> Probabilities:
         """Return the softmax of the logits over the temperature, on the CPU."""
         logits = self.logits(features.to(self.rank_features)).float()
         return F.softmax(logits / self.temperature.float(), dim=1).cpu()
@@ -233,7 +231,7 @@ class L2RCLIP(nn.Module):
         workers: int = 0,
         cache: str | Path | None = None,
         quiet: bool = True,
-    ) -> Float[Tensor, "batch feature"]:
+    ) -> Backbone:
         """Return image features of any number of images, on the CPU.
 
         Args:

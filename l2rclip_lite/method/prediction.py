@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.shapes import Probabilities, Targets
 
 SLACK = 1e-9  # 0.8 − 0.3 counts as ½, which in floats it is not
 
@@ -38,19 +39,19 @@ class Prediction:
         path: Where each image came from; empty for images that came from memory.
     """
 
-    rank: Int[Tensor, " batch"]
+    rank: Targets
     name: tuple[str, ...]
-    median: Int[Tensor, " batch"]
+    median: Targets
     expected: Float[Tensor, " batch"]
-    low: Int[Tensor, " batch"]
-    high: Int[Tensor, " batch"]
-    probabilities: Float[Tensor, "batch rank"]
+    low: Targets
+    high: Targets
+    probabilities: Probabilities
     path: tuple[str, ...] = ()
 
     @classmethod
     def of(
         cls,
-        probabilities: Float[Tensor, "batch rank"],
+        probabilities: Probabilities,
         ranks: Ranks,
         path: Sequence[str | Path] = (),
         conformal: float = 1.0,

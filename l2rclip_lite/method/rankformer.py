@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.towers.base import Embeddings, Tokens
+from l2rclip_lite.shapes import Embeddings
+from l2rclip_lite.towers.base import Tokens
 
 Axis = Literal["token", "rank", "joint"]
 MAX_PAIRS = 2**28  # of tokens that attend to each other: a gibibyte of attention weights per head

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from pydantic import TypeAdapter
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.shapes import Values
 
 SLOT = "{rank}"
 MAX_RANKS = 10_000  # beyond that a table of ranks against ranks alone takes gigabytes
@@ -173,7 +174,7 @@ class Ranks:
         """Return one sentence per rank, lowest first."""
         return [self.template.replace(SLOT, name) for name in self.names]
 
-    def values_tensor(self) -> Float[Tensor, " rank"]:
+    def values_tensor(self) -> Values:
         """Return the K values, in `unit`."""
         return torch.tensor(self.values, dtype=torch.float32)
 

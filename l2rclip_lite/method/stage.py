@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.shapes import Features, Probabilities, Scalar
 
 Row = dict[str, float]  # of a history
 MAX_NAMES = 8  # of images in an error
@@ -66,7 +67,7 @@ class StageData(Protocol):
     def batches(self, model: L2RCLIP, generator: torch.Generator) -> Iterable[TrainingBatch]:
         """Yield batches of augmented pixels for one epoch."""
 
-    def encode(self, model: L2RCLIP, split: str) -> Float[Tensor, "batch dim"]:
+    def encode(self, model: L2RCLIP, split: str) -> Features:
         """Return the image features of a split as they are now."""
 
     def validation_scores(self, model: L2RCLIP, probabilities: Tensor) -> Row:
@@ -159,7 +160,7 @@ class Stage:
             seed = (self.config.seed * 31 + self.number) * 100_003 + epoch
             yield torch.Generator().manual_seed(seed)
 
-    def step(self, loss: Float[Tensor, ""], rows: Int[Tensor, " row"]) -> None:
+    def step(self, loss: Scalar, rows: Int[Tensor, " row"]) -> None:
         """Take one step down the gradient.
 
         Args:
@@ -204,7 +205,7 @@ class Stage:
         cure = f"smaller learning rate (--lr1, --lr2; here {self.lr:g})"
         return TrainingError(f"{where}: {problem}; fit a new run with a {cure}.")
 
-    def end_epoch(self, probabilities: Float[Tensor, "batch rank"]) -> Row:
+    def end_epoch(self, probabilities: Probabilities) -> Row:
         """Score the validation images, keep the parameters or not, and return the epoch's row.
 
         `Controls.select` says which epoch is kept.

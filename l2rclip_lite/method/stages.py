@@ -19,7 +19,7 @@ from l2rclip_lite.method import losses
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import cyclic_permutation
 from l2rclip_lite.method.stage import Row, Stage, StageData
-from l2rclip_lite.towers.base import Pixels
+from l2rclip_lite.shapes import Features, Pixels, Scalar, Targets, Texts, Values
 
 Encode = Callable[[Tensor, int], Float[Tensor, "image dim"]]
 
@@ -145,9 +145,7 @@ def train_stage1(model: L2RCLIP, data: StageData, stage: Stage | None = None) ->
     model.refresh()
 
 
-def stage1_loss(
-    model: L2RCLIP, z: losses.Batch, t: losses.Texts, y: losses.Targets, values: losses.Values
-) -> Float[Tensor, ""]:
+def stage1_loss(model: L2RCLIP, z: Features, t: Texts, y: Targets, values: Values) -> Scalar:
     """Return the loss of a batch in stage 1.
 
     Args:
@@ -227,9 +225,7 @@ def train_stage2(
     stage.restore_kept()
 
 
-def stage2_loss(
-    model: L2RCLIP, z: losses.Batch, y: losses.Targets, values: losses.Values
-) -> Float[Tensor, ""]:
+def stage2_loss(model: L2RCLIP, z: Features, y: Targets, values: Values) -> Scalar:
     """Return the loss of a batch in stage 2.
 
     Args:
@@ -278,7 +274,7 @@ class ImageSide(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
+    def forward(self, pixels: Pixels) -> Features:
         """Return unit image features."""
         size = self.model.config.micro_batch_size
         if size is None or size >= len(pixels):

@@ -15,14 +15,15 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import SLOT
-from l2rclip_lite.towers.base import Embeddings, Pixels, Texts, Tokens, Towers
+from l2rclip_lite.shapes import Embeddings, Features, Ids, Pixels, Texts
+from l2rclip_lite.towers.base import Tokens, Towers
 
 ALIGNMENT = Path(__file__).parents[1] / "mini_alignment.safetensors"
 ALIGNMENT_SHA256 = "10dd39858a7df94759d0b5addc64a28b2260c5cb78e5944b70811df1b6145f55"
@@ -138,7 +139,7 @@ class MiniTowers(Towers):
 
         return Tokens(ids=ids, mask=column < lengths, rank_words=rank_words & words, words=words)
 
-    def embed(self, ids: Int[Tensor, "rank token"]) -> Float[Tensor, "rank token width"]:
+    def embed(self, ids: Ids) -> Embeddings:
         """See `Towers.embed`."""
         return F.embedding(ids, self.text.get_parameter("bert.embeddings.word_embeddings.weight"))
 
@@ -149,7 +150,7 @@ class MiniTowers(Towers):
         ).last_hidden_state
         return self._pool(states, tokens)
 
-    def encode_text(self, sentences: Sequence[str]) -> Float[Tensor, "rank dim"]:
+    def encode_text(self, sentences: Sequence[str]) -> Texts:
         """See `Towers.encode_text`."""
         tokens = self.tokenize(sentences).to(self.logit_scale.device)
         states = self.text["bert"](
@@ -168,7 +169,7 @@ class MiniTowers(Towers):
         """See `Towers.backbone`."""
         return self.image["backbone"](pixels.contiguous(memory_format=torch.channels_last))
 
-    def project(self, features: Float[Tensor, "batch 1280"]) -> Float[Tensor, "batch dim"]:
+    def project(self, features: Float[Tensor, "batch 1280"]) -> Features:
         """See `Towers.project`."""
         return super().project(self.image["projection"](features))
 

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-from jaxtyping import Float, Int
 from torch import Tensor
 from torch.func import functional_call
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import SLOT
-from l2rclip_lite.towers.base import Embeddings, Pixels, Texts, Tokens, Towers
+from l2rclip_lite.shapes import Embeddings, Features, Ids, Pixels, Texts
+from l2rclip_lite.towers.base import Tokens, Towers
 from l2rclip_lite.towers.hub import HubFiles, NotAllowedError
 
 ONLINE = "connect to a network once"
@@ -103,7 +103,7 @@ class OpenClipTowers(Towers):
         n = int(lengths.max())
         return ids[:, :n], at[:n] <= lengths
 
-    def embed(self, ids: Int[Tensor, "rank token"]) -> Float[Tensor, "rank token width"]:
+    def embed(self, ids: Ids) -> Embeddings:
         """See `Towers.embed`."""
         return F.embedding(ids, self.text.token_embedding.weight)
 
@@ -123,12 +123,12 @@ class OpenClipTowers(Towers):
         with self.text.token_embedding.register_forward_hook(lambda *_: embeddings):
             return F.normalize(functional_call(self.text, causal, (ids,)), dim=-1)
 
-    def encode_text(self, sentences: Sequence[str]) -> Float[Tensor, "rank dim"]:
+    def encode_text(self, sentences: Sequence[str]) -> Texts:
         """See `Towers.encode_text`; pads to the full context as open_clip does."""
         ids = self.tokenizer(list(sentences), context_length=self.max_tokens)
         return F.normalize(self.text(ids.to(self.logit_scale.device)), dim=-1)
 
-    def backbone(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
+    def backbone(self, pixels: Pixels) -> Features:
         """See `Towers.backbone`; open_clip projects inside."""
         return self.image(pixels)
 
