@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from l2rclip_lite.heads.decoders import Thresholds
-from l2rclip_lite.method.losses import distances
+from l2rclip_lite.method.losses import distances, mean_over_partners
 from l2rclip_lite.shapes import Features, Logits, Scalar, Scale, Targets, Values
 
 # Of OrdinalCLIP's target over the images of a rank; xk-huang/OrdinalCLIP, `runner.py`
@@ -267,12 +267,7 @@ def supcon_loss(features: Features, target: Targets, scale: Scale) -> Scalar:
     # gives 0 there, and log(n − 1) or more here
     itself = torch.eye(len(target), dtype=torch.bool, device=target.device)
     logits = (scale * features @ features.T).masked_fill(itself, -1e9)  # -inf times 0 would be NaN
-    positive = (target[:, None] == target) & ~itself
-    counts = positive.sum(dim=1)
-
-    total = (logits.log_softmax(dim=1) * positive).sum(dim=1)
-    mean = total / counts.clamp_min(1)
-    return -mean.sum() / (counts > 0).sum().clamp_min(1)
+    return mean_over_partners(logits, (target[:, None] == target) & ~itself)
 
 
 def rank_n_contrast_loss(features: Features, label: Float[Tensor, " batch"]) -> Scalar:

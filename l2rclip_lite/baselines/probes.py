@@ -26,17 +26,10 @@ from l2rclip_lite.shapes import Texts
 
 
 @torch.no_grad()
-def bare_sentences(model: L2RCLIP, *, raw: bool = False) -> Texts:
-    """Return text features of the sentences as they are.
-
-    Args:
-        model: Towers, ranks and config.
-        raw: Whether not to centre them over the ranks, where the config does so.
-    """
+def bare_sentences(model: L2RCLIP) -> Texts:
+    """Return text features of the sentences, centred over the ranks where the config does so."""
     text = model.towers.encode_text(model.ranks.sentences)
-    if raw or not model.config.controls.centre:
-        return text
-    return centred(text)
+    return centred(text) if model.config.controls.centre else text
 
 
 def linear_probe(

@@ -204,7 +204,7 @@ class Objective:
             the towers.
         head: Makes the head; its input is S · features.
         prompts: Makes prompts, which learn before the image tower does, in place of a head.
-        decoder: See `LinearHead`; None reads the features with a linear probe.
+        decoder: See `LinearHead`.
         adds: Whether cross-entropy is added to the loss.
         needs: A module of the extra `baselines`.
         rate: How many times faster than under cross-entropy a tower with a linear head learns best.
@@ -219,10 +219,15 @@ class Objective:
     takes: tuple[str, ...] = ("outputs", "target")
     head: Callable[[L2RCLIP], nn.Module] = linear_outputs
     prompts: Callable[[L2RCLIP], RankPrompts] | None = None
-    decoder: str | None = "softmax"
+    decoder: str = "softmax"
     adds: bool = False
     needs: str | None = None
     rate: float = 1.0
+
+    @property
+    def has_outputs(self) -> bool:
+        """Whether the loss, or what is added, reads a head; else a linear probe is to answer."""
+        return self.adds or "outputs" in self.takes
 
     def batch_loss(
         self,

@@ -4,8 +4,8 @@ All have the towers, data, budget, choice of epoch and temperature that L2RCLIP 
 the image tower under another loss, with stage 2's epochs, clipping and augmentation; unless `lr2`
 is set, a linear head has a learning rate of its own. `NAME-frozen` leaves the tower as it is: a
 linear head is fitted on image features that are computed once, like the kernel head (under
-cross-entropy this is `linear-probe`, its name in every table, and `coral-frozen` is
-proportional-odds regression, see `training.frozen_head`); `coop` and `ordinalclip` learn their
+cross-entropy this is `linear-probe`, and `coral-frozen` is proportional-odds regression, see
+`training.frozen_head`); `coop` and `ordinalclip` learn their
 prompts there, with stage 1's budget. Without `-frozen` these two learn their prompts first, then
 tune the image tower against the resulting text features, as L2RCLIP does. `supcon` and
 `rank-n-contrast` train features; a linear probe on them answers. Every baseline answers with K
@@ -29,13 +29,14 @@ from l2rclip_lite.baselines.prompts import (
     linear_outputs,
     ordinalclip_prompts,
 )
-from l2rclip_lite.baselines.training import baseline_model, frozen_head, train_objective
+from l2rclip_lite.baselines.training import frozen_head, train_objective
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.heads.kernel import LinearHead
+from l2rclip_lite.image_side import sibling
 from l2rclip_lite.method.losses import ranked_probability_loss
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
@@ -48,7 +49,6 @@ FitHead = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Ranks], LinearHe
 
 TEXTS: dict[str, Callable[[L2RCLIP], Tensor]] = {  # text features that answer as they are
     "zero-shot": probes.bare_sentences,
-    "zero-shot-raw": partial(probes.bare_sentences, raw=True),
 }
 HEADS: dict[str, FitHead] = {  # fitted on image features and rank indices of each split
     "linear-probe": probes.linear_probe,
@@ -86,14 +86,12 @@ OBJECTIVES: dict[str, Objective] = {
         losses.supcon_loss,
         takes=("features", "target", "scale"),
         head=nn.Identity,
-        decoder=None,
     ),
     "rank-n-contrast": Objective(
         19,
         losses.rank_n_contrast_loss,
         takes=("features", "label"),
         head=nn.Identity,
-        decoder=None,
     ),
     "coop": Objective(21, F.cross_entropy, prompts=coop_prompts),
     "ordinalclip": Objective(23, losses.ordinalclip_loss, prompts=ordinalclip_prompts),
@@ -104,36 +102,23 @@ OBJECTIVES: dict[str, Objective] = {
     ),
     "rps": Objective(27, ranked_probability_loss, adds=True, rate=2.0),  # by search.yaml
 }
-ALIASES = {"cross-entropy-frozen": "linear-probe"}  # another name, and the one in use
-
-
-# a loss that reads features alone has no gradient on a frozen tower
+# a loss that reads features alone has no gradient on a frozen tower; cross-entropy there is the
+# linear probe
 _FROZEN_NAMES = [name + FROZEN for name, row in OBJECTIVES.items() if "outputs" in row.takes]
-BASELINES = tuple(name for name in (*PROBES, *OBJECTIVES, *_FROZEN_NAMES) if name not in ALIASES)
-
-
-def one_name(name: str) -> str:
-    """Return the name under which a method stands in every table.
-
-    A name that has no other is returned as it is.
-
-    Example:
-        >>> one_name("cross-entropy-frozen"), one_name("sord-frozen")
-        ('linear-probe', 'sord-frozen')
-    """
-    return ALIASES.get(name, name)
+_FROZEN_NAMES.remove("cross-entropy" + FROZEN)
+BASELINES = (*PROBES, *OBJECTIVES, *_FROZEN_NAMES)
 
 
 def check_baselines(names: Sequence[str]) -> None:
     """Refuse a baseline that cannot run before anything is trained.
 
     Args:
-        names: The baselines asked for, of `BASELINES` or `ALIASES`.
+        names: The baselines asked for, of `BASELINES`.
 
     Raises:
         InputError: An unknown name, or a library that is not installed.
     """
-    for name in map(one_name, names):
+    for name in names:
         if name not in BASELINES:
             choices = ", ".join(BASELINES)
             raise InputError(f"baselines: {name!r} is unknown; choose from {choices}.")
@@ -149,7 +134,7 @@ def run_baseline(
     """Train a baseline on a data set.
 
     Args:
-        name: One of `BASELINES`, or of `ALIASES`.
+        name: One of `BASELINES`.
         data: Validation chooses the epoch, test is answered.
         config: Towers, budget, batch size, seed.
         quiet: Whether to hide progress bars.
@@ -188,7 +173,7 @@ def train_baseline(
     """Train a baseline.
 
     Args:
-        name: One of `BASELINES`, or of `ALIASES`.
+        name: One of `BASELINES`.
         model: Towers in their starting state, ranks and config; it is left as it was.
         data: What it is trained on; without images only frozen forms can be trained.
         run: Where complete epochs are kept; None keeps none.
@@ -203,17 +188,15 @@ def train_baseline(
         TrainingError: Numbers that are not finite, or memory that runs out.
     """
     check_baselines([name])
-    name = one_name(name)
-
     if name in TEXTS:
-        baseline = baseline_model(model, text=TEXTS[name](model))
+        baseline = sibling(model, text=TEXTS[name](model))
     elif name in HEADS:
         head = HEADS[name](data.backbone, data.targets, model.ranks)
-        baseline = baseline_model(model, head=head)
+        baseline = sibling(model, head=head)
     else:
         objective = OBJECTIVES[name.removesuffix(FROZEN)]
         if name.endswith(FROZEN) and objective.prompts is None:
-            baseline = baseline_model(model, head=frozen_head(objective, data, model.ranks))
+            baseline = sibling(model, head=frozen_head(objective, data, model.ranks))
         else:
             baseline = train_objective(name, objective, model, data, run, quiet)
 

@@ -28,11 +28,11 @@ def baselines(
     Try:
       l2rclip baselines runs/mine cross-entropy linear-probe
 
-    On fixed image features, in seconds: zero-shot, zero-shot-raw, linear-probe, rank-axis, ridge.
+    On fixed image features, in seconds: zero-shot, linear-probe, rank-axis, ridge.
     On a tower that is trained: cross-entropy, coral, corn, sord, dldl-v2, mean-variance,
     ordinal-entropy, supcon, rank-n-contrast, coop, ordinalclip, ordinalclip-inverse, rps; with
-    -frozen behind the name, as in sord-frozen, on fixed features. linear-probe may also be called
-    cross-entropy-frozen; it is kept, and stands in every table, as linear-probe.
+    -frozen behind the name, as in sord-frozen, on fixed features; under cross-entropy this is
+    linear-probe.
 
     Each is kept as a model in RUN/baselines/NAME, and not trained again: `predict`, `evaluate` and
     `export` take it by --method NAME.

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from l2rclip_lite.baselines import BASELINES, one_name
+from l2rclip_lite.baselines import BASELINES
 from l2rclip_lite.commands.options import LabelsAre, Part, Place, Reading, Words
 from l2rclip_lite.data import OrdinalDataset, Split, load_dataset
 from l2rclip_lite.data.fingerprint import UNKNOWN_IMAGES, covers_images, difference, fingerprint
@@ -56,11 +56,10 @@ def baseline_of(run: RunDirectory, method: str) -> RunDirectory:
     Raises:
         InputError: A name that is no baseline.
     """
-    name = one_name(method)
-    if name not in BASELINES:
+    if method not in BASELINES:
         choices = ", ".join(BASELINES)
         raise InputError(f"--method {method!r} is no baseline; choose one of {choices}.")
-    return run.baseline(name)
+    return run.baseline(method)
 
 
 def in_other_words(model: L2RCLIP, words: Words) -> L2RCLIP:

@@ -12,11 +12,11 @@ distances are computed in fp32, also under autocast. The scale s is above 0. Eac
 `InputError` where its target is not one whole number per image, or a setting is misspelt.
 """
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
@@ -82,13 +82,18 @@ def supervised_contrastive_loss(
     other_target = checked_target(other_target, len(other))
     with torch.autocast(anchor.device.type, enabled=False):
         logits = scale * full_precision(anchor) @ full_precision(other).T
-        positive = anchor_target[:, None] == other_target
-        counts = positive.sum(1)
+        return mean_over_partners(logits, anchor_target[:, None] == other_target)
 
-        # without a partner an anchor adds 0; to pick the others out, a device would be waited for
-        total = (logits.log_softmax(dim=1) * positive).sum(1)
-        mean = total / counts.clamp_min(1)
-        return -mean.sum() / (counts > 0).sum().clamp_min(1)
+
+def mean_over_partners(
+    logits: Float[Tensor, "anchor other"], positive: Bool[Tensor, "anchor other"]
+) -> Scalar:
+    r"""Return $-\log\operatorname{softmax}$ over the partners of each anchor, then over anchors."""
+    counts = positive.sum(1)
+    # without a partner an anchor adds 0; to pick the others out, a device would be waited for
+    total = (logits.log_softmax(dim=1) * positive).sum(1)
+    mean = total / counts.clamp_min(1)
+    return -mean.sum() / (counts > 0).sum().clamp_min(1)
 
 
 def contrastive_loss(image: Features, text: Features, scale: Scale) -> Scalar:
@@ -285,8 +290,8 @@ def rank_weights(
         tensor([[0.0000, 0.5000, 1.0000],
                 [0.5000, 0.0000, 0.5000]])
     """
-    check_choice("normalise", normalise, get_args(Normalise))
-    check_choice("order", order, get_args(Order))
+    if order not in get_args(Order) or normalise not in get_args(Normalise):
+        raise InputError(f"losses: no such weights: {normalise=:.80}, {order=:.80}.")
     target = checked_target(target, target.numel())
     values = full_precision(values)  # bytes would wrap around
     if order == "blind":
@@ -365,13 +370,6 @@ def checked_target(target: Tensor, rows: int, *, values: bool = False) -> Tensor
         shape = f"{target.dtype} {list(target.shape)}"
         raise InputError(f"losses: target is {shape}; give one {wanted} per image, of {rows}.")
     return target.long() if is_whole else target
-
-
-def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    """Refuse a setting that is misspelt, which would quietly mean another one."""
-    if value not in choices:
-        words = ", ".join(map(repr, choices))
-        raise InputError(f"losses: {name} is {value!r:.80}; give one of {words}.")
 
 
 def full_precision(x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ $$r_1 < r_2 < \dots < r_K,\quad \text{sentence}_k = \text{template with name}_k\
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -269,15 +270,10 @@ def rank_index(label: Any, name: str) -> int:
     if type(label) is int:  # nearly always
         return label
 
-    number = label
-    if hasattr(label, "item"):
-        try:
-            number = label.item()
-        except (ValueError, RuntimeError):  # of more than one number
-            number = None
-
-    if isinstance(number, int) or (isinstance(number, float) and number.is_integer()):
-        return int(number)
+    with suppress(TypeError, ValueError, OverflowError, RuntimeError):
+        number = label.item() if hasattr(label, "item") else label
+        if number == int(number):
+            return int(number)
 
     text = " ".join(repr(label).split())[:80]
     raise InputError(

@@ -6,6 +6,7 @@ that was cut short is simply run again, bit for bit.
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -87,6 +88,7 @@ def warmup_cosine(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
+@dataclass(eq=False)
 class Stage:
     """Adam, the schedule, the history and the epoch of one stage that is kept.
 
@@ -107,52 +109,57 @@ class Stage:
         data: Scores the epochs, and names images.
         model: Ranks and config.
         lr: Peak learning rate.
-        epochs: How many.
+        n_epochs: How many epochs.
         batch_size: Images per step.
         bias_factor: How many times as high the learning rate of CORAL's biases is.
         name: What errors and bars call it.
-
-    Attributes:
-        on_step: Called after each step, if it is set.
+        on_step: Called after each step.
+        history: A row after each epoch.
+        epoch_losses: Of the steps of the epoch that runs.
+        steps_taken: So far, of all epochs.
+        kept: The parameters of the kept epoch, by name.
+        kept_score: Its scores, what chooses first.
     """
 
-    def __init__(  # noqa: PLR0913  (settings, by name)
-        self,
-        number: int,
-        parameters: Mapping[str, nn.Parameter],
-        data: StageData,
-        model: L2RCLIP,
-        *,
-        lr: float,
-        epochs: int,
-        batch_size: int,
-        bias_factor: float = 1.0,
-        name: str | None = None,
-    ) -> None:
-        self.number = number
-        self.name = name or f"stage {number}"
-        self.parameters = dict(parameters)
-        self.tower = [p for name, p in parameters.items() if name.startswith("towers.")]
-        self.data = data
-        self.model = model
-        self.config = model.config
-        self.lr = lr
-        self.n_epochs = epochs
-        self.batch_size = batch_size
-        self.n_steps = epochs * math.ceil(len(data.targets["train"]) / batch_size)
+    number: int
+    parameters: Mapping[str, nn.Parameter]
+    data: StageData
+    model: L2RCLIP
+    lr: float
+    n_epochs: int
+    batch_size: int
+    bias_factor: float = 1.0
+    name: str = ""
+    on_step: Callable[[], object] | None = None
+    history: list[Row] = field(default_factory=list)
+    epoch_losses: list[float] = field(default_factory=list)
+    steps_taken: int = 0
+    kept: dict[str, Tensor] = field(default_factory=dict)
+    kept_score: tuple[float, float] = (math.inf, math.inf)
 
-        weights = [value for name, value in parameters.items() if "coral_bias" not in name]
-        biases = [value for name, value in parameters.items() if "coral_bias" in name]
-        groups = [{"params": weights, "peak": lr}, {"params": biases, "peak": lr * bias_factor}]
+    def __post_init__(self) -> None:
+        """Make the optimiser, and count the steps."""
+        self.name = self.name or f"stage {self.number}"
+        self.config = self.model.config
+        self.n_steps = self.n_epochs * math.ceil(len(self.data.targets["train"]) / self.batch_size)
+
+        self.tower = []
+        weights = []
+        biases = []
+        for name, parameter in self.parameters.items():
+            (biases if "coral_bias" in name else weights).append(parameter)
+            if name.startswith("towers."):
+                self.tower.append(parameter)
+
         self.optimizer = torch.optim.Adam(
-            groups, lr, weight_decay=self.config.weight_decay, fused=True
+            [
+                {"params": weights, "peak": self.lr},
+                {"params": biases, "peak": self.lr * self.bias_factor},
+            ],
+            self.lr,
+            weight_decay=self.config.weight_decay,
+            fused=True,
         )
-        self.history: list[Row] = []
-        self.epoch_losses: list[float] = []
-        self.steps_taken = 0
-        self.kept: dict[str, Tensor] = {}
-        self.kept_score = (math.inf, math.inf)
-        self.on_step: Callable[[], object] | None = None
 
     def epochs(self) -> Iterator[torch.Generator]:
         """Yield the generator of each epoch still to be run: its one source of randomness."""

@@ -98,7 +98,7 @@ def stage1(model: L2RCLIP, data: StageData) -> Stage:
         data=data,
         model=model,
         lr=config.lr1,
-        epochs=epochs,
+        n_epochs=epochs,
         batch_size=data.feature_batch_size(config),
     )
 
@@ -184,7 +184,7 @@ def stage2(model: L2RCLIP, data: StageData) -> Stage:
         data=data,
         model=model,
         lr=config.lr2 or model.towers.image_lr,
-        epochs=config.epochs2,
+        n_epochs=config.epochs2,
         batch_size=data.pixel_batch_size(config),
     )
 

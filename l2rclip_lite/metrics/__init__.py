@@ -19,8 +19,8 @@ Undefined values: `spearman` and `kendall` are 0/0 when the truth or the predict
 association. `auc` is 0/0 where the truth is constant; it returns chance, 0.5.
 """
 
+from l2rclip_lite.method.prediction import SLACK, medians
 from l2rclip_lite.metrics.answers import (
-    SLACK,
     Indices,
     Labels,
     Probabilities,
@@ -40,7 +40,6 @@ from l2rclip_lite.metrics.scores import (
     kendall,
     mae,
     mae_rank,
-    medians,
     mmae,
     one_off,
     qwk,

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.method.prediction import check_rows
 from l2rclip_lite.method.ranks import Ranks
 
 Indices: TypeAlias = Int[np.ndarray, " batch"] | Int[Tensor, " batch"] | Sequence[int]
@@ -18,7 +19,6 @@ Probabilities: TypeAlias = (
     Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
 )
 PerImage: TypeAlias = np.ndarray
-SLACK = 1e-9  # an error of k counts as within k: in floats 0.8 − 0.7 exceeds 0.1
 
 
 def numbers(values: object, name: str, axes: int = 1, last: int | None = None) -> np.ndarray:
@@ -95,24 +95,9 @@ def checked_probabilities(
     """
     true = numbers(y_true, "y_true", last=len(ranks) - 1)
     p = numbers(probabilities, "probabilities", axes=2).astype(float)
-    if p.shape[1] != len(ranks):
-        raise InputError(
-            f"metrics: probabilities {p.shape}; give {len(p)} rows, {len(ranks)} columns."
-        )
-
-    total = p.sum(1)
-    wrong = (p.min(1) < 0) | (np.abs(total - 1) > 0.01)
-    if wrong.any():
-        row = wrong.argmax()
-        problem = f"sums to {total[row]:.4g}"
-        if p[row].min() < 0:
-            problem = f"holds {p[row].min():.4g}"
-        raise InputError(
-            f"metrics: row {row} of probabilities {problem}; give numbers ≥ 0 that sum to 1, such "
-            "as a softmax."
-        )
+    check_rows(p, ranks)
     check_paired(true, p)
-    return true, p / total[:, None]
+    return true, p / p.sum(1, keepdims=True)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from scipy.stats import kendalltau, spearmanr
 
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.method.prediction import SLACK, medians
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics.answers import (
-    SLACK,
     Answers,
     Indices,
     PerImage,
@@ -25,7 +25,6 @@ from l2rclip_lite.metrics.scores import (
     calibration_error,
     epsilon_loss,
     error_by_rank,
-    medians,
     rank_correlation,
     rps_of_images,
     weighted_kappa,

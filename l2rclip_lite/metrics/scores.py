@@ -13,9 +13,9 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 from scipy.stats import kendalltau, rankdata, spearmanr
 
+from l2rclip_lite.method.prediction import SLACK
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics.answers import (
-    SLACK,
     Answers,
     Indices,
     Labels,
@@ -258,18 +258,6 @@ def auc(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
     pairs_won = (place[:, present] * of_rank).sum(axis=0) - size * (size + 1) / 2
     pairs = size * (len(true) - size)
     return float(np.mean(pairs_won / pairs))
-
-
-def medians(p: np.ndarray) -> np.ndarray:
-    """The median rank of each row of probabilities, the lowest k with Σ_{j≤k} p_j ≥ ½.
-
-    It is the best answer under MAE.
-
-    Example:
-        >>> medians(np.array([[0.4, 0.3, 0.3], [0.5, 0.2, 0.3]]))
-        array([1, 0])
-    """
-    return np.asarray((p.cumsum(axis=1) >= 0.5 - SLACK).argmax(axis=1))
 
 
 def rank_correlation(answers: Answers, measure: Callable[[PerImage, PerImage], Any]) -> float:

@@ -27,9 +27,8 @@ from l2rclip_lite.heads.kernel import LinearHead
 from l2rclip_lite.method.rankformer import RankFormer
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
-from l2rclip_lite.towers.hub import HubFiles, NotAllowedError, download
+from l2rclip_lite.towers.hub import NotAllowedError, download
 from l2rclip_lite.towers.load import load_towers
-from l2rclip_lite.towers.open_clip import load_open_clip
 
 MODEL = "model.safetensors"
 # drawn leaves: a head on a frozen tower for five ranks, and a tower trained on 62 percents
@@ -172,14 +171,14 @@ class ModelFile:
         config = self.config
         name = towers or config.towers
         if self.tower_state:
-            return load_open_clip(
+            return load_towers(
                 name,
-                weights=None,
                 state=self.tower_state,
                 image_size=config.image_size,
                 seed=config.seed,
-                hub=HubFiles(allow_download=allow_download, commits=self.commits),
-            ).eval()
+                allow_download=allow_download,
+                commits=self.commits,
+            )
 
         named_by_caller = towers is not None or weights is not None
         if not named_by_caller and config.weights is not None:

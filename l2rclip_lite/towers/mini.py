@@ -13,12 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from safetensors.torch import load_file
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
+from transformers import BertConfig, BertModel
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import SLOT
@@ -90,9 +93,6 @@ class MiniTowers(Towers):
         Raises:
             InputError: A weights file is missing, or the checkpoint of the image tower is another.
         """
-        from tokenizers import Tokenizer
-        from transformers import BertConfig, BertModel
-
         folder = find_text_folder()
         state = {}
         for name, value in load_file(folder / "model.safetensors").items():
@@ -187,8 +187,6 @@ def load_backbone(file: Path, *, classifier: bool = False) -> nn.Module:
     Raises:
         InputError: Another file.
     """
-    import timm
-
     check_sha256(file, IMAGE_SHA256)  # it is the one file that is no safetensors
     weights = torch.load(file, weights_only=True, map_location="cpu").values()
     model: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False)

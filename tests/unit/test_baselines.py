@@ -18,7 +18,6 @@ from l2rclip_lite.baselines import (
     train_baseline,
 )
 from l2rclip_lite.baselines.registry import OBJECTIVES
-from l2rclip_lite.checkpoints import save_checkpoint
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.protocols import hold_out
@@ -28,6 +27,7 @@ from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.stage import Stage
 from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.towers.load import load_towers
+from l2rclip_lite.training import save_checkpoint
 from l2rclip_lite.training_data import TrainingData
 
 

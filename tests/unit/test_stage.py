@@ -37,7 +37,7 @@ def stage_of(
     model: L2RCLIP, data: TrainingData, parameters: dict[str, nn.Parameter], **settings: Any
 ) -> Stage:
     """Return a stage of 40 images in steps of 8; settings of `Config` go to the model."""
-    of_stage = {"number": 1, "lr": 0.1, "epochs": 2, "batch_size": 8}
+    of_stage = {"number": 1, "lr": 0.1, "n_epochs": 2, "batch_size": 8}
     for name in [*of_stage, "bias_factor", "name"]:
         if name in settings:
             of_stage[name] = settings.pop(name)
@@ -159,7 +159,7 @@ def test_the_kept_epoch_is_the_last_of_a_tower_and_the_best_of_a_head(
     """By RPS, then by MAE, then the earlier; `Controls` may say otherwise."""
     weight = nn.Parameter(torch.zeros(1))
     controls = Controls(select=select)
-    stage = stage_of(model, data, {name: weight}, epochs=len(answers), controls=controls)
+    stage = stage_of(model, data, {name: weight}, n_epochs=len(answers), controls=controls)
 
     for epoch, _ in enumerate(stage.epochs()):
         weight.data.fill_(epoch)
