@@ -1,7 +1,7 @@
 """The data that the stages train on: images, and features that are computed once."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,14 +37,12 @@ class TrainingData:
         backbone: The same before their projection, see `Towers.backbone`: what a head on the frozen
             tower reads.
         images: The images of each split as bytes; may be empty where only features are at hand.
-        names: Names of the training images, for errors; may be empty.
     """
 
     features: Mapping[str, Features]
     targets: Mapping[str, Targets]
     backbone: Mapping[str, Backbone]
     images: Mapping[str, ResizedImages] = field(default_factory=dict)
-    names: Sequence[str] = ()
 
     @classmethod
     def load(
@@ -73,7 +71,7 @@ class TrainingData:
             backbone[split] = encode_together(
                 model, squares, backbone=True, cache=cache, quiet=quiet
             )
-        return cls.of(backbone, targets, model, images, data.train.paths)
+        return cls.of(backbone, targets, model, images)
 
     @classmethod
     @torch.no_grad()
@@ -83,7 +81,6 @@ class TrainingData:
         targets: Mapping[str, Targets],
         model: L2RCLIP,
         images: Mapping[str, ResizedImages] | None = None,
-        names: Sequence[str] = (),
     ) -> "TrainingData":
         """Return the data of the stages, from features before their projection.
 
@@ -99,7 +96,7 @@ class TrainingData:
                     "encode: image features are no finite numbers; the weights of the image tower "
                     "are damaged: restore them (--start, --weights)."
                 )
-        return cls(features, targets, backbone, images or {}, names)
+        return cls(features, targets, backbone, images or {})
 
     def encode(self, model: L2RCLIP, split: str) -> Features:
         """Return the image features of a split as they are now."""
@@ -139,7 +136,7 @@ class TrainingData:
 
         for rows in torch.split(order, self.feature_batch_size(model.config)):
             yield TrainingBatch(
-                features[rows].to(model.device), targets[rows].to(model.device), rows
+                features[rows].to(model.device), targets[rows].to(model.device), len(rows)
             )
 
     def batches(
@@ -179,7 +176,7 @@ class TrainingData:
                 pixels = augment(pixels, draws=own.flatten(1, 2))
 
             pixels = model.towers.normalize(scaled(pixels))
-            yield TrainingBatch(pixels, targets[rows].to(model.device).repeat(views), rows)
+            yield TrainingBatch(pixels, targets[rows].to(model.device).repeat(views), len(rows))
 
 
 def encode_together(

@@ -83,7 +83,7 @@ def push_images_apart(model: L2RCLIP, data: TrainingData) -> Iterator[Row]:
     """
     stage = stage2(model, data)
     for generator in stage.epochs():
-        for pixels, y, rows in data.batches(model, generator):
-            stage.step(images_apart(model, model.image_features(pixels), y), rows)
+        for pixels, y, _ in data.batches(model, generator):
+            stage.step(images_apart(model, model.image_features(pixels), y))
         yield stage.end_epoch(model.probabilities(data.encode(model, "val")))
     stage.restore_kept()

@@ -30,14 +30,14 @@ def interpolation_weights(
 
     $$w_{kb}\propto1-|k-p_b|/(K-1)\quad\text{or}\quad w_{kb}\propto1/(|k-p_b|+10^{-5})$$
 
-    The base embeddings are at $p_b=b(K-1)/(B-1)$, a single one in the middle; each row sums to 1.
+    The base embeddings are at $p_b=b(K-1)/(B-1)$; each row sums to 1.
 
     Source: Li et al., NeurIPS 2022 (arXiv 2206.02338); xk-huang/OrdinalCLIP,
     `rank_prompt_learner.py`.
 
     Args:
         ranks: K.
-        base_ranks: B, from 1 to K.
+        base_ranks: B, from 2 to K.
         weighting: `linear` blends all base embeddings into every rank; `inverse` gives a rank at a
             base embedding nearly that one alone.
 
@@ -51,9 +51,6 @@ def interpolation_weights(
                 [0.0000, 1.0000]])
     """
     base = torch.linspace(0, ranks - 1, base_ranks)
-    if base_ranks == 1:
-        base = torch.tensor([(ranks - 1) / 2])
-
     gap = (torch.arange(float(ranks))[:, None] - base).abs()
     weights = 1 - gap / (ranks - 1) if weighting == "linear" else 1 / (gap + 1e-5)
     return weights / weights.sum(dim=1, keepdim=True)

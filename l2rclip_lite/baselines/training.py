@@ -118,9 +118,7 @@ def carry_head(head: nn.Linear, model: L2RCLIP, start: ModelFile) -> None:
     earlier = start.head()
     if earlier is None or start.config.image_side == "kernel":
         return
-    same_ranks = start.ranks.values == model.ranks.values
-    same_shape = earlier.weight.shape == (head.in_features + 1, head.out_features)
-    if not (same_ranks and same_shape):
+    if start.ranks.values != model.ranks.values:
         return
 
     state = {key: start.tensors[f"head.{key}"] for key in earlier.state_dict()}
@@ -161,8 +159,8 @@ def _epochs(
         else:
             batches = data.batches(model, generator, views=views)
 
-        for images, target, rows in batches:
-            features = images if encode is None else encode(images, len(rows))
+        for images, target, count in batches:
+            features = images if encode is None else encode(images, count)
             loss = objective.batch_loss(
                 head(scale * features),
                 target,
@@ -170,7 +168,7 @@ def _epochs(
                 features=features,
                 scale=scale,
             )
-            stage.step(loss, rows)
+            stage.step(loss)
 
         _answer_as(head, objective, model, data)
         yield stage.end_epoch(model.probabilities(data.encode(model, "val")))

@@ -268,24 +268,14 @@ class L2RCLIP(nn.Module):
             cache=kept,
         )
 
-    def predict(
-        self,
-        images: Images,
-        *,
-        batch_size: int = 32,
-        workers: int = 0,
-        cache: str | Path | None = None,
-        quiet: bool = True,
-    ) -> Prediction:
+    def predict(self, images: Images, *, batch_size: int = 32, workers: int = 0) -> Prediction:
         """Predict the ranks of images; the arguments are those of `encode`.
 
         Raises:
             InputError: As `encode`, or an answer that is not finite.
         """
         sequence: MapStyle = image_list(images)
-        features = self.encode(
-            sequence, batch_size=batch_size, workers=workers, cache=cache, quiet=quiet
-        )
+        features = self.encode(sequence, batch_size=batch_size, workers=workers)
         return Prediction.of(
             self.probabilities(features), self.ranks, paths_of(sequence), float(self.conformal)
         )
@@ -360,7 +350,6 @@ class L2RCLIP(nn.Module):
         file = find_model_file(name, revision)
         place = None if device == "cpu" else device
         with one_sentence(file, towers=towers, weights=weights, device=place):
-            torch.zeros(1, device=device)  # before anything is loaded
             header = ModelFile.read_header(file)
             loaded = header.load_towers(towers, weights, allow_download=allow_download)
             content = ModelFile.read_for(file, loaded)

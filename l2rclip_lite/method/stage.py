@@ -5,7 +5,7 @@ that was cut short is simply run again, bit for bit.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -19,7 +19,6 @@ from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.shapes import Features, Probabilities, Scalar
 
 Row = dict[str, float]  # of a history
-MAX_NAMES = 8  # of images in an error
 
 
 class TrainingBatch(NamedTuple):
@@ -30,12 +29,12 @@ class TrainingBatch(NamedTuple):
             its own part.
         target: Rank index of each image of the whole batch. With several views the list is
             repeated: all images of the first view, then all of the second.
-        rows: Which training images they are.
+        count: Number of images of the whole batch, in one view.
     """
 
     images: Tensor
     target: Int[Tensor, " image"]
-    rows: Int[Tensor, " row"]
+    count: int
 
 
 @runtime_checkable
@@ -49,10 +48,6 @@ class StageData(Protocol):
     @property
     def targets(self) -> Mapping[str, Tensor]:
         """Rank index of each image."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Names of the training images; may be empty."""
 
     def feature_batch_size(self, config: Config) -> int:
         """Return the images per step on cached features."""
@@ -106,7 +101,7 @@ class Stage:
     Args:
         number: 1 or 2 (baselines have others); seeds the draws.
         parameters: What trains, by name.
-        data: Scores the epochs, and names images.
+        data: Scores the epochs.
         model: Ranks and config.
         lr: Peak learning rate.
         n_epochs: How many epochs.
@@ -167,12 +162,11 @@ class Stage:
             seed = (self.config.seed * 31 + self.number) * 100_003 + epoch
             yield torch.Generator().manual_seed(seed)
 
-    def step(self, loss: Scalar, rows: Int[Tensor, " row"]) -> None:
+    def step(self, loss: Scalar) -> None:
         """Take one step down the gradient.
 
         Args:
             loss: Of the whole batch.
-            rows: Which training images are in the batch; an error names them.
 
         Raises:
             TrainingError: A loss or a gradient that is not finite.
@@ -185,10 +179,7 @@ class Stage:
         # both in one question: while the answer comes, the device gets no work
         value, length = torch.stack([loss.detach(), norm]).tolist()
         if not math.isfinite(value + length):
-            names = self.data.names or range(len(self.data.targets["train"]))
-            images = ", ".join(str(names[row]) for row in rows[:MAX_NAMES].tolist())
-            problem = "a gradient is not finite" if math.isfinite(value) else f"the loss is {value}"
-            raise self._runaway(f"{problem} for the images {images}")
+            raise self._runaway(f"the loss is {value}, the length of its gradient {length}")
 
         # The first gradients of a tower that is new to texts are much longer than later ones. Adam
         # divides by the root of their mean square: unclipped, it would take small steps for the

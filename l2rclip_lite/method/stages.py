@@ -106,6 +106,8 @@ def stage1(model: L2RCLIP, data: StageData) -> Stage:
 def train_stage1(model: L2RCLIP, data: StageData, stage: Stage | None = None) -> Iterator[Row]:
     """Train RankFormer and context vectors; both towers are frozen, so image features are cached.
 
+    Nothing is trained until somebody iterates: write `history = list(train_stage1(model, data))`.
+
     The loss is the asymmetrical contrastive loss + λ1 · the ordinal pairwise loss in its stage-1
     form.
 
@@ -120,9 +122,6 @@ def train_stage1(model: L2RCLIP, data: StageData, stage: Stage | None = None) ->
 
     Raises:
         TrainingError: A loss that is not finite.
-
-    Example:
-        A whole stage is `history = list(train_stage1(model, data))`.
     """
     stage = stage or stage1(model, data)
     if stage.n_epochs == 0 or model.prompts is None:
@@ -134,9 +133,9 @@ def train_stage1(model: L2RCLIP, data: StageData, stage: Stage | None = None) ->
     values = values.to(model.device)
 
     for generator in stage.epochs():
-        for z, y, rows in data.feature_batches(model, generator):
+        for z, y, _ in data.feature_batches(model, generator):
             t = model.prompts(model.towers)
-            stage.step(stage1_loss(model, z, t, y, values), rows)
+            stage.step(stage1_loss(model, z, t, y, values))
 
         model.refresh()
         yield stage.end_epoch(model.probabilities(data.features["val"]))
@@ -194,6 +193,8 @@ def train_stage2(
 ) -> Iterator[Row]:
     """Train the image tower; the text side is frozen, so texts are computed once.
 
+    Nothing is trained until somebody iterates: write `history = list(train_stage2(model, data))`.
+
     The loss is cross-entropy image → text + λ_tight · tightness − λ_push · diversity + λ_rps · the
     ranked probability score; with λ_tight = λ_push it holds the ordinal pairwise loss.
 
@@ -216,9 +217,9 @@ def train_stage2(
     image_side = ImageSide(model)
 
     for generator in stage.epochs():
-        for pixels, y, rows in data.batches(model, generator):
-            z = encode(pixels, len(rows)) if encode else image_side(pixels)
-            stage.step(stage2_loss(model, z, y, values), rows)
+        for pixels, y, count in data.batches(model, generator):
+            z = encode(pixels, count) if encode else image_side(pixels)
+            stage.step(stage2_loss(model, z, y, values))
 
         yield stage.end_epoch(model.probabilities(data.encode(model, "val")))
 

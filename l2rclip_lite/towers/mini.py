@@ -120,10 +120,6 @@ class MiniTowers(Towers):
         rows = [torch.tensor(encoding.ids) for encoding in encodings]
         ids = pad_sequence(rows, batch_first=True)
         n = ids.shape[1]
-        if n > self.max_tokens:
-            raise InputError(
-                f"template: a sentence of {n} tokens; shorten it to {self.max_tokens} or fewer."
-            )
 
         column = torch.arange(n)
         lengths = torch.tensor([[len(row)] for row in rows])

@@ -49,8 +49,8 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, pretend.T
     traffic_of_steps = []
     take_step = Stage.step
 
-    def step(self: Stage, loss: Tensor, rows: Tensor) -> None:
-        take_step(self, loss, rows)
+    def step(self: Stage, loss: Tensor) -> None:
+        take_step(self, loss)
         if len(self.epoch_losses) > 1 and loss.device.type == "pretend":
             traffic_of_steps.append((self.number, replace(traffic)))
         traffic.sent = []

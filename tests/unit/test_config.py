@@ -54,11 +54,6 @@ def test_a_stage_1_without_anything_to_train_is_refused(settings: dict[str, Any]
     assert Config(alpha=0.0, context_length=0).alpha == 0  # learned: α itself is what trains
 
 
-# what towers, data or torch decide
-LEFT_OPEN = ("weights", "start", "image_size", "micro_batch_size", "batch_size1")
-LEFT_OPEN += ("lr2", "upside_down", "threads")
-
-
 CHANGES = st.fixed_dictionaries(
     {},
     optional={
@@ -90,12 +85,3 @@ def test_a_preset_decides_what_nobody_has_set(steps: list[dict[str, Any]]) -> No
     default = 6 if own.get("image_side") == "kernel" else 10
     assert config.stage1_epochs() == own.get("epochs1", default)
     assert Config.from_dict(config.used()).used() == config.used()
-
-
-def test_a_rankformer_of_gigabytes_is_refused_before_it_is_built() -> None:
-    """Either is fine; together they would be 3.2 billion weights in front of `mini`."""
-    Config(hidden=65_536)
-    Config(depth=64)
-    sentence = "hidden=65,536 times depth=64 is more than 131,072 units; choose smaller ones"
-    with pytest.raises(ValidationError, match=sentence):
-        Config(hidden=65_536, depth=64)

@@ -65,19 +65,6 @@ def test_stage_2_as_released(seeded: tuple[Tensor, Tensor]) -> None:
     assert float(blind) == pytest.approx(0.233079, abs=1e-6)
 
 
-def test_the_two_normalisations_differ_when_the_batch_misses_an_end() -> None:
-    """One perfect image of rank 1: gaps 1, 0, 1, so M = 1 in the batch and 2 in the label space.
-
-    Its neighbours are 1 away. Push over three entries: (1 + 0 + 1)/3 = 2/3 with weights 1, and half
-    of it with weights ½.
-    """
-    angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
-    text = torch.stack([angle.cos(), angle.sin()], dim=1)
-    batch = (text[[1]], text, torch.tensor([1]), torch.arange(3.0))
-    assert float(ordinal_pairwise_loss(*batch)) == pytest.approx(-2 / 3)
-    assert float(ordinal_pairwise_loss(*batch, normalise="global")) == pytest.approx(-1 / 3)
-
-
 @pytest.mark.parametrize(
     ("symmetric", "loss", "moved"), [(False, -0.111977, -0.110343), (True, -0.124853, -0.124853)]
 )
@@ -92,20 +79,14 @@ def test_stage_1_as_released(
         assert float(value) == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("scale", "to_text", "to_image"),
-    [(math.e**2, 2.710507, 2.677998), (1.0, 1.716815, 1.713975)],
-)
-def test_supcon_as_released(
-    scale: float, to_text: float, to_image: float, seeded: tuple[Tensor, Tensor]
-) -> None:
-    """With text rows duplicated per image, at s = e² (logit_scale 2) and s = 1."""
+def test_supcon_as_released(seeded: tuple[Tensor, Tensor]) -> None:
+    """With text rows duplicated per image, at s = e² (logit_scale 2)."""
     image, text = seeded
     paired = text[Y]
-    of_images = supervised_contrastive_loss(image, paired, Y, Y, scale)
-    of_texts = supervised_contrastive_loss(paired, image, Y, Y, scale)
-    assert float(of_images) == pytest.approx(to_text, abs=1e-6)
-    assert float(of_texts) == pytest.approx(to_image, abs=1e-6)
+    of_images = supervised_contrastive_loss(image, paired, Y, Y, math.e**2)
+    of_texts = supervised_contrastive_loss(paired, image, Y, Y, math.e**2)
+    assert float(of_images) == pytest.approx(2.710507, abs=1e-6)
+    assert float(of_texts) == pytest.approx(2.677998, abs=1e-6)
 
 
 def test_a_rank_counts_once_whatever_its_number_of_images(seeded: tuple[Tensor, Tensor]) -> None:
@@ -157,7 +138,7 @@ def test_targets_are_one_whole_number_per_image(name: str) -> None:
 @pytest.mark.untyped
 def test_a_misspelt_setting_is_refused(seeded: tuple[Tensor, Tensor]) -> None:
     """It would quietly mean another one."""
-    with pytest.raises(InputError, match=r"losses: order is 'shufled'; give one of 'true', "):
+    with pytest.raises(InputError, match="order='shufled'"):
         ordinal_pairwise_loss(*seeded, Y, RANKS, order="shufled")
 
 

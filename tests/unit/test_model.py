@@ -86,6 +86,10 @@ def test_in_training_mode_both_sides_get_a_gradient(model: L2RCLIP, pixels: Tens
     assert all(gradient.any() for gradient in gradients)
     assert not model.towers.training
 
+    with torch.no_grad():
+        model.prompts.context += 1
+        assert torch.equal(model.eval().text_features(), model.prompts(model.towers))
+
 
 @pytest.mark.slow
 def test_it_compiles_wraps_hooks_and_round_trips() -> None:

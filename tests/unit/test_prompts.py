@@ -117,14 +117,22 @@ def test_each_single_rank_has_a_gradient_by_context_and_rankformer() -> None:
 # --- controls and limits ------------------------------------------------------------------------
 
 
-def test_attention_that_would_take_gigabytes_is_refused(tiny: Towers) -> None:
-    """2,000 ranks of 9 tokens: 18,000² = 324 million pairs are too many."""
-    names = tuple(f"grade {k}" for k in range(2000))
-    ranks = Ranks(names, tuple(range(2000)), template="a very {rank}")
+@pytest.mark.parametrize(("name", "most"), [("tiny", 77), ("mini", 512)])
+def test_too_long_a_sentence_is_refused(
+    name: str, most: int, request: pytest.FixtureRequest
+) -> None:
+    """Of CLIP's 77 tokens and MiniLM's 512 start and end are two, and two the context."""
+    towers: Towers = request.getfixturevalue(name)
+    longest = Ranks(("one", "two"), (0, 1), "{rank}" + " leaf" * (most - 5))
+    prompts = RankPrompts(towers, longest, context_length=2, rankformer=False)
+    assert prompts.prompt_tokens.ids.shape == (2, most)
 
-    sentence = "'joint' compares 324,000,000 pairs of tokens, more than 268,435,456"
+    longer = Ranks(("one", "two"), (0, 1), "{rank}" + " leaf" * (most - 4))
+    sentence = (
+        rf"^template: a sentence has {most + 1} tokens with its 2 context vectors, .* {most};"
+    )
     with pytest.raises(InputError, match=sentence):
-        RankPrompts(tiny, ranks, axis="joint", heads=2, hidden=32)(tiny)
+        RankPrompts(towers, longer, context_length=2, rankformer=False)
 
 
 def test_ranks_that_the_text_tower_cannot_tell_apart_are_refused(mini: Towers) -> None:

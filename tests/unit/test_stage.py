@@ -18,8 +18,6 @@ from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.stage import Stage
 from l2rclip_lite.training_data import TrainingData
 
-ROWS = torch.arange(3, 13)
-
 
 @pytest.fixture(scope="module")
 def model(leaves: OrdinalDataset, small: Config) -> L2RCLIP:
@@ -58,7 +56,7 @@ def test_the_schedule_counts_the_steps_of_all_epochs(model: L2RCLIP, data: Train
 
     places = [0.0]
     for _ in range(10):
-        stage.step(weight.sum(), ROWS)
+        stage.step(weight.sum())
         places.append(float(weight.detach()))
 
     falling = [1 + math.cos(math.pi * step / 8) for step in range(8)]
@@ -78,7 +76,7 @@ def test_weight_decay_is_in_the_gradient_and_biases_of_coral_learn_faster(
     settings = {"warmup": 0.0, "weight_decay": 0.01, "bias_factor": 5.0}
     stage = stage_of(model, data, parameters, **settings)
 
-    stage.step(0 * (weight + bias).sum(), ROWS)
+    stage.step(0 * (weight + bias).sum())
 
     assert float(weight.detach()) == pytest.approx(0.9, abs=1e-5)
     assert float(bias.detach()) == pytest.approx(0.5, abs=1e-5)
@@ -105,7 +103,7 @@ def test_the_gradient_of_a_tower_is_shortened_to_length_1(
     parameters = {"towers.weight": tower, "head.weight": head}
 
     stage = stage_of(model, data, parameters, controls=Controls(clip=clip))
-    stage.step(tower.sum() + head.sum(), ROWS)
+    stage.step(tower.sum() + head.sum())
 
     assert float(tower.grad.norm()) == pytest.approx(expected)
     assert float(head.grad.norm()) == pytest.approx(3)
@@ -173,19 +171,16 @@ def test_the_kept_epoch_is_the_last_of_a_tower_and_the_best_of_a_head(
 # --- what goes wrong ----------------------------------------------------------------------------
 
 
-def test_a_runaway_step_names_its_images(
-    leaves: OrdinalDataset, model: L2RCLIP, data: TrainingData
-) -> None:
-    """Whoever reads it can look at them; a baseline is called by its name."""
+def test_a_runaway_step_names_its_place(model: L2RCLIP, data: TrainingData) -> None:
+    """And the learning rate; a baseline is called by its name."""
     weight = nn.Parameter(torch.ones(1))
     stage = stage_of(model, data, {"head.weight": weight}, name="rps")
 
     with pytest.raises(TrainingError) as error:
-        stage.step(weight.sum() * math.inf, ROWS)
+        stage.step(weight.sum() * math.inf)
 
     message = str(error.value)
-    start = f"rps, epoch 1, step 1: the loss is inf for the images {leaves.train.paths[3]}, "
-    assert message.startswith(start)
+    assert message.startswith("rps, epoch 1, step 1: the loss is inf, ")
     assert message.endswith("a smaller learning rate (--lr1, --lr2; here 0.1).")
     with pytest.raises(TrainingError, match="no finite output"):
         stage.end_epoch(torch.full((10, 5), math.nan))

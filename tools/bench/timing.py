@@ -112,8 +112,8 @@ def steps_and(train: Train, other: Call, repeats: int, warmup: int = 2) -> list[
     class EnoughError(Exception):
         pass
 
-    def step(stage: Stage, loss: torch.Tensor, rows: torch.Tensor) -> None:
-        real_step(stage, loss, rows)
+    def step(stage: Stage, loss: torch.Tensor) -> None:
+        real_step(stage, loss)
         steps.extend(now() - end for end in ended)
         if len(steps) == warmup + repeats:
             raise EnoughError
