@@ -138,14 +138,10 @@ class Stage:
         self.config = self.model.config
         self.n_steps = self.n_epochs * math.ceil(len(self.data.targets["train"]) / self.batch_size)
 
-        self.tower = []
-        weights = []
-        biases = []
-        for name, parameter in self.parameters.items():
-            (biases if "coral_bias" in name else weights).append(parameter)
-            if name.startswith("towers."):
-                self.tower.append(parameter)
-
+        parameters = self.parameters.items()
+        self.tower = [p for name, p in parameters if name.startswith("towers.")]
+        weights = [p for name, p in parameters if "coral_bias" not in name]
+        biases = [p for name, p in parameters if "coral_bias" in name]
         self.optimizer = torch.optim.Adam(
             [
                 {"params": weights, "peak": self.lr},

@@ -135,16 +135,13 @@ def resampled(
     """
     true, p = checked_probabilities(target, probabilities, ranks)
     answers = answers_of(true, p, ranks)
-    losses = {}
-    for suffix, each in answers.items():
-        losses[suffix] = image_losses(each, ranks, deviations)
     image_rps = rps_of_images(true, p)
 
     blocks: list[Scores] = []
     for counts in resample_counts(groups, len(true), resamples, seed):
         block: Scores = {}
         for suffix, each in answers.items():
-            for name, value in metrics_of(each, losses[suffix], counts).items():
+            for name, value in metrics_of(each, ranks, deviations, counts).items():
                 block[name + suffix] = value
         block["rps"] = image_rps @ counts / counts.sum(axis=0)
         block["ece"] = calibration_error(true, p, counts)
@@ -156,8 +153,8 @@ def resampled(
     return scores
 
 
-def image_losses(answers: Answers, ranks: Ranks, deviations: Values | None) -> dict[str, PerImage]:
-    """Return the losses of single images, by the metric whose mean they are."""
+def metrics_of(answers: Answers, ranks: Ranks, deviations: Values | None, counts: Counts) -> Scores:
+    """Return each metric of each resample, all means by one matrix product."""
     error = np.abs(answers.error)
     losses = {
         "mae": error,
@@ -171,11 +168,7 @@ def image_losses(answers: Answers, ranks: Ranks, deviations: Values | None) -> d
             losses[f"cs@{k}"] = error <= k + SLACK
     if deviations is not None:
         losses["epsilon_error"] = epsilon_loss(answers.error, deviations)
-    return losses
 
-
-def metrics_of(answers: Answers, losses: Mapping[str, PerImage], counts: Counts) -> Scores:
-    """Return each metric of each resample, all means by one matrix product."""
     table = np.stack([*losses.values()]).astype(float)
     means = table @ counts / counts.sum(axis=0)
     metrics = dict(zip(losses, means, strict=True))

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from l2rclip_lite.config import Config, Controls
+from l2rclip_lite.config import Config, Controls, LossWeights
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.pixels import Augment, scaled
 from l2rclip_lite.method.model import L2RCLIP
@@ -19,8 +19,8 @@ from l2rclip_lite.method.ranks import cyclic_permutation
 from l2rclip_lite.method.stages import freeze, stage1_loss, stage2_loss
 from l2rclip_lite.training_data import TrainingData
 
-VALUES = torch.arange(5.0)
-# A batch without the lowest and the highest rank: its largest gap is 3, that of all ranks 4.
+VALUES = torch.tensor([0.0, 1.0, 2.0, 5.0, 9.0])
+# A batch without the lowest and the highest rank: its largest gap is 8, that of all ranks 9.
 TARGETS = torch.tensor([1, 3, 2, 2, 1])
 
 
@@ -57,20 +57,20 @@ def loss1(model: L2RCLIP, z: Tensor, y: Tensor = TARGETS) -> float:
 
 
 PUSHES: dict[str, tuple[Controls, Callable[[Tensor, Tensor], Tensor]]] = {
-    "none": (Controls(), lambda gap, distance: gap / 3 * distance),
+    "none": (Controls(), lambda gap, distance: gap / 8 * distance),
     "blind": (Controls(order="blind"), lambda gap, distance: distance),
     "the gap to another rank": (
         Controls(order="shuffled"),
-        lambda gap, distance: gap[:, cyclic_permutation(5)] / 3 * distance,
+        lambda gap, distance: gap[:, cyclic_permutation(5)] / 8 * distance,
     ),
-    "global": (Controls(normalise="global"), lambda gap, distance: gap / 4 * distance),
-    "squared": (Controls(push_power=2), lambda gap, distance: gap / 3 * distance**2),
+    "global": (Controls(normalise="global"), lambda gap, distance: gap / 9 * distance),
+    "squared": (Controls(push_power=2), lambda gap, distance: gap / 8 * distance**2),
 }
 
 
 @pytest.mark.parametrize("name", PUSHES)
 def test_the_push_by_hand(name: str, plain: L2RCLIP, images: Tensor) -> None:
-    """The mean of gap · distance over images and texts, in shares of the batch's largest gap, 3."""
+    """The mean of gap · distance over images and texts, in shares of the batch's largest gap, 8."""
     controls, terms = PUSHES[name]
     model = controlled(plain, controls)
     z = images
@@ -79,7 +79,7 @@ def test_the_push_by_hand(name: str, plain: L2RCLIP, images: Tensor) -> None:
     cross_entropy = F.cross_entropy(model.scale * z @ t.T, TARGETS)
     push = (cross_entropy - stage2_loss(model, z, TARGETS, VALUES)).detach()
 
-    gap = (TARGETS[:, None] - VALUES).abs()
+    gap = (VALUES[TARGETS][:, None] - VALUES).abs()
     distance = torch.cdist(z, t, compute_mode="donot_use_mm_for_euclid_dist")
     assert float(push) == pytest.approx(float(terms(gap, distance).mean()), rel=1e-4)
 
@@ -102,6 +102,30 @@ def test_the_plain_contrastive_loss_takes_each_pair_for_itself(
     pairs = torch.arange(5)
     by_hand = F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)
     assert loss1(model, images) == pytest.approx(float(by_hand.detach()), rel=1e-5)
+
+
+def both_stages(plain: L2RCLIP, weights: dict[str, float], z: Tensor, y: Tensor) -> Tensor:
+    """Return the losses of both stages under these weights; the others are 0."""
+    weights = dict.fromkeys(LossWeights._fields, 0.0) | weights
+    model = L2RCLIP.build(plain.ranks, replace(plain.config, **weights))
+    losses = [loss1(model, z, y), float(stage2_loss(model, z, y, VALUES).detach())]
+    return torch.tensor(losses, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", LossWeights._fields)
+def test_a_weight_of_two_adds_its_term_twice(name: str, plain: L2RCLIP) -> None:
+    """The loss of one stage rises by the term with weight 1, and by twice that with 2."""
+    y = torch.tensor([0, 1, 3])
+    z = F.normalize(plain.rank_features[[1, 1, 4]] + plain.rank_features[[0, 2, 3]], dim=1)
+
+    without, once, twice = (both_stages(plain, {name: weight}, z, y) for weight in (0.0, 1.0, 2.0))
+    rises = (once - without).tolist()
+
+    assert rises.count(0.0) == 1
+    rise = max(rises, key=abs)
+    assert abs(rise) > 1e-3
+    assert name == "lambda1" or (rise < 0) == (name == "lambda_push")
+    assert (twice - without).tolist() == pytest.approx([2 * rise for rise in rises], rel=1e-2)
 
 
 # --- texts --------------------------------------------------------------------------------------
