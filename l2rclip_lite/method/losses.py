@@ -291,7 +291,7 @@ def rank_weights(
                 [0.5000, 0.0000, 0.5000]])
     """
     if order not in get_args(Order) or normalise not in get_args(Normalise):
-        raise InputError(f"losses: no such weights: {normalise=:.80}, {order=:.80}.")
+        raise InputError(f"losses: no such weights: {normalise=!r:.80}, {order=!r:.80}.")
     target = checked_target(target, target.numel())
     values = full_precision(values)  # bytes would wrap around
     if order == "blind":
