@@ -233,7 +233,7 @@ def check_values(values: Sequence[float]) -> None:
     gaps = np.diff(np.array(values, dtype=np.float32))
     is_wrong = ~np.isfinite(gaps) | (gaps <= 0)
     if is_wrong.any():
-        k = is_wrong.argmax()
+        k = int(is_wrong.argmax())
         pair = f"{values[k]!r} is followed by {values[k + 1]!r}"
         cure = "sort them, or count from the lowest rank"
         raise InputError(f"ranks: values must increase in single precision, but {pair}; {cure}.")
