@@ -113,7 +113,7 @@ try:
         for name in BASELINES
         if PROFILE != "smoke" or name == "linear-probe"
     ]
-    check_baselines(methods, config)
+    check_baselines(methods)
     data = load_dataset(DATASET, **source)
 except (InputError, ValidationError) as error:
     raise SystemExit(sentence(error)) from None

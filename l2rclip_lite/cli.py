@@ -10,7 +10,6 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib.metadata import version
 
 import tyro
@@ -82,8 +81,8 @@ def run(words: Sequence[str]) -> int:
     """Run the command that the words call for, and return its exit code.
 
     Raises:
-        InputError: There is no such command, an option is empty, or several processes were started
-            for a command that works in one.
+        InputError: There is no such command, or several processes were started for a command that
+            works in one.
         SystemExit: By tyro, which has printed help, or what is wrong with an option.
     """
     if words == ["--version"]:
@@ -97,10 +96,7 @@ def run(words: Sequence[str]) -> int:
 
     name = words[0]
     if name not in COMMANDS:
-        nearest = get_close_matches(name, COMMANDS, n=1) or COMMANDS
-        raise InputError(f"there is no command {name!r}; choose {' or '.join(nearest)}.")
-    if "" in words:  # what a shell makes of "$OUT" where that is not set
-        raise InputError(f"{name}: an option or a name is empty; give it a value.")
+        raise InputError(f"there is no command {name!r}; choose {' or '.join(COMMANDS)}.")
     if name != "fit" and os.environ.get("WORLD_SIZE", "1") != "1":
         raise InputError(f"{name}: works in one process; start it without `accelerate launch`.")
 

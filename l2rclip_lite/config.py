@@ -12,15 +12,12 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
-from l2rclip_lite.errors import MAX_BATCH, MAX_SIDE, MAX_WORKERS
-
-MAX_UNITS = 131_072  # of RankFormer's feed-forward networks: at most a gigabyte, in front of CLIP
 SETTINGS = ConfigDict(extra="forbid")
 
 Axis = Literal["token", "rank", "joint"]
 ImageSide = Literal["tower", "kernel"]
 Count = Annotated[int, Field(ge=0, lt=100_000)]
-ImageCount = Annotated[int, Field(ge=1, le=MAX_BATCH)]
+ImageCount = Annotated[int, Field(ge=1, lt=2**31)]
 Rate = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 
@@ -119,7 +116,7 @@ class Config:
     begins with: its folder, 'hf-hub:USER/NAME', or leaves-percent, which ships. Ranks and sentences
     may be others, and the image size unless the tower is a transformer; None begins with the
     untrained towers."""
-    image_size: Annotated[int, Field(ge=8, le=MAX_SIDE)] | None = None
+    image_size: Annotated[int, Field(ge=8, le=1024)] | None = None
     """Side of the input image in pixels; None takes what the data set suggests, else the tower's
     own (mini 224). Fewer are faster, more see more: training time grows with their square."""
     preset: Literal["recommended", "paper"] = "recommended"
@@ -190,14 +187,14 @@ class Config:
     """'bf16' runs the image tower under autocast; losses stay in fp32."""
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     """CPU threads; None leaves torch's own choice."""
-    workers: Annotated[int, Field(ge=0, le=MAX_WORKERS)] = 0
+    workers: Annotated[int, Field(ge=0, le=64)] = 0
     """Processes that decode images which do not fit into memory."""
     controls: Controls = field(default_factory=Controls)
     """What a study changes; see `Controls`."""
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
-        """Refuse settings under which stage 1 could change nothing, or would fill the memory."""
+        """Refuse settings under which stage 1 could change nothing."""
         controls = self.controls
         refines = controls.rankformer and (self.alpha > 0 or controls.learn_alpha)
 
@@ -205,9 +202,6 @@ class Config:
             raise ValueError(
                 "without RankFormer and context, stage 1 trains nothing; set epochs1=0"
             )
-        if self.hidden * self.depth > MAX_UNITS:
-            product = f"hidden={self.hidden:,} times depth={self.depth}"
-            raise ValueError(f"{product} is more than {MAX_UNITS:,} units; choose smaller ones")
         return self
 
     def loss_weights(self) -> LossWeights:

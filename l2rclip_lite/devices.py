@@ -18,7 +18,7 @@ from torch.distributed import DistError
 from torch.nn.parallel import DistributedDataParallel
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.errors import TrainingError, reason
+from l2rclip_lite.errors import TrainingError
 
 # What a launcher sets, and accelerate reads, for each of its processes.
 LAUNCHED = frozenset({"WORLD_SIZE", "LOCAL_RANK", "ACCELERATE_TORCH_DEVICE"})
@@ -30,28 +30,15 @@ def choose_device(config: Config) -> torch.device:
     """Return where to train.
 
     Raises:
-        TrainingError: A GPU was asked for that is not there: no slow surprise. Or several processes
-            were started that do not meet, or would not train together.
+        TrainingError: A GPU was asked for that is not there: no slow surprise.
     """
     if config.device == "cpu" and LAUNCHED.isdisjoint(os.environ):
         return torch.device("cpu")  # accelerate decides once per process, and would keep to it
-    try:
-        device: torch.device = Accelerator(cpu=config.device == "cpu").device
-    except (ValueError, ImportError, RuntimeError) as error:
-        problem = f"the environment asks for what cannot be started ({reason(error)})"
-        cure = "start `accelerate launch` anew, or unset LOCAL_RANK, WORLD_SIZE and ACCELERATE_*"
-        raise TrainingError(f"device: {problem}; {cure}.") from error
-
+    device: torch.device = Accelerator(cpu=config.device == "cpu").device
     if config.device not in ("auto", device.type):
         raise TrainingError(
             f"device: no {config.device!r} device is visible here; "
             "use device='cpu' or 'auto' (--device)."
-        )
-    n_processes = os.environ.get("WORLD_SIZE", "1")
-    if n_processes != str(PartialState().num_processes):
-        raise TrainingError(
-            f"device: WORLD_SIZE={n_processes} processes were started, but on {device.type} each "
-            "would train alone; use device='cpu' (--device cpu) to train together."
         )
     return device
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from l2rclip_lite.data.images import ResizedImages, as_rgb
 from l2rclip_lite.errors import InputError, TrainingError
-from l2rclip_lite.files import check_target, write_atomically
+from l2rclip_lite.files import write_atomically
 from l2rclip_lite.method.model import L2RCLIP
 
 KEY = "l2rclip"  # of the metadata in the file, JSON
@@ -93,7 +93,6 @@ def export_onnx(
         TrainingError: The graph answers otherwise than PyTorch; no file is left.
     """
     check_installed()
-    check_target(Path(file))
 
     model = in_single_precision(model)
     data = _graph(model)
@@ -144,7 +143,6 @@ def in_single_precision(model: L2RCLIP) -> L2RCLIP:
     model = copy.copy(model)
     model.training = False  # of this copy alone; its parts are shared
     model.config = replace(model.config, precision="fp32")
-    model.text_features()  # are of the prompts as they are now
     return model
 
 

@@ -7,9 +7,8 @@ import hashlib
 import json
 import os
 import shutil
-import stat
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,52 +19,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from l2rclip_lite.errors import InputError, one_line, reason, unreadable
+from l2rclip_lite.errors import InputError, one_line, reason
 
 NamedTensors = Mapping[str, Tensor]
+RESTORE = "restore it, or delete it and run again"
 PREFIX = ".l2r-"  # of everything that is there only while something is written
-# What a file of ours holds. Others have the type bool, which no reader of such a file accepts.
-TYPES = {
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I8": torch.int8,
-}
 HOUR = 3600.0  # seconds; no file takes so long to write
-
-
-def is_file(path: str | os.PathLike[str], name: str = "") -> bool:
-    """Return whether a path names a regular file; links are followed.
-
-    Args:
-        path: The path.
-        name: How an error calls it; empty takes the path.
-
-    Raises:
-        InputError: It may be there, in a folder that may not be entered.
-
-    Example:
-        >>> is_file("/"), is_file("/there/is/no/such/file")
-        (False, False)
-    """
-    try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except PermissionError as error:
-        raise unreadable(name or path, error) from error
-    except (OSError, ValueError):
-        return False
-
-
-def check_target(file: Path) -> None:
-    """Refuse a place where no file can be written, before the work whose result it is to hold.
-
-    Raises:
-        InputError: A folder or a device has this name.
-    """
-    if os.path.exists(file) and not is_file(file):
-        problem = "is a folder or a device, which no file may replace"
-        raise InputError(f"{file}: {problem}; choose another place.")
 
 
 def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
@@ -75,11 +34,10 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
     they are given. What an earlier, killed call left beside `file` is removed.
 
     Raises:
-        InputError: Something other than a file has that name, the folder cannot be written, or the
-            disk is full.
+        InputError: A folder has that name, the folder around it cannot be written, or the disk is
+            full.
     """
     try:
-        check_target(file)
         file.parent.mkdir(parents=True, exist_ok=True)
         sweep_leftovers(file.parent)
 
@@ -145,14 +103,8 @@ def reading(file: Path, fix: str) -> Iterator[None]:
     """
     try:
         yield
-    except PermissionError as error:
-        raise unreadable(file, error) from error
-    except (OSError, ValueError, TypeError, RuntimeError, MemoryError, SafetensorError) as error:
-        problem = "cannot be read"
-        if isinstance(error, SafetensorError):
-            problem = "damaged or not a safetensors file"
-            fix = "delete it and run again"
-        raise InputError(f"{file}: {problem} ({one_line(reason(error))}); {fix}.") from error
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{file}: cannot be read ({one_line(reason(error))}); {fix}.") from error
 
 
 def read_json(file: Path) -> Any:
@@ -167,18 +119,13 @@ def read_json(file: Path) -> Any:
 
 def sha256_of(file: Path) -> str:
     """Return SHA-256 of a file."""
-    with reading(file, "restore it"), file.open("rb") as stream:
+    with reading(file, RESTORE), file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def digest_of(tensors: NamedTensors, text: str = "") -> str:
-    """Return SHA-256 of a text, and of tensors with their names, types and shapes.
-
-    Args:
-        tensors: By name, in any order; on any device.
-        text: What else must not change.
-    """
-    digest = hashlib.sha256(text.encode())
+def digest_of(tensors: NamedTensors) -> str:
+    """Return SHA-256 of tensors with their names, types and shapes, in any order."""
+    digest = hashlib.sha256()
     for name in sorted(tensors):
         value = tensors[name]
         digest.update(f"\n{name} {value.dtype} {tuple(value.shape)}\n".encode())
@@ -197,32 +144,24 @@ def save_tensors(file: Path, tensors: NamedTensors, metadata: dict[str, str]) ->
     write_atomically(file, lambda path: save_file(flat, path, metadata))
 
 
-def read_tensors(
-    file: Path, names: Collection[str] | None = None
-) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return tensors of a safetensors file, and its metadata.
+def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors of a safetensors file, and its metadata.
 
     A tensor lies where the file has it, in general at no multiple of 16 bytes; a matrix product
     from there differs in the last bit from that of the tensor that was saved. So each is copied
     into memory of its own.
 
-    Args:
-        file: The file.
-        names: Of the tensors to read, as far as the file has them; None reads all.
-
     Raises:
         InputError: No such file, or a damaged one.
     """
-    with _opened(file) as stored:
-        tensors = {}
-        for name in stored.keys():  # noqa: SIM118  (safetensors has no mapping)
-            if names is None or name in names:
-                tensors[name] = stored.get_tensor(name).clone()
+    with reading(file, RESTORE), safe_open(file, "pt") as stored:
+        # safetensors has no mapping
+        tensors = {name: stored.get_tensor(name).clone() for name in stored.keys()}  # noqa: SIM118
         return tensors, stored.metadata() or {}
 
 
 def read_header(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return what `read_tensors` does, with tensors on the device "meta": types and shapes.
+    """Return what `read_tensors` does, with tensors on the device "meta": shapes alone.
 
     Nobody pays for a number before its name and shape are known to be right: a file with holes
     takes no room on a disk, and all of it in memory.
@@ -230,26 +169,8 @@ def read_header(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         InputError: No such file, or a damaged one.
     """
-    with _opened(file) as stored:
+    with reading(file, RESTORE), safe_open(file, "pt") as stored:
         shapes = {}
-        for name in stored.keys():  # noqa: SIM118  (safetensors has no mapping)
-            tensor = stored.get_slice(name)
-            dtype = TYPES.get(tensor.get_dtype(), torch.bool)
-            shapes[name] = torch.empty(tensor.get_shape(), dtype=dtype, device="meta")
+        for name in stored.keys():  # noqa: SIM118
+            shapes[name] = torch.empty(stored.get_slice(name).get_shape(), device="meta")
         return shapes, stored.metadata() or {}
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[Any]:
-    """Open a safetensors file, whose header alone is read by that.
-
-    Raises:
-        InputError: No such file, or a damaged one.
-    """
-    # `open` says why a file cannot be opened, and safetensors that it is not there
-    with (
-        reading(file, "restore it"),
-        file.open("rb"),
-        safe_open(file, "pt") as stored,
-    ):
-        yield stored

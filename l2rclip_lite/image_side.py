@@ -14,11 +14,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from l2rclip_lite.heads.calibration import calibrate
-from l2rclip_lite.heads.kernel import MIXTURES, KernelChoice, stack_kernel_heads
+from l2rclip_lite.heads.kernel import MIXTURES, KernelChoice, LinearHead, stack_kernel_heads
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.stage import Row
 from l2rclip_lite.metrics import rps_of_images
 from l2rclip_lite.runs.results import Comparison
+from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training_data import TrainingData
 
 PerImage = Float[np.ndarray, " batch"]
@@ -83,17 +84,13 @@ def keep_best(
     calibrate(model, val_features, data.targets["val"])
     answers = {TUNED: model.probabilities(val_features)}
 
-    epochs1 = model.config.stage1_epochs()  # as trained, whichever side answers now
-    config = replace(model.config, image_side="kernel", epochs1=epochs1)
     of_ranks = [name for name in MIXTURES if name != "nothing"]
-    heads = {}
+    siblings = {}
     for name, kernels in ((LINEAR, ["nothing"]), (KERNEL, of_ranks)):
-        frozen = L2RCLIP(model.towers, model.ranks, config, model.rank_features.detach())
-        frozen.head = fit_head(model, data, kernels, quiet=quiet).head
-        frozen.to(model.device)
+        frozen = sibling(model, head=fit_head(model, data, kernels, quiet=quiet).head)
         calibrate(frozen, data.backbone["val"], data.targets["val"])
         answers[name] = frozen.probabilities(data.backbone["val"])
-        heads[name] = frozen.head
+        siblings[name] = frozen
 
     true = data.targets["val"].numpy()
     scores = {}
@@ -103,9 +100,38 @@ def keep_best(
     kept = simplest_of_the_best(scores)
     if kept != TUNED:
         model.towers.image.load_state_dict(dict(untrained))
-        model.config = config
-        model.head = heads[kept]
+        model.config = siblings[kept].config
+        model.head = siblings[kept].head
     return Comparison(kept, {name: float(each.mean()) for name, each in scores.items()})
+
+
+def sibling(
+    model: L2RCLIP,
+    *,
+    text: Tensor | None = None,
+    head: LinearHead | None = None,
+    towers: Towers | None = None,
+) -> L2RCLIP:
+    """Return another model on the same towers, which stay frozen, or on others, which do not.
+
+    Args:
+        model: Towers, ranks and config.
+        text: Fixed text features; None takes a copy of the model's, as what a sibling learns stays
+            its own.
+        head: Answers in the place of the texts.
+        towers: Other towers.
+    """
+    config = replace(
+        model.config,
+        image_side="kernel" if towers is None else "tower",
+        epochs1=model.config.stage1_epochs(),  # the run's own, whatever else trains here
+    )
+    if text is None:
+        text = model.rank_features.clone()
+
+    other = L2RCLIP(towers or model.towers, model.ranks, config, rank_features=text)
+    other.head = head
+    return other.to(model.device)
 
 
 def simplest_of_the_best(scores: Mapping[str, PerImage]) -> str:

@@ -4,6 +4,7 @@ The stages themselves are in `method.stages`; here stand the run, checkpoints, b
 processes and the history. A run can be resumed at any moment.
 """
 
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,16 +14,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import PartialState
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from l2rclip_lite.checkpoints import load_checkpoint, save_checkpoint
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.data.images import MapStyle
 from l2rclip_lite.devices import choose_device, failures_in_words, together
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.files import read_tensors, save_tensors
 from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.image_side import keep_best, train_kernel
 from l2rclip_lite.method.model import L2RCLIP
@@ -86,8 +88,6 @@ def fit(  # noqa: PLR0913  (an entry point)
         TrainingError: A loss that is not finite, memory that runs out, or another process of the
             run that has ended. What was computed is kept in `out`.
     """
-    if not isinstance(config, Config):
-        raise InputError(f"fit: config is of type {type(config).__name__}; give a Config(...).")
     data = _with_ranks(data, ranks)
     config = config_for(data, config)
     device = choose_device(config)
@@ -113,7 +113,6 @@ def fit(  # noqa: PLR0913  (an entry point)
 
     if is_finished:  # somebody may have changed its files since
         run.check_model()
-        run.read_predictions(data.ranks)
     model = L2RCLIP.from_pretrained(run.folder)
     return Run(model, run.read_metrics(), run.read_history(), run.folder)
 
@@ -284,3 +283,55 @@ def _advice(stage: Stage) -> str:
     images = stage.config.micro_batch_size or stage.config.batch_size
     cure = "try fewer (--micro-batch-size), a smaller --image-size or another --device"
     return f"with {images} images at once; {cure}"
+
+
+# --- one checkpoint an epoch: parameters, those of the kept epoch, and Adam's moments ------------
+
+
+def save_checkpoint(file: Path, stage: Stage) -> None:
+    """Write all that a stage needs to go on after an epoch, atomically."""
+    tensors = {}
+    for name, parameter in stage.parameters.items():
+        tensors[f"now/{name}"] = parameter.detach()
+        tensors[f"kept/{name}"] = stage.kept[name]
+        for key, value in stage.optimizer.state[parameter].items():
+            tensors[f"adam.{key}/{name}"] = value
+
+    record = {
+        "history": stage.history,
+        "kept_score": stage.kept_score,
+        "steps_taken": stage.steps_taken,
+        "batch_size": stage.batch_size,
+    }
+    save_tensors(file, tensors, {"record": json.dumps(record)})
+
+
+def load_checkpoint(file: Path, stage: Stage) -> None:
+    """Let a stage go on after the epoch that a checkpoint has kept, if there is one.
+
+    Raises:
+        InputError: The file is damaged, or belongs to another number of processes.
+    """
+    if not file.exists():
+        return
+    tensors, metadata = read_tensors(file)
+
+    # the schedule counts steps, and the draws of an epoch are those of its batches
+    record = json.loads(metadata["record"])
+    if record["batch_size"] != stage.batch_size:
+        begun = f"begun with {record['batch_size']} images a step, and now it would be"
+        cure = "start as many processes as before, or choose a new --out"
+        raise InputError(f"{file}: {begun} {stage.batch_size}; {cure}.")
+
+    for name, parameter in stage.parameters.items():
+        parameter.data.copy_(tensors[f"now/{name}"])
+        stage.kept[name] = torch.empty_like(parameter).copy_(tensors[f"kept/{name}"])
+
+        state = stage.optimizer.state[parameter]
+        state["step"] = tensors[f"adam.step/{name}"].to(parameter.device)  # of a fused Adam
+        for key in ("exp_avg", "exp_avg_sq"):
+            state[key] = torch.empty_like(parameter).copy_(tensors[f"adam.{key}/{name}"])
+
+    stage.history = record["history"]
+    stage.kept_score = tuple(record["kept_score"])
+    stage.steps_taken = record["steps_taken"]

@@ -1,14 +1,13 @@
 """The data that the stages train on: images, and features that are computed once."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather
-from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
@@ -22,6 +21,7 @@ from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.stage import Row, TrainingBatch
 from l2rclip_lite.runs.encoding import decoded
 from l2rclip_lite.runs.results import validation_scores
+from l2rclip_lite.shapes import Backbone, Features, Targets
 
 MAX_STEPS = 32  # of an epoch on cached features
 MAX_PAIRED = 2_048  # images of such a step: stage 1 compares all its pairs
@@ -37,14 +37,12 @@ class TrainingData:
         backbone: The same before their projection, see `Towers.backbone`: what a head on the frozen
             tower reads.
         images: The images of each split as bytes; may be empty where only features are at hand.
-        names: Names of the training images, for errors; may be empty.
     """
 
-    features: Mapping[str, Float[Tensor, "batch dim"]]
-    targets: Mapping[str, Int[Tensor, " batch"]]
-    backbone: Mapping[str, Float[Tensor, "batch feature"]]
+    features: Mapping[str, Features]
+    targets: Mapping[str, Targets]
+    backbone: Mapping[str, Backbone]
     images: Mapping[str, ResizedImages] = field(default_factory=dict)
-    names: Sequence[str] = ()
 
     @classmethod
     def load(
@@ -73,17 +71,16 @@ class TrainingData:
             backbone[split] = encode_together(
                 model, squares, backbone=True, cache=cache, quiet=quiet
             )
-        return cls.of(backbone, targets, model, images, data.train.paths)
+        return cls.of(backbone, targets, model, images)
 
     @classmethod
     @torch.no_grad()
     def of(
         cls,
-        backbone: Mapping[str, Float[Tensor, "batch feature"]],
-        targets: Mapping[str, Int[Tensor, " batch"]],
+        backbone: Mapping[str, Backbone],
+        targets: Mapping[str, Targets],
         model: L2RCLIP,
         images: Mapping[str, ResizedImages] | None = None,
-        names: Sequence[str] = (),
     ) -> "TrainingData":
         """Return the data of the stages, from features before their projection.
 
@@ -99,9 +96,9 @@ class TrainingData:
                     "encode: image features are no finite numbers; the weights of the image tower "
                     "are damaged: restore them (--start, --weights)."
                 )
-        return cls(features, targets, backbone, images or {}, names)
+        return cls(features, targets, backbone, images or {})
 
-    def encode(self, model: L2RCLIP, split: str) -> Float[Tensor, "batch dim"]:
+    def encode(self, model: L2RCLIP, split: str) -> Features:
         """Return the image features of a split as they are now."""
         if model.config.image_side == "tower" and self.images:
             return encode_together(model, self.images[split])
@@ -139,7 +136,7 @@ class TrainingData:
 
         for rows in torch.split(order, self.feature_batch_size(model.config)):
             yield TrainingBatch(
-                features[rows].to(model.device), targets[rows].to(model.device), rows
+                features[rows].to(model.device), targets[rows].to(model.device), len(rows)
             )
 
     def batches(
@@ -179,7 +176,7 @@ class TrainingData:
                 pixels = augment(pixels, draws=own.flatten(1, 2))
 
             pixels = model.towers.normalize(scaled(pixels))
-            yield TrainingBatch(pixels, targets[rows].to(model.device).repeat(views), rows)
+            yield TrainingBatch(pixels, targets[rows].to(model.device).repeat(views), len(rows))
 
 
 def encode_together(
@@ -189,7 +186,7 @@ def encode_together(
     backbone: bool | None = None,
     cache: str | Path | None = None,
     quiet: bool = True,
-) -> Float[Tensor, "batch feature"]:
+) -> Backbone:
     """Return what `L2RCLIP.encode` does; of several processes, each encodes its part.
 
     All of them have to call it. In a cache each has files of its part.

@@ -83,19 +83,9 @@ def train(chosen: RankSet, seed: int) -> Trained:
 def by_word(
     words: Sequence[str | None], weights: Float[Tensor, "rank rank"]
 ) -> tuple[list[str], list[list[int]]]:
-    """Return the different words of a slot, and the weight that each gives to a copy of each.
-
-    Raises:
-        ValueError: Two equal words look differently, so a matrix of words would hide something.
-    """
+    """Return the different words of a slot, and the weight that each gives to a copy of each."""
     different = list(dict.fromkeys(word for word in words if word is not None))
     first = [words.index(word) for word in different]
-
-    for rank, word in enumerate(words):
-        if word is None:
-            continue
-        if not torch.allclose(weights[rank], weights[words.index(word)], atol=1e-6):
-            raise ValueError(f"{word!r} of rank {rank} looks otherwise than another copy of it")
     small = weights[first][:, first]
     return different, (small / UNIT).round().long().tolist()
 

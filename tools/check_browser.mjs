@@ -2,7 +2,7 @@
 // Gives photos to book/browser.html of the built book in Chromium and compares each answer with Python's: probabilities to 2e-2
 // and the same rank. By keyboard, drop and paste, in the light and the dark theme, at 1280 and 390 px; also what is no picture,
 // and the page from a folder and without JavaScript. A line a check, OK or FAIL; status 1 if one fails.
-//   --data     a folder that holds bracol_severity; without it shared/data above, else drawn leaves (tools/browser_answers.py)
+//   --data     a folder that holds bracol_severity; without it drawn leaves (tools/browser_answers.py)
 //   --require  without Chromium or playwright-core: status 1 instead of SKIP and status 0
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

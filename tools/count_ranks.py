@@ -1,17 +1,14 @@
-r"""Count the images of every rank in every benchmark, and what test shares with training.
+"""Count the images of every rank in every benchmark, and what test shares with training.
 
-    python tools/count_ranks.py --lists DIR --retinamnist DIR --bracol DIR --bracol-area DIR \
-        --apples81 DIR --cherries81 DIR --pears DIR --hc18 DIR --portraits DIR \
-        --out book/results/data_sets.csv
+    python tools/count_ranks.py lists=DIR bracol=DIR hc18=DIR ...
 
 Numbers are written, and no row of a list. DIR are the official lists (`l2rclip data morph
---download DIR`) and the folders of the others. No image is opened. The CSV has one row per rank;
-the JSON beside it has the leakage of every fold. The chapter on data sets draws both.
+--download DIR`) and the folder of every other data set. No image is opened. The CSV has one row per
+rank; the JSON beside it has the leakage of every fold. The chapter on data sets draws both.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterator
 from itertools import product
@@ -24,9 +21,9 @@ from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.check import leakage
-from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.files import write_json, write_text
 
+OUT = Path(__file__).resolve().parents[1] / "book" / "results" / "data_sets.csv"
 KEYS = ("protocol", "category", "fold")
 
 
@@ -69,20 +66,12 @@ def count(source: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, Any]]:
     return pd.DataFrame({**names, **columns}), names | {"unit": data.ranks.unit} | leakage(data)
 
 
-def main() -> None:
-    """Parse the command line, write the table and the leakage."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    without_lists = [
-        name
-        for name, facts in DATA_SETS.items()
-        if name not in ("leaves", "csv") and not facts.lists
-    ]
-    for name in ("lists", *without_lists, "out"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    options = vars(parser.parse_args())
-    folders = {name.replace("_", "-"): path for name, path in options.items()}
+def main(words: list[str]) -> None:
+    """Write the table and the leakage, of folders such as `bracol=DIR`."""
+    folders = {}
+    for word in words:
+        name, _, folder = word.partition("=")
+        folders[name] = Path(folder)
 
     tables = []
     leakages = []
@@ -92,13 +81,10 @@ def main() -> None:
         leakages.append(shared)
 
     table = pd.concat(tables, ignore_index=True).astype({"fold": "Int64"})
-    write_text(folders["out"], table.to_csv(index=False, float_format="%g"))
-    write_json(folders["out"].with_suffix(".json"), {"leakage": leakages})
+    write_text(OUT, table.to_csv(index=False, float_format="%g"))
+    write_json(OUT.with_suffix(".json"), {"leakage": leakages})
     print(table.groupby(["data", *KEYS], dropna=False)[list(SPLITS)].sum())
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except InputError as error:
-        sys.exit(sentence(error))
+    main(sys.argv[1:])

@@ -24,7 +24,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import chapters
@@ -40,7 +39,6 @@ from papermill.exceptions import PapermillExecutionError
 
 import l2rclip_lite
 
-PROFILES = ("smoke", "page", "full")
 FAILED = chapters.ROOT / "_build" / "failed"
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
@@ -89,6 +87,8 @@ def run(source: Path, parameters: Mapping[str, Any]) -> NotebookNode:
                 # write one file, at the end, and then kill the kernel: both save time
                 request_save_on_cell_execute=False,
                 shutdown_kernel="immediate",
+                # text that comes in pieces, as a busy machine sends it
+                coalesce_streams=True,
             )
 
         try:
@@ -159,29 +159,10 @@ def clean(page: NotebookNode) -> NotebookNode:
         if cell.cell_type == "code" and cell.execution_count is not None:
             count += 1
             cell.execution_count = count
-            cell.outputs = joined(cell.outputs)
             for output in cell.outputs:
                 if "execution_count" in output:
                     output.execution_count = count
     return page
-
-
-def joined(outputs: list[NotebookNode]) -> list[NotebookNode]:
-    """Return outputs with text that came in pieces, as a busy machine sends it, in one piece."""
-    whole: list[NotebookNode] = []
-    for output in outputs:
-        if whole and _same_stream(whole[-1], output):
-            whole[-1].text += output.text
-        else:
-            whole.append(output)
-    return whole
-
-
-def _same_stream(one: NotebookNode, other: NotebookNode) -> bool:
-    """Return whether two outputs are text of the same stream."""
-    if not one.output_type == other.output_type == "stream":
-        return False
-    return one.name == other.name
 
 
 def stamp(page: NotebookNode, source: Path, profile: str, seconds: float) -> None:
@@ -239,24 +220,6 @@ def timeless(page: NotebookNode) -> dict[str, Any]:
     return {"stamp": made, "cells": cells, "kernel": page.metadata.get("kernelspec")}
 
 
-def _parser() -> argparse.ArgumentParser:
-    """Return the options of the command."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("chapter", nargs="*", help="number or name; none means all")
-    parser.add_argument("--profile", choices=PROFILES, default="page")
-    parser.add_argument(
-        "-p", dest="extra", nargs=2, action="append", default=[], metavar=("NAME", "VALUE")
-    )
-    parser.add_argument("--out", type=Path, help="folder for the notebook, in place of the book")
-    parser.add_argument("--jobs", type=int, default=1, help="chapters at a time")
-    parser.add_argument(
-        "--check", action="store_true", help="only say whether the pages are current"
-    )
-    return parser
-
-
 def check(sources: Sequence[Path]) -> int:
     """Print which pages are not current; the status is 1 if there is one."""
     reasons = [chapters.stale(source) for source in sources]
@@ -283,24 +246,10 @@ def execute_side_by_side(
 
 
 def workers(jobs: int) -> ProcessPoolExecutor:
-    """Return a pool of so many processes, which end with this one."""
-    return ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), end_with_parent)
-
-
-def end_with_parent() -> None:
-    """Let a worker of the pool end at Ctrl-C, and where its parent is killed.
-
-    It would otherwise go on with the next chapter.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    def wait() -> None:
-        parent = multiprocessing.parent_process()
-        assert parent is not None, "only a worker calls this"
-        parent.join()
-        os._exit(1)
-
-    Thread(target=wait, daemon=True).start()
+    """Return a pool of so many processes, which end at Ctrl-C, as this one does."""
+    context = multiprocessing.get_context("spawn")
+    default = (signal.SIGINT, signal.SIG_DFL)
+    return ProcessPoolExecutor(jobs, context, initializer=signal.signal, initargs=default)
 
 
 def execute_into(source: Path, out: Path | None, parameters: Mapping[str, Any]) -> str:
@@ -320,7 +269,17 @@ def main() -> int:
 
     The status is 1 if a chapter failed or, with --check, if a page is not current.
     """
-    parser = _parser()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("chapter", nargs="*", help="number or name; none means all")
+    parser.add_argument("--profile", choices=("smoke", "page", "full"), default="page")
+    parser.add_argument(
+        "-p", dest="extra", nargs=2, action="append", default=[], metavar=("NAME", "VALUE")
+    )
+    parser.add_argument("--out", type=Path, help="folder for the notebook, in place of the book")
+    parser.add_argument("--jobs", type=int, default=1, help="chapters at a time")
+    parser.add_argument("--check", action="store_true", help="only say whether pages are current")
     options = parser.parse_args()
     sources = chapters.sources(options.chapter)
     if options.check:

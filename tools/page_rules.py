@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import ast
-import base64
 import getpass
-import io
 import itertools
-import json
 import re
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
-from PIL import Image
 
 STAMP = "l2rclip_lite"  # key in the notebook's metadata
 FOOTER_TAG = "provenance"
@@ -25,7 +21,8 @@ MAGIC = re.compile(r"^%.*", re.MULTILINE)
 KNOWN_MAGICS = ("%matplotlib inline", "%config InlineBackend.")
 UNREAD = re.compile(r"\$[^$]+\$")  # printed Markdown knows no formulas
 TABLE_BY_HAND = re.compile(r"\|\s*:?---")
-IMAGES = ("image/png", "image/jpeg", "image/svg+xml")
+BITMAPS = ("image/png", "image/jpeg")
+IMAGES = (*BITMAPS, "image/svg+xml")
 CAPTION = re.compile(r"\*\*Figure \d+\.\d+\.\*\* (.+?)(?:\n\n|\Z)", re.DOTALL)
 LABEL = re.compile(r"\bFigure (\d+\.\d+)|\(\[?(\d+\.\d+)(?=[\])])")  # of a figure, of an equation
 FOLDED = {"hide-input", "hide-cell", "remove-cell"}
@@ -52,16 +49,10 @@ MACHINE_PATH = re.compile(
 )
 PROMPT = re.compile(r"\b[\w.-]+@[\w.-]+:[~/]")  # user@host:~
 PROCESS = re.compile(
-    r"^[ \t]*!.*|^[ \t]*%%?(?:bash|sh|script|cmd|perl|ruby|system|sx|sc)\b.*"
-    r"|\bget_ipython\(\)\.(?:system|getoutput|run_\w*magic)\b"
-    r"|\bcreate_subprocess_\w+|\bpty\.spawn\b"
-    r"|\bos\.(?:system|popen|exec\w+|spawn\w+|posix_spawn\w*)\b"
-    r"|^[ \t]*import[ \t].*\bsubprocess\b.*|^[ \t]*from[ \t]+subprocess\b.*|\bsubprocess\.\w+",
+    r"^[ \t]*(?:!|%%?(?:bash|sh|script|cmd|perl|ruby|system|sx|sc)\b).*|\bget_ipython\(\)\.\w+"
+    r"|\bsubprocess\b|\bpty\.spawn\b|\bos\.(?:system|popen|exec\w+|spawn\w+|posix_spawn\w*)\b",
     re.MULTILINE,
 )
-OWN_COMMAND = "[sys.executable, '-m', 'l2rclip_lite'"  # as `ast.unparse` writes it
-# Options by which such a call may start something else; None is that of `**options`.
-NOT_OURS = {"shell", "executable", None}
 ACTIVE = re.compile(
     r"<(?:script|iframe|object|embed|form|link|meta|base)\b|<[^>]*\son\w+\s*=|javascript:",
     re.IGNORECASE,
@@ -85,20 +76,20 @@ def fold(cell: NotebookNode) -> None:
             cell.metadata["jupyter"]["outputs_hidden"] = True
 
 
-def texts(cell: NotebookNode) -> Iterator[str]:
-    """Yield every text that a code cell shows.
+def texts(part: Any) -> Iterator[str]:
+    """Yield every text in a part of a notebook.
 
     Bitmaps are left out: base64 may look like a path.
     """
-    for output in cell.get("outputs", []):
-        for key in ("text", "ename", "evalue"):
-            if key in output:
-                yield str(output[key])
-        yield from output.get("traceback", [])
-
-        for mime, value in output.get("data", {}).items():
-            if mime.startswith("text/") or mime == "image/svg+xml":
-                yield value if isinstance(value, str) else json.dumps(value)
+    if isinstance(part, str):
+        yield part
+    elif isinstance(part, list):
+        for inner in part:
+            yield from texts(inner)
+    elif isinstance(part, dict):
+        for name, inner in part.items():
+            if name not in BITMAPS:
+                yield from texts(inner)
 
 
 def leak(text: str) -> str | None:
@@ -108,75 +99,14 @@ def leak(text: str) -> str | None:
         >>> leak("saved to /home/someone/runs"), leak("at https://example.org/home/page")
         ('/home/someone/runs', None)
     """
-    for pattern in (MACHINE_PATH, PROMPT, _own_names()):
+    # `root` is everybody's, and a word of mathematics
+    names = {socket.gethostname(), getpass.getuser()} - {"", "localhost", "root"}
+    own_names = [re.compile(rf"(?<!\w){re.escape(name)}(?!\w)") for name in sorted(names)]
+    for pattern in (MACHINE_PATH, PROMPT, *own_names):
         match = pattern.search(text)
         if match:
             return text[match.start() :].split("\n")[0][:60]
     return None
-
-
-def _own_names() -> re.Pattern[str]:
-    """Return a pattern of the names of this machine and of its user."""
-    # `root` is everybody's, and a word of mathematics.
-    names = {socket.gethostname(), getpass.getuser()} - {"", "localhost", "root"}
-    if not names:
-        return re.compile(r"(?!)")
-    words = "|".join(map(re.escape, sorted(names)))
-    return re.compile(rf"(?<!\w)(?:{words})(?!\w)")
-
-
-def processes(cell: NotebookNode) -> list[str]:
-    """Return what a code cell starts besides Python's own work.
-
-    Two cells may start one: the set-up cell (tools/setup_cell.py writes it), and one that calls
-    `l2rclip` itself without a shell.
-    """
-    matches = [match[0].strip() for match in PROCESS.finditer(cell.source)]
-    if "setup" in tags(cell):
-        return [text for text in matches if "line_magic" not in text]
-
-    allowed = _calls_of_l2rclip(cell.source)
-    if allowed:
-        allowed.append("import subprocess")
-    for text in allowed:
-        if text in matches:
-            matches.remove(text)  # one for each call: it allows no other one of its name
-    return matches
-
-
-def _calls_of_l2rclip(source: str) -> list[str]:
-    """Return the function of each call that starts `l2rclip` itself, such as `subprocess.run`."""
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:  # a magic, or a command of the shell
-        return []
-
-    functions = []
-    for call in ast.walk(tree):
-        if not isinstance(call, ast.Call) or not call.args:
-            continue
-        function = ast.unparse(call.func)
-        options = {option.arg for option in call.keywords}
-        is_ours = ast.unparse(call.args[0]).startswith(OWN_COMMAND) and not options & NOT_OURS
-        if function.startswith("subprocess.") and is_ours:
-            functions.append(function)
-    return functions
-
-
-def hidden_texts(cell: NotebookNode) -> Iterator[str]:
-    """Yield what a reader does not see: metadata of the outputs, and the texts inside a bitmap.
-
-    A bitmap may hold texts in PNG chunks, comments and Exif.
-    """
-    for output in cell.outputs:
-        yield json.dumps(output.get("metadata", {}))
-        for mime in {"image/png", "image/jpeg"} & set(output.get("data", {})):
-            with Image.open(io.BytesIO(base64.b64decode(output.data[mime]))) as image:
-                image.load()  # PNG may keep texts behind its pixels
-                for name, value in [*image.info.items(), *image.getexif().items()]:
-                    if isinstance(value, bytes):
-                        value = value.decode("latin-1")
-                    yield f"{name}: {value}"
 
 
 def code_problems(cell: NotebookNode) -> Iterator[str]:
@@ -186,17 +116,20 @@ def code_problems(cell: NotebookNode) -> Iterator[str]:
     if cell.source.strip() and cell.execution_count is None:
         yield "was not executed"
 
-    for started in processes(cell):
-        yield f"starts a process: {started!r}"
+    started = PROCESS.search(cell.source)
+    if started and "setup" not in tags(cell):  # which tools/setup_cell.py writes
+        yield f"starts a process: {started[0]!r}"
     for line in MAGIC.findall(cell.source):
-        if not line.startswith(KNOWN_MAGICS) and line not in processes(cell):
+        if not line.startswith(KNOWN_MAGICS):
             yield f"the magic {line!r} is not one of {', '.join(KNOWN_MAGICS)}"
     if TABLE_BY_HAND.search(cell.source):
         yield "writes the bars of a table itself, where a cell may break it (markdown_table)"
 
     for output in cell.outputs:
         yield from output_problems(output)
-    yield from _leaks(cell)
+    leaked = leak("\n".join(texts([cell.metadata, cell.outputs])))
+    if leaked:
+        yield f"shows a path or name of this machine: {leaked!r}"
 
 
 def output_problems(output: NotebookNode) -> Iterator[str]:
@@ -213,19 +146,6 @@ def output_problems(output: NotebookNode) -> Iterator[str]:
     unread = UNREAD.search(data.get("text/markdown", ""))
     if unread:
         yield f"{unread[0]!r} stays as it is in printed Markdown: write α, not a formula"
-
-
-def _leaks(cell: NotebookNode) -> Iterator[str]:
-    """Yield the first name or path of a machine in the metadata, and the first in the outputs."""
-    leaked = leak(json.dumps(cell.metadata))
-    if leaked:
-        yield f"its metadata shows a path or name of this machine: {leaked!r}"
-
-    for text in [*texts(cell), *hidden_texts(cell)]:
-        leaked = leak(text)
-        if leaked:
-            yield f"shows a path or name of this machine: {leaked!r}"
-            return
 
 
 def figure_problems(cell: NotebookNode) -> Iterator[str]:
@@ -249,7 +169,7 @@ def problems(page: NotebookNode) -> list[str]:
     profile = page.metadata.get(STAMP, {}).get("profile")
     if profile != "page":
         faults.append(f"the profile is {profile!r}, not 'page'")
-    leaked = leak(json.dumps(page.metadata))
+    leaked = leak("\n".join(texts(page.metadata)))
     if leaked:
         faults.append(f"the metadata of the page shows a path or name of this machine: {leaked!r}")
 
@@ -287,7 +207,9 @@ def broken_contract(page: NotebookNode) -> list[str]:
     for name in unjudged(page):
         faults.append(f"no function check_… judges exercise {name}")
 
-    headings = _headings_before_a_figure(page)
+    figures = [place for place, cell in enumerate(page.cells) if "mystnb" in cell.metadata]
+    opening = "\n".join(cell.source for cell in page.cells[: figures[0]]) if figures else prose
+    headings = len(re.findall(r"^## ", opening, re.MULTILINE))
     if headings > 1:
         faults.append(
             f"its first figure comes after {headings} headings, not within the first screen"
@@ -297,17 +219,6 @@ def broken_contract(page: NotebookNode) -> list[str]:
         if "mystnb" in cell.metadata and not CAPTION.match(below.source):
             faults.append(f"no caption below the figure of {cell.source[:60]!r}")
     return faults
-
-
-def _headings_before_a_figure(page: NotebookNode) -> int:
-    """Count the headings above the first figure, or all where there is none."""
-    headings = 0
-    for cell in page.cells:
-        if cell.cell_type == "markdown":
-            headings += len(re.findall(r"^## ", cell.source, re.MULTILINE))
-        elif "mystnb" in cell.metadata:
-            break
-    return headings
 
 
 def unjudged(page: NotebookNode) -> list[str]:
@@ -354,12 +265,8 @@ def unbound_numbers(page: NotebookNode) -> list[str]:
 
 def _shown_numbers(page: NotebookNode) -> set[str]:
     """Return all numbers in the outputs and the code of a page; a share also as a percentage."""
-    parts = []
-    for cell in page.cells:
-        if cell.cell_type == "code":
-            parts += [*texts(cell), cell.source]
-    text = "\n".join(parts)
-
+    code = [cell for cell in page.cells if cell.cell_type == "code"]
+    text = "\n".join(texts([[cell.outputs, cell.source] for cell in code]))
     numbers = {number.replace("−", "-") for number in NUMBER.findall(text)}
     numbers |= set(re.findall(r"\d[\d,]*\.?\d*", text))
     for share in re.findall(r"\b0\.\d+", text):

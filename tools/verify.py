@@ -18,7 +18,6 @@ A record is kept for each kind of processor kernels: `make verify KERNELS=avx2`.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
@@ -48,7 +47,6 @@ PARTS = (
     "l2rclip_lite",
     "book/l2rclip_book",
 )  # of a wheel
-BYTECODE = "__pycache__"
 ALONE = """
 import sys, nbformat, nbclient
 name, address, wheel = sys.argv[1:]
@@ -95,17 +93,21 @@ def book(source: Path) -> str:
 def colab(source: Path) -> str:
     """Execute the notebook alone in an empty folder, where its set-up cell installs the wheel.
 
-    The wheel comes beside the installed stack.
+    The environment has the packages of this one, but for our editable install.
     """
-    wheel = make_wheel()
+    (wheel,) = PROOFS.glob("*.whl")
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text).resolve()
-        python, site = make_stack(folder / "env")
+        venv.create(folder / "env")
+        site = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "env")}))
+        # .pth files in a folder that a .pth names are not read
+        stack = sysconfig.get_path("purelib")
+        (site / "stack.pth").write_text(f"{stack}\n", encoding="utf-8")
+
         content = folder / "content"
         content.mkdir()
         shutil.copy(source.with_suffix(".ipynb"), content)
-
-        command = [str(python), "-c", ALONE, f"{source.stem}.ipynb"]
+        command = [str(folder / "env" / "bin" / "python"), "-c", ALONE, f"{source.stem}.ipynb"]
         command += [setup_cell.address(), wheel.as_uri()]
         # what the wheel asks for must be there already
         environment = {"PYTHONPATH": "", "PIP_NO_INDEX": "1"}
@@ -117,59 +119,21 @@ def colab(source: Path) -> str:
     return f"{wheel.name} alone in an empty folder"
 
 
-def make_stack(folder: Path) -> tuple[Path, Path]:
-    """Make an environment with the packages of this one, but for our editable install.
-
-    Returns:
-        Its interpreter, and the folder into which it installs.
-    """
-    venv.create(folder)
-    site = Path(sysconfig.get_path("purelib", vars={"base": str(folder)}))
-    # .pth files in a folder that a .pth names are not read
-    (site / "stack.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-    return folder / "bin" / "python", site
-
-
 def make_wheel() -> Path:
-    """Build the wheel of the source as it is, or return the one that was built from the same files.
-
-    It is built from a copy that holds only what it needs (no stale build/).
-    """
-    folder = PROOFS / _hash_of_parts()[:16]
-    for made in folder.glob("*.whl"):
-        return made
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=PROOFS) as text:
-        copy = Path(text)
+    """Build the wheel of the source as it is, from a copy of what it needs (no stale build/)."""
+    shutil.rmtree(PROOFS, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as copy:
         for part in PARTS:
             original = chapters.ROOT / part
             if original.is_dir():
-                shutil.copytree(original, copy / part, ignore=shutil.ignore_patterns(BYTECODE))
+                shutil.copytree(original, Path(copy, part))
             else:
-                shutil.copy(original, copy / part)
+                shutil.copy(original, copy)
 
         pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
-        run([*pip, "-w", text, text])
-        (built,) = copy.glob("*.whl")
-        return built.replace(folder / built.name)
-
-
-def forget_old_wheels() -> None:
-    """Remove the wheels that were built from other files."""
-    for folder in PROOFS.glob("*/"):
-        if folder.name != _hash_of_parts()[:16]:
-            shutil.rmtree(folder)
-
-
-def _hash_of_parts() -> str:
-    """Return the SHA-256 of all that the wheel is built from."""
-    digest = hashlib.sha256(chapters.package_hash().encode())
-    for part in PARTS:
-        original = chapters.ROOT / part
-        if original.is_file():
-            digest.update(original.read_bytes())
-    return digest.hexdigest()
+        run([*pip, "-w", str(PROOFS), copy])
+    (wheel,) = PROOFS.glob("*.whl")
+    return wheel
 
 
 def run(command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
@@ -222,14 +186,14 @@ def prove_chapter(source: Path, runners: Collection[str]) -> dict[str, Any]:
 
 def record(proofs: Mapping[str, dict[str, Any]], kind: str) -> None:
     """Keep proofs of chapters in `RECORD`, beside those of other chapters and other kernels."""
-    kept = {}
-    if RECORD.exists():
-        kept = json.loads(RECORD.read_text(encoding="utf-8"))
+    kept = json.loads(RECORD.read_text(encoding="utf-8"))
     for name, proof in proofs.items():
         kept.setdefault(name, {})[kind] = proof
 
-    kept = {source.stem: kept[source.stem] for source in chapters.sources() if source.stem in kept}
-    RECORD.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    current = {
+        source.stem: kept[source.stem] for source in chapters.sources() if source.stem in kept
+    }
+    RECORD.write_text(json.dumps(current, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> int:
@@ -248,7 +212,8 @@ def main() -> int:
     runners = options.runner or list(RUNNERS)
 
     kernels.prepare_environment()
-    forget_old_wheels()
+    if "colab" in runners:
+        make_wheel()
     sources = chapters.trained() if options.trained else chapters.sources(options.chapter)
     sources = chapters.slowest_first(sources)
     with execute.workers(options.jobs) as pool:

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.method.losses import Batch, Targets
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.stage import Row
 from l2rclip_lite.method.stages import stage2, stage2_loss, train_stage1, train_stage2
+from l2rclip_lite.shapes import Features, Targets
 from l2rclip_lite.training_data import TrainingData
 
 HEALTHY = "healthy"
@@ -59,7 +59,7 @@ def settings(name: str, config: Config) -> Config:
     return replace(config, **PROVOKED.get(name, {}))
 
 
-def images_apart(model: L2RCLIP, z: Batch, y: Targets) -> Tensor:
+def images_apart(model: L2RCLIP, z: Features, y: Targets) -> Tensor:
     """Return the loss of stage 2 with an addition that takes all images of a batch for strangers.
 
     It asks of each image to be nearest to itself, as losses do that know no labels; so images of
@@ -83,7 +83,7 @@ def push_images_apart(model: L2RCLIP, data: TrainingData) -> Iterator[Row]:
     """
     stage = stage2(model, data)
     for generator in stage.epochs():
-        for pixels, y, rows in data.batches(model, generator):
-            stage.step(images_apart(model, model.image_features(pixels), y), rows)
+        for pixels, y, _ in data.batches(model, generator):
+            stage.step(images_apart(model, model.image_features(pixels), y))
         yield stage.end_epoch(model.probabilities(data.encode(model, "val")))
     stage.restore_kept()

@@ -269,7 +269,7 @@ class Study:
 
     def _answer_by_baseline(self, method: str, model: L2RCLIP, inputs: TrainingData) -> Answer:
         """Train a baseline; of a tuned one the validation RPS is that of its kept epoch."""
-        check_baselines([method], model.config)
+        check_baselines([method])
         baseline = train_baseline(method, model, inputs, quiet=self.quiet)
         val_probabilities = baseline.probabilities(inputs.encode(baseline, "val"))
         test_probabilities = baseline.probabilities(inputs.encode(baseline, "test"))

@@ -1,31 +1,22 @@
-"""What `make clip` needs before it trains: room on the disk, weights, images, and time."""
+"""What `make clip` needs before it trains: weights and images."""
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import plan as planning
-import torch
-from huggingface_hub.constants import HF_HUB_CACHE
 
 from l2rclip_lite import load_towers
 from l2rclip_lite.data.benchmarks import DATA_SETS, download
 from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.files import digest_of, read_json, sha256_of
-from l2rclip_lite.towers.hub import HubFiles, NotAllowedError
+from l2rclip_lite.towers.hub import HubFiles
 from l2rclip_lite.towers.open_clip import weights_file
 
-LIKE_CLIP = "ViT-B-16/random"  # as fast as the trained one, and needs no network
-WEIGHTS_SIZE = 1.0  # GiB, of a base model in 32 bits and what is left half-fetched
-DATA_SIZE = 2.0  # GiB, of archives and images
 NOT_FREE = ("bracol-area", "apples81", "hc18")  # sets that nothing downloads
-TRAIN_SHARE = 0.7  # of the images of a data set
-VAL_SHARE = 0.15
 
 
 @dataclass(frozen=True)
@@ -95,21 +86,6 @@ def is_published(name: str) -> bool:
     return name != "mini" and not name.endswith("/random")
 
 
-def is_here(name: str, pins: Mapping[str, Any]) -> bool:
-    """Return whether this machine has the weights of towers; for the arguments see `fetch_weights`.
-
-    Raises:
-        InputError: A wrong name.
-    """
-    if not is_published(name):
-        return True
-    try:
-        weights_file(name, HubFiles(allow_download=False, commits=pins.get("commits")))
-    except NotAllowedError:
-        return False
-    return True
-
-
 def read_begun(file: Path) -> dict[str, Any]:
     """Return the weights, by the name of their towers, that a run was begun with."""
     return read_json(file) if file.is_file() else {}
@@ -122,66 +98,6 @@ def check_digest(name: str, digest: str, expected: str, where: str) -> None:
             f"{name}: the weights have the SHA-256 {digest[:12]}…, not {expected[:12]}… ({where}); "
             "delete them, and give the same command again; if they are meant, give another OUT."
         )
-
-
-def check_disk(folder: Path, gib: float, cure: str) -> None:
-    """Refuse a disk with less room than a download takes.
-
-    Args:
-        folder: Where it goes; it need not exist.
-        gib: The room it takes.
-        cure: What to do.
-    """
-    free = shutil.disk_usage(_existing(folder)).free / 2**30
-    if free < gib:
-        raise InputError(
-            f"{folder}: {free:.1f} GiB are free, and about {gib:.1f} are needed; {cure}."
-        )
-
-
-def check_disks(plan: dict[str, Any], names: Iterable[str], data_folder: Path) -> None:
-    """Refuse disks that are too small for the weights and the images that are not here yet.
-
-    Args:
-        plan: From `plan.read_clip`.
-        names: Of the towers.
-        data_folder: Of all data sets.
-    """
-    pins = plan["towers"]
-    weights_gib = sum(WEIGHTS_SIZE for name in names if not is_here(name, pins.get(name, {})))
-    source_names = [plan["data"][name]["load"]["name"] for name in absent_data(plan, data_folder)]
-    data_gib = DATA_SIZE if any(DATA_SETS[name].url for name in source_names) else 0.0
-
-    cure = "free some space, or name another folder by"
-    hub = Path(HF_HUB_CACHE)
-    if _existing(hub).stat().st_dev == _existing(data_folder).stat().st_dev:
-        check_disk(data_folder, weights_gib + data_gib, f"{cure} DATA=FOLDER or HF_HOME")
-        return
-    check_disk(hub, weights_gib, f"{cure} HF_HOME")
-    check_disk(data_folder, data_gib, f"{cure} DATA=FOLDER")
-
-
-def _existing(folder: Path) -> Path:
-    """Return a folder, or the nearest one above it that is there."""
-    return next(place for place in (folder, *folder.parents) if place.exists())
-
-
-def absent_data(plan: dict[str, Any], folder: Path) -> dict[str, Path]:
-    """Return, by its name, the folder of each data set of a plan that is not there, or is empty.
-
-    Args:
-        plan: From `plan.read_clip`.
-        folder: Of all data sets.
-    """
-    absent = {}
-    for name in data_sets(plan):
-        facts = plan["data"][name]
-        if "folder" not in facts:
-            continue
-        place = folder / facts["folder"]
-        if not place.is_dir() or not any(place.iterdir()):
-            absent[name] = place
-    return absent
 
 
 def fetch_data(plan: dict[str, Any], folder: Path) -> dict[str, str]:
@@ -198,7 +114,10 @@ def fetch_data(plan: dict[str, Any], folder: Path) -> dict[str, str]:
         InputError: No data set is there.
     """
     missing = {}
-    for name, place in absent_data(plan, folder).items():
+    for name in data_sets(plan):
+        place = folder / plan["data"][name]["folder"]
+        if place.is_dir() and any(place.iterdir()):
+            continue
         source_name = plan["data"][name]["load"]["name"]
         if DATA_SETS[source_name].url:
             print(f"{name}: fetching it into {place}", flush=True)
@@ -232,37 +151,3 @@ def without(plan: dict[str, Any], missing: Iterable[str]) -> dict[str, Any]:
         present = [data for data in facts["data"] if data not in left_out]
         studies[name] = facts | {"data": present}
     return plan | {"studies": studies}
-
-
-def image_passes(plan: dict[str, Any]) -> float:
-    """Return how many passes of one image through the image tower a plan takes, for one towers.
-
-    A step of training counts as three. Heads on a frozen tower take next to none.
-    """
-    passes: dict[tuple[str, str], float] = {}
-    for key in planning.units(planning.anywhere(plan)):
-        unit = planning.unit(plan, **key, preset="page", data_folder=None)
-        images = int(DATA_SETS[unit["load"]["name"]].images.replace(",", ""))
-        passes[key["data"], "features"] = images  # once for all studies
-
-        if unit["settings"]["image_side"] == "tower":
-            epoch = 3 * TRAIN_SHARE + VAL_SHARE
-            passes_per_image = unit["settings"]["epochs2"] * epoch + 1 - TRAIN_SHARE
-            run = f"{key['study']}-{key['run']}"
-            passes[key["data"], run] = images * passes_per_image * len(unit["arms"])
-    return sum(passes.values())
-
-
-def seconds_per_pass(device: torch.device) -> float:
-    """Measure how long one image takes through an image tower of CLIP's usual size."""
-    towers = load_towers(LIKE_CLIP).to(device)
-    batch = 1 if device.type == "cpu" else 32
-    pixels = torch.zeros(batch, 3, towers.image_size, towers.image_size, device=device)
-
-    durations = []
-    with torch.inference_mode():
-        for _ in range(4):  # the first is slower, and another program may hold one up
-            start = time.perf_counter()
-            towers.backbone(pixels).cpu()
-            durations.append(time.perf_counter() - start)
-    return min(durations) / batch

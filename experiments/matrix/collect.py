@@ -51,11 +51,12 @@ def gather(folder: Path, plan: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, 
     origins = {}
     for unit, file in done.items():
         origins[unit] = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
+    versions = {tuple(origin["versions"].items()) for origin in origins.values()}
     return rows, {
         "units": len(done),
         "missing": sorted(files.keys() - done.keys()),
         "commits": sorted(rows["commit"].unique()),
-        "versions": distinct_versions(origins),
+        "versions": [dict(pairs) for pairs in sorted(versions)],
         "features": feature_hashes(folder / "features"),
         "settings": plan["settings"],
         "data": data_with_cards(plan, origins),
@@ -73,12 +74,6 @@ def unit_files(folder: Path, plan: dict[str, Any]) -> dict[str, Path]:
 def is_finished(file: Path) -> bool:
     """Return whether a unit has its rows; its JSON file is written last."""
     return file.is_file() and file.with_suffix(".json").is_file()
-
-
-def distinct_versions(origins: dict[str, dict[str, Any]]) -> list[dict[str, str]]:
-    """Return the sets of versions that units were made with, each once."""
-    versions = {tuple(origin["versions"].items()) for origin in origins.values()}
-    return [dict(pairs) for pairs in sorted(versions)]
 
 
 def data_with_cards(
@@ -140,9 +135,6 @@ def main() -> None:
 
     if options.preset == "search":
         print(chosen_recipes(table).to_string())
-    if not origin["features"]:
-        features = options.folder / "features"
-        print(f"{features} holds no image features, so the JSON file has no hash of any")
     n_missing = len(origin["missing"])
     print(f"{len(table)} rows of {origin['units']} units; {n_missing} units missing")
 

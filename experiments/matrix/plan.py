@@ -1,19 +1,13 @@
 """What `studies.yaml` and `search.yaml` say, as units of work.
 
 It needs only PyYAML, so that Snakemake's own environment reads it.
-
-python experiments/matrix/plan.py                 what there is to run
-python experiments/matrix/plan.py --preset smoke  the same in miniature
-python experiments/matrix/plan.py --preset search the recipes of search.yaml
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -333,28 +327,3 @@ def _shrink(
     for condition, _ in conditions:
         if "long_tail" in condition:  # so few images have no longer tail
             condition["long_tail"] = min(condition["long_tail"], 4)
-
-
-def main() -> None:
-    """Print the units of a preset."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--preset", default="page", choices=PRESETS)
-    parser.add_argument("--data", type=Path, help="folder of the real data sets")
-    options = parser.parse_args()
-
-    try:
-        plan = read(options.preset)
-    except ValueError as error:
-        sys.exit(str(error))
-    every = units(plan, options.data)
-    for study, facts in plan["studies"].items():
-        n_units = sum(unit["study"] == study for unit in every)
-        n_rows = len(facts["arms"]) * len(facts.get("conditions", [{}]))
-        print(f"{study:<18}{n_units:>3} units of {n_rows:>2} rows  {facts['question']}")
-    print(f"{len(every)} units in all")
-
-
-if __name__ == "__main__":
-    main()

@@ -27,26 +27,23 @@ import plan as planning
 from collect import feature_hashes
 from work import Work
 
-from l2rclip_lite.errors import InputError, sentence
-
 NOT_REPEATED = ("seconds", "commit", "study", "data", "run")
 
 
 def train_again(
-    row: dict[str, Any], data_folder: Path | None, preset: str
+    row: dict[str, Any], data_folder: Path | None
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Train a row of the table again.
 
     Args:
         row: A row of the table, empty cells as "".
         data_folder: Where the folders of the real data sets are.
-        preset: That of the table.
 
     Returns:
         The new row, and the hash of its image features by the name of their file.
     """
     run = int(row["seed"])
-    unit = planning.unit(planning.read(preset), row["study"], row["data"], run, preset, data_folder)
+    unit = planning.unit(planning.read(), row["study"], row["data"], run, "page", data_folder)
     with TemporaryDirectory() as cache:
         (new,) = Work(unit, row["data"], Path(cache)).rows(row["arm"], row["condition"])
         return new, feature_hashes(Path(cache))
@@ -71,61 +68,30 @@ def differences(old: dict[str, Any], new: dict[str, Any], tolerance: float = 0.0
     return different
 
 
-def chosen_rows(table: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Return the rows of a table that a condition chooses; an empty condition chooses all.
-
-    Raises:
-        ValueError: It cannot be read, names a column that is not there, or chooses no row.
-    """
-    try:
-        chosen = table.query(where) if where else table
-    except Exception as error:  # pandas raises whatever Python does of such a text
-        raise ValueError(f"{where!r} cannot be used: {error}") from error
-    if chosen.empty:
-        raise ValueError(f"{where!r} chooses none of {len(table)} rows")
-    return chosen
-
-
-def _parser() -> argparse.ArgumentParser:
-    """Return the options of the command."""
+def main() -> None:
+    """Parse the command line, rerun, print what differs."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("table", type=Path)
     parser.add_argument("--rows", type=int, default=3, help="how many")
     parser.add_argument("--draw", type=int, default=0, help="seed of the drawing")
-    parser.add_argument(
-        "--where", default="", help="choose among the rows, e.g. \"arm == 'words' and seed == 0\""
-    )
+    parser.add_argument("--where", help="choose among the rows, e.g. \"arm == 'words'\"")
     parser.add_argument("--data", type=Path, help="folder of the real data sets")
     parser.add_argument("--tolerance", type=float, default=1e-5)
-    parser.add_argument(
-        "--preset", default="page", choices=planning.PRESETS, help="that of the table"
-    )
-    return parser
-
-
-def main() -> None:
-    """Parse the command line, rerun, print what differs."""
-    parser = _parser()
     options = parser.parse_args()
-    table = pd.read_csv(
-        options.table, dtype={"level": str, "condition": str}, keep_default_na=False
-    )
-    try:
-        table = chosen_rows(table, options.where)
-    except ValueError as error:
-        parser.error(f"--where: {error}")
+
+    texts = {"level": str, "condition": str}
+    table = pd.read_csv(options.table, dtype=texts, keep_default_na=False)
+    if options.where:
+        table = table.query(options.where)
     drawn = table.sample(min(options.rows, len(table)), random_state=options.draw)
     origin = json.loads(options.table.with_suffix(".json").read_text(encoding="utf-8"))
 
     all_same = True
     for record in drawn.to_dict("records"):
         row = {str(name): value for name, value in record.items()}
-        try:
-            new, hashes = train_again(row, options.data, options.preset)
-        except InputError as error:
-            parser.error(sentence(error))
+        new, hashes = train_again(row, options.data)
         different = differences(row, new, options.tolerance)
         if different:
             all_same = False

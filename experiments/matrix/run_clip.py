@@ -27,7 +27,6 @@ import torch
 from work import Work, write_unit
 
 from l2rclip_book.real_clip import TABLE, clip_figure, clip_paragraph, read_clip
-from l2rclip_book.training_runs import span
 from l2rclip_lite import Config
 from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import InputError, TrainingError, sentence
@@ -54,20 +53,6 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     if options.data is None:
         options.data = options.out / "data"
     return options
-
-
-def check_time(plan: dict[str, Any], n_towers: int, allow_cpu: bool) -> None:
-    """Print how long the runs will take, and refuse a CPU that nobody has asked for."""
-    device = choose_device(Config())
-    passes = needs.image_passes(plan) * n_towers
-    duration = span(passes * needs.seconds_per_pass(device))
-
-    if device.type == "cpu" and not allow_cpu:
-        raise InputError(
-            f"no GPU is visible here, and this CPU would take about {duration}; run it on a "
-            "machine with a GPU, in miniature by SHORT=1, or here all the same by CPU=1."
-        )
-    print(f"about {duration} on {device_name(device)}, by one pass of random towers", flush=True)
 
 
 def device_name(device: torch.device) -> str:
@@ -182,9 +167,11 @@ def run(options: argparse.Namespace) -> int:
     commit = planning.code_commit()  # before rows are written into the tree
 
     left_out: dict[str, str] = {}
-    if not options.short:
-        needs.check_disks(plan, names, options.data)
-        check_time(plan, len(names), options.cpu)
+    if choose_device(Config()).type == "cpu" and not (options.short or options.cpu):
+        raise InputError(
+            "no GPU is visible here, and a CPU would take weeks; run it on a machine with a GPU, "
+            "in miniature by SHORT=1, or here all the same by CPU=1."
+        )
 
     begun = options.out / "weights.json"
     all_weights = {name: needs.fetch_weights(name, pins.get(name, {}), begun) for name in names}

@@ -11,10 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from l2rclip_lite.method.losses import Batch, Loss, Scale, Targets, Values, distances
-
-Outputs = Float[Tensor, "batch rank"]
-Thresholds = Float[Tensor, "batch threshold"]
+from l2rclip_lite.heads.decoders import Thresholds
+from l2rclip_lite.method.losses import distances, mean_over_partners
+from l2rclip_lite.shapes import Features, Logits, Scalar, Scale, Targets, Values
 
 # Of OrdinalCLIP's target over the images of a rank; xk-huang/OrdinalCLIP, `runner.py`
 SHARPNESS = 10
@@ -40,7 +39,7 @@ def positions(values: Values) -> Values:
     return (values - values[0]) * (len(values) - 1) / (values[-1] - values[0])
 
 
-def coral_loss(outputs: Thresholds, target: Targets) -> Loss:
+def coral_loss(outputs: Thresholds, target: Targets) -> Scalar:
     r"""Return CORAL's loss of K−1 questions: is the rank above k?
 
     The questions share one weight vector, in the head, and differ in bias.
@@ -71,7 +70,7 @@ def coral_loss(outputs: Thresholds, target: Targets) -> Loss:
     return coral_pytorch.losses.coral_loss(outputs, levels.to(outputs.dtype))
 
 
-def corn_loss(outputs: Thresholds, target: Targets) -> Loss:
+def corn_loss(outputs: Thresholds, target: Targets) -> Scalar:
     r"""Return CORN's loss: is the rank above k, given that it is above k−1?
 
     $$L=-\frac1{\sum_k|S_k|}\sum_{k=0}^{K-2}\sum_{i\in S_k}\log\sigma(\pm f_{ik}),\quad
@@ -94,7 +93,7 @@ def corn_loss(outputs: Thresholds, target: Targets) -> Loss:
     return coral_pytorch.losses.corn_loss(outputs, target, outputs.shape[1] + 1)
 
 
-def sord_loss(outputs: Outputs, target: Targets) -> Loss:
+def sord_loss(outputs: Logits, target: Targets) -> Scalar:
     r"""Return SORD, the cross-entropy against a soft label that falls off with the rank gap.
 
     $$L=-\frac1B\sum_i\sum_k q_{ik}\log p_{ik},\quad q_i=\operatorname{softmax}_k(-|k-y_i|)$$
@@ -120,7 +119,7 @@ def sord_loss(outputs: Outputs, target: Targets) -> Loss:
     return loss.to(outputs.dtype)  # its soft labels, and so its loss, are float64
 
 
-def dldl_v2_loss(outputs: Outputs, target: Targets, position: Values) -> Loss:
+def dldl_v2_loss(outputs: Logits, target: Targets, position: Values) -> Scalar:
     r"""Return DLDL-v2: divergence from a Gaussian around the label, and error of the expectation.
 
     $$L=\frac1B\sum_i\Big[\sum_k q_{ik}\log\frac{q_{ik}}{p_{ik}}
@@ -156,12 +155,12 @@ def dldl_v2_loss(outputs: Outputs, target: Targets, position: Values) -> Loss:
 
 
 def mean_variance_loss(
-    outputs: Outputs,
+    outputs: Logits,
     target: Targets,
     position: Values,
     mean_weight: float = 0.2,
     variance_weight: float = 0.05,
-) -> Loss:
+) -> Scalar:
     r"""Return Mean-Variance: cross-entropy, squared error of the mean, and variance.
 
     $$L=\frac1B\sum_i\Big[-\log p_{iy_i}+\frac{\lambda_1}2(m_i-x_{y_i})^2
@@ -192,7 +191,7 @@ def mean_variance_loss(
     return F.cross_entropy(outputs, target) + mean_weight * error + variance_weight * variance
 
 
-def ordinal_entropy_loss(features: Batch, target: Targets, position: Values) -> Loss:
+def ordinal_entropy_loss(features: Features, target: Targets, position: Values) -> Scalar:
     r"""Return Ordinal Entropy: images near the centre of their rank, centres apart by rank gap.
 
     It is an addition to a task loss.
@@ -242,7 +241,7 @@ def ordinal_entropy_loss(features: Batch, target: Targets, position: Values) -> 
     return tightness - (weight * distances(centres, centres)[a, b]).mean()
 
 
-def supcon_loss(features: Batch, target: Targets, scale: Scale) -> Loss:
+def supcon_loss(features: Features, target: Targets, scale: Scale) -> Scalar:
     r"""Return the supervised contrastive loss among images, which has no order.
 
     $$L=-\operatorname*{mean}_i\frac1{|P(i)|}\sum_{j\in P(i)}
@@ -268,15 +267,10 @@ def supcon_loss(features: Batch, target: Targets, scale: Scale) -> Loss:
     # gives 0 there, and log(n − 1) or more here
     itself = torch.eye(len(target), dtype=torch.bool, device=target.device)
     logits = (scale * features @ features.T).masked_fill(itself, -1e9)  # -inf times 0 would be NaN
-    positive = (target[:, None] == target) & ~itself
-    counts = positive.sum(dim=1)
-
-    total = (logits.log_softmax(dim=1) * positive).sum(dim=1)
-    mean = total / counts.clamp_min(1)
-    return -mean.sum() / (counts > 0).sum().clamp_min(1)
+    return mean_over_partners(logits, (target[:, None] == target) & ~itself)
 
 
-def rank_n_contrast_loss(features: Batch, label: Float[Tensor, " batch"]) -> Loss:
+def rank_n_contrast_loss(features: Features, label: Float[Tensor, " batch"]) -> Scalar:
     r"""Return Rank-N-Contrast: the more alike two labels, the nearer the images.
 
     Each image is to be nearer to a second one than to all whose label differs as much or more.
@@ -316,7 +310,7 @@ def rank_n_contrast_loss(features: Batch, label: Float[Tensor, " batch"]) -> Los
     return loss_of_pairs.sum() / max(1, n * (n - 1))
 
 
-def ordinalclip_loss(outputs: Outputs, target: Targets) -> Loss:
+def ordinalclip_loss(outputs: Logits, target: Targets) -> Scalar:
     r"""Return the OrdinalCLIP loss.
 
     It is the cross-entropy over the ranks plus the divergence over the images of each rank:

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
-from l2rclip_lite.heads.decoders import normal_probabilities
+from l2rclip_lite.heads.decoders import Thresholds, normal_probabilities
 from l2rclip_lite.heads.kernel import (
     BIAS,
     RIDGES,
@@ -22,20 +22,14 @@ from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prompts import centred
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import rps
+from l2rclip_lite.shapes import Texts
 
 
 @torch.no_grad()
-def bare_sentences(model: L2RCLIP, *, raw: bool = False) -> Float[Tensor, "rank dim"]:
-    """Return text features of the sentences as they are.
-
-    Args:
-        model: Towers, ranks and config.
-        raw: Whether not to centre them over the ranks, where the config does so.
-    """
+def bare_sentences(model: L2RCLIP) -> Texts:
+    """Return text features of the sentences, centred over the ranks where the config does so."""
     text = model.towers.encode_text(model.ranks.sentences)
-    if raw or not model.config.controls.centre:
-        return text
-    return centred(text)
+    return centred(text) if model.config.controls.centre else text
 
 
 def linear_probe(
@@ -160,7 +154,7 @@ def rank_axis(
     return head
 
 
-def _above_loss(outputs: Float[Tensor, "batch threshold"], target: Tensor) -> Tensor:
+def _above_loss(outputs: Thresholds, target: Tensor) -> Tensor:
     """Return CORAL's loss, by torch alone: `losses.coral_loss` needs the extra `baselines`."""
     # Neither can stand for the other: their gradients differ in the last bits, and so would the
     # published rows of `coral`, or those of `rank-axis`.

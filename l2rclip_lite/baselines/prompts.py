@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from l2rclip_lite.method.losses import Loss
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prompts import RankPrompts, word_embeddings
 from l2rclip_lite.method.ranks import SLOT, Ranks
+from l2rclip_lite.shapes import Embeddings, Features, Logits, Scalar
 from l2rclip_lite.towers.base import Towers
 
 # A word of one token in both tokenizers; the vector of the rank takes its place.
@@ -30,14 +30,14 @@ def interpolation_weights(
 
     $$w_{kb}\propto1-|k-p_b|/(K-1)\quad\text{or}\quad w_{kb}\propto1/(|k-p_b|+10^{-5})$$
 
-    The base embeddings are at $p_b=b(K-1)/(B-1)$, a single one in the middle; each row sums to 1.
+    The base embeddings are at $p_b=b(K-1)/(B-1)$; each row sums to 1.
 
     Source: Li et al., NeurIPS 2022 (arXiv 2206.02338); xk-huang/OrdinalCLIP,
     `rank_prompt_learner.py`.
 
     Args:
         ranks: K.
-        base_ranks: B, from 1 to K.
+        base_ranks: B, from 2 to K.
         weighting: `linear` blends all base embeddings into every rank; `inverse` gives a rank at a
             base embedding nearly that one alone.
 
@@ -51,9 +51,6 @@ def interpolation_weights(
                 [0.0000, 1.0000]])
     """
     base = torch.linspace(0, ranks - 1, base_ranks)
-    if base_ranks == 1:
-        base = torch.tensor([(ranks - 1) / 2])
-
     gap = (torch.arange(float(ranks))[:, None] - base).abs()
     weights = 1 - gap / (ranks - 1) if weighting == "linear" else 1 / (gap + 1e-5)
     return weights / weights.sum(dim=1, keepdim=True)
@@ -110,7 +107,7 @@ class InterpolatedPrompts(RankPrompts):
         self.prompt_tokens = self.tokens.with_context(context_length)
         self.sentence_embeddings = word_embeddings(self.tokens, towers)
 
-    def embeddings(self) -> Float[Tensor, "rank token width"]:
+    def embeddings(self) -> Embeddings:
         """Return the template with the interpolated vector of each rank in place of its name."""
         sentences = super().embeddings()
         slots = self.prompt_tokens.rank_words[..., None].to(sentences.device)
@@ -158,7 +155,7 @@ class PromptHead(nn.Module):
         self.towers = towers
         self.prompts = prompts
 
-    def forward(self, scaled: Float[Tensor, "batch dim"]) -> Float[Tensor, "batch rank"]:
+    def forward(self, scaled: Features) -> Logits:
         """Return s·z · t_k, from s·z."""
         return scaled @ self.prompts(self.towers).T
 
@@ -204,7 +201,7 @@ class Objective:
             the towers.
         head: Makes the head; its input is S · features.
         prompts: Makes prompts, which learn before the image tower does, in place of a head.
-        decoder: See `LinearHead`; None reads the features with a linear probe.
+        decoder: See `LinearHead`.
         adds: Whether cross-entropy is added to the loss.
         needs: A module of the extra `baselines`.
         rate: How many times faster than under cross-entropy a tower with a linear head learns best.
@@ -215,14 +212,19 @@ class Objective:
     """
 
     number: int
-    loss: Callable[..., Loss]
+    loss: Callable[..., Scalar]
     takes: tuple[str, ...] = ("outputs", "target")
     head: Callable[[L2RCLIP], nn.Module] = linear_outputs
     prompts: Callable[[L2RCLIP], RankPrompts] | None = None
-    decoder: str | None = "softmax"
+    decoder: str = "softmax"
     adds: bool = False
     needs: str | None = None
     rate: float = 1.0
+
+    @property
+    def has_outputs(self) -> bool:
+        """Whether the loss, or what is added, reads a head; else a linear probe is to answer."""
+        return self.adds or "outputs" in self.takes
 
     def batch_loss(
         self,
@@ -232,7 +234,7 @@ class Objective:
         position: Tensor,
         features: Tensor | None = None,
         scale: Tensor | None = None,
-    ) -> Loss:
+    ) -> Scalar:
         """Return the loss of a batch, with the cross-entropy that some add.
 
         Args:

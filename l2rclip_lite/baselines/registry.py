@@ -4,8 +4,8 @@ All have the towers, data, budget, choice of epoch and temperature that L2RCLIP 
 the image tower under another loss, with stage 2's epochs, clipping and augmentation; unless `lr2`
 is set, a linear head has a learning rate of its own. `NAME-frozen` leaves the tower as it is: a
 linear head is fitted on image features that are computed once, like the kernel head (under
-cross-entropy this is `linear-probe`, its name in every table, and `coral-frozen` is
-proportional-odds regression, see `training.frozen_head`); `coop` and `ordinalclip` learn their
+cross-entropy this is `linear-probe`, and `coral-frozen` is proportional-odds regression, see
+`training.frozen_head`); `coop` and `ordinalclip` learn their
 prompts there, with stage 1's budget. Without `-frozen` these two learn their prompts first, then
 tune the image tower against the resulting text features, as L2RCLIP does. `supcon` and
 `rank-n-contrast` train features; a linear probe on them answers. Every baseline answers with K
@@ -21,7 +21,6 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 
 from l2rclip_lite.baselines import losses, probes
-from l2rclip_lite.baselines.losses import Outputs
 from l2rclip_lite.baselines.prompts import (
     FROZEN,
     Objective,
@@ -30,17 +29,19 @@ from l2rclip_lite.baselines.prompts import (
     linear_outputs,
     ordinalclip_prompts,
 )
-from l2rclip_lite.baselines.training import baseline_model, frozen_head, train_objective
+from l2rclip_lite.baselines.training import frozen_head, train_objective
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.heads.kernel import LinearHead
+from l2rclip_lite.image_side import sibling
 from l2rclip_lite.method.losses import ranked_probability_loss
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.run_directory import RunDirectory
+from l2rclip_lite.shapes import Probabilities
 from l2rclip_lite.training import config_for
 from l2rclip_lite.training_data import TrainingData
 
@@ -48,7 +49,6 @@ FitHead = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Ranks], LinearHe
 
 TEXTS: dict[str, Callable[[L2RCLIP], Tensor]] = {  # text features that answer as they are
     "zero-shot": probes.bare_sentences,
-    "zero-shot-raw": partial(probes.bare_sentences, raw=True),
 }
 HEADS: dict[str, FitHead] = {  # fitted on image features and rank indices of each split
     "linear-probe": probes.linear_probe,
@@ -86,14 +86,12 @@ OBJECTIVES: dict[str, Objective] = {
         losses.supcon_loss,
         takes=("features", "target", "scale"),
         head=nn.Identity,
-        decoder=None,
     ),
     "rank-n-contrast": Objective(
         19,
         losses.rank_n_contrast_loss,
         takes=("features", "label"),
         head=nn.Identity,
-        decoder=None,
     ),
     "coop": Objective(21, F.cross_entropy, prompts=coop_prompts),
     "ordinalclip": Objective(23, losses.ordinalclip_loss, prompts=ordinalclip_prompts),
@@ -104,81 +102,39 @@ OBJECTIVES: dict[str, Objective] = {
     ),
     "rps": Objective(27, ranked_probability_loss, adds=True, rate=2.0),  # by search.yaml
 }
-ALIASES = {"cross-entropy-frozen": "linear-probe"}  # another name, and the one in use
-
-
-# a loss that reads features alone has no gradient on a frozen tower
+# a loss that reads features alone has no gradient on a frozen tower; cross-entropy there is the
+# linear probe
 _FROZEN_NAMES = [name + FROZEN for name, row in OBJECTIVES.items() if "outputs" in row.takes]
-BASELINES = tuple(name for name in (*PROBES, *OBJECTIVES, *_FROZEN_NAMES) if name not in ALIASES)
+_FROZEN_NAMES.remove("cross-entropy" + FROZEN)
+BASELINES = (*PROBES, *OBJECTIVES, *_FROZEN_NAMES)
 
 
-def one_name(name: str) -> str:
-    """Return the name under which a method stands in every table.
-
-    A name that has no other is returned as it is.
-
-    Example:
-        >>> one_name("cross-entropy-frozen"), one_name("sord-frozen")
-        ('linear-probe', 'sord-frozen')
-    """
-    return ALIASES.get(name, name)
-
-
-def check_baselines(names: Sequence[str], config: Config | None = None) -> None:
+def check_baselines(names: Sequence[str]) -> None:
     """Refuse a baseline that cannot run before anything is trained.
 
     Args:
-        names: The baselines asked for, of `BASELINES` or `ALIASES`.
-        config: The settings under which they run.
+        names: The baselines asked for, of `BASELINES`.
 
     Raises:
-        InputError: An unknown name, a library that is not installed, or settings that leave nothing
-            to train.
-
-    Example:
-        >>> check_baselines(["ridge", "coop-frozen"], Config(context_length=0))
-        Traceback (most recent call last):
-        ...
-        l2rclip_lite.errors.InputError: baselines: coop-frozen learns the context;
-        set context_length, or leave it out.
+        InputError: An unknown name, or a library that is not installed.
     """
-    for name in map(one_name, names):
+    for name in names:
         if name not in BASELINES:
             choices = ", ".join(BASELINES)
             raise InputError(f"baselines: {name!r} is unknown; choose from {choices}.")
 
         objective = OBJECTIVES.get(name.removesuffix(FROZEN))
-        if objective is None:
-            continue
-        if objective.needs and not find_spec(objective.needs):
+        if objective is not None and objective.needs and not find_spec(objective.needs):
             raise InputError(f"baselines: {name} needs: pip install 'l2rclip-lite[baselines]'.")
-        if config is not None:
-            _check_that_it_trains(name, objective, config)
 
 
-def _check_that_it_trains(name: str, objective: Objective, config: Config) -> None:
-    """Refuse settings under which a baseline would answer by vectors drawn at random.
-
-    Raises:
-        InputError: No context vectors to learn, or no epoch in which to learn.
-    """
-    learns_in_stage2 = objective.prompts is None and not name.endswith(FROZEN)
-    cure = None
-    if objective.prompts is coop_prompts and config.context_length == 0:
-        cure = "learns the context; set context_length"
-    elif objective.prompts is not None and config.stage1_epochs() == 0:
-        cure = "learns in stage 1; set epochs1"
-    elif learns_in_stage2 and config.epochs2 == 0 and config.start is None:
-        cure = "learns in stage 2; set epochs2"  # a start has outputs that it may begin with
-    if cure is not None:
-        raise InputError(f"baselines: {name} {cure}, or leave it out.")
-
-
-def run_baseline(name: str, data: OrdinalDataset, config: Config, *, quiet: bool = True) -> Outputs:
+def run_baseline(
+    name: str, data: OrdinalDataset, config: Config, *, quiet: bool = True
+) -> Probabilities:
     """Train a baseline on a data set.
 
     Args:
-        name: One of `BASELINES`, or of `ALIASES`.
+        name: One of `BASELINES`.
         data: Validation chooses the epoch, test is answered.
         config: Towers, budget, batch size, seed.
         quiet: Whether to hide progress bars.
@@ -196,7 +152,7 @@ def run_baseline(name: str, data: OrdinalDataset, config: Config, *, quiet: bool
         >>> run_baseline("ridge", leaves, Config(towers="tiny/random", heads=2)).shape
         torch.Size([10, 5])
     """
-    check_baselines([name], config)
+    check_baselines([name])
     config = config_for(data, config)
     model = L2RCLIP.build(data.ranks, config, data.image_size).to(choose_device(config))
 
@@ -217,7 +173,7 @@ def train_baseline(
     """Train a baseline.
 
     Args:
-        name: One of `BASELINES`, or of `ALIASES`.
+        name: One of `BASELINES`.
         model: Towers in their starting state, ranks and config; it is left as it was.
         data: What it is trained on; without images only frozen forms can be trained.
         run: Where complete epochs are kept; None keeps none.
@@ -231,18 +187,16 @@ def train_baseline(
         InputError: See `check_baselines`.
         TrainingError: Numbers that are not finite, or memory that runs out.
     """
-    check_baselines([name], model.config)
-    name = one_name(name)
-
+    check_baselines([name])
     if name in TEXTS:
-        baseline = baseline_model(model, text=TEXTS[name](model))
+        baseline = sibling(model, text=TEXTS[name](model))
     elif name in HEADS:
         head = HEADS[name](data.backbone, data.targets, model.ranks)
-        baseline = baseline_model(model, head=head)
+        baseline = sibling(model, head=head)
     else:
         objective = OBJECTIVES[name.removesuffix(FROZEN)]
         if name.endswith(FROZEN) and objective.prompts is None:
-            baseline = baseline_model(model, head=frozen_head(objective, data, model.ranks))
+            baseline = sibling(model, head=frozen_head(objective, data, model.ranks))
         else:
             baseline = train_objective(name, objective, model, data, run, quiet)
 

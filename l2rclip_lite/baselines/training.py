@@ -2,11 +2,10 @@
 
 import copy
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from l2rclip_lite.baselines import losses
 from l2rclip_lite.baselines.probes import linear_probe, shared_weights
@@ -14,6 +13,7 @@ from l2rclip_lite.baselines.prompts import FROZEN, Objective, PromptHead
 from l2rclip_lite.devices import together
 from l2rclip_lite.heads.decoders import n_outputs
 from l2rclip_lite.heads.kernel import BIAS, LinearHead
+from l2rclip_lite.image_side import sibling
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.method.stage import Row, Stage
@@ -21,38 +21,8 @@ from l2rclip_lite.method.stages import ImageSide, freeze
 from l2rclip_lite.runs.model_file import ModelFile
 from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.runs.start import find_start
-from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training import run_stage
 from l2rclip_lite.training_data import TrainingData
-
-
-def baseline_model(
-    model: L2RCLIP,
-    *,
-    text: Tensor | None = None,
-    head: LinearHead | None = None,
-    towers: Towers | None = None,
-) -> L2RCLIP:
-    """Return a model on the same towers, which stay frozen, or on others, which do not.
-
-    Args:
-        model: Towers, ranks and config.
-        text: Fixed text features; None takes a copy of the model's, as what a baseline learns stays
-            its own.
-        head: Answers in the place of the texts.
-        towers: Other towers.
-    """
-    config = replace(
-        model.config,
-        image_side="kernel" if towers is None else "tower",
-        epochs1=model.config.stage1_epochs(),  # the run's own, whatever else trains here
-    )
-    if text is None:
-        text = model.rank_features.clone()
-
-    baseline = L2RCLIP(towers or model.towers, model.ranks, config, rank_features=text)
-    baseline.head = head
-    return baseline.to(model.device)
 
 
 def frozen_head(objective: Objective, data: TrainingData, ranks: Ranks) -> LinearHead:
@@ -70,13 +40,7 @@ def frozen_head(objective: Objective, data: TrainingData, ranks: Ranks) -> Linea
         objective: An objective with outputs.
         data: Training data; its features before the projection are used.
         ranks: The label space.
-
-    Raises:
-        ValueError: An objective that reads features alone.
     """
-    if objective.decoder is None:
-        raise ValueError("a loss of features alone has no head")
-
     outputs = n_outputs(objective.decoder, len(ranks))
     root = torch.eye(outputs)  # each output has weights of its own
     mask = None
@@ -124,7 +88,7 @@ def train_objective(
                 carry_head(head, model, start)
     else:
         prompt_head = PromptHead(model.towers, objective.prompts(model)).to(model.device)
-        frozen = baseline_model(model)
+        frozen = sibling(model)
         frozen_name = name.removesuffix(FROZEN) + FROZEN  # of the checkpoint of this stage
         _train(frozen_name, objective, prompt_head, frozen, data, run, quiet)
         if name.endswith(FROZEN):
@@ -134,7 +98,7 @@ def train_objective(
     # a copy of the image tower is tuned; the text tower is shared, as if it were copied already
     text = model.towers.text
     towers = copy.deepcopy(model.towers, memo={id(text): text})
-    tuned = baseline_model(model, towers=towers)
+    tuned = sibling(model, towers=towers)
     _train(name, objective, head, tuned, data, run, quiet)
     return tuned
 
@@ -154,9 +118,7 @@ def carry_head(head: nn.Linear, model: L2RCLIP, start: ModelFile) -> None:
     earlier = start.head()
     if earlier is None or start.config.image_side == "kernel":
         return
-    same_ranks = start.ranks.values == model.ranks.values
-    same_shape = earlier.weight.shape == (head.in_features + 1, head.out_features)
-    if not (same_ranks and same_shape):
+    if start.ranks.values != model.ranks.values:
         return
 
     state = {key: start.tensors[f"head.{key}"] for key in earlier.state_dict()}
@@ -188,7 +150,7 @@ def _epochs(
     scale = model.scale.detach()
     position = losses.positions(model.ranks.values_tensor()).to(model.device)
     # two views of a contrastive loss; without augmentation the second would be a copy
-    views = 2 if objective.decoder is None and model.config.augment else 1
+    views = 1 if objective.has_outputs or not model.config.augment else 2
     encode = together(ImageSide(model)) if stage.tower else None
 
     for generator in stage.epochs():
@@ -197,8 +159,8 @@ def _epochs(
         else:
             batches = data.batches(model, generator, views=views)
 
-        for images, target, rows in batches:
-            features = images if encode is None else encode(images, len(rows))
+        for images, target, count in batches:
+            features = images if encode is None else encode(images, count)
             loss = objective.batch_loss(
                 head(scale * features),
                 target,
@@ -206,7 +168,7 @@ def _epochs(
                 features=features,
                 scale=scale,
             )
-            stage.step(loss, rows)
+            stage.step(loss)
 
         _answer_as(head, objective, model, data)
         yield stage.end_epoch(model.probabilities(data.encode(model, "val")))
@@ -244,7 +206,7 @@ def _stage(
         data=data,
         model=model,
         lr=lr,
-        epochs=epochs,
+        n_epochs=epochs,
         batch_size=batch_size,
         bias_factor=float(model.scale.detach()),  # CORAL's biases see no factor S
         name=name,
@@ -260,7 +222,7 @@ def _answer_as(head: nn.Module, objective: Objective, model: L2RCLIP, data: Trai
         model.rank_features.copy_(head(eye).T)
         return
 
-    if objective.decoder is None:  # a linear probe reads the features as they are now
+    if not objective.has_outputs:  # a linear probe reads the features as they are now
         features = {split: data.encode(model, split) for split in ("train", "val")}
         kernel_head = linear_probe(features, data.targets, model.ranks)
     else:

@@ -15,7 +15,6 @@ from l2rclip_lite.errors import InputError, one_line
 
 # Bytes that the check of the folder writes; a run of `mini` keeps three times as much.
 WRITTEN = 8 * 2**20
-CGROUP = Path("/sys/fs/cgroup")  # of this container, version 2
 FIT_TOWER = 2.0  # GiB that were in use at most when `mini` was fitted to 60 images
 NEEDS = "a fit of the default towers takes about 2, larger towers and batches more"
 FIT_HEAD = "--image-side kernel takes about 1.2"  # on the features of 300
@@ -72,29 +71,12 @@ def device(_: Path) -> str:
 
 
 def memory(_: Path) -> str:
-    """Check that memory is enough for a fit of the default towers.
-
-    It is what is free on this machine, or within the limit of this container.
-    """
-    available = available_memory() / 2**30
+    """Check that the free memory of this machine is enough for a fit of the default towers."""
+    available = psutil.virtual_memory().available / 2**30
     finding = f"{available:.1f} GiB are free; {NEEDS}"
     if available < FIT_TOWER:
         raise InputError(f"{finding}; close other programs, or fit a head alone: {FIT_HEAD}")
     return finding
-
-
-def available_memory() -> int:
-    """Return the bytes that this process may still take: of the system, or of its container."""
-    available: int = psutil.virtual_memory().available
-    try:
-        limit = int((CGROUP / "memory.max").read_text(encoding="ascii"))
-        used = int((CGROUP / "memory.current").read_text(encoding="ascii"))
-        statistics = (CGROUP / "memory.stat").read_text(encoding="ascii")
-    except (OSError, ValueError):  # no such container, or one without a limit
-        return available
-
-    pages = statistics.partition("inactive_file ")[2].split()[0]  # dropped when memory is needed
-    return min(available, limit - used + int(pages))
 
 
 def folder(out: Path) -> str:

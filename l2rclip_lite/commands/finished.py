@@ -28,11 +28,11 @@ def baselines(
     Try:
       l2rclip baselines runs/mine cross-entropy linear-probe
 
-    On fixed image features, in seconds: zero-shot, zero-shot-raw, linear-probe, rank-axis, ridge.
+    On fixed image features, in seconds: zero-shot, linear-probe, rank-axis, ridge.
     On a tower that is trained: cross-entropy, coral, corn, sord, dldl-v2, mean-variance,
     ordinal-entropy, supcon, rank-n-contrast, coop, ordinalclip, ordinalclip-inverse, rps; with
-    -frozen behind the name, as in sord-frozen, on fixed features. linear-probe may also be called
-    cross-entropy-frozen; it is kept, and stands in every table, as linear-probe.
+    -frozen behind the name, as in sord-frozen, on fixed features; under cross-entropy this is
+    linear-probe.
 
     Each is kept as a model in RUN/baselines/NAME, and not trained again: `predict`, `evaluate` and
     `export` take it by --method NAME.
@@ -94,9 +94,7 @@ def report(run: RunFolder, out: Path | None = None, where: Where = Place()) -> N
         raise InputError('report: seaborn is not installed; run: pip install "l2rclip-lite[plots]"')
     from l2rclip_lite.commands.finished_baselines import compared
     from l2rclip_lite.commands.finished_run import data_of
-    from l2rclip_lite.files import check_target
 
-    check_target(target)
     (writer,) = entry_points(group=REPORTS)
     write_report = writer.load()
     write_report(run, target, compared(run), partial(data_of, run, where))
@@ -140,9 +138,7 @@ def export(
         raise InputError(f"export: {file} must end in .onnx.")
     from l2rclip_lite.commands.finished_run import images_to_check, load_model
     from l2rclip_lite.export import check_installed, export_onnx, resizing_difference
-    from l2rclip_lite.files import check_target
 
-    check_target(file)
     check_installed()  # before the model is loaded
     model = load_model(run, method, Reading(allow_download=allow_download))
     images = images_to_check(run, where)

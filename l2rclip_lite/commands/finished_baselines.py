@@ -8,7 +8,7 @@ from typing import NamedTuple
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from l2rclip_lite.baselines import BASELINES, check_baselines, one_name, train_baseline
+from l2rclip_lite.baselines import BASELINES, check_baselines, train_baseline
 from l2rclip_lite.commands.finished_run import (
     TRAIN_AGAIN,
     baseline_of,
@@ -146,11 +146,11 @@ def train_missing(run: str, names: Sequence[str], start: str | None, how: Readin
     if trained.config.weights != how.weights:  # what a run names is not followed
         problem = f"its towers began with the weights of {trained.config.weights!r}"
         raise InputError(f"{run}: {problem}; name that file by --weights.")
-    check_baselines(names, trained.config)
+    check_baselines(names)
 
     directory = RunDirectory(run)
     missing = []
-    for name in dict.fromkeys(map(one_name, names)):  # each once, in their order
+    for name in dict.fromkeys(names):  # each once, in their order
         baseline = baseline_of(directory, name)
         check_same_data(directory, baseline)
         if not _is_complete(baseline):

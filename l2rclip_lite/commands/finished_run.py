@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from l2rclip_lite.baselines import BASELINES, one_name
+from l2rclip_lite.baselines import BASELINES
 from l2rclip_lite.commands.options import LabelsAre, Part, Place, Reading, Words
 from l2rclip_lite.data import OrdinalDataset, Split, load_dataset
 from l2rclip_lite.data.fingerprint import UNKNOWN_IMAGES, covers_images, difference, fingerprint
@@ -20,7 +20,6 @@ from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.runs.run_directory import RunDirectory
 
-PIECES = 1.4  # tokens for a word: plain English has fewer
 PLACES = ("root", "labels", "lists")  # options that say where the data are now
 MAX_IMAGES = 64  # that an exported file is checked on
 TRAIN_AGAIN = "delete the folder and train it again"
@@ -57,11 +56,10 @@ def baseline_of(run: RunDirectory, method: str) -> RunDirectory:
     Raises:
         InputError: A name that is no baseline.
     """
-    name = one_name(method)
-    if name not in BASELINES:
+    if method not in BASELINES:
         choices = ", ".join(BASELINES)
         raise InputError(f"--method {method!r} is no baseline; choose one of {choices}.")
-    return run.baseline(name)
+    return run.baseline(method)
 
 
 def in_other_words(model: L2RCLIP, words: Words) -> L2RCLIP:
@@ -79,16 +77,9 @@ def in_other_words(model: L2RCLIP, words: Words) -> L2RCLIP:
 
 def warn_of_words(model: L2RCLIP, trained: L2RCLIP) -> None:
     """Say on stderr what answers in words that training never had are worth."""
-    if model is trained:
-        return
-    advice = "trust the order of the answers, not how sure they are (`evaluate --calibrate`)"
-    warn(f"training never had these words: {advice}.")
-
-    template = model.ranks.template.replace("{rank}", " ").strip()
-    tokens = model.towers.tokenize([template])
-    if int(tokens.words.sum()) > PIECES * len(template.split()):
-        reason = "as it does with other languages and rare terms"
-        warn(f"the text tower cuts the template into many pieces a word, {reason}.")
+    if model is not trained:
+        advice = "trust the order of the answers, not how sure they are (`evaluate --calibrate`)"
+        warn(f"training never had these words: {advice}.")
 
 
 def warn(message: str) -> None:
@@ -173,11 +164,10 @@ def calibrate_on(
         InputError: One of them is to be scored, too, or see `_rows_of_new_table`.
     """
     part = _rows_of_new_table(run, labels, labels_are, how, model)
-    contents = {scored.digest(index) for index in range(len(scored))}
-    for index, path in enumerate(part.paths):  # one image may have two names
-        if part.digest(index) in contents:
-            problem = f"the image {path} is to be scored, too"
-            raise InputError(f"{labels}: {problem}; leave it out of one of the tables.")
+    both = sorted({*part.paths} & {*scored.paths})
+    if both:
+        problem = f"the image {both[0]} is to be scored, too"
+        raise InputError(f"{labels}: {problem}; leave it out of one of the tables.")
     calibrate(model, model.encode(part, cache=how.cache), part.targets)
 
 

@@ -11,8 +11,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from l2rclip_lite.shapes import Probabilities
 
-def coral_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
+Thresholds = Float[Tensor, "batch threshold"]  # one number for each of the K − 1 gaps
+
+
+def coral_probabilities(logits: Thresholds) -> Probabilities:
     r"""Return K probabilities from $P(y>k)=\sigma(f_k)$. See `survival_probabilities`.
 
     Example:
@@ -22,7 +26,7 @@ def coral_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tenso
     return survival_probabilities(torch.sigmoid(logits))
 
 
-def corn_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor, "batch rank"]:
+def corn_probabilities(logits: Thresholds) -> Probabilities:
     r"""Return K probabilities from $P(y>k)=\prod_{j\le k}\sigma(f_j)$.
 
     See `survival_probabilities`.
@@ -35,8 +39,8 @@ def corn_probabilities(logits: Float[Tensor, "batch threshold"]) -> Float[Tensor
 
 
 def survival_probabilities(
-    survival: Float[Tensor, "batch threshold"],
-) -> Float[Tensor, "batch rank"]:
+    survival: Thresholds,
+) -> Probabilities:
     r"""Return $P(y=k)=P(y>k-1)-P(y>k)$.
 
     CORAL's biases need not be in order during training; a survival that rises is cut to the one
@@ -63,7 +67,7 @@ def survival_probabilities(
     return bounded[:, :-1] - bounded[:, 1:]
 
 
-def normal_probabilities(distance: Float[Tensor, "batch rank"]) -> Float[Tensor, "batch rank"]:
+def normal_probabilities(distance: Float[Tensor, "batch rank"]) -> Probabilities:
     r"""Return the probabilities of a number with a normal error.
 
     $$p_k\propto e^{-d_k^2/2},\quad d_k=(\hat y-r_k)/\sigma$$

@@ -33,10 +33,11 @@ from tqdm import tqdm
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads.decoders import DECODERS
 from l2rclip_lite.heads.ridge_path import Matrix, OutputLoss, Root, ridge_path
-from l2rclip_lite.method.losses import Batch, Targets, Values, checked_target
+from l2rclip_lite.method.losses import checked_target
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import rps, rps_of_images
 from l2rclip_lite.metrics.bootstrap import resample_counts
+from l2rclip_lite.shapes import Features, Logits, Scalar, Targets, Values
 
 Texts = Float[Tensor, "rank width"]  # may be wider or narrower than the features
 Kernel = Float[Tensor, "rank rank"]
@@ -114,7 +115,7 @@ class LinearHead(nn.Module):
         self.register_buffer("norm", torch.ones(()))  # ν: centred, they have the mean length β
         self.register_buffer("weight", torch.zeros(dim + 1, outputs))  # W
 
-    def forward(self, features: Batch) -> Float[Tensor, "batch rank"]:
+    def forward(self, features: Features) -> Logits:
         """Return the logits, before any temperature."""
         outputs = self.norm * (features - self.mean) @ self.weight[:-1] + BIAS * self.weight[-1]
         if self.decoder == "softmax":
@@ -125,21 +126,14 @@ class LinearHead(nn.Module):
 
 
 def kernel_root(kernel: Kernel) -> Root:
-    """Return R with R Rᵀ = G, and refuse what is no kernel.
-
-    Raises:
-        InputError: A kernel that is not symmetric and positive semi-definite.
+    """Return R with R Rᵀ = G, of a symmetric and positive semi-definite kernel G.
 
     Example:
         >>> kernel_root(4 * torch.eye(2, dtype=torch.double)).tolist()
         [[2.0, 0.0], [0.0, 2.0]]
     """
-    g = kernel.double().cpu().numpy()
-    if np.allclose(g, g.T, atol=1e-5):
-        spectrum, axes = np.linalg.eigh(g)
-        if spectrum[0] >= -1e-5 * spectrum[-1]:
-            return torch.from_numpy(axes * np.sqrt(spectrum.clip(0)))
-    raise InputError("kernel: not symmetric and positive; take one from `rank_kernel`.")
+    spectrum, axes = np.linalg.eigh(kernel.double().cpu().numpy())
+    return torch.from_numpy(axes * np.sqrt(spectrum.clip(0)))
 
 
 class HeadInputs(NamedTuple):
@@ -155,14 +149,14 @@ class HeadInputs(NamedTuple):
     """
 
     mean: Float[Tensor, " dim"]
-    norm: Float[Tensor, ""]
+    norm: Scalar
     axes: Matrix | None
     rows: Float[Tensor, "batch row"]
     target: Targets
 
     @classmethod
     @torch.no_grad()
-    def of(cls, features: Batch, target: Targets, *, turned: bool = True) -> "HeadInputs":
+    def of(cls, features: Features, target: Targets, *, turned: bool = True) -> "HeadInputs":
         """Centre and scale features, on their device; refuse those from which no head learns.
 
         From `MANY` images on they keep their own precision, and before they have double precision.
@@ -241,7 +235,7 @@ def fit_linear_heads(
 
 
 def validation_rps(
-    head: LinearHead, features: Mapping[str, Batch], targets: Mapping[str, Targets], ranks: Ranks
+    head: LinearHead, features: Mapping[str, Features], targets: Mapping[str, Targets], ranks: Ranks
 ) -> float:
     """Return the ranked probability score of the validation images under a head."""
     probabilities = head(features["val"].cpu().float()).softmax(dim=1)
@@ -263,7 +257,7 @@ class KernelChoice(NamedTuple):
 
 
 def stack_kernel_heads(
-    features: Mapping[str, Batch],
+    features: Mapping[str, Features],
     targets: Mapping[str, Targets],
     text: Texts,
     ranks: Ranks,
@@ -315,7 +309,7 @@ def stack_kernel_heads(
 
 
 def _candidates(
-    features: Mapping[str, Batch],
+    features: Mapping[str, Features],
     targets: Mapping[str, Targets],
     text: Texts,
     ranks: Ranks,

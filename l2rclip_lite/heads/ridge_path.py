@@ -24,7 +24,7 @@ from scipy.optimize import minimize
 from torch import Tensor
 from torch.autograd.functional import hessian
 
-from l2rclip_lite.method.losses import Targets
+from l2rclip_lite.shapes import Targets
 
 Rows = Float[Tensor, "batch row"]
 Root = Float[Tensor, "output column"]

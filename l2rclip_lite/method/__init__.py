@@ -11,6 +11,6 @@
 5. `losses`: what stage 1 trains prompts by, and stage 2 the image side.
 6. `prediction`: most probable rank, median, expectation and interval of the probabilities.
 
-The towers are in `l2rclip_lite.towers`. Both rooms import torch, each other and the errors; only
-`model` knows images and files.
+The towers are in `l2rclip_lite.towers`. Both rooms import torch, each other, shapes and errors;
+only `model` knows images and files.
 """

@@ -12,30 +12,24 @@ distances are computed in fp32, also under autocast. The scale s is above 0. Eac
 `InputError` where its target is not one whole number per image, or a setting is misspelt.
 """
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import cyclic_permutation
+from l2rclip_lite.shapes import Features, Labels, Logits, Scalar, Scale, Targets, Texts, Values
 
-Batch = Float[Tensor, "batch dim"]  # features, one row per image; in the losses of unit length
-Texts = Float[Tensor, "rank dim"]
-Targets = Int[Tensor, " batch"]
-Labels = Float[Tensor, " batch"] | Int[Tensor, " batch"]
-Values = Float[Tensor, " rank"]
-Scale = float | Float[Tensor, ""]
-Loss = Float[Tensor, ""]
 Normalise = Literal["batch", "global"]
 Order = Literal["true", "blind", "shuffled"]
 
-NO_RANK = torch.iinfo(torch.int64).min  # a target that no image has
 
-
-def asymmetrical_contrastive_loss(image: Batch, text: Texts, target: Targets, scale: Scale) -> Loss:
+def asymmetrical_contrastive_loss(
+    image: Features, text: Texts, target: Targets, scale: Scale
+) -> Scalar:
     r"""Return the asymmetrical contrastive loss: an image has one text, a text has many images.
 
     $$L = \mathrm{CE}(s\,z_iT^\top, y_i) + L_{t2i}$$
@@ -55,9 +49,7 @@ def asymmetrical_contrastive_loss(image: Batch, text: Texts, target: Targets, sc
         text = full_precision(text)
         ranks = torch.arange(len(text), device=text.device)
 
-        # torch would leave out images of rank -100 without a word
-        logits = scale * image @ text.T
-        image_to_text = F.cross_entropy(logits, target, ignore_index=NO_RANK)
+        image_to_text = F.cross_entropy(scale * image @ text.T, target)
         text_to_image = supervised_contrastive_loss(text, image, ranks, target, scale)
         return image_to_text + text_to_image
 
@@ -68,7 +60,7 @@ def supervised_contrastive_loss(
     anchor_target: Int[Tensor, " anchor"],
     other_target: Int[Tensor, " other"],
     scale: Scale,
-) -> Loss:
+) -> Scalar:
     r"""Return the contrastive loss with many positives an anchor (official `loss/supcontrast.py`).
 
     $$L = -\frac1{A}\sum_a\frac1{|P(a)|}\sum_{i\in P(a)}
@@ -90,16 +82,21 @@ def supervised_contrastive_loss(
     other_target = checked_target(other_target, len(other))
     with torch.autocast(anchor.device.type, enabled=False):
         logits = scale * full_precision(anchor) @ full_precision(other).T
-        positive = anchor_target[:, None] == other_target
-        counts = positive.sum(1)
-
-        # without a partner an anchor adds 0; to pick the others out, a device would be waited for
-        total = (logits.log_softmax(dim=1) * positive).sum(1)
-        mean = total / counts.clamp_min(1)
-        return -mean.sum() / (counts > 0).sum().clamp_min(1)
+        return mean_over_partners(logits, anchor_target[:, None] == other_target)
 
 
-def contrastive_loss(image: Batch, text: Batch, scale: Scale) -> Loss:
+def mean_over_partners(
+    logits: Float[Tensor, "anchor other"], positive: Bool[Tensor, "anchor other"]
+) -> Scalar:
+    r"""Return $-\log\operatorname{softmax}$ over the partners of each anchor, then over anchors."""
+    counts = positive.sum(1)
+    # without a partner an anchor adds 0; to pick the others out, a device would be waited for
+    total = (logits.log_softmax(dim=1) * positive).sum(1)
+    mean = total / counts.clamp_min(1)
+    return -mean.sum() / (counts > 0).sum().clamp_min(1)
+
+
+def contrastive_loss(image: Features, text: Features, scale: Scale) -> Scalar:
     r"""Return CLIP's symmetric contrastive loss, InfoNCE.
 
     $$L = \tfrac12\big(\mathrm{CE}(s\,Z T^\top, i) + \mathrm{CE}(s\,T Z^\top, i)\big)$$
@@ -124,14 +121,14 @@ def contrastive_loss(image: Batch, text: Batch, scale: Scale) -> Loss:
 
 
 def ordinal_pairwise_loss_stage1(
-    image: Batch,
-    text: Batch,
-    anchor: Batch,
+    image: Features,
+    text: Features,
+    anchor: Features,
     target: Labels,
     *,
     symmetric: bool = False,
     blind: bool = False,
-) -> Loss:
+) -> Scalar:
     r"""Return the cross-modal ordinal pairwise loss of stage 1.
 
     $$L = -\operatorname*{mean}_{i<j}\omega_{ij}\lVert z_i-t_j\rVert
@@ -159,9 +156,6 @@ def ordinal_pairwise_loss_stage1(
     Returns:
         A scalar, in [-3, 2].
 
-    Raises:
-        InputError: Not one number per image as target, or not one text and anchor per image.
-
     Example:
         >>> angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
         >>> point = torch.stack([angle.cos(), angle.sin()], dim=1)
@@ -170,11 +164,6 @@ def ordinal_pairwise_loss_stage1(
         -0.433013
     """
     target = checked_target(target, len(image), values=True)
-    for rows in (text, anchor):
-        if rows.shape != image.shape:  # else broadcasting could make a number of them
-            shapes = f"images are {list(image.shape)}, texts or anchors {list(rows.shape)}"
-            raise InputError(f"losses: {shapes}; give one row per image.")
-
     with torch.autocast(image.device.type, enabled=False):
         image = full_precision(image)
         text = full_precision(text)
@@ -198,7 +187,7 @@ def ordinal_pairwise_loss_stage1(
 
 
 def ordinal_pairwise_loss(
-    image: Batch,
+    image: Features,
     text: Texts,
     target: Targets,
     values: Values,
@@ -206,7 +195,7 @@ def ordinal_pairwise_loss(
     normalise: Normalise = "batch",
     order: Order = "true",
     push_power: int = 1,
-) -> Loss:
+) -> Scalar:
     r"""Return the cross-modal ordinal pairwise loss of stage 2.
 
     $$L = \frac{1}B\sum_i \lVert z_i-t_{y_i}\rVert^2
@@ -242,7 +231,7 @@ def ordinal_pairwise_loss(
     return pull - push
 
 
-def tightness(image: Batch, text: Texts, target: Targets) -> Loss:
+def tightness(image: Features, text: Texts, target: Targets) -> Scalar:
     r"""Return the mean squared distance of an image to its own text, in [0, 4].
 
     Example:
@@ -256,7 +245,7 @@ def tightness(image: Batch, text: Texts, target: Targets) -> Loss:
 
 
 def diversity(
-    image: Batch,
+    image: Features,
     text: Texts,
     target: Targets,
     values: Values,
@@ -264,7 +253,7 @@ def diversity(
     normalise: Normalise = "batch",
     order: Order = "true",
     push_power: int = 1,
-) -> Loss:
+) -> Scalar:
     r"""Return the mean weighted distance of an image to all texts, in [0, 2] for p = 1.
 
     Example:
@@ -273,7 +262,6 @@ def diversity(
         >>> round(float(push), 4)  # sqrt 2 / 2
         0.7071
     """
-    check_choice("push_power", push_power, (1, 2))
     target = checked_target(target, len(image))
     with torch.autocast(image.device.type, enabled=False):
         weights = rank_weights(target, values, normalise, order)
@@ -302,9 +290,9 @@ def rank_weights(
         tensor([[0.0000, 0.5000, 1.0000],
                 [0.5000, 0.0000, 0.5000]])
     """
-    check_choice("normalise", normalise, get_args(Normalise))
-    check_choice("order", order, get_args(Order))
-    target = checked_target(target)
+    if order not in get_args(Order) or normalise not in get_args(Normalise):
+        raise InputError(f"losses: no such weights: {normalise=!r:.80}, {order=!r:.80}.")
+    target = checked_target(target, target.numel())
     values = full_precision(values)  # bytes would wrap around
     if order == "blind":
         return torch.ones(len(target), len(values), device=values.device)
@@ -334,7 +322,7 @@ def distances(
     return squared.clamp_min(1e-12).sqrt()
 
 
-def ranked_probability_loss(logits: Float[Tensor, "batch rank"], target: Targets) -> Loss:
+def ranked_probability_loss(logits: Logits, target: Targets) -> Scalar:
     r"""Return the ranked probability score: squared distance of two cumulative distributions.
 
     $$L = \frac1B\sum_i\sum_{k<K}\Big(\sum_{j\le k}p_{ij}-[y_i\le k]\Big)^2,
@@ -356,7 +344,7 @@ def ranked_probability_loss(logits: Float[Tensor, "batch rank"], target: Targets
     return (cumulative - reached.to(logits)).square().sum(dim=1).mean()
 
 
-def checked_target(target: Tensor, rows: int | None = None, *, values: bool = False) -> Tensor:
+def checked_target(target: Tensor, rows: int, *, values: bool = False) -> Tensor:
     """Return targets as indices of 64 bits, or as `values` of ranks; a device is not waited for.
 
     Bytes or booleans would be a mask in place of indices, and a second axis a table of pairs: both
@@ -366,32 +354,22 @@ def checked_target(target: Tensor, rows: int | None = None, *, values: bool = Fa
         InputError: Not one whole number for each of so many `rows`, or no image.
 
     Example:
-        >>> checked_target(torch.tensor([1, 0], dtype=torch.uint8))
+        >>> checked_target(torch.tensor([1, 0], dtype=torch.uint8), 2)
         tensor([1, 0])
-        >>> checked_target(torch.tensor([[1.0]]))
+        >>> checked_target(torch.tensor([[1.0]]), 1)
         Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: losses: target is float32[1, 1]; give one whole number per
-        image.
+        l2rclip_lite.errors.InputError: losses: target is torch.float32 [1, 1]; give one whole
+        number per image, of 1.
     """
-    kind = target.dtype
-    as_they_are = values and kind.is_floating_point
-    is_whole = not (kind.is_floating_point or kind.is_complex or kind == torch.bool)
-    one_each = target.ndim == 1 and rows in (None, len(target))
-    if not (one_each and (is_whole or as_they_are)):
-        shape = f"{str(kind).removeprefix('torch.')}{list(target.shape)}"
+    is_real = target.is_floating_point()
+    is_whole = not (is_real or target.is_complex() or target.dtype == torch.bool)
+    is_allowed = is_whole or (values and is_real)
+
+    if not is_allowed or target.ndim != 1 or len(target) != rows or rows == 0:
         wanted = "number" if values else "whole number"
-        images = f" of {rows}" if rows is not None else ""
-        raise InputError(f"losses: target is {shape}; give one {wanted} per image{images}.")
-    if not len(target):  # a mean over no image is NaN
-        raise InputError("losses: the batch has no image; give at least one.")
-    return target if as_they_are else target.long()
-
-
-def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    """Refuse a setting that is misspelt, which would quietly mean another one."""
-    if value not in choices:
-        words = ", ".join(map(repr, choices))
-        raise InputError(f"losses: {name} is {value!r:.80}; give one of {words}.")
+        shape = f"{target.dtype} {list(target.shape)}"
+        raise InputError(f"losses: target is {shape}; give one {wanted} per image, of {rows}.")
+    return target.long() if is_whole else target
 
 
 def full_precision(x: Tensor) -> Tensor:

@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
@@ -36,7 +35,8 @@ from l2rclip_lite.runs.model_file import (
     upload,
 )
 from l2rclip_lite.runs.start import start_tensors
-from l2rclip_lite.towers.base import Pixels, Towers
+from l2rclip_lite.shapes import Backbone, Features, Logits, Pixels, Probabilities, Scalar, Texts
+from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
 
 
@@ -71,7 +71,7 @@ class L2RCLIP(nn.Module):
         towers: Towers,
         ranks: Ranks,
         config: Config | None = None,
-        rank_features: Float[Tensor, "rank dim"] | None = None,
+        rank_features: Texts | None = None,
     ) -> None:
         super().__init__()
         self.towers = towers
@@ -86,7 +86,6 @@ class L2RCLIP(nn.Module):
         self.register_buffer("rank_features", rank_features)
         self.register_buffer("temperature", torch.ones(()))
         self.register_buffer("conformal", torch.ones(()))
-        self.register_state_dict_pre_hook(_bring_up_to_date)  # type: ignore[no-untyped-call]
         self.refresh()
         super().train(False)
 
@@ -150,7 +149,7 @@ class L2RCLIP(nn.Module):
             self.refresh()
         return self
 
-    def text_features(self) -> Float[Tensor, "rank dim"]:
+    def text_features(self) -> Texts:
         """Return the K unit text features t_k; in training anew, and differentiable."""
         if self.training and self.prompts is not None:
             features: Tensor = self.prompts(self.towers)
@@ -164,17 +163,17 @@ class L2RCLIP(nn.Module):
             with torch.autocast(self.device.type, enabled=False):
                 self.rank_features.copy_(self.prompts(self.towers))
 
-    def forward(self, pixels: Pixels) -> Float[Tensor, "batch rank"]:
+    def forward(self, pixels: Pixels) -> Logits:
         """Return logits s · z_i · t_k, or the head's, of what `transform` returns."""
         if self.reads_backbone:
             return self.logits(self._backbone(pixels))
         return self.logits(self.image_features(pixels))
 
-    def image_features(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
+    def image_features(self, pixels: Pixels) -> Features:
         """Return unit image features z_i of what `transform` returns."""
         return self.towers.project(self._backbone(pixels))
 
-    def _backbone(self, pixels: Pixels) -> Float[Tensor, "batch feature"]:
+    def _backbone(self, pixels: Pixels) -> Backbone:
         """Return `Towers.backbone` in the model's own type; autocast is up to the config."""
         precision: AbstractContextManager[object] = nullcontext()
         if self.config.precision == "bf16":
@@ -185,7 +184,7 @@ class L2RCLIP(nn.Module):
             return self.towers.backbone(pixels.to(dtype)).to(dtype)
 
     @property
-    def scale(self) -> Float[Tensor, ""]:
+    def scale(self) -> Scalar:
         """The scale s = exp(logit_scale)."""
         return self.towers.logit_scale.exp()
 
@@ -199,22 +198,14 @@ class L2RCLIP(nn.Module):
         """Whether `logits` reads features before their projection, as a head on a frozen tower."""
         return self.head is not None and self.config.image_side == "kernel"
 
-    def logits(self, features: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch rank"]:
+    def logits(self, features: Backbone) -> Logits:
         """Return logits of what `encode` returns, by the kernel head or else by the texts."""
-        width = self.rank_features.shape[1] if self.head is None else len(self.head.mean)
-        if features.ndim != 2 or features.shape[1] != width:
-            shape = list(features.shape)
-            raise InputError(
-                f"logits: features are {shape}; give rows of {width} numbers, as `encode` does."
-            )
         if self.head is not None:
             return self.head(features)
         return self.scale * features @ self.text_features().T
 
     @torch.no_grad()
-    def probabilities(
-        self, features: Float[Tensor, "batch feature"]
-    ) -> Float[Tensor, "batch rank"]:
+    def probabilities(self, features: Backbone) -> Probabilities:
         """Return the softmax of the logits over the temperature, on the CPU."""
         logits = self.logits(features.to(self.rank_features)).float()
         return F.softmax(logits / self.temperature.float(), dim=1).cpu()
@@ -240,7 +231,7 @@ class L2RCLIP(nn.Module):
         workers: int = 0,
         cache: str | Path | None = None,
         quiet: bool = True,
-    ) -> Float[Tensor, "batch feature"]:
+    ) -> Backbone:
         """Return image features of any number of images, on the CPU.
 
         Args:
@@ -277,37 +268,25 @@ class L2RCLIP(nn.Module):
             cache=kept,
         )
 
-    def predict(
-        self,
-        images: Images,
-        *,
-        batch_size: int = 32,
-        workers: int = 0,
-        cache: str | Path | None = None,
-        quiet: bool = True,
-    ) -> Prediction:
+    def predict(self, images: Images, *, batch_size: int = 32, workers: int = 0) -> Prediction:
         """Predict the ranks of images; the arguments are those of `encode`.
 
         Raises:
             InputError: As `encode`, or an answer that is not finite.
         """
         sequence: MapStyle = image_list(images)
-        features = self.encode(
-            sequence, batch_size=batch_size, workers=workers, cache=cache, quiet=quiet
+        features = self.encode(sequence, batch_size=batch_size, workers=workers)
+        return Prediction.of(
+            self.probabilities(features), self.ranks, paths_of(sequence), float(self.conformal)
         )
-        probabilities = self.probabilities(features)
-        # a feature that was too long for single precision is one of zeros
-        if not (probabilities.isfinite().all() and features.any(dim=1).all()):
-            raise InputError(
-                "predict: the model's answer is not a finite number; its weights are damaged."
-            )
-        return Prediction.of(probabilities, self.ranks, paths_of(sequence), float(self.conformal))
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write `model.safetensors`, with config and ranks as metadata.
 
         It holds what training may have changed, and the whole towers where no name brings them.
         """
+        if self.training:  # the kept text features may be older than the prompts
+            self.refresh()
         tensors = self.state_dict()
         if self.towers.rebuildable:
             stored = [name for name in tensors if must_be_stored(name, self.config)]
@@ -371,7 +350,6 @@ class L2RCLIP(nn.Module):
         file = find_model_file(name, revision)
         place = None if device == "cpu" else device
         with one_sentence(file, towers=towers, weights=weights, device=place):
-            torch.zeros(1, device=device)  # before anything is loaded
             header = ModelFile.read_header(file)
             loaded = header.load_towers(towers, weights, allow_download=allow_download)
             content = ModelFile.read_for(file, loaded)
@@ -392,9 +370,3 @@ class L2RCLIP(nn.Module):
                 content.tensors, strict=False
             )  # but for towers that stayed frozen
             return model.to(device)
-
-
-def _bring_up_to_date(model: L2RCLIP, prefix: str, keep_vars: bool) -> None:
-    """Let a state that is taken in training hold the text features of its own prompts."""
-    if model.training:
-        model.refresh()

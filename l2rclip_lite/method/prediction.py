@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from l2rclip_lite.errors import InputError, check_number
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.shapes import Probabilities, Targets
 
-SLACK = 1e-9  # 0.8 − 0.3 counts as ½, which in floats it is not
+SLACK = 1e-9  # 0.8 − 0.3 counts as ½, and 0.8 − 0.7 is within 0.1, which in floats they are not
 
 
 @dataclass(frozen=True)
@@ -38,19 +39,19 @@ class Prediction:
         path: Where each image came from; empty for images that came from memory.
     """
 
-    rank: Int[Tensor, " batch"]
+    rank: Targets
     name: tuple[str, ...]
-    median: Int[Tensor, " batch"]
+    median: Targets
     expected: Float[Tensor, " batch"]
-    low: Int[Tensor, " batch"]
-    high: Int[Tensor, " batch"]
-    probabilities: Float[Tensor, "batch rank"]
+    low: Targets
+    high: Targets
+    probabilities: Probabilities
     path: tuple[str, ...] = ()
 
     @classmethod
     def of(
         cls,
-        probabilities: Float[Tensor, "batch rank"],
+        probabilities: Probabilities,
         ranks: Ranks,
         path: Sequence[str | Path] = (),
         conformal: float = 1.0,
@@ -64,8 +65,7 @@ class Prediction:
             conformal: From 0 to 1, see `calibration.conformal_level`.
 
         Raises:
-            InputError: Rows that are no probabilities of these ranks, not one path per image, or
-                another level.
+            InputError: Rows that are no probabilities of these ranks.
 
         Example:
             >>> ranks = Ranks(("low", "high"), (0, 1), template="a {rank} grade")
@@ -73,19 +73,7 @@ class Prediction:
             ('high',)
         """
         p = probabilities.double().numpy()
-        if p.ndim != 2 or len(p) == 0 or p.shape[1] != len(ranks):
-            raise InputError(
-                f"prediction: probabilities {p.shape}; give each image a row of {len(ranks)}."
-            )
-        is_distribution = (p >= 0).all(1) & (np.abs(p.sum(1) - 1) <= 0.01)
-        if not is_distribution.all():
-            row = is_distribution.argmin()
-            raise InputError(f"prediction: row {row} is {p[row]}; give numbers ≥ 0 that sum to 1.")
-        check_number(conformal, "prediction: conformal", 0, 1)
-        if path and len(path) != len(p):
-            counts = f"{len(path)} paths, {len(p)} images"
-            raise InputError(f"prediction: {counts}; give each image one, or none at all.")
-
+        check_rows(p, ranks)
         probabilities = probabilities.float()
         rank = probabilities.argmax(1)
         # rounding can put the last rank farther than 1 from the median
@@ -95,7 +83,7 @@ class Prediction:
         return cls(
             rank=rank,
             name=tuple(ranks.names[k] for k in rank),
-            median=torch.from_numpy((p.cumsum(1) >= 0.5 - SLACK).argmax(1)),
+            median=torch.from_numpy(medians(p)),
             expected=probabilities @ ranks.values_tensor(),
             low=holds.argmax(1),
             high=len(ranks) - 1 - holds.flip(1).argmax(1),
@@ -124,6 +112,28 @@ class Prediction:
 
         probabilities = pd.DataFrame(self.probabilities.double().numpy()).add_prefix("p_")
         return answers.join(probabilities)
+
+
+def check_rows(p: np.ndarray, ranks: Ranks) -> None:
+    """Refuse rows that are no probabilities: each has K numbers ≥ 0 that sum to 1 within 0.01."""
+    if p.ndim != 2 or len(p) == 0 or p.shape[1] != len(ranks):
+        raise InputError(f"probabilities: {p.shape}; give each image a row of {len(ranks)}.")
+    is_distribution = (p >= 0).all(1) & (np.abs(p.sum(1) - 1) <= 0.01)
+    if not is_distribution.all():
+        row = is_distribution.argmin()
+        raise InputError(f"probabilities: row {row} is {p[row]}; give numbers ≥ 0 that sum to 1.")
+
+
+def medians(p: np.ndarray) -> np.ndarray:
+    """The median rank of each row of probabilities, the lowest k with Σ_{j≤k} p_j ≥ ½.
+
+    It is the best answer under MAE.
+
+    Example:
+        >>> medians(np.array([[0.4, 0.3, 0.3], [0.5, 0.2, 0.3]]))
+        array([1, 0])
+    """
+    return np.asarray((p.cumsum(axis=1) >= 0.5 - SLACK).argmax(axis=1))
 
 
 def distances_from_median(p: np.ndarray) -> np.ndarray:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.rankformer import Axis, RankFormer
 from l2rclip_lite.method.ranks import Ranks, cyclic_permutation
+from l2rclip_lite.shapes import Embeddings, Texts
 from l2rclip_lite.towers.base import Tokens, Towers
 
 
@@ -72,13 +72,14 @@ class RankPrompts(nn.Module):
         sentences = ranks.sentences
         if shuffled:
             sentences = [sentences[k] for k in cyclic_permutation(len(ranks)).tolist()]
-        self.tokens = towers.tokenize(sentences, template=ranks.template)
+        tokens = towers.tokenize(sentences, template=ranks.template)
+        self.tokens = tokens.to(towers.logit_scale.device)
         self.prompt_tokens = self.tokens.with_context(context_length)
         _check_tokens(self.tokens, sentences, context_length, towers.max_tokens)
 
         embedded = word_embeddings(self.tokens, towers)
         self.register_buffer("sentence_embeddings", embedded, persistent=False)
-        self.word_std = float(embedded[self.tokens.words.to(embedded.device)].std())
+        self.word_std = float(embedded[self.tokens.words].std())
 
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # of no other device
@@ -103,17 +104,16 @@ class RankPrompts(nn.Module):
         self.prompt_tokens = self.prompt_tokens.to(device)
         return self
 
-    def embeddings(self) -> Float[Tensor, "rank token width"]:
+    def embeddings(self) -> Embeddings:
         """Return what the text tower reads: refined words behind the context vectors."""
         words = self.sentence_embeddings
         if self.rankformer is not None:
-            words = self.rankformer(words, self.tokens.to(words.device))
+            words = self.rankformer(words, self.tokens)
         return self.tokens.insert(words, self.context.expand(len(words), -1, -1))
 
-    def forward(self, towers: Towers) -> Float[Tensor, "rank dim"]:
+    def forward(self, towers: Towers) -> Texts:
         """Return the K unit text features t_k, differentiable in RankFormer and context."""
-        embeddings = self.embeddings()
-        features = towers.encode_embeddings(embeddings, self.prompt_tokens.to(embeddings.device))
+        features = towers.encode_embeddings(self.embeddings(), self.prompt_tokens)
         return centred(features) if self.centre else features
 
 
@@ -149,13 +149,13 @@ def build_prompts(towers: Towers, ranks: Ranks, config: Config) -> RankPrompts:
 
 
 @torch.no_grad()
-def word_embeddings(tokens: Tokens, towers: Towers) -> Float[Tensor, "rank token width"]:
+def word_embeddings(tokens: Tokens, towers: Towers) -> Embeddings:
     """Return the tower's own embeddings of tokens, in fp32, on its device."""
     ids = tokens.ids.to(towers.logit_scale.device)
     return towers.embed(ids).float()
 
 
-def centred(features: Float[Tensor, "rank dim"]) -> Float[Tensor, "rank dim"]:
+def centred(features: Texts) -> Texts:
     """Return features relative to their mean over the ranks, of unit length again.
 
     Example:

@@ -5,19 +5,20 @@ that was cut short is simply run again, bit for bit.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.shapes import Features, Probabilities, Scalar
 
 Row = dict[str, float]  # of a history
-MAX_NAMES = 8  # of images in an error
 
 
 class TrainingBatch(NamedTuple):
@@ -28,12 +29,12 @@ class TrainingBatch(NamedTuple):
             its own part.
         target: Rank index of each image of the whole batch. With several views the list is
             repeated: all images of the first view, then all of the second.
-        rows: Which training images they are.
+        count: Number of images of the whole batch, in one view.
     """
 
     images: Tensor
     target: Int[Tensor, " image"]
-    rows: Int[Tensor, " row"]
+    count: int
 
 
 @runtime_checkable
@@ -47,10 +48,6 @@ class StageData(Protocol):
     @property
     def targets(self) -> Mapping[str, Tensor]:
         """Rank index of each image."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Names of the training images; may be empty."""
 
     def feature_batch_size(self, config: Config) -> int:
         """Return the images per step on cached features."""
@@ -66,7 +63,7 @@ class StageData(Protocol):
     def batches(self, model: L2RCLIP, generator: torch.Generator) -> Iterable[TrainingBatch]:
         """Yield batches of augmented pixels for one epoch."""
 
-    def encode(self, model: L2RCLIP, split: str) -> Float[Tensor, "batch dim"]:
+    def encode(self, model: L2RCLIP, split: str) -> Features:
         """Return the image features of a split as they are now."""
 
     def validation_scores(self, model: L2RCLIP, probabilities: Tensor) -> Row:
@@ -86,6 +83,7 @@ def warmup_cosine(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
+@dataclass(eq=False)
 class Stage:
     """Adam, the schedule, the history and the epoch of one stage that is kept.
 
@@ -103,55 +101,56 @@ class Stage:
     Args:
         number: 1 or 2 (baselines have others); seeds the draws.
         parameters: What trains, by name.
-        data: Scores the epochs, and names images.
+        data: Scores the epochs.
         model: Ranks and config.
         lr: Peak learning rate.
-        epochs: How many.
+        n_epochs: How many epochs.
         batch_size: Images per step.
         bias_factor: How many times as high the learning rate of CORAL's biases is.
         name: What errors and bars call it.
-
-    Attributes:
-        on_step: Called after each step, if it is set.
+        on_step: Called after each step.
+        history: A row after each epoch.
+        epoch_losses: Of the steps of the epoch that runs.
+        steps_taken: So far, of all epochs.
+        kept: The parameters of the kept epoch, by name.
+        kept_score: Its scores, what chooses first.
     """
 
-    def __init__(  # noqa: PLR0913  (settings, by name)
-        self,
-        number: int,
-        parameters: Mapping[str, nn.Parameter],
-        data: StageData,
-        model: L2RCLIP,
-        *,
-        lr: float,
-        epochs: int,
-        batch_size: int,
-        bias_factor: float = 1.0,
-        name: str | None = None,
-    ) -> None:
-        self.number = number
-        self.name = name or f"stage {number}"
-        self.parameters = dict(parameters)
-        self.tower = [p for name, p in parameters.items() if name.startswith("towers.")]
-        self.data = data
-        self.model = model
-        self.config = model.config
-        self.lr = lr
-        self.n_epochs = epochs
-        self.batch_size = batch_size
-        self.n_steps = epochs * math.ceil(len(data.targets["train"]) / batch_size)
+    number: int
+    parameters: Mapping[str, nn.Parameter]
+    data: StageData
+    model: L2RCLIP
+    lr: float
+    n_epochs: int
+    batch_size: int
+    bias_factor: float = 1.0
+    name: str = ""
+    on_step: Callable[[], object] | None = None
+    history: list[Row] = field(default_factory=list)
+    epoch_losses: list[float] = field(default_factory=list)
+    steps_taken: int = 0
+    kept: dict[str, Tensor] = field(default_factory=dict)
+    kept_score: tuple[float, float] = (math.inf, math.inf)
 
-        weights = [value for name, value in parameters.items() if "coral_bias" not in name]
-        biases = [value for name, value in parameters.items() if "coral_bias" in name]
-        groups = [{"params": weights, "peak": lr}, {"params": biases, "peak": lr * bias_factor}]
+    def __post_init__(self) -> None:
+        """Make the optimiser, and count the steps."""
+        self.name = self.name or f"stage {self.number}"
+        self.config = self.model.config
+        self.n_steps = self.n_epochs * math.ceil(len(self.data.targets["train"]) / self.batch_size)
+
+        parameters = self.parameters.items()
+        self.tower = [p for name, p in parameters if name.startswith("towers.")]
+        weights = [p for name, p in parameters if "coral_bias" not in name]
+        biases = [p for name, p in parameters if "coral_bias" in name]
         self.optimizer = torch.optim.Adam(
-            groups, lr, weight_decay=self.config.weight_decay, fused=True
+            [
+                {"params": weights, "peak": self.lr},
+                {"params": biases, "peak": self.lr * self.bias_factor},
+            ],
+            self.lr,
+            weight_decay=self.config.weight_decay,
+            fused=True,
         )
-        self.history: list[Row] = []
-        self.epoch_losses: list[float] = []
-        self.steps_taken = 0
-        self.kept: dict[str, Tensor] = {}
-        self.kept_score = (math.inf, math.inf)
-        self.on_step: Callable[[], object] | None = None
 
     def epochs(self) -> Iterator[torch.Generator]:
         """Yield the generator of each epoch still to be run: its one source of randomness."""
@@ -159,12 +158,11 @@ class Stage:
             seed = (self.config.seed * 31 + self.number) * 100_003 + epoch
             yield torch.Generator().manual_seed(seed)
 
-    def step(self, loss: Float[Tensor, ""], rows: Int[Tensor, " row"]) -> None:
+    def step(self, loss: Scalar) -> None:
         """Take one step down the gradient.
 
         Args:
             loss: Of the whole batch.
-            rows: Which training images are in the batch; an error names them.
 
         Raises:
             TrainingError: A loss or a gradient that is not finite.
@@ -177,10 +175,7 @@ class Stage:
         # both in one question: while the answer comes, the device gets no work
         value, length = torch.stack([loss.detach(), norm]).tolist()
         if not math.isfinite(value + length):
-            names = self.data.names or range(len(self.data.targets["train"]))
-            images = ", ".join(str(names[row]) for row in rows[:MAX_NAMES].tolist())
-            problem = "a gradient is not finite" if math.isfinite(value) else f"the loss is {value}"
-            raise self._runaway(f"{problem} for the images {images}")
+            raise self._runaway(f"the loss is {value}, the length of its gradient {length}")
 
         # The first gradients of a tower that is new to texts are much longer than later ones. Adam
         # divides by the root of their mean square: unclipped, it would take small steps for the
@@ -204,7 +199,7 @@ class Stage:
         cure = f"smaller learning rate (--lr1, --lr2; here {self.lr:g})"
         return TrainingError(f"{where}: {problem}; fit a new run with a {cure}.")
 
-    def end_epoch(self, probabilities: Float[Tensor, "batch rank"]) -> Row:
+    def end_epoch(self, probabilities: Probabilities) -> Row:
         """Score the validation images, keep the parameters or not, and return the epoch's row.
 
         `Controls.select` says which epoch is kept.

@@ -19,7 +19,7 @@ from l2rclip_lite.method import losses
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import cyclic_permutation
 from l2rclip_lite.method.stage import Row, Stage, StageData
-from l2rclip_lite.towers.base import Pixels
+from l2rclip_lite.shapes import Features, Pixels, Scalar, Targets, Texts, Values
 
 Encode = Callable[[Tensor, int], Float[Tensor, "image dim"]]
 
@@ -98,13 +98,15 @@ def stage1(model: L2RCLIP, data: StageData) -> Stage:
         data=data,
         model=model,
         lr=config.lr1,
-        epochs=epochs,
+        n_epochs=epochs,
         batch_size=data.feature_batch_size(config),
     )
 
 
 def train_stage1(model: L2RCLIP, data: StageData, stage: Stage | None = None) -> Iterator[Row]:
     """Train RankFormer and context vectors; both towers are frozen, so image features are cached.
+
+    Nothing is trained until somebody iterates: write `history = list(train_stage1(model, data))`.
 
     The loss is the asymmetrical contrastive loss + λ1 · the ordinal pairwise loss in its stage-1
     form.
@@ -120,9 +122,6 @@ def train_stage1(model: L2RCLIP, data: StageData, stage: Stage | None = None) ->
 
     Raises:
         TrainingError: A loss that is not finite.
-
-    Example:
-        A whole stage is `history = list(train_stage1(model, data))`.
     """
     stage = stage or stage1(model, data)
     if stage.n_epochs == 0 or model.prompts is None:
@@ -134,9 +133,9 @@ def train_stage1(model: L2RCLIP, data: StageData, stage: Stage | None = None) ->
     values = values.to(model.device)
 
     for generator in stage.epochs():
-        for z, y, rows in data.feature_batches(model, generator):
+        for z, y, _ in data.feature_batches(model, generator):
             t = model.prompts(model.towers)
-            stage.step(stage1_loss(model, z, t, y, values), rows)
+            stage.step(stage1_loss(model, z, t, y, values))
 
         model.refresh()
         yield stage.end_epoch(model.probabilities(data.features["val"]))
@@ -145,9 +144,7 @@ def train_stage1(model: L2RCLIP, data: StageData, stage: Stage | None = None) ->
     model.refresh()
 
 
-def stage1_loss(
-    model: L2RCLIP, z: losses.Batch, t: losses.Texts, y: losses.Targets, values: losses.Values
-) -> Float[Tensor, ""]:
+def stage1_loss(model: L2RCLIP, z: Features, t: Texts, y: Targets, values: Values) -> Scalar:
     """Return the loss of a batch in stage 1.
 
     Args:
@@ -186,7 +183,7 @@ def stage2(model: L2RCLIP, data: StageData) -> Stage:
         data=data,
         model=model,
         lr=config.lr2 or model.towers.image_lr,
-        epochs=config.epochs2,
+        n_epochs=config.epochs2,
         batch_size=data.pixel_batch_size(config),
     )
 
@@ -195,6 +192,8 @@ def train_stage2(
     model: L2RCLIP, data: StageData, stage: Stage | None = None, encode: Encode | None = None
 ) -> Iterator[Row]:
     """Train the image tower; the text side is frozen, so texts are computed once.
+
+    Nothing is trained until somebody iterates: write `history = list(train_stage2(model, data))`.
 
     The loss is cross-entropy image → text + λ_tight · tightness − λ_push · diversity + λ_rps · the
     ranked probability score; with λ_tight = λ_push it holds the ordinal pairwise loss.
@@ -218,18 +217,16 @@ def train_stage2(
     image_side = ImageSide(model)
 
     for generator in stage.epochs():
-        for pixels, y, rows in data.batches(model, generator):
-            z = encode(pixels, len(rows)) if encode else image_side(pixels)
-            stage.step(stage2_loss(model, z, y, values), rows)
+        for pixels, y, count in data.batches(model, generator):
+            z = encode(pixels, count) if encode else image_side(pixels)
+            stage.step(stage2_loss(model, z, y, values))
 
         yield stage.end_epoch(model.probabilities(data.encode(model, "val")))
 
     stage.restore_kept()
 
 
-def stage2_loss(
-    model: L2RCLIP, z: losses.Batch, y: losses.Targets, values: losses.Values
-) -> Float[Tensor, ""]:
+def stage2_loss(model: L2RCLIP, z: Features, y: Targets, values: Values) -> Scalar:
     """Return the loss of a batch in stage 2.
 
     Args:
@@ -278,7 +275,7 @@ class ImageSide(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
+    def forward(self, pixels: Pixels) -> Features:
         """Return unit image features."""
         size = self.model.config.micro_batch_size
         if size is None or size >= len(pixels):

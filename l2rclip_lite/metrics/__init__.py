@@ -19,8 +19,8 @@ Undefined values: `spearman` and `kendall` are 0/0 when the truth or the predict
 association. `auc` is 0/0 where the truth is constant; it returns chance, 0.5.
 """
 
+from l2rclip_lite.method.prediction import SLACK, medians
 from l2rclip_lite.metrics.answers import (
-    SLACK,
     Indices,
     Labels,
     Probabilities,
@@ -28,7 +28,6 @@ from l2rclip_lite.metrics.answers import (
     check_paired,
     checked_probabilities,
     numbers,
-    probability_rows,
 )
 from l2rclip_lite.metrics.bootstrap import Scores, evaluate, resampled, with_intervals
 from l2rclip_lite.metrics.scores import (
@@ -41,7 +40,6 @@ from l2rclip_lite.metrics.scores import (
     kendall,
     mae,
     mae_rank,
-    medians,
     mmae,
     one_off,
     qwk,
@@ -74,7 +72,6 @@ __all__ = [
     "mmae",
     "numbers",
     "one_off",
-    "probability_rows",
     "qwk",
     "resampled",
     "rmse",

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.method.prediction import check_rows
 from l2rclip_lite.method.ranks import Ranks
 
 Indices: TypeAlias = Int[np.ndarray, " batch"] | Int[Tensor, " batch"] | Sequence[int]
@@ -18,7 +19,6 @@ Probabilities: TypeAlias = (
     Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
 )
 PerImage: TypeAlias = np.ndarray
-SLACK = 1e-9  # an error of k counts as within k: in floats 0.8 − 0.7 exceeds 0.1
 
 
 def numbers(values: object, name: str, axes: int = 1, last: int | None = None) -> np.ndarray:
@@ -31,8 +31,8 @@ def numbers(values: object, name: str, axes: int = 1, last: int | None = None) -
         last: K − 1, the highest index, where they must be rank indices; None takes any numbers.
 
     Raises:
-        InputError: A wrong shape or type, no row, a masked cell, a value that is not finite, or an
-            index outside [0, `last`].
+        InputError: A wrong shape or type, no row, a value that is not finite, or an index outside
+            [0, `last`].
 
     Example:
         >>> numbers([0.5, 1], "y_pred")
@@ -45,8 +45,6 @@ def numbers(values: object, name: str, axes: int = 1, last: int | None = None) -
         values = values.detach().cpu()
         if values.is_floating_point():
             values = values.double()  # NumPy knows no bfloat16
-    if np.ma.is_masked(values):  # NumPy would give what stands below the mask
-        raise InputError(f"metrics: {name} has masked cells; leave out these images.")
     array = np.asarray(values)
 
     kinds = "iuf" if last is None else "iu"
@@ -86,7 +84,8 @@ def checked_probabilities(
         ranks: The label space.
 
     Raises:
-        InputError: Not one row per image, or what `probability_rows` refuses.
+        InputError: Not one row per image, another number of columns, a number that is negative or
+            not finite, or a row that does not sum to 1 within 0.01.
 
     Example:
         >>> checked_probabilities(
@@ -95,44 +94,10 @@ def checked_probabilities(
         (array([1]), array([[0.25, 0.75]]))
     """
     true = numbers(y_true, "y_true", last=len(ranks) - 1)
-    p = probability_rows(probabilities, ranks)
-    check_paired(true, p)
-    return true, p / p.sum(1)[:, None]
-
-
-def probability_rows(probabilities: object, ranks: Ranks) -> np.ndarray:
-    """Return rows of probabilities as they are, in double precision.
-
-    Args:
-        probabilities: One column per rank.
-        ranks: The label space.
-
-    Raises:
-        InputError: Another number of columns, a number that is negative or not finite, or a row
-            that does not sum to 1 within 0.01.
-
-    Example:
-        >>> probability_rows([[0.25, 0.75]], Ranks.integers(1, 2, template="grade {rank}"))
-        array([[0.25, 0.75]])
-    """
     p = numbers(probabilities, "probabilities", axes=2).astype(float)
-    if p.shape[1] != len(ranks):
-        raise InputError(
-            f"metrics: probabilities {p.shape}; give {len(p)} rows, {len(ranks)} columns."
-        )
-
-    total = p.sum(1)
-    wrong = (p.min(1) < 0) | (np.abs(total - 1) > 0.01)
-    if wrong.any():
-        row = wrong.argmax()
-        problem = f"sums to {total[row]:.4g}"
-        if p[row].min() < 0:
-            problem = f"holds {p[row].min():.4g}"
-        raise InputError(
-            f"metrics: row {row} of probabilities {problem}; give numbers ≥ 0 that sum to 1, such "
-            "as a softmax."
-        )
-    return p
+    check_rows(p, ranks)
+    check_paired(true, p)
+    return true, p / p.sum(1, keepdims=True)
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ import pandas as pd
 from jaxtyping import Float
 from scipy.stats import kendalltau, spearmanr
 
-from l2rclip_lite.errors import MAX_RESAMPLES, InputError, whole_number
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.method.prediction import SLACK, medians
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics.answers import (
-    SLACK,
     Answers,
     Indices,
     PerImage,
@@ -25,7 +25,6 @@ from l2rclip_lite.metrics.scores import (
     calibration_error,
     epsilon_loss,
     error_by_rank,
-    medians,
     rank_correlation,
     rps_of_images,
     weighted_kappa,
@@ -63,7 +62,7 @@ def evaluate(  # noqa: PLR0913  (an entry point)
         intervals: Add `<name>_low` and `<name>_high`, the 95 % percentile bootstrap over images, of
             all metrics but `auc` and rank correlations: these would sort all images for every
             resample.
-        resamples: Bootstrap draws, up to 100,000.
+        resamples: Bootstrap draws.
         seed: Seed of the draws, see `resampled`.
 
     Returns:
@@ -73,8 +72,8 @@ def evaluate(  # noqa: PLR0913  (an entry point)
         model.
 
     Raises:
-        InputError: Not one row per target, not one column per rank, rows that do not sum to 1, not
-            one group per image, or too many resamples.
+        InputError: Not one row per target, not one column per rank, rows that do not sum to 1, or
+            not one group per image.
 
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")
@@ -136,16 +135,13 @@ def resampled(
     """
     true, p = checked_probabilities(target, probabilities, ranks)
     answers = answers_of(true, p, ranks)
-    losses = {}
-    for suffix, each in answers.items():
-        losses[suffix] = image_losses(each, ranks, deviations)
     image_rps = rps_of_images(true, p)
 
     blocks: list[Scores] = []
     for counts in resample_counts(groups, len(true), resamples, seed):
         block: Scores = {}
         for suffix, each in answers.items():
-            for name, value in metrics_of(each, losses[suffix], counts).items():
+            for name, value in metrics_of(each, ranks, deviations, counts).items():
                 block[name + suffix] = value
         block["rps"] = image_rps @ counts / counts.sum(axis=0)
         block["ece"] = calibration_error(true, p, counts)
@@ -157,8 +153,8 @@ def resampled(
     return scores
 
 
-def image_losses(answers: Answers, ranks: Ranks, deviations: Values | None) -> dict[str, PerImage]:
-    """Return the losses of single images, by the metric whose mean they are."""
+def metrics_of(answers: Answers, ranks: Ranks, deviations: Values | None, counts: Counts) -> Scores:
+    """Return each metric of each resample, all means by one matrix product."""
     error = np.abs(answers.error)
     losses = {
         "mae": error,
@@ -172,11 +168,7 @@ def image_losses(answers: Answers, ranks: Ranks, deviations: Values | None) -> d
             losses[f"cs@{k}"] = error <= k + SLACK
     if deviations is not None:
         losses["epsilon_error"] = epsilon_loss(answers.error, deviations)
-    return losses
 
-
-def metrics_of(answers: Answers, losses: Mapping[str, PerImage], counts: Counts) -> Scores:
-    """Return each metric of each resample, all means by one matrix product."""
     table = np.stack([*losses.values()]).astype(float)
     means = table @ counts / counts.sum(axis=0)
     metrics = dict(zip(losses, means, strict=True))
@@ -221,9 +213,8 @@ def resample_counts(
         seed: Decides the draws.
 
     Raises:
-        InputError: Not one group per image, or too many resamples.
+        InputError: Not one group per image.
     """
-    resamples = whole_number(resamples, "metrics: resamples", 0, MAX_RESAMPLES)
     generator = np.random.default_rng(seed)
     members = np.arange(images)
     if groups is not None:

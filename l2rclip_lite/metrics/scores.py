@@ -13,10 +13,9 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 from scipy.stats import kendalltau, rankdata, spearmanr
 
-from l2rclip_lite.errors import MAX_BINS, whole_number
+from l2rclip_lite.method.prediction import SLACK
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics.answers import (
-    SLACK,
     Answers,
     Indices,
     Labels,
@@ -223,15 +222,11 @@ def ece(y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: in
     It is that of the most probable rank. The bins (lo, hi] of the largest probability have equal
     width 1/`bins`. Source: Guo et al. 2017.
 
-    Raises:
-        InputError: No bin, or more than `MAX_BINS`.
-
     Example:
         >>> two = Ranks.integers(0, 1, template="grade {rank}")
         >>> round(ece([0, 1], [[0.9, 0.1], [0.7, 0.3]], two), 4)  # (0.1 + 0.7) / 2
         0.4
     """
-    bins = whole_number(bins, "metrics: bins", 1, MAX_BINS)
     true, p = checked_probabilities(y_true, probabilities, ranks)
     return float(calibration_error(true, p, np.ones(len(true)), bins))
 
@@ -263,18 +258,6 @@ def auc(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
     pairs_won = (place[:, present] * of_rank).sum(axis=0) - size * (size + 1) / 2
     pairs = size * (len(true) - size)
     return float(np.mean(pairs_won / pairs))
-
-
-def medians(p: np.ndarray) -> np.ndarray:
-    """The median rank of each row of probabilities, the lowest k with Σ_{j≤k} p_j ≥ ½.
-
-    It is the best answer under MAE.
-
-    Example:
-        >>> medians(np.array([[0.4, 0.3, 0.3], [0.5, 0.2, 0.3]]))
-        array([1, 0])
-    """
-    return np.asarray((p.cumsum(axis=1) >= 0.5 - SLACK).argmax(axis=1))
 
 
 def rank_correlation(answers: Answers, measure: Callable[[PerImage, PerImage], Any]) -> float:

@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from l2rclip_lite.data.images import DECODING, ResizedImages
 from l2rclip_lite.devices import failures_in_words
-from l2rclip_lite.errors import MAX_BATCH, MAX_WORKERS, InputError, reason, whole_number
-from l2rclip_lite.files import read_tensors, save_tensors
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.files import digest_of, read_tensors, save_tensors
 from l2rclip_lite.towers.base import Towers
 
 FEATURES = "features"  # the one tensor of a file
@@ -55,25 +55,11 @@ class FeatureCache:
             towers: Whose image tower encodes.
             numerics: Precision and device, which change the last bits.
             dtype: What the tower computes in.
-
-        Raises:
-            InputError: The folder cannot be one.
         """
-        try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-        except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
-            name = f"{str(folder)!r:.80}"
-            raise InputError(
-                f"cache: {name} cannot be a folder ({reason(error)}); name another."
-            ) from error
-
         libraries = [version(name) for name in ("l2rclip-lite", "pillow", "torchvision")]
         inputs = f"{towers.image_size} {towers.mean} {towers.std} {DECODING} {libraries}"
-        weights = hashlib.sha256()
-        for tensor in towers.image.state_dict().values():
-            weights.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-        computing = f"{numerics} {dtype} {towers.image}"
-        return cls(Path(folder), f"{computing} {inputs} {weights.hexdigest()}")
+        weights = digest_of(towers.image.state_dict())
+        return cls(Path(folder), f"{numerics} {dtype} {towers.image} {inputs} {weights}")
 
     def file_of(self, images: ResizedImages, rows: range) -> Path:
         """Return the file of the features of some images, there or not."""
@@ -104,12 +90,9 @@ def encode_images(
             back those it has; the result is the same bit for bit.
 
     Raises:
-        InputError: No image, one that cannot be read, a number of images or processes outside its
-            bounds, or a cache that cannot be written.
+        InputError: No image, one that cannot be read, or a cache that cannot be written.
         TrainingError: Memory that runs out, or a process that decodes and has ended.
     """
-    batch_size = whole_number(batch_size, "batch_size", 1, MAX_BATCH)
-    workers = whole_number(workers, "workers", 0, MAX_WORKERS)
     count = len(images)
     if not count:
         raise InputError("encode: no image given; pass at least one, or a folder that holds some.")

@@ -27,9 +27,8 @@ from l2rclip_lite.heads.kernel import LinearHead
 from l2rclip_lite.method.rankformer import RankFormer
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
-from l2rclip_lite.towers.hub import HubFiles, NotAllowedError, download
+from l2rclip_lite.towers.hub import NotAllowedError, download
 from l2rclip_lite.towers.load import load_towers
-from l2rclip_lite.towers.open_clip import load_open_clip
 
 MODEL = "model.safetensors"
 # drawn leaves: a head on a frozen tower for five ranks, and a tower trained on 62 percents
@@ -75,10 +74,10 @@ class ModelFile:
             InputError: A damaged file, or one that `save_pretrained` did not write.
         """
         header = cls.read_header(file)
-        steps = [name + SCALE for name in header.tensors]  # of the numbers with 8 bits
-        tensors, _ = read_tensors(file, {*header.tensors, *steps})
+        tensors, _ = read_tensors(file)
         with one_sentence(file):
-            return replace(header, tensors=as_float32(tensors))
+            numbers = as_float32(tensors)
+            return replace(header, tensors={name: numbers[name] for name in header.tensors})
 
     @classmethod
     def read_for(cls, file: Path, towers: Towers) -> "ModelFile":
@@ -86,16 +85,10 @@ class ModelFile:
 
         Raises:
             InputError: See `read`.
-            ValueError: See `check_shapes`; or a temperature or a level that would invert the
-                answers, or void them.
+            ValueError: See `check_shapes`.
         """
         cls.read_header(file).check_shapes(towers)  # before memory is taken
-        content = cls.read(file)
-        if not float(content.tensors["temperature"]) > 0:
-            raise ValueError("temperature must be above 0")
-        if not 0 <= float(content.tensors["conformal"]) <= 1:
-            raise ValueError("conformal must be between 0 and 1")
-        return content
+        return cls.read(file)
 
     @classmethod
     def read_header(cls, file: Path) -> "ModelFile":
@@ -111,14 +104,17 @@ class ModelFile:
                 raise ValueError(f"its decoder {settings.decoder!r} does not exist")
 
             config = Config.from_dict(settings.config)
-            if config.stage1_epochs() == 0:  # prompts that nobody trained: `rank_features` has them
-                trained = [name for name in tensors if not name.startswith("prompts.")]
-                tensors = {name: tensors[name] for name in trained}
+            shapes = {}
+            for name, value in tensors.items():
+                # prompts that nobody trained are the plain sentences: `rank_features` has them
+                is_plain = name.startswith("prompts.") and config.stage1_epochs() == 0
+                if not (is_plain or is_step(name, tensors)):
+                    shapes[name] = value
 
             return cls(
                 config=config,
                 ranks=Ranks.from_dict(settings.ranks),
-                tensors=as_float32(tensors),
+                tensors=shapes,
                 decoder=settings.decoder,
                 commits=settings.commits,
             )
@@ -175,14 +171,14 @@ class ModelFile:
         config = self.config
         name = towers or config.towers
         if self.tower_state:
-            return load_open_clip(
+            return load_towers(
                 name,
-                weights=None,
                 state=self.tower_state,
                 image_size=config.image_size,
                 seed=config.seed,
-                hub=HubFiles(allow_download=allow_download, commits=self.commits),
-            ).eval()
+                allow_download=allow_download,
+                commits=self.commits,
+            )
 
         named_by_caller = towers is not None or weights is not None
         if not named_by_caller and config.weights is not None:
@@ -263,7 +259,7 @@ def as_float32(tensors: NamedTensors) -> dict[str, Tensor]:
     $$x = s q$$
 
     Args:
-        tensors: By name; also on the device "meta".
+        tensors: By name.
 
     Raises:
         ValueError: A number that is not finite, another type, or 8 bits without steps.
@@ -275,7 +271,7 @@ def as_float32(tensors: NamedTensors) -> dict[str, Tensor]:
     """
     numbers = {}
     for name, value in tensors.items():
-        if name.removesuffix(SCALE) in tensors and name.endswith(SCALE):
+        if is_step(name, tensors):
             continue
 
         step = tensors.get(name + SCALE)
@@ -284,12 +280,17 @@ def as_float32(tensors: NamedTensors) -> dict[str, Tensor]:
         if value.dtype == torch.int64:
             numbers[name] = value
             continue
-        if value.dtype not in FLOATS or not (value.is_meta or value.isfinite().all()):
+        if value.dtype not in FLOATS or not value.isfinite().all():
             raise ValueError(
                 f"{name} must hold finite numbers of type float32, float16 or bfloat16"
             )
         numbers[name] = value.float()
     return numbers
+
+
+def is_step(name: str, tensors: NamedTensors) -> bool:
+    """Return whether a tensor holds the steps of another one, of 8-bit numbers."""
+    return name.endswith(SCALE) and name.removesuffix(SCALE) in tensors
 
 
 def must_be_stored(name: str, config: Config) -> bool:

@@ -4,26 +4,23 @@ Every file of a run is reached through `RunDirectory`. A run may come from someb
 cut off or edited: what is read must be as `fit` wrote it, and nothing is followed out of it.
 """
 
-import os
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from l2rclip_lite.config import Config, flat_settings
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.data.fingerprint import dataset_record, difference, fingerprint
-from l2rclip_lite.errors import InputError, reason
+from l2rclip_lite.errors import InputError, reason, sentence
 from l2rclip_lite.files import (
     PREFIX,
-    is_file,
     read_json,
     reading,
     sha256_of,
@@ -31,7 +28,7 @@ from l2rclip_lite.files import (
     write_json,
 )
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.runs.model_file import MODEL, read_settings
+from l2rclip_lite.runs.model_file import MODEL
 from l2rclip_lite.runs.start import start_digest
 
 LOCK = f"{PREFIX}lock"
@@ -40,10 +37,6 @@ PACKAGES = ("torch", "timm", "open_clip_torch", "transformers")  # whose version
 ANOTHER_PLACE = "choose a new --out, or delete the folder"
 RESTORE = "restore the file, or train again in a new folder"
 INDICES = ("true_rank", "predicted_rank", "median_rank", "low_rank", "high_rank")
-ROUNDING = 1e-6  # of one number in predictions.csv, which has six decimals
-
-Number = Annotated[float, Field(strict=True)]  # NaN where a score is not defined
-Schema = TypeVar("Schema", bound=BaseModel)
 
 
 class DatasetRecord(BaseModel):
@@ -51,7 +44,6 @@ class DatasetRecord(BaseModel):
 
     fingerprint: str = Field(min_length=1)
     source: dict[str, Any] | None = None  # arguments of `load_dataset`
-    ranks: dict[str, Any] | None = None  # see `Ranks.to_dict`
 
 
 class RunRecord(BaseModel):
@@ -60,41 +52,8 @@ class RunRecord(BaseModel):
     config: dict[str, Any]  # which settings it has depends on the release
     used: dict[str, Any] = {}  # the settings with what preset and image side made of None
     dataset: DatasetRecord
-    model_sha256: str | None = None  # of a finished run; earlier releases did not record it
+    model_sha256: str | None = None  # of a finished run
     start_sha256: str | None = None  # of the model that training began with
-
-
-class SplitScores(BaseModel):
-    """Scores of one split; those that tables show must be there."""
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Number]
-
-    n: Annotated[float, Field(strict=True, ge=1)]
-    rps: Number
-    mae: Number
-    mae_median: Number
-    accuracy: Number
-    qwk: Number
-    ece: Number
-
-
-class ComparedModels(BaseModel):
-    """The models that a run might have kept."""
-
-    kept: str
-    rps: dict[str, Number]
-
-
-class Metrics(BaseModel):
-    """`metrics.json`: scores of a run, and the seconds that it took."""
-
-    val: SplitScores
-    test: SplitScores
-    test_after_stage1: SplitScores
-    median_rank: SplitScores
-    seconds: dict[str, Number]
-    comparison: ComparedModels | None = None
 
 
 class RunDirectory:
@@ -148,23 +107,19 @@ class RunDirectory:
         Raises:
             InputError: It leads out of the run, through a link or by its name.
         """
-        try:
-            real = Path(os.path.realpath(path))
-            is_own = real.is_relative_to(os.path.realpath(self.root))
-        except ValueError as error:  # such as a NUL
-            raise InputError(f"{path}: cannot be used ({error}); choose another name.") from error
-        if not is_own:
+        real = path.resolve()
+        if not real.is_relative_to(self.root.resolve()):
             problem = f"is a link to {real}, which is not in the run {self.root}"
             raise InputError(f"{path}: {problem}; put the file or folder itself there.")
         return path
 
     def has_folder(self, folder: Path) -> bool:
         """Return whether a folder of the run is there; see `own`."""
-        return os.path.isdir(self.own(folder))
+        return self.own(folder).is_dir()
 
     def has_file(self, file: Path) -> bool:
         """Return whether a file of the run is there; see `own`."""
-        return is_file(self.own(file))
+        return self.own(file).is_file()
 
     def check(self) -> None:
         """Refuse a run of which something that is read, written or deleted lies elsewhere.
@@ -182,26 +137,19 @@ class RunDirectory:
         Raises:
             InputError: The file is missing, damaged, or lacks what every run records.
         """
-        return self._validated(RunRecord, self.config)[0]
+        try:
+            return RunRecord.model_validate(read_json(self.own(self.config)))
+        except ValidationError as error:
+            raise InputError(f"{self.config}: {sentence(error)}; {RESTORE}.") from error
 
     def read_metrics(self) -> dict[str, Any]:
-        """Return what `metrics.json` holds, unchanged.
+        """Return what `metrics.json` holds.
 
         Raises:
-            InputError: The file is missing or damaged, or a score is missing or no number.
+            InputError: The file is missing or damaged.
         """
-        return self._validated(Metrics, self.metrics)[1]
-
-    def _validated(self, schema: type[Schema], file: Path) -> tuple[Schema, dict[str, Any]]:
-        """Return what a JSON file of the run holds, as a schema has it and as it is."""
-        content = read_json(self.own(file))
-        try:
-            return schema.model_validate(content), content
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(map(str, first["loc"])) or "the content"
-            problem = first["msg"].removeprefix("Input ").lower()
-            raise InputError(f"{file}: {name}: {problem}; {RESTORE}.") from error
+        metrics: dict[str, Any] = read_json(self.own(self.metrics))
+        return metrics
 
     def read_history(self) -> list[dict[str, float]]:
         """Return one row per epoch, both stages; NaN where a stage has no such number.
@@ -209,12 +157,9 @@ class RunDirectory:
         Raises:
             InputError: The file is missing or damaged.
         """
-        types = defaultdict(lambda: "float64", stage="int64", epoch="int64")
-        table = self._read_csv(self.history, types)
-        if not {"stage", "epoch"} <= set(table):
-            raise InputError(f"{self.history}: stage or epoch is missing; {RESTORE}.")
-        rows: list[Any] = table.to_dict("records")
-        return rows
+        with reading(self.own(self.history), RESTORE):
+            rows: list[Any] = pd.read_csv(self.history).to_dict("records")
+            return rows
 
     def read_predictions(self, ranks: Ranks) -> pd.DataFrame:
         """Return the answers on the test images: a row per image, in the order of the file.
@@ -223,40 +168,18 @@ class RunDirectory:
         `INDICES` as whole numbers, `expected`, and the probabilities `p_0` … `p_{K-1}`.
 
         Raises:
-            InputError: The file is missing or damaged, or its rows are not what a run writes.
+            InputError: The file is missing or damaged, or its columns are not those of the ranks.
         """
-        file = self.predictions
         numbers = ["expected", *(f"p_{k}" for k in range(len(ranks)))]
         types = {"path": "str", "subject": "str"}
         types |= dict.fromkeys(INDICES, "int64") | dict.fromkeys(numbers, "float64")
-        table = self._read_csv(file, types, gaps=False)  # a name may be NA
+        with reading(self.own(self.predictions), RESTORE):
+            table = pd.read_csv(self.predictions, dtype=types, na_filter=False)  # NA may be a name
 
         if [name for name in table if name != "subject"] != ["path", *INDICES, *numbers]:
             problem = f"its columns are not those of {len(ranks)} ranks"
-            raise InputError(f"{file}: {problem}; {RESTORE}.")
-        if table.empty:
-            raise InputError(f"{file}: has no row; {RESTORE}.")
-
-        indices = table[list(INDICES)].to_numpy()
-        p = probabilities_of(table)
-        sums_to_one = np.abs(p.sum(axis=1) - 1) <= ROUNDING * len(ranks)
-        problems = {
-            "the image is there twice": table["path"].duplicated().to_numpy(),
-            "a rank does not exist": ((indices < 0) | (indices >= len(ranks))).any(axis=1),
-            "expected is no number": ~np.isfinite(table["expected"].to_numpy()),
-            "its probabilities do not sum to 1": ~((p >= 0).all(axis=1) & sums_to_one),
-        }
-        for problem, is_wrong in problems.items():
-            if is_wrong.any():
-                row = int(is_wrong.argmax()) + 2
-                raise InputError(f"{file} row {row}: {problem}; {RESTORE}.")
+            raise InputError(f"{self.predictions}: {problem}; {RESTORE}.")
         return table
-
-    def _read_csv(self, file: Path, types: Mapping[str, str], gaps: bool = True) -> pd.DataFrame:
-        """Return a table of the run; an empty cell is a NaN where there may be gaps."""
-        self.own(file)
-        with reading(file, RESTORE):
-            return pd.read_csv(file, dtype=types, na_filter=gaps)
 
     def read_card(self) -> str:
         """Return the model card; letters in another encoding than UTF-8 become �.
@@ -272,16 +195,11 @@ class RunDirectory:
         """Refuse a model that was put in the place of the one that was trained here.
 
         Raises:
-            InputError: Its ranks or its digest are not those of the record.
+            InputError: Its digest is not that of the record.
         """
         if not self.has_file(self.model) or not self.has_file(self.config):
             return
-        record = self.read_record()
-        _, ranks = read_settings(self.model)
-
-        stored = record.dataset.ranks
-        has_other_ranks = stored is not None and Ranks.from_dict(stored) != ranks
-        if has_other_ranks or record.model_sha256 not in (None, sha256_of(self.model)):
+        if self.read_record().model_sha256 not in (None, sha256_of(self.model)):
             fix = "restore it, or config.json if that was changed, or train in a new folder"
             raise InputError(f"{self.model}: is not the model of this run; {fix}.")
 
@@ -320,7 +238,7 @@ class RunDirectory:
             with suppress(OSError):  # Windows removes no open file
                 (self.folder / LOCK).unlink()
             lock.release()
-            if not existed and self.folder.is_dir() and not any(self.folder.iterdir()):
+            if not existed and not any(self.folder.iterdir()):
                 self.folder.rmdir()
 
     def claim(self, data: OrdinalDataset, config: Config, source: Mapping[str, Any] | None) -> None:

@@ -12,17 +12,15 @@ from functools import cached_property
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Shaped
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from l2rclip_lite.data.images import square
 from l2rclip_lite.data.pixels import Augment, scaled
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.shapes import Backbone, Embeddings, Features, Ids, Pixels, Slots, Texts
 
-Pixels = Float[Tensor, "batch 3 height width"]
-Embeddings = Float[Tensor, "rank token width"]
-Texts = Float[Tensor, "rank dim"]
 # Id of a learned slot. Text towers look for start, end and padding among the ids; no vocabulary has
 # one of them at 3.
 PLACEHOLDER = 3
@@ -39,10 +37,10 @@ class Tokens:
         words: True on real tokens that are neither start nor end: all that RankFormer may touch.
     """
 
-    ids: Int[Tensor, "rank token"]
-    mask: Bool[Tensor, "rank token"]
-    rank_words: Bool[Tensor, "rank token"]
-    words: Bool[Tensor, "rank token"]
+    ids: Ids
+    mask: Slots
+    rank_words: Slots
+    words: Slots
 
     @cached_property
     def starts(self) -> int:
@@ -128,7 +126,7 @@ class Towers(nn.Module, ABC):
         """Return the ids of sentences; `template` says where the name of the rank stands."""
 
     @abstractmethod
-    def embed(self, ids: Int[Tensor, "rank token"]) -> Float[Tensor, "rank token width"]:
+    def embed(self, ids: Ids) -> Embeddings:
         """Return word embeddings, before positions are added."""
 
     @abstractmethod
@@ -139,21 +137,21 @@ class Towers(nn.Module, ABC):
         """
 
     @abstractmethod
-    def encode_text(self, sentences: Sequence[str]) -> Float[Tensor, "rank dim"]:
+    def encode_text(self, sentences: Sequence[str]) -> Texts:
         """Return unit text features by the tower's own path; `encode_embeddings` must match it."""
 
     @abstractmethod
-    def backbone(self, pixels: Pixels) -> Float[Tensor, "batch feature"]:
+    def backbone(self, pixels: Pixels) -> Backbone:
         """Return image features of normalised pixels, before `project`.
 
         A head on a frozen tower reads them.
         """
 
-    def project(self, features: Float[Tensor, "batch feature"]) -> Float[Tensor, "batch dim"]:
+    def project(self, features: Backbone) -> Features:
         """Return unit features in the space of the texts."""
         return F.normalize(features, dim=-1)
 
-    def encode_image(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
+    def encode_image(self, pixels: Pixels) -> Features:
         """Return unit image features of normalised pixels, in the space of the texts."""
         return self.project(self.backbone(pixels).float())
 

@@ -43,9 +43,6 @@ class HubFiles:
         commits: By repository, the commit that is wanted; a repository that is not in it is taken
             as its main branch was when this machine fetched it, or is now where it has not.
             Whatever is fetched is added, so that the next reader can ask for the same commit.
-
-    Raises:
-        InputError: A commit that is none: a branch or a tag can change later.
     """
 
     def __init__(
@@ -53,12 +50,6 @@ class HubFiles:
     ) -> None:
         self.allow_download = allow_download
         self.commits = dict(commits or {})
-
-        for repository, commit in self.commits.items():
-            if not COMMIT.fullmatch(commit):
-                raise InputError(
-                    f"towers: {commit[:60]!r} is no commit of {repository!r}; give its 40 digits."
-                )
 
     def fetch(self, repository: str, name: str, purpose: str) -> Path:
         """Return a file from this machine's cache, or download it.

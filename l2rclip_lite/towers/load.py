@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from l2rclip_lite.errors import MAX_SIDE, InputError, whole_number
+from torch import Tensor
+
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.hub import HubFiles
-from l2rclip_lite.towers.mini import MiniTowers
-from l2rclip_lite.towers.open_clip import load_open_clip
 
 
 def load_towers(
@@ -18,6 +18,7 @@ def load_towers(
     seed: int = 0,
     allow_download: bool = True,
     commits: Mapping[str, str] | None = None,
+    state: Mapping[str, Tensor] | None = None,
 ) -> Towers:
     """Return a dual encoder by its name.
 
@@ -36,6 +37,8 @@ def load_towers(
         commits: By repository on the hub, the commit to take; of others what this machine has of
             their main branch, else that branch as it is now. The towers keep the commits that they
             came from in `Towers.commits`.
+        state: The whole state of open_clip towers, in place of weights: its names and shapes are
+            compared, its numbers are for the caller to load.
 
     Returns:
         The towers, in eval mode.
@@ -49,16 +52,16 @@ def load_towers(
         >>> load_towers("tiny/random").encode_text(["a photo of a leaf"]).shape
         torch.Size([1, 64])
     """
-    if not isinstance(name, str):
-        raise InputError(f"towers: {name!r:.80} is no name; give a text, such as 'mini'.")
-    seed = whole_number(seed, "towers: seed", 0)
-    if image_size is not None:
-        image_size = whole_number(image_size, "towers: image_size", 1, MAX_SIDE)
     if weights is not None and name in ("mini", "tiny/random"):
         raise InputError(f"towers: {name!r} brings its own weights; leave weights out.")
-    if name == "mini":
+    if name == "mini" and state is None:
+        from l2rclip_lite.towers.mini import MiniTowers
+
         return MiniTowers.from_installed(image_size=image_size or 224).eval()
 
+    from l2rclip_lite.towers.open_clip import load_open_clip  # four seconds
+
     hub = HubFiles(allow_download=allow_download, commits=commits)
-    towers = load_open_clip(name, weights=weights, image_size=image_size, seed=seed, hub=hub)
-    return towers.eval()
+    return load_open_clip(
+        name, weights=weights, state=state, image_size=image_size, seed=seed, hub=hub
+    )

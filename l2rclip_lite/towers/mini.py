@@ -13,16 +13,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from safetensors.torch import load_file
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
+from transformers import BertConfig, BertModel
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import SLOT
-from l2rclip_lite.towers.base import Embeddings, Pixels, Texts, Tokens, Towers
+from l2rclip_lite.shapes import Embeddings, Features, Ids, Pixels, Texts
+from l2rclip_lite.towers.base import Tokens, Towers
 
 ALIGNMENT = Path(__file__).parents[1] / "mini_alignment.safetensors"
 ALIGNMENT_SHA256 = "10dd39858a7df94759d0b5addc64a28b2260c5cb78e5944b70811df1b6145f55"
@@ -89,9 +93,6 @@ class MiniTowers(Towers):
         Raises:
             InputError: A weights file is missing, or the checkpoint of the image tower is another.
         """
-        from tokenizers import Tokenizer
-        from transformers import BertConfig, BertModel
-
         folder = find_text_folder()
         state = {}
         for name, value in load_file(folder / "model.safetensors").items():
@@ -119,10 +120,6 @@ class MiniTowers(Towers):
         rows = [torch.tensor(encoding.ids) for encoding in encodings]
         ids = pad_sequence(rows, batch_first=True)
         n = ids.shape[1]
-        if n > self.max_tokens:
-            raise InputError(
-                f"template: a sentence of {n} tokens; shorten it to {self.max_tokens} or fewer."
-            )
 
         column = torch.arange(n)
         lengths = torch.tensor([[len(row)] for row in rows])
@@ -138,7 +135,7 @@ class MiniTowers(Towers):
 
         return Tokens(ids=ids, mask=column < lengths, rank_words=rank_words & words, words=words)
 
-    def embed(self, ids: Int[Tensor, "rank token"]) -> Float[Tensor, "rank token width"]:
+    def embed(self, ids: Ids) -> Embeddings:
         """See `Towers.embed`."""
         return F.embedding(ids, self.text.get_parameter("bert.embeddings.word_embeddings.weight"))
 
@@ -149,7 +146,7 @@ class MiniTowers(Towers):
         ).last_hidden_state
         return self._pool(states, tokens)
 
-    def encode_text(self, sentences: Sequence[str]) -> Float[Tensor, "rank dim"]:
+    def encode_text(self, sentences: Sequence[str]) -> Texts:
         """See `Towers.encode_text`."""
         tokens = self.tokenize(sentences).to(self.logit_scale.device)
         states = self.text["bert"](
@@ -168,7 +165,7 @@ class MiniTowers(Towers):
         """See `Towers.backbone`."""
         return self.image["backbone"](pixels.contiguous(memory_format=torch.channels_last))
 
-    def project(self, features: Float[Tensor, "batch 1280"]) -> Float[Tensor, "batch dim"]:
+    def project(self, features: Float[Tensor, "batch 1280"]) -> Features:
         """See `Towers.project`."""
         return super().project(self.image["projection"](features))
 
@@ -186,8 +183,6 @@ def load_backbone(file: Path, *, classifier: bool = False) -> nn.Module:
     Raises:
         InputError: Another file.
     """
-    import timm
-
     check_sha256(file, IMAGE_SHA256)  # it is the one file that is no safetensors
     weights = torch.load(file, weights_only=True, map_location="cpu").values()
     model: nn.Module = timm.create_model("tf_efficientnet_lite0", pretrained=False)

@@ -1,23 +1,23 @@
-"""The adapter that puts an open_clip model behind `Towers`."""
+"""The adapter that puts an open_clip model behind `Towers`; `mini` need not wait for its import."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import open_clip
 import torch
 import torch.nn.functional as F
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
-from jaxtyping import Float, Int
 from torch import Tensor
 from torch.func import functional_call
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import SLOT
-from l2rclip_lite.towers.base import Embeddings, Pixels, Texts, Tokens, Towers
+from l2rclip_lite.shapes import Embeddings, Features, Ids, Pixels, Texts
+from l2rclip_lite.towers.base import Tokens, Towers
 from l2rclip_lite.towers.hub import HubFiles, NotAllowedError
 
-LARGE_ENOUGH = 64  # pixels of a side; towers divide it by 32 at most
 ONLINE = "connect to a network once"
 WITH_WEIGHTS = f"{ONLINE}, or pass weights=FILE with a safetensors file"
 MAX_COUNTED_TOKENS = 1024  # tokens of a sentence that are counted before one is called too long
@@ -76,10 +76,6 @@ class OpenClipTowers(Towers):
         """See `Towers.tokenize`."""
         ids, mask = self._read(sentences)
         n = ids.shape[1]
-        if n > self.max_tokens:
-            raise InputError(
-                f"template: a sentence of {n} tokens; shorten it to {self.max_tokens} or fewer."
-            )
 
         around = self._read([""])[0]  # start and end token; SigLIP has no start, CLIPA no end
         words = mask & ~torch.isin(ids, around)
@@ -104,7 +100,7 @@ class OpenClipTowers(Towers):
         n = int(lengths.max())
         return ids[:, :n], at[:n] <= lengths
 
-    def embed(self, ids: Int[Tensor, "rank token"]) -> Float[Tensor, "rank token width"]:
+    def embed(self, ids: Ids) -> Embeddings:
         """See `Towers.embed`."""
         return F.embedding(ids, self.text.token_embedding.weight)
 
@@ -124,12 +120,12 @@ class OpenClipTowers(Towers):
         with self.text.token_embedding.register_forward_hook(lambda *_: embeddings):
             return F.normalize(functional_call(self.text, causal, (ids,)), dim=-1)
 
-    def encode_text(self, sentences: Sequence[str]) -> Float[Tensor, "rank dim"]:
+    def encode_text(self, sentences: Sequence[str]) -> Texts:
         """See `Towers.encode_text`; pads to the full context as open_clip does."""
         ids = self.tokenizer(list(sentences), context_length=self.max_tokens)
         return F.normalize(self.text(ids.to(self.logit_scale.device)), dim=-1)
 
-    def backbone(self, pixels: Pixels) -> Float[Tensor, "batch dim"]:
+    def backbone(self, pixels: Pixels) -> Features:
         """See `Towers.backbone`; open_clip projects inside."""
         return self.image(pixels)
 
@@ -156,11 +152,9 @@ def load_open_clip(
 
     Raises:
         NotAllowedError: Tokenizer or weights would have to be downloaded.
-        InputError: An unknown name, another kind of model, a state that does not fit it, weights
-            that are neither here nor to be had, or images that are too small for it.
+        InputError: An unknown name, another kind of model, a state that does not fit it, or weights
+            that are neither here nor to be had.
     """
-    import open_clip  # four seconds, which `mini` need not wait for
-
     open_clip.add_model_config(Path(__file__).parents[1] / "tiny.json")
     _check_name(name, weights, needs_tag=state is None)
     model, _, tag = name.partition("/")
@@ -180,7 +174,6 @@ def load_open_clip(
             torch.manual_seed(seed)
             towers = OpenClipTowers(_build(model, tag, image_size, file), tokenizer).eval()
 
-    _check_image_size(towers)
     towers.commits = hub.commits
     named_weights = weights is None and state is None
     towers.rebuildable = named_weights and (tag != "random" or name == "tiny/random")
@@ -197,8 +190,6 @@ def weights_file(name: str, hub: HubFiles) -> Path:
     Raises:
         InputError: An unknown name, or weights that are neither here nor to be had.
     """
-    import open_clip
-
     _check_name(name, None, needs_tag=True)
     model, _, tag = name.partition("/")
     repository, _, file = open_clip.get_pretrained_cfg(model, tag).get("hf_hub", "").rpartition("/")
@@ -223,8 +214,6 @@ def weights_file(name: str, hub: HubFiles) -> Path:
 
 def _tokenizer(model: str, hub: HubFiles) -> Any:
     """Return the tokenizer of a model; open_clip brings CLIP's, others come from the hub."""
-    import open_clip
-
     text = open_clip.get_model_config(model)["text_cfg"]
     repository = text.get("hf_tokenizer_name")
     if not repository:
@@ -251,8 +240,6 @@ def _build(model: str, tag: str, image_size: int | None, file: Path | None = Non
     open_clip's `create_model` would do the same, but also download what it does not find, and warn
     of random weights.
     """
-    import open_clip
-
     config = open_clip.get_model_config(model)
     config.pop("custom_text", None)
 
@@ -290,8 +277,6 @@ def _check_name(name: str, weights: str | Path | None, *, needs_tag: bool) -> No
 
     open_clip would take an unknown tag for the path of a pickle.
     """
-    import open_clip
-
     model, _, tag = name.partition("/")
     if model not in open_clip.list_models():
         choices = "'mini', 'tiny/random' or an open_clip model such as 'ViT-B-16/openai'"
@@ -311,8 +296,7 @@ def _check_name(name: str, weights: str | Path | None, *, needs_tag: bool) -> No
     if needs_tag and not tag and not file:
         ways = f"write '{name}/openai', '{name}/random' or pass weights=FILE"
         raise InputError(f"towers: {name!r} names no weights; {ways}.")
-    # of a share elsewhere it would be asked with the user's name
-    if file and (file.startswith(("//", "\\\\")) or not Path(file).is_file()):
+    if file and not Path(file).is_file():
         problem = f"cannot take {file}: no such file on this machine"
         raise InputError(f"towers: {name!r} {problem}; give a safetensors file.")
     if file and Path(file).suffix != ".safetensors":
@@ -328,21 +312,6 @@ def _check_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) ->
             f"towers: {differing[0][0]} is missing, or of another shape than in that model; "
             "the file is damaged, or of another model."
         )
-
-
-def _check_image_size(towers: OpenClipTowers) -> None:
-    """Refuse images of which the image tower would leave nothing, by one black image."""
-    side = towers.image_size
-    if side >= LARGE_ENOUGH:
-        return
-    try:
-        with torch.no_grad():
-            towers.backbone(torch.zeros(1, 3, side, side))
-    except RuntimeError as error:
-        raise InputError(
-            f"image_size: {side} x {side} pixels are too few for the image tower; give a larger "
-            "--image-size, or none for the tower's own."
-        ) from error
 
 
 @contextmanager

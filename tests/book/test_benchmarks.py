@@ -4,11 +4,10 @@ import math
 
 import pytest
 import rows
-import setting
 import timing
 import training_rows
 
-QUICK = setting.Setting(repeats=2, quick=True)
+QUICK = timing.Setting(repeats=2, quick=True)
 
 
 def test_two_functions_are_timed_in_turns() -> None:

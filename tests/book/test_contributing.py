@@ -162,8 +162,3 @@ def test_a_new_chapter_runs_and_breaks_no_rule(tmp_path: Path) -> None:
     assert "caption: Reference" in after
     readme = (root / "README.md").read_text(encoding="utf-8")
     assert f"{number}. [Honest probabilities](https://" in readme
-
-
-def test_the_lines_of_the_guide_are_short() -> None:
-    """A terminal of 120 columns shows them whole."""
-    assert [line for line in TEXT.splitlines() if len(line) > 120] == []

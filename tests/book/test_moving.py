@@ -6,7 +6,6 @@ from typing import Any
 import chapters
 import motion_data
 import numpy as np
-import pytest
 from in_node import run_node
 
 BOOK = chapters.ROOT / "book"
@@ -63,17 +62,6 @@ def test_a_frame_of_the_page_is_that_of_the_file_and_the_slider_names_it() -> No
     ours = MOTION["panels"][0]
     places = js("motion", "({ panel }) => m.places(panel, panel.frames.length - 1)", panel=ours)
     assert places == ours["images"][-1] + ours["ranks"][-1]
-
-
-def test_rows_of_attention_add_up_to_one() -> None:
-    """A word's weights, times the copies of each."""
-    for rank_set in ATTENTION["sets"]:
-        for slot in rank_set["slots"]:
-            places = [place for place in slot["of"] if place is not None]
-            count = np.bincount(places)
-            for when in ("before", "after"):
-                total = ATTENTION["unit"] * np.array(slot[when]) @ count
-                assert total == pytest.approx(1, abs=1e-3)
 
 
 def test_damage_looks_at_its_own_copies() -> None:

@@ -17,7 +17,6 @@ from l2rclip_lite.baselines import BASELINES, probes, train_baseline
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.heads.calibration import calibrate
-from l2rclip_lite.image_side import train_kernel
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.stage import Stage
 from l2rclip_lite.method.stages import train_stage1, train_stage2
@@ -50,8 +49,8 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[int, pretend.T
     traffic_of_steps = []
     take_step = Stage.step
 
-    def step(self: Stage, loss: Tensor, rows: Tensor) -> None:
-        take_step(self, loss, rows)
+    def step(self: Stage, loss: Tensor) -> None:
+        take_step(self, loss)
         if len(self.epoch_losses) > 1 and loss.device.type == "pretend":
             traffic_of_steps.append((self.number, replace(traffic)))
         traffic.sent = []
@@ -90,15 +89,6 @@ def test_both_stages_are_those_of_the_cpu(
     for number, traffic in steps:
         assert len(traffic.sent) == BATCH[number], traffic.sent
         assert len(traffic.waits) == 1, traffic.waits
-
-
-def test_the_kernel_head_is_that_of_the_cpu(fresh: Fresh) -> None:
-    """Fitted on the CPU, it answers on the device."""
-    answers = []
-    for model, data in fresh({"image_side": "kernel"}):
-        train_kernel(model, data)
-        answers.append(model.predict(IMAGES).probabilities)
-    check_close(answers[1], answers[0], model.config)
 
 
 def test_a_run_that_was_stopped_goes_on(

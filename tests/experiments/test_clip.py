@@ -74,15 +74,13 @@ def test_the_miniature_runs_from_end_to_end_and_goes_on_where_it_was_cut(
 # --- what may be missing --------------------------------------------------------------------------
 
 
-def test_without_a_gpu_it_says_how_long_this_cpu_would_take(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_cpu_is_taken_only_by_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Before anything is fetched; a word goes on, here to a network that is not there."""
     if run_clip.choose_device(Config()).type != "cpu":
         pytest.skip("there is a GPU")
     out = ["--out", str(tmp_path / "run")]
     assert run_clip.main(out) == 2
-    assert "no GPU is visible here, and this CPU would take about" in capsys.readouterr().err
+    assert "no GPU is visible here" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
     assert run_clip.main([*out, "--cpu"]) == 2
@@ -90,13 +88,6 @@ def test_without_a_gpu_it_says_how_long_this_cpu_would_take(
     assert sentence.startswith("clip: ViT-B-16/openai: the weights cannot be fetched (")
     assert "connect this machine to a network, or name towers that it has" in sentence
     assert sentence.count("\n") == 1
-
-
-def test_a_disk_that_is_too_small_is_refused(tmp_path: Path) -> None:
-    """The folder need not be there yet."""
-    needs.check_disk(tmp_path / "a" / "b", 1e-6, "")
-    with pytest.raises(InputError, match=r"GiB are free, and about 10000000\.0 .*; free some\.$"):
-        needs.check_disk(tmp_path / "a" / "b", 1e7, "free some")
 
 
 def test_a_set_that_cannot_be_fetched_is_left_out(

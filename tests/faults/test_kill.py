@@ -25,8 +25,6 @@ FAULTS = {
     "ENOSPC": FULL,
     "gone": "the run directory is removed during the run",
 }
-if LONG:
-    FAULTS |= {"EROFS": FULL, "EACCES": FULL, "EIO": FULL}
 N_KILLS = 200 if LONG else 2
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from faults import LONG, TRIED
+from faults import TRIED
 from PIL import Image
 
 from l2rclip_lite.config import Config
@@ -33,7 +33,6 @@ TINY = Config(
 )
 EDGE = "tiny or degenerate data, rank values and settings at the edge"
 EACH = (0, 1, 2) * 3  # labels of a split
-SPARSE = [n % 50 * 20 for n in range(60)]
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,6 @@ class Case:
     val: Sequence[int] = EACH
     test: Sequence[int] = EACH
     values: Sequence[float] = (0, 1, 2)
-    black: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -53,35 +51,18 @@ TRAINS = {
     "one image per split": Case(train=[0], val=[1], test=[2]),
     "a last batch of one": Case(train=[*EACH[:8], 0], values=(-1e9, 0, 1e-6)),
 }
-MAY_STOP = {"a wild learning rate": Case(settings={"lr1": 1e6, "lr2": 1e6})}
-if LONG:
-    TRAINS |= {
-        "black images": Case(values=(0, 1, 1e9), black=True, settings={"batch_size": 1}),
-        "no gap": Case(
-            train=[0, 2] * 4,
-            values=(-30, -20, -10.5),
-            settings={"precision": "bf16", "batch_size": 2**31 - 1},
-        ),
-        "a thousand ranks": Case(
-            SPARSE, SPARSE, SPARSE, values=range(1000), settings={"batch_size": 16}
-        ),
-    }
-    MAY_STOP["heavy losses"] = Case(
-        settings={"preset": "paper", "lambda1": 1e6, "lambda_rps": 1e6, "weight_decay": 1e6}
-    )
 
 Images = list[tuple[Image.Image, int]]
 
 
 def noise_of(case: Case) -> list[Images]:
-    """Return three splits of noise, or of black."""
+    """Return three splits of noise."""
     generator = np.random.default_rng(0)
-    brightest = 0 if case.black else 255
     splits = []
     for labels in (case.train, case.val, case.test):
         split = []
         for label in labels:
-            pixels = generator.integers(0, brightest + 1, (64, 64, 3), np.uint8)
+            pixels = generator.integers(0, 256, (64, 64, 3), np.uint8)
             split.append((Image.fromarray(pixels), label))
         splits.append(split)
     return splits
@@ -110,24 +91,9 @@ def test_a_run_at_the_edge_ends_in_finite_figures(tmp_path: Path, name: str) -> 
     check_finite(fit_case(TRAINS[name], tmp_path / "run"))
 
 
-@pytest.mark.parametrize("name", MAY_STOP)
-def test_a_run_with_an_absurd_rate_or_weight_ends_in_finite_figures_or_a_sentence(
-    tmp_path: Path, name: str
-) -> None:
-    """The sentence says where it stopped, and what to change."""
-    try:
-        run = fit_case(MAY_STOP[name], tmp_path / "run")
-    except TrainingError as error:
-        if "; " not in str(error):
-            raise
-    else:
-        check_finite(run)
-
-
-@pytest.mark.parametrize("step", range(1, 7) if LONG else [5])
 @pytest.mark.parametrize("poison", ["loss", "gradient"])
 def test_a_step_that_is_not_finite_stops_the_run_which_can_go_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poison: str, step: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, poison: str
 ) -> None:
     """The sentence names stage, epoch and step; repaired, the run ends as if nothing had been."""
     config = replace(TINY, epochs2=2, lambda_rps=1.0)
@@ -140,7 +106,7 @@ def test_a_step_that_is_not_finite_stops_the_run_which_can_go_on(
 
     def poisoned(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         loss = ranked_probability_loss(logits, target)
-        if next(steps) != step:
+        if next(steps) != 5:
             return loss
         if poison == "loss":
             return loss * math.inf
@@ -149,8 +115,7 @@ def test_a_step_that_is_not_finite_stops_the_run_which_can_go_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(losses, "ranked_probability_loss", poisoned)
-        where = f"stage 2, epoch {(step + 2) // 3}, step {(step - 1) % 3 + 1}"
-        with pytest.raises(TrainingError, match=rf"^{where}: .*; "):
+        with pytest.raises(TrainingError, match=r"^stage 2, epoch 2, step 2: .*; "):
             fit(images, config, tmp_path / "run", ranks=ranks, quiet=True)
 
     resumed = fit(images, config, tmp_path / "run", ranks=ranks, quiet=True)

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from faults import HOSTILE, TRIED, damaged, judged, many, painted
+from faults import HOSTILE, damaged, judged, many, painted
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2rclip_lite import cli
 from l2rclip_lite.config import Config
 from l2rclip_lite.files import read_tensors, save_tensors
 from l2rclip_lite.method.model import L2RCLIP
@@ -106,9 +105,9 @@ def test_a_run_with_a_damaged_file_goes_on_or_is_refused(
         file.write_bytes(finished.files[name])
 
 
-@pytest.mark.parametrize("difference", ["other shape", "one less", "one more", "no record", "half"])
+@pytest.mark.parametrize("difference", ["other shape", "one less", "no record"])
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, difference: str) -> None:
-    """Of a run that was stopped after stage 1: of another model, an earlier release, or cut off."""
+    """Of a run that was stopped after stage 1: of another model, or an earlier release."""
 
     def stop(row: dict[str, float]) -> None:
         raise KeyboardInterrupt
@@ -124,31 +123,9 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, difference: s
         tensors[name] = tensors[name][:1]
     elif difference == "one less":
         del tensors[name]
-    elif difference == "one more":
-        tensors["now/more"] = tensors[name].clone()
     elif difference == "no record":
         record = {"about": "[]"}
     save_tensors(file, tensors, record)
-    if difference == "half":
-        file.write_bytes(file.read_bytes()[:-9])
 
     with judged(CHECKPOINT, about="stage1.safetensors"):
         ask_for_run(tmp_path)
-
-
-WORDS = [
-    *("fit", "predict", "evaluate", "export", "data", "baselines"),
-    *("--out", "--ranks", "--seed", "--", "-1", "1e400"),
-    *("csv", ".", "/nowhere", "", "\n"),
-    "a\x1b[2J\udcff",
-    "x" * 100_000,
-    "[" * 9999,
-]
-
-
-@many(short=25, long=1_500)
-@given(words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=6))
-def test_hostile_words_are_refused_by_the_parser(words: list[str]) -> None:
-    """With exit code 2, and in no other way."""
-    TRIED["hostile words on the command line"] += 1
-    assert cli.main([*words, "--no-such-option"]) == 2

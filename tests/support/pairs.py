@@ -4,7 +4,6 @@ import copy
 import math
 import os
 import socket
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,7 +19,6 @@ from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.files import write_json
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.stage import Stage
 from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.training import fit
 from l2rclip_lite.training_data import TrainingData
@@ -150,25 +148,5 @@ def leave(out: Path, rank: int, port: int) -> None:
         fit(splits, CONFIG, out, ranks=ranks, quiet=True)
     except TrainingError as error:
         out.with_name("said").write_text(str(error), encoding="utf-8")
-        os._exit(2)
-    os._exit(0)
-
-
-def leave_in_stage_1(out: Path, rank: int, port: int) -> None:
-    """Train with another process; the second one is killed at the end of its first epoch."""
-    join(rank, port)
-
-    def end_here(*_: object) -> None:
-        os._exit(9)
-
-    if rank:
-        Stage.end_epoch = end_here
-    *splits, ranks = painted()
-    rows: list[dict[str, float]] = []
-    try:
-        config = replace(CONFIG, epochs1=9)
-        fit(splits, config, out, ranks=ranks, quiet=True, on_epoch=rows.append)
-    except TrainingError:
-        out.with_name("said").write_text(f"{len(rows)} of 9 epochs", encoding="utf-8")
         os._exit(2)
     os._exit(0)

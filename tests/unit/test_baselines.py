@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,26 +17,19 @@ from l2rclip_lite.baselines import (
     check_baselines,
     probes,
     registry,
-    run_baseline,
     train_baseline,
 )
-from l2rclip_lite.baselines.registry import OBJECTIVES
-from l2rclip_lite.checkpoints import save_checkpoint
+from l2rclip_lite.baselines.registry import OBJECTIVES, PROBES
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.protocols import hold_out
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.heads.decoders import (
-    coral_probabilities,
-    corn_probabilities,
-    normal_probabilities,
-    survival_probabilities,
-)
 from l2rclip_lite.heads.kernel import RIDGES
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.stage import Stage
 from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.towers.load import load_towers
+from l2rclip_lite.training import save_checkpoint
 from l2rclip_lite.training_data import TrainingData
 
 
@@ -107,9 +99,9 @@ def test_a_baseline_that_is_killed_after_an_epoch_goes_on_after_it(
         save_checkpoint(file, stage)
         raise KeyboardInterrupt
 
-    def record(self: Stage, loss: Tensor, rows: Tensor) -> None:
+    def record(self: Stage, loss: Tensor) -> None:
         steps.append((self.number, len(self.history)))
-        take_step(self, loss, rows)
+        take_step(self, loss)
 
     monkeypatch.setattr(Stage, "step", record)
     with monkeypatch.context() as patch:
@@ -122,16 +114,6 @@ def test_a_baseline_that_is_killed_after_an_epoch_goes_on_after_it(
     assert torch.equal(train(name, lacking, tmp_path / "killed"), whole)
     assert steps
     assert first_epoch not in steps
-
-
-def test_run_baseline_is_train_baseline_from_a_data_set(
-    leaves: OrdinalDataset, small: Config
-) -> None:
-    """Built, encoded and trained in one call; flips turn leaves upside down, as in `fit`."""
-    config = replace(small, upside_down=True)
-    model = L2RCLIP(load_towers("tiny/random"), leaves.ranks, config)
-    expected = train("cross-entropy", Material(model, TrainingData.load(leaves, model)))
-    assert torch.equal(run_baseline("cross-entropy", leaves, small), expected)
 
 
 def test_contrastive_losses_see_two_views(
@@ -173,7 +155,7 @@ FROZEN = [name for name in BASELINES if name.endswith("-frozen")]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["linear-probe", "cross-entropy-frozen", "ridge", *FROZEN])
+@pytest.mark.parametrize("name", ["linear-probe", "ridge", *FROZEN])
 def test_a_frozen_baseline_learns_what_can_be_learned(
     name: str, arc: Material, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,20 +169,12 @@ def test_a_frozen_baseline_learns_what_can_be_learned(
     assert float(errors.mean()) < 0.7
 
 
-@pytest.mark.parametrize(
-    ("name", "config", "sentence"),
-    [
-        ("svm", Config(), r"^baselines: 'svm' is unknown; choose from zero-shot, .*-frozen\.$"),
-        ("ordinalclip-frozen", Config(epochs1=0), "learns in stage 1; set epochs1, or leave it"),
-        ("cross-entropy", Config(epochs2=0), "cross-entropy learns in stage 2; set epochs2, or"),
-    ],
-)
-def test_what_would_answer_at_random_is_refused(name: str, config: Config, sentence: str) -> None:
-    """All suit the defaults; one with a start has learned before."""
-    check_baselines([*BASELINES, "cross-entropy-frozen"], Config())
-    check_baselines(["cross-entropy"], Config(epochs2=0, start="leaves-percent"))
+def test_an_unknown_baseline_is_refused() -> None:
+    """With the names that there are."""
+    check_baselines(BASELINES)
+    sentence = r"^baselines: 'svm' is unknown; choose from zero-shot, .*-frozen\.$"
     with pytest.raises(InputError, match=sentence):
-        check_baselines(["ridge", name], config)
+        check_baselines(["ridge", "svm"])
 
 
 def test_a_baseline_whose_library_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,27 +186,58 @@ def test_a_baseline_whose_library_is_missing_is_refused(monkeypatch: pytest.Monk
         check_baselines(["corn-frozen"])
 
 
-# --- decoders -----------------------------------------------------------------------------------
+# --- the table of losses -------------------------------------------------------------------------
 
 
-def test_a_survival_that_rises_is_cut_to_the_least_before_it() -> None:
-    """As NumPy has it."""
-    survival = torch.rand(3, 300, generator=torch.Generator().manual_seed(0))
-    falling = np.minimum.accumulate(survival.numpy(), axis=1)
-    rows = survival_probabilities(survival)
-    np.testing.assert_allclose(rows, -np.diff(falling, prepend=1, append=0), atol=1e-6)
+def test_the_names_are_those_of_the_registries() -> None:
+    """Each once; a loss that reads features alone has no frozen form, which could learn nothing."""
+    frozen = {name.removesuffix("-frozen") for name in BASELINES if name.endswith("-frozen")}
+    assert len(set(BASELINES)) == len(BASELINES)
+    assert {*BASELINES} == {*PROBES, *OBJECTIVES, *(f"{name}-frozen" for name in frozen)}
+    assert {"coral", "sord", "coop", "rps"} <= frozen < OBJECTIVES.keys()
+    assert not {"ordinal-entropy", "supcon", "rank-n-contrast"} & frozen
 
 
-@given(st.lists(st.floats(1900, 2030), min_size=2, max_size=2))
-def test_every_row_is_a_distribution(numbers: list[float]) -> None:
-    """A number becomes a normal curve around its place, which is moved to the nearer end."""
-    values = torch.tensor([1930.0, 1940.0, 1970.0], dtype=torch.float64)
-    predicted = torch.tensor(numbers, dtype=torch.float64)
-    normal = normal_probabilities((predicted[:, None] - values) / 7)
-    gap = predicted.clamp(1930, 1970)[:, None] - values
-    assert torch.allclose(normal, (-0.5 * (gap / 7).square()).softmax(1))
+def test_no_two_rows_share_a_number() -> None:
+    """The number of the tuned form, and the next one of the frozen form; 1 and 2 are L2RCLIP's."""
+    numbers = [1, 2]
+    for row in OBJECTIVES.values():
+        numbers += [row.number, row.number + 1]
+    assert len(set(numbers)) == len(numbers)
 
-    thresholds = (predicted - 1965)[None]
-    for rows in (coral_probabilities(thresholds), corn_probabilities(thresholds)):
-        assert (rows >= 0).all()
-        assert float(rows.sum()) == pytest.approx(1)
+
+def batch_loss(name: str, outputs: Tensor, target: Tensor) -> Tensor:
+    """Return the loss of a batch as training has it; the outputs are also the features."""
+    objective = OBJECTIVES[name]
+    answers = outputs
+    if objective.decoder in ("coral", "corn"):
+        answers = outputs[:, 1:]  # one for each threshold between two ranks
+
+    return objective.batch_loss(
+        answers,
+        target,
+        position=torch.tensor([0.0, 1.0, 1.0, 3.0, 4.0]).to(outputs),  # two may round to one place
+        features=F.normalize(outputs, dim=1),
+        scale=torch.tensor(20.0).to(outputs),
+    )
+
+
+@given(labels=st.lists(st.integers(0, 4), min_size=1, max_size=7), seed=st.integers(0, 2**31))
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_any_batch_has_a_finite_gradient(name: str, labels: list[int], seed: int) -> None:
+    """One image, one label, equal images: loss and gradient are finite, whatever the order."""
+    generator = torch.Generator().manual_seed(seed)
+    target = torch.tensor(labels)
+    # in single precision the distance of two equal images can be 1e-3, by their order in the batch
+    outputs = torch.randn(len(labels), 5, generator=generator, dtype=torch.float64)
+    outputs[-1] = outputs[0]
+    outputs.requires_grad_()
+
+    loss = batch_loss(name, outputs, target)
+    (gradient,) = torch.autograd.grad(loss, outputs)
+    assert loss.isfinite()
+    assert gradient.isfinite().all()
+
+    order = torch.randperm(len(labels), generator=generator)
+    moved = batch_loss(name, outputs[order], target[order])
+    assert float(moved.detach()) == pytest.approx(float(loss.detach()), abs=1e-5)

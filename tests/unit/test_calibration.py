@@ -1,19 +1,15 @@
 """One temperature: the best of many, and in the model that it belongs to; reliability by hand."""
 
-import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom
 
-from l2rclip_book.calibration_figures import reliability
 from l2rclip_lite.config import Config
-from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads.calibration import (
     HIGHEST,
     LOWEST,
@@ -38,26 +34,18 @@ def drawn(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return logits, np.array([rng.choice(3, p=row) for row in temper(logits, 2.0)])
 
 
+@settings(max_examples=20)
 @given(st.integers(0, 2**31), st.floats(0.2, 8))
 def test_no_temperature_scores_better_than_the_fit(seed: int, t: float) -> None:
-    """None of 200; each keeps the order of a row, and logarithms of probabilities do as well."""
+    """None of 50; each keeps the order of a row, and logarithms of probabilities do as well."""
     logits, target = drawn(seed)
     tempered = temper(logits, t)
     assert np.array_equal(tempered.argsort(1), logits.argsort(1))
     assert np.allclose(temper(np.log(temper(logits, 1.0)), t), tempered)
 
     fitted = rps(target, temper(logits, fit_temperature(logits, target)), THREE)
-    others = [rps(target, temper(logits, t), THREE) for t in np.geomspace(LOWEST, HIGHEST, 200)]
+    others = [rps(target, temper(logits, t), THREE) for t in np.geomspace(LOWEST, HIGHEST, 50)]
     assert fitted <= min(others) + 1e-9
-
-
-def test_what_means_nothing_is_refused() -> None:
-    """A target that is no rank; a temperature that turns the answers round, or makes none."""
-    with pytest.raises(InputError, match="target is 2 in row 0; give ranks from 0 to 1"):
-        fit_temperature([[0.0, 1.0]], [2])
-    for temperature in (0.0, math.nan, 10**400):
-        with pytest.raises(InputError, match=r"the temperature is .*; give a number from 1e-06 to"):
-            temper([[0.0, 1.0]], temperature)
 
 
 def test_calibrate_sets_the_temperature_and_the_level_of_the_model(
@@ -95,13 +83,13 @@ def test_calibrate_sets_the_temperature_and_the_level_of_the_model(
 def test_nine_intervals_of_ten_hold_the_true_rank(sharpness: float) -> None:
     """Also if the model is too sure, or not sure enough.
 
-    The mean of 200 draws of 100 validation images is within 1.5 points of 90 %. Of eight images no
+    The mean of 100 draws of 100 validation images is within 1.5 points of 90 %. Of eight images no
     level can be read: the interval holds all ranks.
     """
     ranks = Ranks.integers(0, 7, template="grade {rank}")
     rng = np.random.default_rng(0)
     covered = []
-    for _ in range(200):
+    for _ in range(100):
         logits = rng.normal(scale=1.5, size=(200, 8))
         true = np.array([rng.choice(8, p=row) for row in temper(logits, 1.0)])
         p = temper(logits, 1 / sharpness)
@@ -113,20 +101,3 @@ def test_nine_intervals_of_ten_hold_the_true_rank(sharpness: float) -> None:
 
     assert np.mean(covered) == pytest.approx(0.9, abs=0.015)
     assert conformal_level(np.eye(8), np.arange(8)) == 1
-
-
-def test_reliability_by_hand() -> None:
-    """Ten images at 0.8, seven right; two at 0.55, one right.
-
-    An edge belongs to the bin below: 0.8 lies in (0.7, 0.8].
-    """
-    p = [[0.8, 0.2, 0.0]] * 10 + [[0.55, 0.45, 0.0]] * 2
-    curve = reliability([0] * 7 + [1] * 3 + [0, 1], p, THREE)
-
-    assert curve["count"].tolist() == [2, 10]
-    assert curve["accuracy"].tolist() == pytest.approx([0.5, 0.7])
-    assert curve["confidence"].tolist() == pytest.approx([0.55, 0.8])
-    assert curve["high"].tolist() == pytest.approx([0.6, 0.8])
-    # at least 2.5 % of the draws of Binomial(10, 0.8) are at most 5, and 10 is the 97.5 % quantile
-    assert binom.cdf(5, 10, 0.8) > 0.025 > binom.cdf(4, 10, 0.8)
-    assert curve.iloc[1][["chance_low", "chance_high"]].tolist() == pytest.approx([0.5, 1.0])

@@ -1,21 +1,15 @@
 """The command line around its commands: misspelt words, help, signals, the terminal."""
 
 import os
-import platform
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from run_files import Outcome, refused, run
+from run_files import refused, run
 
 import l2rclip_lite
-from l2rclip_lite import cli
-from l2rclip_lite.baselines.registry import HEADS, OBJECTIVES, TEXTS
-from l2rclip_lite.config import Config
 
 FIT = "fit --dataset leaves --out x"
 NAMES = ("fit", "baselines", "compare", "report", "predict", "evaluate", "export", "data", "doctor")
@@ -25,30 +19,6 @@ from l2rclip_lite import cli
 cli.main(["fit", "--help"])
 sys.exit(not {"torch", "numpy", "pandas"}.isdisjoint(sys.modules))
 """
-BLOCKS_AGAIN_AND_AGAIN = """
-import resource
-import numpy as np
-from l2rclip_lite.cli import keep_freed_memory
-
-if KEEP:
-    assert keep_freed_memory()
-np.ones(8_000_000)  # 64 MB, as a layer's output: taken, filled, freed
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(10):
-    np.ones(8_000_000)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-
-
-def run_doctor(monkeypatch: pytest.MonkeyPatch, body: Callable[[], None]) -> Outcome:
-    """Run `l2rclip doctor` with another body."""
-
-    def doctor() -> None:
-        """Do it."""
-        body()
-
-    monkeypatch.setitem(cli.COMMANDS, "doctor", doctor)
-    return run("doctor")
 
 
 # --- what is refused ----------------------------------------------------------------------------
@@ -73,15 +43,11 @@ def test_a_misspelt_option_gets_the_suggestion_of_tyro(line: str, part: str) -> 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["fitt"], "there is no command 'fitt'; choose fit"),
         (["xyzzy"], f"choose {' or '.join(NAMES)}"),
-        (["report", "leaves", "--out", ""], "report: an option or a name is empty"),
         (f"{FIT} --alpha 2".split(), "config: alpha=2.0 should be less than or equal to 1"),
-        (["predict", "leaves"], "predict: no image; name images, or a folder that holds some."),
         (["predict", "runs/none", "a.png"], "runs/none: no model.safetensors here"),
         (["export", "runs/none", "model.pt"], "export: model.pt must end in .onnx"),
         (["data", "morf"], "there is no data set 'morf'; choose one of leaves, bracol, "),
-        (["data", "hci", "--leakage", "--download", "x"], "at most one of --leakage, --check, "),
         (["data", "--leakage"], "data: name a data set"),
     ],
 )
@@ -102,17 +68,6 @@ def test_debug_adds_the_traceback() -> None:
     assert outcome.err.splitlines()[-1].startswith("error: runs/none: no model")
 
 
-@pytest.mark.parametrize(("number", "code"), [("2", 2), ("1", 0)])
-def test_several_processes_are_for_fit_alone(
-    number: str, code: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A launcher may start one process of any command."""
-    monkeypatch.setenv("WORLD_SIZE", number)
-    outcome = run_doctor(monkeypatch, lambda: None)
-    assert outcome.code == code
-    assert ("doctor: works in one process" in outcome.err) is (code == 2)
-
-
 # --- help ---------------------------------------------------------------------------------------
 
 
@@ -124,22 +79,6 @@ def test_the_help_of_a_command_has_an_example(command: str) -> None:
     assert f"Try:\n  l2rclip {command}" in outcome.out
     first_line = outcome.out.split("\n\n")[1].splitlines()[0]
     assert f"  {command:<10} {first_line}\n" in run("--help").out == run().out
-
-
-def test_the_help_of_fit_has_every_setting_with_its_docstring() -> None:
-    """Under its name with hyphens."""
-    text = run("fit", "--help").out
-    for field in fields(Config):
-        assert f"--{field.name.replace('_', '-')}" in text
-    assert "--controls.order" in text
-    assert "Images per step" in text
-
-
-def test_the_help_of_baselines_names_all() -> None:
-    """In the order of their tables; to import these takes seconds."""
-    text = " ".join(run("baselines", "--help").out.split())
-    assert f"in seconds: {', '.join([*TEXTS, *HEADS])}." in text
-    assert f"that is trained: {', '.join(OBJECTIVES)};" in text
 
 
 def test_help_does_not_wait_for_torch() -> None:
@@ -157,16 +96,6 @@ def test_version_is_that_of_the_package() -> None:
 
 
 # --- signals, streams, memory -------------------------------------------------------------------
-
-
-def test_ctrl_c_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit code 130, as shells have it."""
-
-    def interrupt() -> None:
-        raise KeyboardInterrupt
-
-    sentence = "interrupted; a fit keeps its complete epochs: give the same command again.\n"
-    assert run_doctor(monkeypatch, interrupt) == (130, "", sentence)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
@@ -190,23 +119,3 @@ def test_an_output_that_takes_no_more_is_no_traceback(
     assert done.returncode == code, done.stderr
     assert sentence in done.stderr
     assert done.stderr.count("\n") == int(code == 2)
-
-
-def page_faults(*, keep: bool) -> int:
-    """Return how many page faults ten blocks cost, after a first one of the same size."""
-    environment = {name: value for name, value in os.environ.items() if "MALLOC" not in name}
-    code = BLOCKS_AGAIN_AND_AGAIN.replace("KEEP", str(keep))
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-    )
-    return int(done.stdout)
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the setting is glibc's")
-def test_blocks_that_were_freed_are_taken_again_without_a_page_fault(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Each of ten blocks has 15,625 pages of 4 KiB, or 31 of 2 MiB; hardly one of them is new."""
-    assert page_faults(keep=True) < page_faults(keep=False) / 10
-    monkeypatch.setenv("MALLOC_ARENA_MAX", "2")  # settings of one's own win
-    assert not cli.keep_freed_memory()

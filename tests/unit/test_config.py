@@ -14,11 +14,9 @@ from l2rclip_lite.config import PRESETS, Config, Controls, LossWeights
 
 NAN = float("nan")
 REFUSED = (
-    ("epochs1", -1), ("epochs2", 2.5), ("context_length", -1), ("batch_size", 0), ("lr1", 0.0),
-    ("lr1", NAN), ("lr2", -1e-3), ("lambda1", -1.0), ("lambda_push", NAN), ("alpha", 1.01),
-    ("warmup", 1.0), ("heads", 0), ("image_size", 7), ("threads", 0), ("axis", "ranks"),
-    ("controls", {"order": "shufled"}), ("controls", {"push_power": 3}), ("epochs", 3),
-    ("preset", "papr"),
+    ("epochs1", -1), ("epochs2", 2.5), ("batch_size", 0), ("lr1", NAN), ("lambda1", -1.0),
+    ("alpha", 1.01), ("warmup", 1.0), ("heads", 0), ("image_size", 7), ("axis", "ranks"),
+    ("controls", {"order": "shufled"}), ("epochs", 3), ("preset", "papr"),
 )  # fmt: skip
 
 
@@ -56,63 +54,6 @@ def test_a_stage_1_without_anything_to_train_is_refused(settings: dict[str, Any]
     assert Config(alpha=0.0, context_length=0).alpha == 0  # learned: α itself is what trains
 
 
-# what towers, data or torch decide
-LEFT_OPEN = ("weights", "start", "image_size", "micro_batch_size", "batch_size1")
-LEFT_OPEN += ("lr2", "upside_down", "threads")
-
-
-def test_the_defaults_are_those_that_the_results_of_the_book_were_made_with() -> None:
-    """Whoever changes one changes every run that does not name it, and makes the results anew."""
-    used = Config().used()
-    expected = dict.fromkeys(LEFT_OPEN) | {
-        "towers": "mini",
-        "preset": "recommended",
-        "image_side": "tower",
-        "keep": "trained",
-        "context_length": 4,
-        "axis": "rank",
-        "alpha": 0.1,
-        "heads": 8,
-        "hidden": 2048,
-        "depth": 1,
-        "epochs1": 10,
-        "epochs2": 10,
-        "batch_size": 16,
-        "lr1": 3.5e-4,
-        "weight_decay": 1e-4,
-        "warmup": 0.1,
-        "lambda1": 1.0,
-        "lambda_push": 0.0,
-        "lambda_tight": 0.0,
-        "lambda_rps": 1.0,
-        "augment": True,
-        "seed": 0,
-        "device": "auto",
-        "precision": "fp32",
-        "workers": 0,
-    }
-    assert used | expected == used  # a setting that somebody adds is not here
-
-
-def test_the_default_controls_change_nothing_of_the_method() -> None:
-    """As the results of the book have it."""
-    assert Controls() == Controls(
-        shuffled=False,
-        kernel="chosen",
-        rankformer=True,
-        learn_alpha=True,
-        centre=True,
-        contrastive="asymmetrical",
-        order="true",
-        normalise="batch",
-        push_power=1,
-        symmetric=False,
-        light=True,
-        clip=True,
-        select="auto",
-    )
-
-
 CHANGES = st.fixed_dictionaries(
     {},
     optional={
@@ -144,12 +85,3 @@ def test_a_preset_decides_what_nobody_has_set(steps: list[dict[str, Any]]) -> No
     default = 6 if own.get("image_side") == "kernel" else 10
     assert config.stage1_epochs() == own.get("epochs1", default)
     assert Config.from_dict(config.used()).used() == config.used()
-
-
-def test_a_rankformer_of_gigabytes_is_refused_before_it_is_built() -> None:
-    """Either is fine; together they would be 3.2 billion weights in front of `mini`."""
-    Config(hidden=65_536)
-    Config(depth=64)
-    sentence = "hidden=65,536 times depth=64 is more than 131,072 units; choose smaller ones"
-    with pytest.raises(ValidationError, match=sentence):
-        Config(hidden=65_536, depth=64)

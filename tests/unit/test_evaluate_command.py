@@ -46,22 +46,6 @@ def test_evaluate_repeats_metrics_json(drawn_run: DrawnRun, photos: Path, split:
         assert metrics == pytest.approx(stored, abs=1e-5, nan_ok=True)
 
 
-def test_evaluate_prints_a_line_per_metric(drawn_run: DrawnRun) -> None:
-    """Name, value, interval where there is one."""
-    metrics = metrics_of(drawn_run.out)
-    expected = []
-    for name in metrics:
-        if name.endswith(("_low", "_high")):
-            continue
-        line = f"{name:<24}{metrics[name]:.3f}"
-        if f"{name}_low" in metrics:
-            line += f" [{metrics[f'{name}_low']:.3f}, {metrics[f'{name}_high']:.3f}]"
-        expected.append(line)
-
-    lines = run("evaluate", drawn_run.out).out.split("\n\n")[1].splitlines()
-    assert lines == expected
-
-
 def test_of_a_new_table_every_row_is_scored(drawn_run: DrawnRun, photos: Path) -> None:
     """35 rows, of ranks 0, 1, 2, 0, 1, 2, …; the accuracy is that of what `predict` answers."""
     rows = (photos / "labels.csv").read_text().splitlines()
@@ -75,27 +59,10 @@ def test_of_a_new_table_every_row_is_scored(drawn_run: DrawnRun, photos: Path) -
     assert metrics["accuracy"] == pytest.approx(sum(hits) / 35)
 
 
-def test_the_runs_own_table_is_no_new_one(
-    copied_run: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a row less it would show images of training; a run without a record has none."""
-    source = json.loads((copied_run / "config.json").read_text())["dataset"]["source"]
-    set_source(copied_run, source | {"root": str(photos)})
-    edit(photos / "labels.csv", lambda lines: lines[:-1])
-    words = ("--root", photos, "--labels", photos / "labels.csv")
-    refused(run("evaluate", copied_run, *words), "labels.csv: is the run's own table, which has")
-
-    set_source(copied_run, None)
-    refused(run("evaluate", copied_run), "fit it by `l2rclip fit`")
-    monkeypatch.chdir(photos)
-    assert metrics_of(copied_run, "--labels", "labels.csv")["n"] == 35
-
-
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
         ("images/00.png,fresh\nimages/01.png,rotten\n", "row 3: the label 'rotten' is no rank"),
-        ("images/99.png,fresh\n", "row 2: the image images/99.png is not under"),
         ("images/00.png,0\nimages/01.png,1\n", "row 2 (the first of 2): the label '0' is no name"),
     ],
 )

@@ -2,20 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import ConcatDataset, Subset
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.data import OrdinalDataset, Split
-from l2rclip_lite.data.images import ImageFiles, ResizedImages, file_digest
+from l2rclip_lite.data import OrdinalDataset
+from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.data.pixels import scaled
-from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.encoding import FeatureCache, encode_images
@@ -77,23 +74,6 @@ def test_other_images_and_other_towers_have_features_of_their_own(
     assert n_encoded == [4, 3, 4, 4]
 
 
-def test_an_image_is_what_its_dataset_its_file_or_its_pixels_say(tmp_path: Path) -> None:
-    """In this order; a transform may change what a dataset knows of."""
-    file = tmp_path / "a.png"
-    IMAGES[0].save(file)
-    split = Split(["a"], [0], ImageFiles([file], [""]))
-    digest = file_digest(file)
-
-    parts: list[Any] = [split, Subset(split, [0]), ConcatDataset([split]), [file], [(file, 1)]]
-    for images in parts:
-        assert ResizedImages(images, 8).digest(0) == digest
-
-    turned = replace(split, transform=lambda image: image.rotate(90))
-    assert turned.digest(0) is None
-    of_pixels = [ResizedImages(images, 8).digest(0) for images in (turned, IMAGES, IMAGES[1:])]
-    assert len({digest, *of_pixels}) == 4
-
-
 def in_pieces(model: L2RCLIP, folder: Path, piece: int) -> Tensor:
     """Encode the many images in batches of four, a file for so many."""
     cache = FeatureCache.of_towers(folder, model.towers, "here", torch.float32)
@@ -125,14 +105,3 @@ def test_pieces_are_the_features_of_one_file_bit_for_bit(
     files[-1].unlink()
     assert torch.equal(in_pieces(model, tmp_path / "parts", 14), whole)
     assert n_encoded == [4] * 23
-
-
-@pytest.mark.parametrize("name", ["c" * 300, "\0", "file"])
-def test_a_cache_that_cannot_be_a_folder_is_refused(
-    name: str, model: L2RCLIP, tmp_path: Path, n_encoded: list[int]
-) -> None:
-    """Before an hour of encoding."""
-    (tmp_path / "file").touch()
-    with pytest.raises(InputError, match=r"^cache: .* cannot be a folder .*; name another"):
-        model.encode(IMAGES, backbone=True, cache=f"{tmp_path}/{name}")
-    assert n_encoded == []

@@ -16,11 +16,12 @@ from l2rclip_lite import training
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
-from l2rclip_lite.files import read_json, write_json
+from l2rclip_lite.files import read_json
 from l2rclip_lite.heads.calibration import calibrate, temper
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.method.stages import freezing_table, train_stage1
+from l2rclip_lite.metrics import rps
 from l2rclip_lite.runs.results import Run, judge, median_rank
 from l2rclip_lite.training import fit
 from l2rclip_lite.training_data import TrainingData
@@ -134,6 +135,10 @@ def test_after_stage_1_has_a_temperature_of_its_own(
 
     assert run.metrics["test_after_stage1"] == pytest.approx(expected, abs=1e-4)
 
+    untempered = run.model.logits(run.model.encode(leaves.val)).softmax(1)
+    last = run.history[-1]["val_rps"]
+    assert rps(leaves.val.targets, untempered, leaves.ranks) == pytest.approx(last, abs=1e-4)
+
 
 # --- a directory that has a run -----------------------------------------------------------------
 
@@ -160,23 +165,6 @@ def test_a_finished_run_with_other_settings_or_data_is_refused(
     fewer = replace(leaves, train=leaves.train[1:])
     with pytest.raises(InputError, match="holds a run with other files, labels"):
         fit(fewer, small, run.out, quiet=True)
-
-
-def test_a_run_of_an_earlier_release_is_loaded(
-    leaves: OrdinalDataset, small: Config, tmp_path: Path
-) -> None:
-    """Its record holds the values of the preset as settings, and none of the newer ones."""
-    run = fit(leaves, small, tmp_path / "run", quiet=True)
-    record = read_json(run.out / "config.json")
-    assert record["used"]["lambda_rps"] == 1
-    assert record["config"]["lambda_rps"] is None
-
-    settings = record.pop("used")
-    del settings["batch_size1"]
-    del settings["controls"]["clip"]
-    write_json(run.out / "config.json", record | {"config": settings})
-
-    assert fit(leaves, small, run.out, quiet=True).metrics == run.metrics
 
 
 # --- on_epoch -----------------------------------------------------------------------------------
@@ -208,16 +196,6 @@ def test_each_epoch_is_reported_once_also_when_a_run_goes_on(
         assert (resumed.out / name).read_bytes() == (run.out / name).read_bytes()
 
 
-def test_a_kernel_head_is_reported_as_one_epoch_of_stage_2(
-    leaves: OrdinalDataset, small: Config, tmp_path: Path
-) -> None:
-    """After the epochs of stage 1."""
-    rows: list[Row] = []
-    config = replace(small, epochs1=1, image_side="kernel")
-    fit(leaves, config, tmp_path / "run", quiet=True, on_epoch=rows.append)
-    assert [(row["stage"], row["epoch"]) for row in rows] == [(1, 1), (2, 1)]
-
-
 # --- arguments ----------------------------------------------------------------------------------
 
 
@@ -234,11 +212,9 @@ def test_three_datasets_of_ones_own_give_the_same_numbers(
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"config": {"epochs1": 1}}, "^fit: config is of type dict; give a Config"),
         ({"ranks": OTHER_RANKS}, r"^fit: leaves has ranks of its own, .*leave ranks out\.$"),
         ({"data": [[], [], []]}, "^fit: datasets of your own need ranks="),
         ({"config": {"heads": 3}}, "^heads: 3 heads do not divide"),
-        ({"config": {"image_size": 8}}, "^image_size: 8 x 8 pixels are too few"),
         ({"config": {"device": "cuda"}}, "no 'cuda' device is visible here"),
     ],
 )
@@ -251,7 +227,7 @@ def test_what_cannot_be_trained_is_refused_before_a_folder_is_made(
 ) -> None:
     """Else the corrected call would be refused as that of another run."""
     arguments: dict[str, Any] = {"data": leaves, "config": small, "out": tmp_path / "run"} | change
-    if "config" in change and "epochs1" not in change["config"]:
+    if "config" in change:
         arguments["config"] = replace(small, **change["config"])
     if arguments["config"] == replace(small, device="cuda") and torch.cuda.is_available():
         pytest.skip("needs a machine without a GPU")

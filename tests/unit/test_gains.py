@@ -11,7 +11,6 @@ from l2rclip_book.gains import (
     MEAN,
     compare_arms,
     gain_table,
-    interval_of,
     judge_claims,
     order_steps,
     paired_scores,
@@ -64,24 +63,6 @@ def test_interval_and_p_by_scipy() -> None:
     assert row["p"] == pytest.approx(p, abs=0.02)
 
 
-def test_the_same_image_twice_narrows_no_interval_by_subject() -> None:
-    """Under the name of one tree it is no news: the interval is that of one image per tree."""
-    rng = np.random.default_rng(1)
-    once = scores(one=rng.uniform(1, 2, 60), other=rng.uniform(1, 2, 60))
-    shots = []
-    for shot in (1, 2):
-        shots.append(once.assign(path=f"shot {shot} of " + once["path"], subject=once["path"]))
-    twice = pd.concat(shots)
-
-    single = compare_arms(once, "one", "other").iloc[0]
-    naive = compare_arms(twice, "one", "other", by_subject=False).iloc[0]
-    honest = compare_arms(twice, "one", "other", by_subject=True).iloc[0]
-
-    assert honest["low"] == pytest.approx(single["low"], abs=0.5)
-    assert honest["high"] == pytest.approx(single["high"], abs=0.5)
-    assert single["seen"] / naive["seen"] == pytest.approx(2**0.5, rel=0.05)
-
-
 def test_runs_by_hand() -> None:
     """Gains of 10, 20 and 30 %: s² = 100.
 
@@ -99,15 +80,6 @@ def test_runs_by_hand() -> None:
 
     one_run = run_interval(table[table["run"] == 0], "one", "other").iloc[0]
     assert np.isnan(one_run["run_low"])
-
-
-@pytest.mark.parametrize(("one", "p"), [(10.0, 1.0), (5.0, 0.0)])
-def test_runs_that_agree_to_the_last_digit(one: float, p: float) -> None:
-    """One arm under two names is no difference; one and the same difference is no chance."""
-    table = scores(one=[one] * 3, other=[10.0] * 3).assign(run=[0, 1, 2] * 2, n=20, n_train=60)
-    row = run_interval(table, "one", "other").iloc[0]
-    assert row["run_p"] == p
-    assert row["run_low"] == row["run_high"] == 10 * (10 - one)
 
 
 # --- three claims -------------------------------------------------------------------------------
@@ -163,24 +135,6 @@ def test_the_sets_make_one_claim_and_holm_counts_three(claims: pd.DataFrame) -> 
     assert gain_table(claims, "claim").splitlines()[2].endswith("| < 0.001 | better |")
 
 
-def test_a_claim_that_lacks_a_set_has_no_verdict(runs: pd.DataFrame, claimed: pd.DataFrame) -> None:
-    """Holm still counts three."""
-    of_words = claimed["arm"].isin(["words", "shuffled words"])
-    claims = judge_claims(runs, claimed[of_words & (claimed["data"] != "hc18")])
-    assert verdicts(claims) == ["incomplete"]
-    assert claims["holm"].dropna().tolist() == pytest.approx([6 / 10_001])
-
-
-def test_a_claim_waits_for_the_runs_that_are_late(
-    runs: pd.DataFrame, claimed: pd.DataFrame
-) -> None:
-    """Of the main study on the sets of the claims; those of another study do not count."""
-    late = judge_claims(runs, claimed, ["main/bracol-area-19", "few/hc18-0"])
-    others = judge_claims(runs, claimed, ["main/bracol-4", "few/hc18-0"])
-    assert verdicts(late) == ["incomplete"] * 3
-    assert "better" in verdicts(others)
-
-
 # --- shares -------------------------------------------------------------------------------------
 
 
@@ -200,8 +154,3 @@ def test_shares_by_hand() -> None:
     assert steps[["low", "high"]].values.tolist() == [[2, 2], [1, 1], [1.5, 1.5], [2.5, 2.5]]
     without_numbers = {"words": [1.0], "cross-entropy": [2.0]}  # nothing says how long the way is
     assert order_steps(scores(**without_numbers), ["words"]).empty
-
-
-def test_draws_that_are_no_numbers_make_nothing_significant() -> None:
-    """They could lie on either side of zero."""
-    assert interval_of(np.full(99, np.nan))["p"] == 1

@@ -130,40 +130,6 @@ def test_a_model_goes_to_the_hub_and_comes_back(hub: Any) -> None:
         assert torch.equal(loaded(PIXELS), model(PIXELS))
 
 
-def test_of_a_repository_one_file_is_asked_for(hub: Any) -> None:
-    """A pickle there is never fetched; that the file is not there is one sentence."""
-    for name in ("eve/pickles", "no name"):
-        sentence = rf"^hf-hub:{name}: no model\.safetensors \(.*\); check the name, or try"
-        with pytest.raises(InputError, match=sentence):
-            L2RCLIP.from_pretrained(f"hf-hub:{name}")
-    assert names_of(hub.requested) == {"model.safetensors"}
-
-
-def test_a_hub_that_is_down_is_not_a_wrong_name(hub: Any) -> None:
-    """The same name will do later."""
-    hub.is_down = True
-    sentence = r"^hf-hub:ann/leaves: no model.*your connection.*try again with a network\.$"
-    with pytest.raises(InputError, match=sentence):
-        L2RCLIP.from_pretrained("hf-hub:ann/leaves")
-
-
-class ProxyError(Exception):
-    """As HTTP libraries have one: no OSError."""
-
-
-def test_an_error_of_the_connection_is_one_sentence(
-    hub: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The client passes on those of its HTTP library, such as that of a proxy."""
-
-    def refuse(*_: object, **__: object) -> None:
-        raise ProxyError("the proxy refuses")
-
-    monkeypatch.setattr("l2rclip_lite.towers.hub.hf_hub_download", refuse)
-    with pytest.raises(InputError, match=r"^hf-hub:ann/leaves: .*ProxyError: the proxy refuses"):
-        L2RCLIP.from_pretrained("hf-hub:ann/leaves")
-
-
 def test_a_model_of_the_hub_is_there_without_a_network(
     hub: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

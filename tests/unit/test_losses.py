@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -66,38 +65,6 @@ def test_stage_2_as_released(seeded: tuple[Tensor, Tensor]) -> None:
     assert float(blind) == pytest.approx(0.233079, abs=1e-6)
 
 
-def test_the_two_normalisations_differ_when_the_batch_misses_an_end() -> None:
-    """One perfect image of rank 1: gaps 1, 0, 1, so M = 1 in the batch and 2 in the label space.
-
-    Its neighbours are 1 away. Push over three entries: (1 + 0 + 1)/3 = 2/3 with weights 1, and half
-    of it with weights ½.
-    """
-    angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
-    text = torch.stack([angle.cos(), angle.sin()], dim=1)
-    batch = (text[[1]], text, torch.tensor([1]), torch.arange(3.0))
-    assert float(ordinal_pairwise_loss(*batch)) == pytest.approx(-2 / 3)
-    assert float(ordinal_pairwise_loss(*batch, normalise="global")) == pytest.approx(-1 / 3)
-
-
-def test_weights_are_shares_of_the_largest_gap_of_values() -> None:
-    """Values 0, 1, 4: |y − r|/4."""
-    weights = rank_weights(torch.tensor([0, 1, 2]), torch.tensor([0.0, 1.0, 4.0]))
-    expected = torch.tensor([[0, 0.25, 1], [0.25, 0, 0.75], [1, 0.75, 0]])
-    assert torch.allclose(weights, expected)
-
-
-def test_shuffled_weights_keep_no_rank_in_place() -> None:
-    """Each row has the weights of other ranks, in each call the same ones."""
-    target = torch.arange(62)
-    values = torch.arange(62.0)
-    true = rank_weights(target, values)
-    shuffled = rank_weights(target, values, order="shuffled")
-
-    assert torch.equal(shuffled, rank_weights(target, values, order="shuffled"))
-    assert torch.equal(shuffled.sort(dim=1).values, true.sort(dim=1).values)
-    assert (shuffled.diagonal() > 0).all()
-
-
 @pytest.mark.parametrize(
     ("symmetric", "loss", "moved"), [(False, -0.111977, -0.110343), (True, -0.124853, -0.124853)]
 )
@@ -112,20 +79,14 @@ def test_stage_1_as_released(
         assert float(value) == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("scale", "to_text", "to_image"),
-    [(math.e**2, 2.710507, 2.677998), (1.0, 1.716815, 1.713975)],
-)
-def test_supcon_as_released(
-    scale: float, to_text: float, to_image: float, seeded: tuple[Tensor, Tensor]
-) -> None:
-    """With text rows duplicated per image, at s = e² (logit_scale 2) and s = 1."""
+def test_supcon_as_released(seeded: tuple[Tensor, Tensor]) -> None:
+    """With text rows duplicated per image, at s = e² (logit_scale 2)."""
     image, text = seeded
     paired = text[Y]
-    of_images = supervised_contrastive_loss(image, paired, Y, Y, scale)
-    of_texts = supervised_contrastive_loss(paired, image, Y, Y, scale)
-    assert float(of_images) == pytest.approx(to_text, abs=1e-6)
-    assert float(of_texts) == pytest.approx(to_image, abs=1e-6)
+    of_images = supervised_contrastive_loss(image, paired, Y, Y, math.e**2)
+    of_texts = supervised_contrastive_loss(paired, image, Y, Y, math.e**2)
+    assert float(of_images) == pytest.approx(2.710507, abs=1e-6)
+    assert float(of_texts) == pytest.approx(2.677998, abs=1e-6)
 
 
 def test_a_rank_counts_once_whatever_its_number_of_images(seeded: tuple[Tensor, Tensor]) -> None:
@@ -136,12 +97,6 @@ def test_a_rank_counts_once_whatever_its_number_of_images(seeded: tuple[Tensor, 
     both = asymmetrical_contrastive_loss(image, text, Y, scale)
     assert float(unique) == pytest.approx(2.791462, abs=1e-6)
     assert float(both) == pytest.approx(2.510884 + 2.791462, abs=2e-6)
-
-
-def test_without_a_partner_of_any_anchor_supcon_is_0(seeded: tuple[Tensor, Tensor]) -> None:
-    """Of ranks 7 to 11 there is no image."""
-    image, text = seeded
-    assert float(supervised_contrastive_loss(text, image, torch.arange(7, 12), Y, 1.0)) == 0
 
 
 Z = torch.eye(6, 8)
@@ -163,53 +118,28 @@ OF_TARGET: dict[str, Callable[[Tensor], Tensor]] = {
 def test_targets_are_one_whole_number_per_image(name: str) -> None:
     """Bytes are indices; as a mask, a column or booleans they would give another number.
 
-    One label would be that of all images, −1 the highest rank, and −100 in torch means: leave it
-    out. Fractions are values, which only stage 1 takes.
+    −1 would be the highest rank, and −100 in torch means: leave it out.
     """
     loss = OF_TARGET[name]
     for whole in (torch.uint8, torch.int32):
         assert torch.equal(loss(Y.to(whole)), loss(Y))
 
     wrong = [Y[:, None], Y > 1, torch.tensor(1), Y[:0]]
-    wrong += [] if name == "weights" else [Y[:1]]
-    wrong += [] if name == "stage 1" else [Y.float()]
     for target in wrong:
-        with pytest.raises(InputError, match=r"losses: (target is .*; give one|the batch has no)"):
+        with pytest.raises(InputError, match=r"losses: target is .*; give one"):
             loss(target)
 
     if "SupCon" not in name and name != "stage 1":
-        for no_rank in (-1, 5, -100):
+        for no_rank in (-1, 5):
             with pytest.raises((IndexError, RuntimeError)):
                 loss(torch.full_like(Y, no_rank))
 
 
 @pytest.mark.untyped
-@pytest.mark.parametrize(
-    "setting", [{"order": "shufled"}, {"normalise": "glob"}, {"push_power": 3}]
-)
-def test_a_misspelt_setting_is_refused(
-    seeded: tuple[Tensor, Tensor], setting: dict[str, Any]
-) -> None:
+def test_a_misspelt_setting_is_refused(seeded: tuple[Tensor, Tensor]) -> None:
     """It would quietly mean another one."""
-    with pytest.raises(InputError, match=r"losses: .* is '?.*'?; give one of "):
-        ordinal_pairwise_loss(*seeded, Y, RANKS, **setting)
-
-
-@pytest.mark.untyped
-@pytest.mark.parametrize(("n_texts", "n_anchors"), [(5, 6), (6, 5), (6, 1)])
-def test_stage_1_wants_a_row_per_image(n_texts: int, n_anchors: int) -> None:
-    """Broadcasting would make a number of others."""
-    with pytest.raises(InputError, match="give one row per image"):
-        ordinal_pairwise_loss_stage1(Z, Z[:n_texts], Z[:n_anchors], Y)
-
-
-@pytest.mark.untyped
-def test_weights_do_not_depend_on_how_values_are_kept() -> None:
-    """In bytes 0 − 1 is 255; and of falling values the largest gap is no negative number."""
-    few = RANKS.to(torch.uint8)
-    assert torch.equal(rank_weights(Y, few), rank_weights(Y, few.float()))
-    backwards = rank_weights(Y, RANKS.flip(0), "global")
-    assert torch.equal(backwards, rank_weights(4 - Y, RANKS, "global").flip(1))
+    with pytest.raises(InputError, match="order='shufled'"):
+        ordinal_pairwise_loss(*seeded, Y, RANKS, order="shufled")
 
 
 # --- laws: gradients, precision, range, unit, order ---------------------------------------------
@@ -229,15 +159,9 @@ def every_loss(image: Tensor, text: Tensor, target: Tensor, values: Tensor) -> d
     paired = text[target]
     own = torch.arange(len(text))
     first = (image, paired, paired, values[target])
-    other_options = ordinal_pairwise_loss(
-        image, text, target, values, normalise="global", order="shuffled", push_power=2
-    )
     return {
         "stage 2": ordinal_pairwise_loss(image, text, target, values),
-        "stage 2, other options": other_options,
-        "stage 2, blind": ordinal_pairwise_loss(image, text, target, values, order="blind"),
         "stage 1": ordinal_pairwise_loss_stage1(*first),
-        "stage 1, symmetric": ordinal_pairwise_loss_stage1(*first, symmetric=True),
         "stage 1, blind": ordinal_pairwise_loss_stage1(*first, symmetric=True, blind=True),
         "plain": contrastive_loss(image, paired, 3.0),
         "supcon": supervised_contrastive_loss(text, image, own, target, 3.0),
@@ -245,35 +169,17 @@ def every_loss(image: Tensor, text: Tensor, target: Tensor, values: Tensor) -> d
     }
 
 
-def test_gradients_are_those_of_the_numbers(seeded: tuple[Tensor, Tensor]) -> None:
-    """Finite differences in float64, for images and texts, of every form."""
-    image, text = seeded
-    image.requires_grad_()
-    text.requires_grad_()
-
-    for name in every_loss(image, text, Y, RANKS):
-
-        def loss(image: Tensor, text: Tensor, name: str = name) -> Tensor:
-            return every_loss(image, text, Y, RANKS)[name]
-
-        assert torch.autograd.gradcheck(loss, (image, text), fast_mode=True), name
-
-
-@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
-def test_half_precision_in_and_out(seeded: tuple[Tensor, Tensor], half: torch.dtype) -> None:
+def test_half_precision_in_and_out(seeded: tuple[Tensor, Tensor]) -> None:
     """Everything inside is fp32, also under autocast: the numbers are those of rounded features."""
-    image = seeded[0].to(half)
-    text = seeded[1].to(half)
+    image, text = (features.bfloat16() for features in seeded)
     exact = every_loss(image.float(), text.float(), Y, RANKS.float())
 
     with torch.autocast("cpu", torch.bfloat16):
-        rounded = every_loss(image.requires_grad_(), text, Y, RANKS.float())
+        rounded = every_loss(image, text, Y, RANKS.float())
 
     for name, loss in rounded.items():
         assert loss.dtype == torch.float32, name
         assert float(loss.detach()) == pytest.approx(float(exact[name]), abs=1e-6), name
-        (gradient,) = torch.autograd.grad(loss, image, retain_graph=True)
-        assert gradient.isfinite().all(), name
 
 
 # --- any batch ----------------------------------------------------------------------------------
@@ -282,11 +188,12 @@ LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=9)
 SEEDS = st.integers(0, 2**31)
 RANGES: dict[str, tuple[float, float]] = {
     "stage 2": (-2, 4),  # tightness in [0, 4] minus diversity in [0, 2]
-    "stage 2, blind": (-2, 4),
-    "stage 2, other options": (-4, 4),  # squared distances reach 4
+    "stage 1": (-3, 2),
+    "stage 1, blind": (-3, 2),
+    "plain": (0, math.inf),
+    "supcon": (0, math.inf),
+    "contrastive": (0, math.inf),
 }
-RANGES |= dict.fromkeys(("stage 1", "stage 1, symmetric", "stage 1, blind"), (-3, 2))
-RANGES |= dict.fromkeys(("plain", "supcon", "contrastive"), (0, math.inf))
 
 
 @example(labels=[2, 2], seed=0)  # one gap, which is 0: in the released code 0/0
@@ -299,30 +206,3 @@ def test_any_batch_trains(labels: list[int], seed: int) -> None:
         low, high = RANGES[name]
         assert low - 1e-9 <= float(loss.detach()) <= high + 1e-9, name
         assert gradient.isfinite().all(), name
-
-
-@given(
-    labels=LABELS,
-    seed=SEEDS,
-    shift=st.integers(-1000, 1000),
-    step=st.floats(0.01, 100),
-)
-def test_start_and_unit_of_the_ranks_change_nothing(
-    labels: list[int], seed: int, shift: int, step: float
-) -> None:
-    """Ranks 16 … 20 in place of 0 … 4, or months in place of years."""
-    batch = batch_of(labels, seed)
-    other_values = every_loss(*batch, RANKS * step + shift)
-    for name, loss in every_loss(*batch, RANKS).items():
-        assert float(other_values[name]) == pytest.approx(float(loss), abs=1e-7), name
-
-
-@given(labels=LABELS, seed=SEEDS)
-def test_the_order_of_a_batch_changes_nothing(labels: list[int], seed: int) -> None:
-    """Except in the released stage 1, which `symmetric` repairs."""
-    image, text, target = batch_of(labels, seed)
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    moved = every_loss(image[order], text, target[order], RANKS)
-    losses = every_loss(image, text, target, RANKS)
-    for name in losses.keys() - {"stage 1"}:
-        assert float(moved[name]) == pytest.approx(float(losses[name]), abs=1e-6), name

@@ -12,12 +12,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from l2rclip_lite.config import Config, Controls
+from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, load_dataset
-from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors
 from l2rclip_lite.heads.kernel import LinearHead
-from l2rclip_lite.method.losses import ordinal_pairwise_loss
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.method.stages import freeze
@@ -77,13 +75,6 @@ def test_a_plain_loop_trains_it(leaves: OrdinalDataset) -> None:
     assert losses[-1] < 0.75 * losses[0]
 
 
-def test_logits_are_scaled_cosines(model: L2RCLIP, pixels: Tensor) -> None:
-    """The product s · z · t."""
-    z = model.image_features(pixels)
-    cosines = F.cosine_similarity(z[:, None], model.rank_features[None], dim=2)
-    assert torch.allclose(model(pixels), model.scale * cosines, atol=1e-4)
-
-
 def test_in_training_mode_both_sides_get_a_gradient(model: L2RCLIP, pixels: Tensor) -> None:
     """Context and image tower, whose BatchNorm statistics stay as they are."""
     model.train()
@@ -94,6 +85,10 @@ def test_in_training_mode_both_sides_get_a_gradient(model: L2RCLIP, pixels: Tens
     assert gradients
     assert all(gradient.any() for gradient in gradients)
     assert not model.towers.training
+
+    with torch.no_grad():
+        model.prompts.context += 1
+        assert torch.equal(model.eval().text_features(), model.prompts(model.towers))
 
 
 @pytest.mark.slow
@@ -159,30 +154,15 @@ def test_the_model_that_ships_grades_leaves() -> None:
     assert mae < 0.85 * mae_of_middle
 
 
-def test_where_there_is_no_image_a_sentence_says_so(model: L2RCLIP, tmp_path: Path) -> None:
-    """An empty list, an empty folder, a file that is not there."""
-    for nothing in ([], tmp_path):
-        with pytest.raises(InputError, match=r"^encode: no image given"):
-            model.predict(nothing)
-    with pytest.raises(InputError, match=r"nowhere\.jpg"):
-        model.predict(["nowhere.jpg"])
-    with pytest.raises(InputError, match=r"^batch_size is 0; give a whole number from 1"):
-        model.encode(images(1), batch_size=0)
-    with pytest.raises(InputError, match=r"^workers is 1000; give a whole number from 0 to 64\."):
-        model.predict(images(1), workers=1000)
-
-
 # --- save and load ------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["tower", "kernel", "shuffled"])
+@pytest.fixture(params=["tower", "kernel"])
 def trained(request: pytest.FixtureRequest) -> L2RCLIP:
     """A model with another temperature, whose tower or kernel head has changed."""
     config = CONFIG
     if request.param == "kernel":
         config = replace(CONFIG, image_side="kernel")
-    if request.param == "shuffled":
-        config = replace(CONFIG, controls=Controls(shuffled=True))
     model = L2RCLIP.build(RANKS, config)
 
     with torch.no_grad():
@@ -212,63 +192,17 @@ def test_save_and_load_give_equal_predictions(trained: L2RCLIP, tmp_path: Path) 
     assert sides == expected_sides
 
 
-def test_a_folder_or_a_device_that_is_not_there_is_refused(model: L2RCLIP, tmp_path: Path) -> None:
-    """Such as the folder of an unfinished run."""
-    sentence = r"no model\.safetensors here; give the --out of a finished"
-    with pytest.raises(InputError, match=sentence):
-        L2RCLIP.from_pretrained(tmp_path)
-    model.save_pretrained(tmp_path)
-    with pytest.raises(InputError, match=r"cannot be used with device='cuda:99' \(.*\); correct"):
-        L2RCLIP.from_pretrained(tmp_path, device="cuda:99")
-
-
 # --- precision ----------------------------------------------------------------------------------
 
 COLOURS = images(9)[::4]  # green, brown, violet
 
 
-@pytest.mark.parametrize(("dtype", "least"), [(torch.float16, 0.999), (torch.bfloat16, 0.95)])
-def test_a_model_in_half_precision_sees_nearly_the_same(
-    model: L2RCLIP, dtype: torch.dtype, least: float
-) -> None:
+def test_a_model_in_half_precision_sees_nearly_the_same(model: L2RCLIP) -> None:
     """Each image is nearest to itself; also by the model that ships: a head, and towers `mini`."""
     for any_model in (model, L2RCLIP.from_pretrained("leaves")):
         exact = any_model.encode(COLOURS)
-        half = any_model.to(dtype).encode(COLOURS).float()
+        half = any_model.half().encode(COLOURS).float()
         cosines = F.cosine_similarity(half[:, None], exact[None], dim=2)
         assert cosines.argmax(1).tolist() == [0, 1, 2]
-        assert (cosines.diagonal() > least).all()
+        assert (cosines.diagonal() > 0.999).all()
         assert any_model.predict(COLOURS).probabilities.dtype == torch.float32
-
-
-def test_bf16_sees_nearly_the_same() -> None:
-    """Autocast on the image tower alone; features leave it in fp32, and losses take them."""
-    model = L2RCLIP.build(RANKS, replace(CONFIG, precision="bf16"))
-    exact = L2RCLIP.build(RANKS, CONFIG).encode(COLOURS)
-    rounded = model.encode(COLOURS)
-
-    cosines = F.cosine_similarity(rounded[:, None], exact[None], dim=2)
-    assert cosines.argmax(1).tolist() == [0, 1, 2]
-    assert (cosines.diagonal() > 0.999).all()
-    assert rounded.dtype == torch.float32
-    assert not torch.equal(rounded, exact)
-
-    y = torch.tensor([0, 1, 2])
-    loss = ordinal_pairwise_loss(rounded, model.rank_features, y, RANKS.values_tensor())
-    assert loss.isfinite()
-
-
-def test_a_head_answers_while_the_model_trains(model: L2RCLIP) -> None:
-    """Its prompts are parameters all the same; no loop may be answered by them."""
-    model.head = LinearHead(model.towers.dim, len(RANKS))
-    pixels = torch.linspace(0, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
-    assert torch.equal(model.train()(pixels), model.eval()(pixels))
-
-
-def test_features_of_another_width_are_refused(model: L2RCLIP) -> None:
-    """By the width that texts have, or else the kernel head."""
-    with pytest.raises(InputError, match=r"features are \[2, 63\]; give rows of 64 numbers"):
-        model.probabilities(torch.ones(2, 63))
-    model.head = LinearHead(5, len(RANKS))
-    with pytest.raises(InputError, match=r"features are \[2, 64\]; give rows of 5 numbers"):
-        model.logits(torch.ones(2, 64))

@@ -1,29 +1,20 @@
 """Ranks that training never had, in words: the model, and `predict` and `evaluate`."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from drawn_run import RANKS, DrawnRun
+from drawn_run import DrawnRun
 from run_files import json_lines, refused, run
 
-from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.prompts import centred
 from l2rclip_lite.method.ranks import Ranks
 
 PIXELS = torch.linspace(0, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
 NAMES = Ranks(("no", "low", "high"), (0, 1, 2), "a leaf with {rank} damage")
 WORDS = ("--ranks", "no,low,high", "--template", "a leaf with {rank} damage")
 UNSURE = "training never had these words: trust the order of the answers"
-
-
-def test_the_same_words_change_nothing(relative: Path) -> None:
-    """A model in its own ranks answers as before."""
-    model = L2RCLIP.from_pretrained(relative)
-    assert torch.allclose(model.with_ranks(model.ranks)(PIXELS), model(PIXELS), atol=1e-4)
 
 
 def test_other_words_share_the_towers(relative: Path) -> None:
@@ -36,16 +27,6 @@ def test_other_words_share_the_towers(relative: Path) -> None:
     assert torch.equal(other(PIXELS), expected)
     assert model(PIXELS).shape == (2, 5)
     assert float(other.temperature) == float(other.conformal) == 1
-
-
-def test_plain_sentences_have_other_words_too(small: Config, tmp_path: Path) -> None:
-    """A run without stage 1 keeps no prompts; its sentences are the tower's own."""
-    model = L2RCLIP.build(Ranks.integers(0, 4, template="{rank} spots"), replace(small, epochs1=0))
-    model.save_pretrained(tmp_path)
-    other = L2RCLIP.from_pretrained(tmp_path).with_ranks(NAMES)
-
-    expected = centred(model.towers.encode_text(NAMES.sentences))
-    assert torch.allclose(other.rank_features, expected, atol=1e-5)
 
 
 def test_a_head_knows_no_other_words(relative: Path) -> None:
@@ -68,13 +49,6 @@ def test_predict_answers_in_other_words(drawn_run: DrawnRun) -> None:
     assert UNSURE in outcome.err
 
 
-def test_the_words_of_the_run_are_no_other_words(drawn_run: DrawnRun) -> None:
-    """Whoever names them gets the same answer, and no warning."""
-    photo = drawn_run.root / "images" / "00.png"
-    own = run("predict", drawn_run.out, photo)
-    assert run("predict", drawn_run.out, photo, "--ranks", RANKS) == own
-
-
 def test_evaluate_in_other_words_begins_with_the_order(drawn_run: DrawnRun, tmp_path: Path) -> None:
     """A second table decides the temperature; it may not hold an image that is scored."""
     names = sorted(f"images/{path.name}" for path in drawn_run.root.glob("images/*.png"))
@@ -92,30 +66,8 @@ def test_evaluate_in_other_words_begins_with_the_order(drawn_run: DrawnRun, tmp_
     assert UNSURE in outcome.err
 
     refused(run(*words, *scored, "--calibrate", tmp_path / "both.csv"), names[8], "leave it out")
-    renamed = (tmp_path / "both.csv").read_text().replace(names[8], f"./{names[8]}")
-    (tmp_path / "both.csv").write_text(renamed)  # the same image by another name
-    refused(run(*words, *scored, "--calibrate", tmp_path / "both.csv"), "is to be scored, too")
     fewer = ("evaluate", drawn_run.out, "--root", drawn_run.root, "--ranks", "no,high")
     refused(run(*fewer), "its data have 3 ranks, and --ranks names 2; give images with such labels")
-
-
-@pytest.mark.parametrize(
-    ("template", "doubtful"),
-    [
-        ("a photo of a leaf with {rank} damage", False),
-        ("una hoja con daño {rank}", True),
-        ("{rank}", False),
-    ],
-)
-def test_a_template_in_another_language_is_doubted(
-    drawn_run: DrawnRun, template: str, doubtful: bool
-) -> None:
-    """Whose words an English text tower cuts into pieces: as it does Spanish ones."""
-    photo = drawn_run.root / "images" / "00.png"
-    words = ("--ranks", "no,low,high", "--template", template)
-    outcome = run("predict", "leaves-percent", photo, *words)
-    assert outcome.code == 0
-    assert ("pieces a word" in outcome.err) is doubtful
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 import csv
 import io
-import json
-import os
 import shutil
 from pathlib import Path
 
@@ -111,16 +109,6 @@ def test_a_bad_image_does_not_cost_the_good_ones(drawn_run: DrawnRun, tmp_path: 
     assert f"{tmp_path / 'gone.png'} does not exist" in gone
 
 
-def test_a_folder_goes_before_a_model_that_ships_under_its_name(
-    drawn_run: DrawnRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Called `leaves`, it answers in its own ranks."""
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(drawn_run.out, "leaves")
-    answer = json.loads(run("predict", "leaves", drawn_run.root / "images" / "00.png").out)
-    assert answer["name"] in CSV_RANKS
-
-
 # --- hostile names and links --------------------------------------------------------------------
 
 
@@ -136,38 +124,6 @@ def test_no_cell_of_csv_begins_a_formula(model: Path, here: Path) -> None:
     assert outcome.code == 0
     assert {row["path"] for row in rows} == {*(f"./{name}" for name in names[:-1]), names[-1]}
     assert {row["name"][:2] for row in rows} <= {"'=", "'@"}
-
-
-def test_a_hostile_name_is_one_line_and_kept_whole(model: Path, here: Path) -> None:
-    """In the escapes of JSON, in quotes in CSV; an error on stderr has no escape sequence."""
-    name = "photos/a\x1b[2J\n,.png"
-    paint(here / name)
-    (here / "photos" / "torn\x1b[2J.png").write_text("no image")
-
-    outcome = run("predict", model, "photos")
-    assert (outcome.code, outcome.out.count("\n"), outcome.err.count("\n")) == (2, 1, 1)
-    assert outcome.out.isascii()
-    assert json.loads(outcome.out)["path"] == name
-    assert "torn\\x1b[2J.png cannot be used" in outcome.err
-
-    (row,) = csv.DictReader(io.StringIO(run("predict", model, "photos", "--csv").out))
-    assert row["path"] == name
-
-
-@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\0"])
-def test_a_list_on_stdin_is_cut_at_line_ends_alone(
-    model: Path, here: Path, monkeypatch: pytest.MonkeyPatch, end: bytes
-) -> None:
-    """Of Linux, Windows or `find -print0`; other bytes, UTF-8 or not, belong to a name."""
-    names = [b"caf\xe9.png", "a\x85b.png".encode(), "a\u2028b.png".encode(), b"end.png"]
-    for name in names:
-        paint(name)
-
-    pipe(end.join(names) + end, monkeypatch)
-    outcome = run("predict", model, "-")
-
-    assert (outcome.code, outcome.err) == (0, "")
-    assert [os.fsencode(answer["path"]) for answer in json_lines(outcome.out)] == names
 
 
 def test_links_that_lead_out_of_a_folder_are_left_out_and_named(model: Path, here: Path) -> None:

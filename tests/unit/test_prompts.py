@@ -3,12 +3,11 @@
 import pytest
 import torch
 
+from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method.prompts import RankPrompts
-from l2rclip_lite.method.rankformer import Axis
-from l2rclip_lite.method.ranks import Ranks, cyclic_permutation
+from l2rclip_lite.method.prompts import RankPrompts, build_prompts
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
-from l2rclip_lite.towers.load import load_towers
 
 # one word and two: two lengths
 AGES = Ranks.integers(18, 23, template="a photo of a {rank} years old face")
@@ -80,75 +79,45 @@ def test_the_start_is_drawn_by_seed_on_the_scale_of_words(mini: Towers) -> None:
     assert float(prompts.context.detach().std()) == pytest.approx(float(words.std()), rel=0.1)
 
 
-def test_the_towers_are_used_not_owned(tiny: Towers) -> None:
-    """Stage 1 would train their parameters, and every file would hold them twice."""
-    prompts = RankPrompts(tiny, AGES, heads=2, hidden=16)
-    names = {name.split(".")[0] for name, _ in prompts.named_parameters()}
-    assert names == {"context", "rankformer"}
-    assert {name.split(".")[0] for name in prompts.state_dict()} == names
-
-
-# --- gradients ----------------------------------------------------------------------------------
-
-
-def test_each_single_rank_has_a_gradient_by_context_and_rankformer() -> None:
-    """And no parameter of the frozen towers gets one; the last layer, of zeros, gets weights."""
-    towers = load_towers("tiny/random").requires_grad_(False)
-    prompts = RankPrompts(towers, AGES, context_length=2, heads=2, hidden=8, centre=False)
-    torch.nn.init.normal_(prompts.rankformer.ffn[0][2].weight, std=0.1)
-    direction = torch.linspace(-1, 1, towers.dim)
-
-    for rank in range(len(AGES)):
-        prompts.zero_grad()
-        (prompts(towers)[rank] @ direction).backward()
-        for name, parameter in prompts.named_parameters():
-            assert parameter.grad is not None, (rank, name)
-            assert parameter.grad.any(), (rank, name)
-    assert all(parameter.grad is None for parameter in towers.parameters())
+def test_the_settings_of_a_config_reach_its_prompts(tiny: Towers) -> None:
+    """Context and RankFormer are those of the same numbers, drawn by the same seed."""
+    numbers = {"context_length": 3, "alpha": 0.4, "heads": 2, "hidden": 24, "depth": 2, "seed": 7}
+    prompts = build_prompts(
+        tiny, AGES, Config(**numbers, axis="joint", controls=Controls(learn_alpha=False))
+    )
+    expected = RankPrompts(tiny, AGES, **numbers, axis="joint").state_dict()
+    assert prompts.rankformer.axis == "joint"
+    assert "rankformer.alpha" not in dict(prompts.named_parameters())
+    assert prompts.rankformer.attend[0].num_heads == 2
+    assert prompts.state_dict().keys() == expected.keys()
+    for name, value in prompts.state_dict().items():
+        assert torch.equal(value, expected[name]), name
 
 
 # --- controls and limits ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("axis", ["token", "rank", "joint"])
-def test_shuffled_sentences_are_those_of_other_ranks(axis: Axis, tiny: Towers) -> None:
-    """Rank k gets the sentence of π(k), for K = 6 of 4, 5, 1, 2, 0, 3; nothing else changes."""
-    true = RankPrompts(tiny, AGES, heads=2, hidden=16, axis=axis)
-    other = RankPrompts(tiny, AGES, heads=2, hidden=16, axis=axis, shuffled=True)
-    for prompts in (true, other):
-        torch.nn.init.constant_(prompts.rankformer.ffn[0][2].weight, 0.02)
-
-    assert torch.allclose(other(tiny), true(tiny)[cyclic_permutation(6)], atol=1e-5)
-    assert not torch.allclose(other(tiny), true(tiny), atol=0.1)
-
-
-def test_a_context_that_does_not_fit_is_refused(tiny: Towers) -> None:
-    """Start, 70 words, rank and end are 73 tokens: four more fit into CLIP's 77, five do not."""
-    ranks = Ranks(("low", "high"), (0, 1), template="leaf " * 70 + "{rank}")
-    RankPrompts(tiny, ranks, context_length=4, rankformer=False)(tiny)
-    with pytest.raises(InputError, match="77"):
-        RankPrompts(tiny, ranks, context_length=5, rankformer=False)(tiny)
-
-
-def test_attention_that_would_take_gigabytes_is_refused(tiny: Towers) -> None:
-    """2,000 ranks of 9 tokens: 18,000² = 324 million pairs are too many; within sentences few."""
-    names = tuple(f"grade {k}" for k in range(2000))
-    ranks = Ranks(names, tuple(range(2000)), template="a very {rank}")
-
-    sentence = "'joint' compares 324,000,000 pairs of tokens, more than 268,435,456"
-    with pytest.raises(InputError, match=sentence):
-        RankPrompts(tiny, ranks, axis="joint", heads=2, hidden=32)(tiny)
-
-    features = RankPrompts(tiny, ranks, axis="token", heads=2, hidden=32)(tiny)
-    assert features.shape == (2000, 64)
-
-
-@pytest.mark.parametrize("names", [("Low", "low"), ("low", "lów"), ("😀", "😢")])
-def test_ranks_that_the_text_tower_cannot_tell_apart_are_refused(
-    names: tuple[str, str], mini: Towers
+@pytest.mark.parametrize(("name", "most"), [("tiny", 77), ("mini", 512)])
+def test_too_long_a_sentence_is_refused(
+    name: str, most: int, request: pytest.FixtureRequest
 ) -> None:
+    """Of CLIP's 77 tokens and MiniLM's 512 start and end are two, and two the context."""
+    towers: Towers = request.getfixturevalue(name)
+    longest = Ranks(("one", "two"), (0, 1), "{rank}" + " leaf" * (most - 5))
+    prompts = RankPrompts(towers, longest, context_length=2, rankformer=False)
+    assert prompts.prompt_tokens.ids.shape == (2, most)
+
+    longer = Ranks(("one", "two"), (0, 1), "{rank}" + " leaf" * (most - 4))
+    sentence = (
+        rf"^template: a sentence has {most + 1} tokens with its 2 context vectors, .* {most};"
+    )
+    with pytest.raises(InputError, match=sentence):
+        RankPrompts(towers, longer, context_length=2, rankformer=False)
+
+
+def test_ranks_that_the_text_tower_cannot_tell_apart_are_refused(mini: Towers) -> None:
     """MiniLM drops capitals and accents, and has one token for all that it does not know."""
-    ranks = Ranks(names, (0, 1), template="{rank}")
-    sentence = rf"the text tower reads '{names[0]}' and '{names[1]}' alike; choose other words\.$"
+    ranks = Ranks(("Low", "lów"), (0, 1), template="{rank}")
+    sentence = r"the text tower reads 'Low' and 'lów' alike; choose other words\.$"
     with pytest.raises(InputError, match=sentence):
         RankPrompts(mini, ranks)

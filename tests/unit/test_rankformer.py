@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.rankformer import Axis, RankFormer
 from l2rclip_lite.towers.base import Tokens
 
@@ -128,36 +127,9 @@ def test_sentences_of_any_length_are_finite(lengths: list[int], axis: Axis) -> N
     assert all(p.grad is None or p.grad.isfinite().all() for p in former.parameters())
 
 
-def test_it_starts_at_the_template_a_little_shorter() -> None:
-    """The last layer is zero, so R' = (1 − α)R on words."""
-    tokens = sentences()
-    former = RankFormer(8, heads=2, hidden=16, alpha=0.25)
-    embeddings = drawn(tokens).float()
-    refined = former(embeddings, tokens)
-    assert torch.allclose(refined[tokens.words], 0.75 * embeddings[tokens.words])
-
-
 def test_alpha_may_be_fixed() -> None:
     """Then it is no parameter, but it is stored."""
     fixed = RankFormer(8, heads=2, hidden=16, alpha=0.25, learn_alpha=False)
     assert "alpha" not in dict(fixed.named_parameters())
     assert float(fixed.state_dict()["alpha"]) == 0.25
     assert isinstance(RankFormer(8, heads=2, alpha=1).alpha, nn.Parameter)
-
-
-@pytest.mark.parametrize(
-    ("shape", "sentence"),
-    [
-        ({"heads": 3}, r"^heads: 3 heads do not divide the embedding width 8\.$"),
-        ({"depth": 0}, "^depth is 0; give a whole number from 1"),
-    ],
-)
-def test_a_shape_that_no_transformer_has_is_refused(shape: dict[str, int], sentence: str) -> None:
-    """In one sentence that names the argument."""
-    with pytest.raises(InputError, match=sentence):
-        RankFormer(8, **shape)
-
-
-def test_the_size_that_is_published() -> None:
-    """At D = 512 with FFN 2048: 1 050 624 + 2 099 712 + 1 024 + 1 parameters."""
-    assert sum(p.numel() for p in RankFormer(512).parameters()) == 3_151_361

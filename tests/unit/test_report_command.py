@@ -6,18 +6,13 @@ import shutil
 from base64 import b64decode
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import pytest
-from drawn_run import DrawnRun, fit_words
-from matplotlib.figure import Figure
+from drawn_run import DrawnRun
 from PIL import Image
 from run_files import refused, run
 
-from l2rclip_book import plots
-from l2rclip_book.signs import SIGNS
 from l2rclip_lite.files import read_json, write_json
-from l2rclip_lite.method.ranks import Ranks
 
 PICTURE = r'<img alt="" src="data:image/png;base64,([^"]+)">'
 ACTIVE = r"<script|<a |<link|https?:|url\(|</pre>.*</pre>"
@@ -57,22 +52,6 @@ def test_the_page_holds_its_pictures_and_asks_no_server(page: str) -> None:
         assert f">{word}</" in page
 
 
-def test_the_page_shows_scores_and_signs_in_tables_that_scroll(page: str) -> None:
-    """Its own answers under another name differ in no score."""
-    scrolled = re.findall(r'<div class="scroll" tabindex="0"><table', page)
-    assert page.count("<table") == len(scrolled) == 4
-
-    start = page.index("Difference from L2RCLIP")
-    differences = page[start : page.index("<h2>Training")]
-    assert differences.count("0.000 <small>[0.000, 0.000]</small>") == 5
-    assert re.search(r"test images they hold \d\s+of 6, and \d\.\d of the 3 ranks", page)
-
-    signs = page[page.index("Signs of failure") : page.index("<h2>Worst")]
-    assert len(re.findall(r"<td>−?\d\.\d\d to −?\d\.\d\d</td>", signs)) == 2 * len(SIGNS)
-    assert signs.count("<li><b>") == len(SIGNS)
-    assert "Not computed" not in signs
-
-
 def test_where_the_images_have_moved_a_sentence_says_so(hostile_run: Path) -> None:
     """Three pictures, and how to get the fourth."""
     outcome = run("report", hostile_run, "--root", "nowhere")
@@ -82,23 +61,6 @@ def test_where_the_images_have_moved_a_sentence_says_so(hostile_run: Path) -> No
     assert text.count("<img") == 3
     assert text.count("pass --root if it has moved") == 2  # once for the signs of failure
     assert text.count("Not computed: this one needs the test images.") == 3
-
-
-def test_the_marked_epoch_is_chosen_as_that_of_the_run_was(
-    drawn_run: DrawnRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An earlier release had another default."""
-    out = tmp_path / "run"
-    run(*fit_words(drawn_run.root, out), "--controls.select", "mae")
-    ways: list[str] = []
-
-    def record(history: list[Any], ranks: Ranks, *, reference: float, select: str) -> Figure:
-        ways.append(select)
-        return Figure()
-
-    monkeypatch.setattr(plots, "training_curves", record)
-    run("report", out)
-    assert ways == ["mae"]
 
 
 def test_a_hostile_name_of_an_image_stays_text(hostile_run: Path, tmp_path: Path) -> None:

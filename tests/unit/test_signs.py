@@ -7,25 +7,18 @@ import pytest
 import torch
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
-from torch import Tensor
 
 from l2rclip_book import signs
 from l2rclip_book.signs import SeenImages
-from l2rclip_lite.config import Config, Controls
+from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prompts import centred
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.metrics import spearman
 from l2rclip_lite.towers.base import Towers
 
 SIX = Ranks.integers(0, 5, template="grade {rank}")
 SMALL = Config(towers="tiny/random", heads=2, hidden=32, alpha=0.5)
-
-
-def seen_at(image: Tensor) -> SeenImages:
-    """Return one image of each rank, before stage 2."""
-    return SeenImages(image, None, torch.arange(len(image)))
 
 
 @pytest.fixture
@@ -61,52 +54,6 @@ def test_stage_1_gains_the_order_of_its_sentences_minus_that_of_the_templates(
     assert orders[0] != orders[1]
 
 
-def test_rankformer_gains_what_answers_lose_without_it(refined: L2RCLIP) -> None:
-    """Images that lie on their sentences; without RankFormer they meet other ones."""
-    image = refined.text_features()
-    target = torch.arange(6)
-    orders = []
-    for text in (image, signs.changed_texts(refined, refine=False)):
-        p = (refined.scale.detach() * image @ text.T).softmax(dim=1)
-        orders.append(spearman(target, p @ SIX.values_tensor(), SIX))
-
-    gained = signs.order_of_answers_gained(refined, seen_at(image))
-    assert gained == pytest.approx(orders[0] - orders[1])
-    assert gained > 0.01
-
-
-def test_where_only_context_is_learned_it_alone_moves_the_sentences(tiny: Towers) -> None:
-    """Then a sentence without context is its template."""
-    model = L2RCLIP(tiny, SIX, replace(SMALL, controls=Controls(rankformer=False)))
-    cosine = signs.template_cosine(model)
-    assert signs.context_cosine(model, without=True) == pytest.approx(cosine, abs=1e-5)
-    assert cosine < 0.99
-    with pytest.raises(InputError, match="no RankFormer"):
-        signs.order_of_answers_gained(model, seen_at(model.text_features()))
-
-
-def test_another_context_is_the_same_in_every_call(refined: L2RCLIP) -> None:
-    """A model that has it already is its own twin."""
-    assert signs.context_cosine(refined) == signs.context_cosine(refined) < 0.999
-
-    assert refined.prompts is not None
-    shape = refined.prompts.context.shape
-    other = torch.randn(shape, generator=torch.Generator().manual_seed(signs.OTHER_CONTEXT))
-    with torch.no_grad():
-        refined.prompts.context.copy_(other * refined.prompts.word_std)
-    refined.refresh()
-    assert signs.context_cosine(refined) == pytest.approx(1.0, abs=1e-5)
-
-
-def test_margins_by_hand(tiny: Towers) -> None:
-    """An image at 0° of rank 0, 1 and 2: cosines 1, ½, −½ give the leads ½, −½ and −1½."""
-    angle = torch.deg2rad(torch.tensor([0.0, 60.0, 120.0]))
-    text = torch.stack([angle.cos(), angle.sin()], dim=1) @ torch.eye(2, tiny.dim)
-    ranks = Ranks.integers(0, 2, template="grade {rank}")
-    model = L2RCLIP(tiny, ranks, SMALL, text)
-    assert signs.own_text_margin(model, seen_at(text[[0, 0, 0]])) == pytest.approx(-0.5)
-
-
 def test_spread_is_counted_within_ranks_alone() -> None:
     """Rank 0 halves its distances, so its squares are a quarter; rank 1 moves as a whole."""
     before = torch.tensor([[0.0, 0.4], [0.0, 0.0], [1.0, 0.0]])
@@ -115,14 +62,3 @@ def test_spread_is_counted_within_ranks_alone() -> None:
     assert signs.spread_kept(seen) == pytest.approx(0.25)
     with pytest.raises(InputError, match="no rank has two images"):
         signs.spread_kept(replace(seen, target=torch.arange(3)))
-
-
-def test_a_model_without_trained_prompts_has_no_signs_of_them(tiny: Towers) -> None:
-    """Plain sentences; fixed vectors; no context."""
-    plain = L2RCLIP(tiny, SIX, replace(SMALL, epochs1=0))
-    fixed = L2RCLIP(tiny, SIX, SMALL, torch.eye(6, tiny.dim))
-    for model in (plain, fixed):
-        with pytest.raises(InputError, match="trained no prompts"):
-            signs.template_cosine(model)
-    with pytest.raises(InputError, match="no context"):
-        signs.context_cosine(L2RCLIP(tiny, SIX, replace(SMALL, context_length=0)))

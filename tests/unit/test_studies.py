@@ -11,8 +11,7 @@ import torch
 from l2rclip_book.studies import Arm, Study, image_features
 from l2rclip_lite.baselines import run_baseline
 from l2rclip_lite.config import Config
-from l2rclip_lite.data import OrdinalDataset, load_dataset
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.metrics import evaluate
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
@@ -83,35 +82,6 @@ def test_arms_leave_no_trace(leaves: OrdinalDataset, towers: Towers, config: Con
     assert len({str({**row, "arm": ""}) for row in alone}) == len(ARMS), "two arms are one"
 
 
-def test_tuned_towers_go_back_to_their_start(
-    leaves: OrdinalDataset, towers: Towers, config: Config
-) -> None:
-    """With `image_side="tower"` each arm moves the tower that they share."""
-    tuned = replace(config, image_side="tower", lr2=1e-3, epochs2=1)
-    study = Study(leaves, towers, tuned, image_features(leaves, towers))
-    first, second = study.rows([Arm("full"), Arm("full")])
-    assert timeless(first) == timeless(second)
-
-
-def test_the_images_of_a_row_add_up_to_it(
-    leaves: OrdinalDataset, towers: Towers, config: Config
-) -> None:
-    """Mean RPS, error of the median and share of hits; only ours has the order of texts."""
-    study = Study(leaves, towers, config, image_features(leaves, towers))
-    arms = [Arm("full"), Arm("sord", "sord-frozen")]
-    arms += [Arm(name, name) for name in ("nearest", "median-rank")]
-    rows = list(study.rows(arms, {"few_shot": 4}))
-
-    assert {row["n_train"] for row in rows} == {20}
-    assert ["text_gap" in row for row in rows] == [True, False, False, False]
-    assert ["val_rps" in row for row in rows] == [True, False, False, False]
-    for row in rows:
-        images = row["images"]
-        assert list(images["path"]) == list(leaves.test.paths)
-        means = [row["rps"], row["mae_median"], row["accuracy"]]
-        assert images[["rps", "error", "hit"]].mean().tolist() == pytest.approx(means)
-
-
 def test_features_are_kept_and_checked(
     leaves: OrdinalDataset, towers: Towers, tmp_path: Path
 ) -> None:
@@ -128,17 +98,3 @@ def test_features_are_kept_and_checked(
     other = tmp_path / "other.safetensors"
     image_features(replace(leaves, train=leaves.test, test=leaves.train), towers, other)
     assert other.read_bytes() == file.read_bytes()
-
-
-def test_features_of_other_images_or_half_a_file_are_refused(
-    leaves: OrdinalDataset, towers: Towers, tmp_path: Path
-) -> None:
-    """By the name of the file."""
-    file = tmp_path / "features.safetensors"
-    image_features(leaves, towers, file)
-    with pytest.raises(InputError, match=r"features\.safetensors: holds features of other images"):
-        image_features(load_dataset("leaves", size=90, pixels=64), towers, file)
-
-    file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(InputError, match=r"features\.safetensors: damaged"):
-        image_features(leaves, towers, file)

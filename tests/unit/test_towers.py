@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import open_clip
 import pytest
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import l2rclip_lite
@@ -81,39 +80,6 @@ def test_ages_as_words_have_one_token_or_two(tiny: Towers) -> None:
     assert torch.equal(tiny.tokenize(["Twenty One"]).ids, tiny.tokenize(["twenty one"]).ids)
 
 
-@pytest.mark.parametrize(
-    "template", [AGES.template, "age estimation: the age of the person is {rank}", "{rank} years"]
-)
-def test_rank_words_spell_the_rank_and_nothing_else(tiny: Towers, template: str) -> None:
-    """Decode the marked tokens: the rank name, wherever it stands."""
-    ranks = Ranks(AGES.names, AGES.values, template=template)
-    tokens = tiny.tokenize(ranks.sentences, template=template)
-    for row, name in enumerate(ranks.names):
-        marked = tokens.ids[row][tokens.rank_words[row]].tolist()
-        assert TOKENIZER.decode(marked).strip() == name
-    assert not (tokens.rank_words & ~tokens.words).any()
-
-
-def test_words_are_all_but_start_end_and_padding(tiny: Towers) -> None:
-    """Three words and four, cut to six: start, words, end, padding."""
-    tokens = tiny.tokenize(["a red leaf", "a very red leaf"])
-    assert tokens.ids[0].tolist()[-2:] == [49407, 0]
-    assert tokens.mask.int().tolist() == [[1, 1, 1, 1, 1, 0], [1, 1, 1, 1, 1, 1]]
-    assert tokens.words.int().tolist() == [[0, 1, 1, 1, 0, 0], [0, 1, 1, 1, 1, 0]]
-
-
-def test_context_stands_between_start_and_words(tiny: Towers) -> None:
-    """Two slots, which are no words."""
-    tokens = tiny.tokenize(["a red leaf", "a very red leaf"])
-    longer = tokens.with_context(2)
-    assert longer.ids[0, :4].tolist() == [49406, 3, 3, tokens.ids[0, 1]]
-    assert longer.mask.sum(1).tolist() == [7, 8]
-    assert longer.words.sum(1).tolist() == [3, 4]
-    assert not longer.words[:, 1:3].any()
-    # the end token, which has the largest number, is still found
-    assert torch.equal(longer.ids.argmax(1), tokens.ids.argmax(1) + 2)
-
-
 # --- every kind of open_clip model --------------------------------------------------------------
 
 SENTENCES = ["a very red leaf", "a very, very old green one"]
@@ -146,26 +112,18 @@ def adapted(request: pytest.FixtureRequest) -> Adapted:
 
 
 @torch.no_grad()
-def test_texts_have_the_features_of_open_clip(adapted: Adapted) -> None:
+def test_texts_and_images_have_the_features_of_open_clip(adapted: Adapted) -> None:
     """From word embeddings on, and from sentences."""
-    _, towers, texts = adapted
+    model, towers, texts = adapted
     tokens = towers.tokenize(SENTENCES)
     features = towers.encode_embeddings(towers.embed(tokens.ids), tokens)
 
     # CLIP's sentences are cut, open_clip pads them to the full context: another rounding
     assert torch.allclose(features, texts, atol=1e-6)
     assert torch.allclose(towers.encode_text(SENTENCES), texts, atol=1e-6)
-    if not towers.cut:  # the same context, so the same path
-        assert torch.equal(features, texts)
 
-
-@torch.no_grad()
-def test_images_have_the_features_of_open_clip(adapted: Adapted) -> None:
-    """Unit vectors of the shared space."""
-    model, towers, _ = adapted
     size = towers.image_size
     pixels = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(0))
-
     expected = model.encode_image(pixels, normalize=True)
     assert torch.allclose(towers.encode_image(pixels), expected, atol=1e-6)
     assert expected.shape == (2, towers.dim)
@@ -196,38 +154,7 @@ def test_vectors_in_the_slots_of_the_context_are_read_as_words(adapted: Adapted)
     assert (gradient.abs().amax(-1) > 1e-6).all()
 
 
-@pytest.mark.slow
-def test_local_weights_and_the_identity_for_a_real_architecture(tmp_path: Path) -> None:
-    """ViT-S-32-alt with weights of seed 3 in a file: loaded, they give open_clip's features."""
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        model = open_clip.create_model("ViT-S-32-alt").eval()
-    save_file(model.state_dict(), tmp_path / "w.safetensors")
-    towers = load_towers("ViT-S-32-alt", weights=tmp_path / "w.safetensors", seed=8)
-    sentences = AGES.sentences[1:4]
-    tokens = towers.tokenize(sentences, template=AGES.template)
-    ids = open_clip.get_tokenizer("ViT-S-32-alt")(sentences)
-
-    assert (towers.width, towers.dim, towers.image_size, towers.max_tokens) == (256, 256, 224, 77)
-    with torch.no_grad():
-        expected = model.encode_text(ids, normalize=True)
-        features = towers.encode_embeddings(towers.embed(tokens.ids), tokens)
-    assert torch.allclose(features, expected, atol=1e-6)
-
-
 # --- what is refused ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(("name", "most"), [("tiny", 77), ("mini", 512)])
-def test_too_long_a_sentence_is_refused(
-    name: str, most: int, request: pytest.FixtureRequest
-) -> None:
-    """Of CLIP's 77 tokens and MiniLM's 512 start and end are two; one more word is too long."""
-    towers: Towers = request.getfixturevalue(name)
-    assert towers.tokenize(["leaf " * (most - 2)]).ids.shape == (1, most)
-    sentence = rf"^template: a sentence of {most + 1} tokens; shorten it to {most} or fewer\.$"
-    with pytest.raises(InputError, match=sentence):
-        towers.tokenize(["leaf " * (most - 1)])
 
 
 UNUSABLE = {
@@ -259,7 +186,6 @@ def test_a_name_that_cannot_be_had_is_one_sentence_at_once(name: str, hosts: lis
     [
         ("ViT-B-16", "missing.safetensors", "no such file on this machine"),
         ("ViT-B-16", "pickle.pt", "pickles are not read"),
-        ("ViT-B-16/opneai", "damaged.safetensors", "has no weights of that name; use 'random' or"),
         ("ViT-S-32-alt", "damaged.safetensors", "could not be loaded"),
         ("mini", "damaged.safetensors", "brings its own weights"),
     ],
@@ -281,10 +207,8 @@ def test_a_file_of_weights_that_cannot_be_used_is_refused(
     ("name", "quick", "mean"),
     [
         ("ViT-B-16/openai", True, open_clip.OPENAI_DATASET_MEAN),
-        ("ViT-B-16-quickgelu/metaclip_400m", True, open_clip.OPENAI_DATASET_MEAN),
         ("ViT-B-16/laion400m_e32", False, open_clip.OPENAI_DATASET_MEAN),
         ("ViT-L-14/laion2b_s32b_b82k", False, (0.5, 0.5, 0.5)),
-        ("ViT-B-16-SigLIP", False, (0.5, 0.5, 0.5)),
         ("MobileCLIP-S1", False, (0, 0, 0)),
     ],
 )

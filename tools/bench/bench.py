@@ -3,8 +3,6 @@
     python tools/bench/bench.py                        every row -> book/results/speed.json
     python tools/bench/bench.py --only metrics,help    two rows, the others in the file stay
     python tools/bench/bench.py --device cuda          -> book/results/speed-cuda.json
-    python tools/bench/bench.py --quick                tiny towers: do the rows run?
-                                                       -> runs/bench-quick.json
 
 A figure is a ratio of medians of calls that were measured in turns (see timing.py). Nothing else
 should run on the machine.
@@ -16,7 +14,6 @@ import argparse
 import json
 import logging
 import os
-import platform
 import time
 import warnings
 from pathlib import Path
@@ -24,17 +21,18 @@ from typing import Any
 
 import torch
 from rows import ROWS
-from setting import NotMeasuredError, Setting, cores
+from timing import NotMeasuredError, Setting, cores
 
 from l2rclip_lite.files import write_json
 
-ROOT = Path(__file__).resolve().parents[2]
+RESULTS = Path(__file__).resolve().parents[2] / "book" / "results"
 
 
 def machine(setting: Setting) -> str:
     """Describe the machine in words."""
+    information = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     words = [
-        _processor(),
+        information.partition("model name\t: ")[2].partition("\n")[0],
         f"{cores()} cores",
         f"threads: {torch.get_num_threads()}",
         f"torch {torch.__version__.split('+')[0]}",
@@ -42,16 +40,6 @@ def machine(setting: Setting) -> str:
     if setting.device == "cuda":
         words.insert(0, torch.cuda.get_device_name())
     return ", ".join(words)
-
-
-def _processor() -> str:
-    """Return the name of the processor, from Linux where it has one."""
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 def measured(name: str, setting: Setting) -> dict[str, Any]:
@@ -72,14 +60,10 @@ def measured(name: str, setting: Setting) -> dict[str, Any]:
     except NotMeasuredError as reason:
         return entry | {"value": None, "met": None, "repeats": 0, "reason": str(reason)}
 
-    text = json.dumps(entry | figure | {"met": row.met(figure["value"])})
-    entry = json.loads(text, parse_float=_five_digits)
-    return entry | {"took_seconds": round(time.perf_counter() - start)}
-
-
-def _five_digits(text: str) -> float:
-    """Return a number with five digits; more would be noise."""
-    return float(f"{float(text):.5g}")
+    entry |= figure | {"met": row.met(figure["value"])}
+    entry["took_seconds"] = round(time.perf_counter() - start)
+    # five digits; more would be noise
+    return json.loads(json.dumps(entry), parse_float=lambda text: float(f"{float(text):.5g}"))
 
 
 def _line(name: str, entry: dict[str, Any]) -> str:
@@ -91,36 +75,16 @@ def _line(name: str, entry: dict[str, Any]) -> str:
     return f"{name:<14}{value} {entry['unit']}  {verdict}"
 
 
-def _results_file(options: argparse.Namespace) -> Path:
-    """Return the file to write."""
-    if options.out:
-        return options.out
-    if options.quick:
-        return ROOT / "runs" / "bench-quick.json"
-    name = "speed-cuda.json" if options.device == "cuda" else "speed.json"
-    return ROOT / "book" / "results" / name
-
-
-def _parser() -> argparse.ArgumentParser:
-    """Return the options of the command."""
+def main() -> None:
+    """Measure the rows, print a line for each, and write the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", default=",".join(ROWS), help="rows, by commas (default: all)")
-    parser.add_argument("--repeats", type=int, default=7, help="of each row")
-    parser.add_argument("--threads", type=int, default=cores(), help="of torch")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--data", type=Path, help="folder that holds datalists")
-    parser.add_argument("--out", type=Path, help="results file")
-    parser.add_argument("--quick", action="store_true", help="only show that the rows run")
-    return parser
-
-
-def main() -> None:
-    """Measure the rows, print a line for each, and write the results."""
-    parser = _parser()
     options = parser.parse_args()
-    names = [name.strip() for name in options.only.split(",")]
+    names = options.only.split(",")
     unknown = set(names) - set(ROWS)
     if unknown:
         parser.error(f"there is no row {min(unknown)!r}; choose from {', '.join(ROWS)}")
@@ -128,13 +92,11 @@ def main() -> None:
     # remarks of libraries about random weights would break the lines below
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    torch.set_num_threads(options.threads)
-    setting = Setting(options.repeats, options.device, options.data, options.quick)
+    torch.set_num_threads(cores())
+    setting = Setting(device=options.device, data=options.data)
 
-    out = _results_file(options)
-    rows = {}
-    if out.is_file():
-        rows = json.loads(out.read_text(encoding="utf-8"))["rows"]
+    out = RESULTS / ("speed-cuda.json" if options.device == "cuda" else "speed.json")
+    rows = json.loads(out.read_text(encoding="utf-8"))["rows"] if out.is_file() else {}
     for name in names:
         entry = measured(name, setting)
         print(_line(name, entry), flush=True)
@@ -143,7 +105,6 @@ def main() -> None:
         rows[name] = entry
         in_order = {key: rows[key] for key in ROWS if key in rows}
         write_json(out, {"device": options.device, "rows": in_order})
-    print(f"written: {os.path.relpath(out)}")
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ import time
 from pathlib import Path
 
 from safetensors.torch import load_file
-from setting import Setting
-from timing import Figure, summary
+from timing import Figure, Setting, summary
 
 from l2rclip_lite.runs.model_file import MODEL
 

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from device_rows import clip_miniature, device_waits, two_processes
-from loading_rows import csv_rows, morph_rows
-from scale_rows import encoding_growth, list_memory, list_seconds
-from setting import Setting
-from timing import Figure
+from list_rows import csv_rows, encoding_growth, list_memory, list_seconds, morph_rows
+from timing import Figure, Setting
 from training_rows import (
     gpu,
     kernel_morph,

@@ -1,23 +1,70 @@
-"""Time calls in turns, so that a busy moment of the machine hits all of them; measure memory."""
+"""The conditions of a measurement; calls timed in turns, so that a busy moment hits all of them."""
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from multiprocessing.connection import Connection
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from unittest.mock import patch
 
 import torch
 
+from l2rclip_lite import Config, Ranks
 from l2rclip_lite.method.stage import Stage
 
 Call = Callable[[], object]
+Train = Callable[[], Iterable[object]]
 Detail = Mapping[str, object]  # anything else that the results file holds about a figure
 Figure = dict[str, Any]  # value, low and high quartile, repeats, detail
+
+GRADES = Ranks(
+    ("no", "slight", "moderate", "strong", "very strong"),
+    (0, 1, 2, 3, 4),
+    "a leaf with {rank} damage",
+)
+MORPH = 55_134  # images
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How to measure."""
+
+    repeats: int = 7
+    """Of each row."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    data: Path | None = None
+    """The folder that holds `datalists`."""
+    quick: bool = False
+    """Whether to use tiny towers and few rows, which shows that a row runs and nothing else."""
+
+    def config(
+        self, towers: str, batch_size: int, precision: Literal["fp32", "bf16"] = "fp32"
+    ) -> Config:
+        """Return the package's defaults on these towers, for one epoch a stage."""
+        return Config(
+            towers="tiny/random" if self.quick else towers,
+            batch_size=batch_size,
+            image_size=64 if self.quick else 224,
+            device=self.device,
+            epochs1=1,
+            epochs2=1,
+            precision=precision,
+        )
+
+
+class NotMeasuredError(Exception):
+    """Why a row has no figure here."""
+
+
+def ages(number: int) -> Ranks:
+    """Return ages in a row; between 121 and 740 no name has more words than another."""
+    return Ranks.integers(121, 120 + number, template="a photo of a {rank} years old face")
 
 
 def now() -> float:
@@ -50,9 +97,7 @@ def in_turns(calls: Sequence[Call], repeats: int) -> list[list[float]]:
     return [column[1:] for column in seconds]
 
 
-def steps_and(
-    train: Callable[[], Iterable[object]], other: Call, repeats: int, warmup: int = 2
-) -> list[list[float]]:
+def steps_and(train: Train, other: Call, repeats: int, warmup: int = 2) -> list[list[float]]:
     """Measure the seconds of whole training steps, with `other` between each two of them.
 
     A step lasts from one end of `Stage.step` to the next: batch, augmentation, forward, backward,
@@ -67,8 +112,8 @@ def steps_and(
     class EnoughError(Exception):
         pass
 
-    def step(stage: Stage, loss: torch.Tensor, rows: torch.Tensor) -> None:
-        real_step(stage, loss, rows)
+    def step(stage: Stage, loss: torch.Tensor) -> None:
+        real_step(stage, loss)
         steps.extend(now() - end for end in ended)
         if len(steps) == warmup + repeats:
             raise EnoughError
@@ -82,6 +127,16 @@ def steps_and(
         except EnoughError:
             return [steps[warmup:], others[warmup:]]
     raise ValueError(f"{len(steps)} steps, {warmup + repeats} wanted")
+
+
+def steps_in_turns(runs: Sequence[tuple[int, Train]], repeats: int) -> list[list[float]]:
+    """Measure the mean seconds a step of several trainings; the first step of each is left out."""
+    seconds: list[list[float]] = [[] for _ in runs]
+    for _ in range(repeats):
+        for column, (steps, train) in zip(seconds, runs, strict=True):
+            times, _ = steps_and(train, lambda: None, steps, warmup=0)
+            column.append(statistics.mean(times))
+    return seconds
 
 
 def ratio(ours: Sequence[float], other: Sequence[float], detail: Detail) -> Figure:
@@ -113,36 +168,39 @@ def summary(numbers: Sequence[float], detail: Detail | None = None) -> Figure:
     }
 
 
-def peak_of(work: Callable[..., None], *arguments: object) -> float:
-    """Measure the MiB that some work adds, at its peak, to those of its imports.
+def in_a_new_process(work: Callable[..., None], *calls: tuple[object, ...]) -> dict[str, float]:
+    """Call `work` with each of the arguments in a new process on Linux; measure the last call.
 
-    It runs in a fresh process, on Linux.
+    Returns:
+        `seconds` of the processor, the peak `mib` of the process, and how many the call `added`.
     """
     context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=_report, args=(sender, work, arguments))
-    child.start()
-    sender.close()
-    try:
-        return float(receiver.recv())
-    finally:
-        child.join()
+    with ProcessPoolExecutor(1, context) as pool:
+        return pool.submit(_measure, work, calls).result()
 
 
-def _report(pipe: Connection, work: Callable[..., None], arguments: tuple[object, ...]) -> None:
-    """Work, in the child, and send how much the peak rose."""
-    before = peak()
-    work(*arguments)
-    pipe.send(peak() - before)
+def _measure(work: Callable[..., None], calls: Sequence[tuple[object, ...]]) -> dict[str, float]:
+    """Work, in the child."""
+    *warm_up, last = calls
+    for arguments in warm_up:
+        work(*arguments)
+
+    before = _peak()
+    start = time.process_time()
+    work(*last)
+    seconds = time.process_time() - start
+    return {"seconds": seconds, "mib": _peak(), "added": _peak() - before}
 
 
-def peak() -> float:
+def _peak() -> float:
     """Return the most memory that this process ever had, in MiB.
 
     `ru_maxrss` would begin with the parent's.
     """
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    for line in status.splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) / 2**10
-    raise ValueError("/proc/self/status has no line VmHWM")
+    return int(status.split("VmHWM:")[1].split()[0]) / 2**10
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0))

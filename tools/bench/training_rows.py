@@ -8,13 +8,27 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
-from setting import GRADES, MORPH, NotMeasuredError, Setting, ages, noise_images, training_data
-from timing import Call, Figure, peak_of, ratio, seconds_of, steps_and, summary
+from timing import (
+    GRADES,
+    MORPH,
+    Call,
+    Figure,
+    NotMeasuredError,
+    Setting,
+    ages,
+    in_a_new_process,
+    ratio,
+    seconds_of,
+    steps_and,
+    steps_in_turns,
+    summary,
+)
 from torch import Tensor, nn
 
 from l2rclip_lite import L2RCLIP, Config, Ranks, Towers, load_towers
 from l2rclip_lite.baselines.losses import ordinalclip_loss
 from l2rclip_lite.baselines.prompts import PromptHead, ordinalclip_prompts
+from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.data.pixels import Augment
 from l2rclip_lite.heads.kernel import stack_kernel_heads
 from l2rclip_lite.method.stages import freeze, train_stage1, train_stage2
@@ -22,6 +36,29 @@ from l2rclip_lite.training_data import TrainingData
 
 STEPS = {5: 16, 62: 4, 620: 1}  # ranks, and steps of one measurement: short ones are repeated
 BATCHES = (512, 6250)  # the second is a 32nd of 200,000 images
+
+
+def noise(number: int, size: int) -> Tensor:
+    """Return images of noise, as bytes: the cost of a network does not depend on the image."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (number, 3, size, size), dtype=torch.uint8, generator=generator)
+
+
+def training_data(model: L2RCLIP, number: int) -> TrainingData:
+    """Return so many images of noise to train on, and one to validate."""
+    size = model.towers.image_size
+    pictures = [(image, 0) for image in noise(number, size)]
+    images = {"train": ResizedImages(pictures, size), "val": ResizedImages(pictures[:1], size)}
+    z, targets = _random_features(model, number)
+    return TrainingData(z, targets, z, images)
+
+
+def _random_features(model: L2RCLIP, number: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return unit features and rank indices to train on, and one of each to validate."""
+    generator = torch.Generator().manual_seed(0)
+    z = F.normalize(torch.randn(number, model.towers.dim, generator=generator))
+    target = torch.arange(number) % len(model.ranks)
+    return {"train": z, "val": z[:1]}, {"train": target, "val": target[:1]}
 
 
 def bare_towers(config: Config) -> Towers:
@@ -37,7 +74,7 @@ def bare_step(config: Config, towers: Towers) -> Call:
 
     There is no text, no loss and no optimiser.
     """
-    batch = _batch_of_noise(config.batch_size, towers)
+    batch = noise(config.batch_size, towers.image_size)
     pixels = towers.normalize(batch.to(config.device).float() / 255)
     gradient = torch.ones(config.batch_size, towers.dim, device=config.device)
     parameters = _trainable(towers)
@@ -50,11 +87,6 @@ def bare_step(config: Config, towers: Towers) -> Call:
         torch.autograd.backward(features.float(), gradient)
 
     return step
-
-
-def _batch_of_noise(number: int, towers: Towers) -> Tensor:
-    """Return images of noise, as bytes."""
-    return torch.stack([image for image, _ in noise_images(number, towers.image_size)])
 
 
 def _trainable(module: nn.Module) -> list[nn.Parameter]:
@@ -96,7 +128,7 @@ def ordinalclip(setting: Setting) -> Figure:
     parameters = [*freeze(model, "stage 2").values(), *_trainable(head.prompts)]
     optimizer = torch.optim.Adam(parameters, lr=1e-4)
 
-    batch = _batch_of_noise(16, model.towers).to(config.device)
+    batch = noise(16, model.towers.image_size).to(config.device)
     target = torch.arange(16, device=config.device)
     augment = Augment()
 
@@ -122,12 +154,7 @@ def stage1_ranks(setting: Setting) -> Figure:
         model = L2RCLIP.build(ages(ranks), setting.config("mini", 16)).to(setting.device)
         train = partial(train_stage1, model, training_data(model, 16 * (steps + 1)))
         runs.append((steps, train))
-
-    seconds: list[list[float]] = [[] for _ in STEPS]
-    for _ in range(setting.repeats):  # in turns; the first step of each does not count
-        for column, (steps, train) in zip(seconds, runs, strict=True):
-            times, _ = steps_and(train, lambda: None, steps, warmup=0)
-            column.append(sum(times) / steps)
+    seconds = steps_in_turns(runs, setting.repeats)
 
     medians = [summary(column)["value"] for column in seconds]
     by_ranks = dict(zip(map(str, STEPS), medians, strict=True))
@@ -154,33 +181,17 @@ def stage1_batch(setting: Setting) -> Figure:
 
     Each step encodes all sentences once, whatever its images.
     """
-    few, many = BATCHES
-    trains = [partial(train_stage1, *stage1_on(setting, batch, 2 * batch)) for batch in BATCHES]
-    per_image: list[list[float]] = [[], []]
-    for _ in range(setting.repeats):  # in turns; the first step of each does not count
-        for column, batch, train in zip(per_image, BATCHES, trains, strict=True):
-            times, _ = steps_and(train, lambda: None, 1, warmup=0)
-            column.append(times[0] / batch)
+    runs = []
+    for batch in BATCHES:
+        config = replace(setting.config("mini", 16), batch_size1=batch)
+        model = L2RCLIP.build(ages(62), config).to(setting.device)
+        data = TrainingData(*_random_features(model, 2 * batch), {})
+        runs.append((1, partial(train_stage1, model, data)))
 
-    mib = {str(batch): peak_of(train_stage1_once, setting, batch) for batch in BATCHES}
-    detail = {"few": few, "many": many, "mib": mib, "ranks": 62}
-    return ratio(per_image[1], per_image[0], detail)
-
-
-def stage1_on(setting: Setting, batch: int, number: int) -> tuple[L2RCLIP, TrainingData]:
-    """Return a model of 62 ranks whose stage 1 takes so many images a step, and features."""
-    config = replace(setting.config("mini", 16), batch_size1=batch)
-    model = L2RCLIP.build(ages(62), config).to(setting.device)
-    generator = torch.Generator().manual_seed(0)
-    z = F.normalize(torch.randn(number, model.towers.dim, generator=generator))
-    y = torch.randint(62, (number,), generator=generator)
-    return model, TrainingData({"train": z, "val": z[:1]}, {"train": y, "val": y[:1]}, {})
-
-
-def train_stage1_once(setting: Setting, batch: int) -> None:
-    """Run, in a child, one step of stage 1."""
-    torch.set_num_threads(1)
-    list(train_stage1(*stage1_on(setting, batch, batch)))
+    per_image = []
+    for batch, column in zip(BATCHES, steps_in_turns(runs, setting.repeats), strict=True):
+        per_image.append([seconds / batch for seconds in column])
+    return ratio(per_image[1], per_image[0], {"many": BATCHES[1], "ranks": 62})
 
 
 def kernel_morph(setting: Setting) -> Figure:
@@ -221,8 +232,8 @@ def memory(setting: Setting) -> Figure:
     ours = []
     bare = []
     for _ in range(2 if setting.quick else 5):
-        ours.append(peak_of(train_ours, config))
-        bare.append(peak_of(train_bare, config))
+        ours.append(in_a_new_process(train_ours, (config,))["added"])
+        bare.append(in_a_new_process(train_bare, (config,))["added"])
 
     ratios = [a / b for a, b in zip(ours, bare, strict=True)]
     return summary(ratios, {"mib": ours[0], "other_mib": bare[0], "batch": 16})

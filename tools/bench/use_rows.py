@@ -8,8 +8,8 @@ import sys
 
 import torch
 from PIL import Image
-from setting import GRADES, MORPH, Setting, ages, noise_images
-from timing import Call, Figure, in_turns, ratio, summary
+from timing import GRADES, MORPH, Call, Figure, Setting, ages, in_turns, ratio, summary
+from training_rows import noise
 
 from l2rclip_lite import L2RCLIP, evaluate, load_dataset, load_towers
 
@@ -18,8 +18,8 @@ def inference(setting: Setting) -> Figure:
     """Compare images in memory per second with the bare tower on batches that are ready."""
     config = setting.config("mini", 32)
     model = L2RCLIP.build(GRADES, config).to(config.device).eval()
-    images = noise_images(96, model.towers.image_size)
-    pixels = torch.stack([image for image, _ in images]).to(config.device)
+    images = noise(96, model.towers.image_size)
+    pixels = images.to(config.device)
     batches = [model.towers.normalize(batch.float() / 255) for batch in torch.split(pixels, 32)]
 
     @torch.inference_mode()
@@ -28,7 +28,7 @@ def inference(setting: Setting) -> Figure:
             model.towers.encode_image(batch)
 
     def ours() -> None:
-        model.probabilities(model.encode(images))
+        model.probabilities(model.encode([(image, 0) for image in images]))
 
     bare_seconds, our_seconds = in_turns([bare, ours], setting.repeats)
     detail = {"images": len(images), "batch": 32, "towers": config.towers}

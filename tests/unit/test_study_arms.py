@@ -1,10 +1,28 @@
-"""K-nearest neighbours of a study, by hand."""
+"""Arms of studies that no package has: cut points of a number, and nearest neighbours."""
 
 import pytest
 import torch
 
+from l2rclip_book.cut_points import cut
 from l2rclip_book.nearest import nearest_neighbours
 from l2rclip_lite.method.ranks import Ranks
+
+GRADES = Ranks(("no", "low", "high"), (0, 1, 2), "{rank}")
+
+
+def test_cut_points_recover_those_that_made_the_labels() -> None:
+    """Grades begin at 0.3 and at 2; the median answers right but for a few images near a cut."""
+    x = torch.linspace(-1, 4, 200)
+    y = torch.bucketize(x, torch.tensor([0.3, 2.0]))
+    half = torch.arange(200) % 2 == 0
+    values = {"train": x[half], "val": x[~half], "test": x}
+
+    p = cut(values, {"train": y[half], "val": y[~half]}, GRADES)
+    median = (p.cumsum(1) < 0.5).sum(1)
+    assert (median != y).sum() <= 4
+    assert p.sum(1).tolist() == pytest.approx([1.0] * 200)
+    assert ((p @ torch.arange(3.0).double()).diff() > -1e-9).all()
+
 
 TWO = Ranks.integers(0, 1, template="grade {rank}")
 # three images along each axis, the nearest of them with the wrong label, then two between
