@@ -96,7 +96,7 @@ def test_the_runs_own_table_is_no_new_one(
     [
         ("images/00.png,fresh\nimages/01.png,rotten\n", "row 3: the label 'rotten' is no rank"),
         ("images/99.png,fresh\n", "row 2: the image images/99.png is not under"),
-        ("images/00.png,0\nimages/01.png,1\n", "row 2 (the first of 2): the label '0' is no name"),
+        ("images/00.png,0\nimages/01.png,1\n", "row 2 (the first of 2): the label '0' is no rank"),
     ],
 )
 def test_a_new_table_with_a_mistake_is_refused_by_row(
