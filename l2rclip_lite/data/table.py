@@ -195,7 +195,7 @@ def keep_present(
     return table[~absent], tuple(table["path"][absent]), [message]
 
 
-def as_splits(table: pd.DataFrame) -> dict[str, Split]:
+def as_splits(table: pd.DataFrame) -> dict[str, Any]:
     """Return training, validation and test part by their names, see `as_split`."""
     return {split: as_split(table[table["split"] == split]) for split in SPLITS}
 
