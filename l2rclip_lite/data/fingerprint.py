@@ -25,7 +25,7 @@ def fingerprint(data: OrdinalDataset) -> str:
       and sums of such splits. `ImageFiles` gives the bytes of a file, which is not decoded (a
       million small files take about ten seconds of the processor, large ones as long as a disk
       needs to read all), generated leaves the settings that each follows from, and datasets of
-      one's own the pixels, which are read once and kept, see `OwnImages`.
+      one's own the pixels, see `OwnImages`.
     - any other images, and all those of a split with a `transform`: their pixels.
 
     Raises:
