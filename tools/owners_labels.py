@@ -43,7 +43,7 @@ def labels(root: Path, facts: DataSet) -> pd.DataFrame:
         table = pd.DataFrame(rows, columns=[name, label])
         return table[table[label] >= facts.span[0]]  # no crop without a fruit
 
-    table, _ = read_columns(files[0], columns)
+    table = read_columns(files[0], columns)
     lengths = pd.to_numeric(table[columns[1]], errors="coerce")
     row = first_row(table, lengths.isna())
     if row:

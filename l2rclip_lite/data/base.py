@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import ConfigDict, Field, validate_call
 from torch.utils.data import ConcatDataset, Dataset, Subset
 
-from l2rclip_lite.data.images import ImageFiles, MapStyle, inside
-from l2rclip_lite.data.map_style import OwnImages
+from l2rclip_lite.data.image_lists import OwnImages
+from l2rclip_lite.data.images import MapStyle, inside
 from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.method.ranks import Ranks, rank_index
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("paths", "targets", "subjects", "deviations")  # of a split, each with one cell per image
+Seed = Annotated[int, Field(ge=0)]
+# decorates a function: its arguments are what their annotations say, and a text is no number
+validated = validate_call(config=ConfigDict(strict=True, arbitrary_types_allowed=True))
 
 
 @dataclass(frozen=True)
@@ -113,13 +117,6 @@ class Split(Dataset[tuple[Any, int]]):
             image = self.transform(image)
         return image, self.targets[position]
 
-    def reduced(self, index: int, side: int) -> Any:
-        """Return `self[index]`; of a file no more pixels than `read_image` needs for `side`."""
-        images, place = inside(self.images, index)
-        if self.transform is None and isinstance(images, ImageFiles):
-            return images.reduced(place, side), self.targets[index]
-        return self[index]
-
     def digest(self, index: int) -> bytes | None:
         """Return SHA-256 of what an image is, where its dataset has a method `digest(index)`.
 
@@ -136,7 +133,7 @@ class Split(Dataset[tuple[Any, int]]):
         """Return a map-style dataset of (image, rank index) as a split.
 
         Its labels are those of its items, whatever else it says of them (`targets`, `labels`).
-        Each item is read once, and kept while there is room, see `OwnImages`.
+        Each item is read, see `OwnImages`.
 
         Args:
             dataset: It has a length and gives (image, rank index). Where it has `paths`, these are
@@ -144,8 +141,8 @@ class Split(Dataset[tuple[Any, int]]):
             name: How its images are called if it has no `paths`.
 
         Raises:
-            InputError: No such dataset, `paths` that cannot be told apart, or an item that cannot
-                be read, is no such pair, or has another label than a whole number.
+            InputError: `paths` that cannot be told apart, or an item that is no such pair, or has
+                another label than a whole number.
 
         Example:
             >>> from PIL import Image
@@ -275,8 +272,8 @@ class OrdinalDataset:
             allow_empty_ranks: See `OrdinalDataset`.
 
         Raises:
-            InputError: Not three datasets, no `Ranks`, a rank that does not exist or has no
-                training image, or what `Split.from_dataset` refuses.
+            InputError: A rank that does not exist or has no training image, or what
+                `Split.from_dataset` refuses.
 
         Example:
             >>> from PIL import Image
@@ -285,22 +282,12 @@ class OrdinalDataset:
             >>> OrdinalDataset.from_datasets((part, part, part), ranks).counts("test")
             [1, 2]
         """
-        count = len(datasets)
-        if count != len(SPLITS):
-            raise InputError(
-                f"own: {count} datasets; give three, for training, validation and test."
-            )
-        if not isinstance(ranks, Ranks):
-            raise InputError(
-                f"own: ranks is {ranks!r:.80}; give ranks=Ranks(...), names and their values."
-            )
-
-        train, val, test = map(Split.from_dataset, datasets, SPLITS)
+        train, val, test = datasets
         return cls(
             "own",
-            train=train,
-            val=val,
-            test=test,
+            train=Split.from_dataset(train, "train"),
+            val=Split.from_dataset(val, "val"),
+            test=Split.from_dataset(test, "test"),
             ranks=ranks,
             card=Card("own", "Your own images"),
             allow_empty_ranks=allow_empty_ranks,

@@ -11,10 +11,6 @@ from l2rclip_lite.data.images import as_rgb, pixel_digest
 from l2rclip_lite.errors import InputError
 
 VERSION = "2"
-UNKNOWN_IMAGES = (
-    "of an earlier release, whose record has the names and labels of the images "
-    "but not what they show; only a new fit can tell whether they are the same"
-)
 
 
 def fingerprint(data: OrdinalDataset) -> str:
@@ -29,7 +25,7 @@ def fingerprint(data: OrdinalDataset) -> str:
       and sums of such splits. `ImageFiles` gives the bytes of a file, which is not decoded (a
       million small files take about ten seconds of the processor, large ones as long as a disk
       needs to read all), generated leaves the settings that each follows from, and datasets of
-      one's own the pixels, which are read once and kept, see `OwnImages`.
+      one's own the pixels, see `OwnImages`.
     - any other images, and all those of a split with a `transform`: their pixels.
 
     Raises:
@@ -94,8 +90,8 @@ def difference(stored: str, current: str) -> str:
         current: What `fingerprint` returns now.
 
     Example:
-        >>> difference("2:ab:cd", "2:ab:ef"), difference("ab", "2:ab:ef")
-        ('other images', '')
+        >>> difference("2:ab:cd", "2:ab:cd"), difference("2:ab:cd", "2:ab:ef")
+        ('', 'other images')
     """
     names = current.split(":")[1]
     if stored in (current, names):
@@ -103,11 +99,6 @@ def difference(stored: str, current: str) -> str:
     if stored.startswith(f"{VERSION}:{names}:"):
         return "other images"
     return "other files, labels, splits or ranks"
-
-
-def covers_images(stored: str) -> bool:
-    """Return whether a stored fingerprint says anything about what the images show."""
-    return stored.startswith(f"{VERSION}:")
 
 
 def _digest_of_names(data: OrdinalDataset) -> str:

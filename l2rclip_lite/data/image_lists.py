@@ -1,4 +1,4 @@
-"""Sequences of images: the images of a folder, one alone, or any sequence of them."""
+"""Sequences of images: of a folder, one alone, any sequence of them, or a dataset of one's own."""
 
 import os
 from collections.abc import Mapping
@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import Dataset
 
-from l2rclip_lite.data.images import IMAGE_SUFFIXES, MapStyle
+from l2rclip_lite.data.images import IMAGE_SUFFIXES, MapStyle, as_rgb, pixel_digest
 from l2rclip_lite.errors import InputError, unreadable
+from l2rclip_lite.method.ranks import rank_index
 
 
 def image_list(images: Any) -> Any:
@@ -93,3 +95,54 @@ def scan_folder(folder: str | os.PathLike[str]) -> tuple[list[Path], list[InputE
                     images.append(path)
 
     return sorted(images), sorted(problems, key=str)
+
+
+class OwnImages(Dataset[Image.Image]):
+    """The images of a map-style dataset of (image, rank index), in RGB.
+
+    Each item is read once, for its label and its digest, and again when its image is asked for.
+
+    Args:
+        dataset: It has a length and gives (image, rank index). Where it has `paths`, these are the
+            names of its images.
+        name: How its images are called if it has no `paths`.
+
+    Raises:
+        InputError: `paths` that are not a different one for each image, or an item that is no such
+            pair.
+
+    Example:
+        >>> images = OwnImages([(Image.new("L", (4, 4)), 1)], "mine")
+        >>> images[0].size, images.labels
+        ((4, 4), [1])
+    """
+
+    def __init__(self, dataset: MapStyle, name: str) -> None:
+        self.dataset = dataset
+        numbered = [f"{name}/{index:05d}" for index in range(len(dataset))]
+        self.paths = [str(path) for path in getattr(dataset, "paths", numbered)]
+        if not len(self.paths) == len(set(self.paths)) == len(numbered):
+            problem = f"{len(set(self.paths))} different paths for {len(numbered)} images"
+            raise InputError(f"{name}: {problem}; give each image its own.")
+
+        self.labels: list[int] = []
+        self.digests: list[bytes] = []
+        for index, path in enumerate(self.paths):
+            item = dataset[index]
+            if not isinstance(item, tuple | list) or len(item) != 2:
+                problem = f"an item is {type(item).__name__}, not (image, rank index)"
+                raise InputError(f"{path}: {problem}; give pairs.")
+            self.labels.append(rank_index(item[1], path))
+            self.digests.append(pixel_digest(as_rgb(item[0], f"{path}: ")))
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        """Return an image."""
+        return as_rgb(self.dataset[index][0], f"{self.paths[index]}: ")
+
+    def digest(self, index: int) -> bytes:
+        """Return SHA-256 of what an image shows, see `images.pixel_digest`."""
+        return self.digests[index]

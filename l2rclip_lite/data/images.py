@@ -25,11 +25,10 @@ from l2rclip_lite.method.ranks import rank_index
 
 IN_MEMORY = 2**31  # bytes of resized images that are kept, of each split
 OVERHEAD = 1_500  # bytes that a tensor takes beside its numbers
-DECODING = 1  # changes whenever a file comes to give other pixels, and kept features with it
+DECODING = 2  # changes whenever a file comes to give other pixels, and kept features with it
 # An explicit list: Pillow would try forty other readers, and start Ghostscript for one.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
-REDUCED = 2_000_000  # pixels from which on fewer are decoded where few are wanted
 MAX_PIXELS = 89_000_000  # beyond any usual camera; Pillow itself warns from 89,478,485 on
 ImageLike: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
 
@@ -48,21 +47,14 @@ class MapStyle(Protocol):
 Images: TypeAlias = ImageLike | MapStyle  # one, a folder of them, or many
 
 
-def read_image(
-    path: str | os.PathLike[str], where: str = "", side: int | None = None
-) -> Image.Image:
+def read_image(path: str | os.PathLike[str], where: str = "") -> Image.Image:
     """Read an image file as RGB, see `as_rgb`.
 
-    Of an animation or of many pages the first is taken. Colour profiles are not applied. A JPEG
-    file of more than 2 megapixels whose small version is wanted is decoded at a half, a quarter or
-    an eighth of its size, at least twice what is wanted. That is three times as fast. After
-    resizing, values of photographs differ by up to 2 of 255, those of stripes one or two pixels
-    wide by up to 20.
+    Of an animation or of many pages the first is taken. Colour profiles are not applied.
 
     Args:
         path: A JPEG, PNG, WebP, TIFF, BMP or GIF file.
         where: The row that names it, for an error, such as "labels.csv row 7".
-        side: Of the square that it will be resized to, pixels; None reads all pixels.
 
     Raises:
         InputError: The file is missing, no image, cut off, larger than 89 megapixels, or what
@@ -80,11 +72,8 @@ def read_image(
         warnings.catch_warnings(action="ignore"),
         Image.open(path, formats=FORMATS) as opened,
     ):
-        n_pixels = opened.width * opened.height
-        if n_pixels > MAX_PIXELS:
+        if opened.width * opened.height > MAX_PIXELS:
             raise ValueError(f"it has more than {MAX_PIXELS / 1e6:.0f} megapixels")
-        if side is not None and n_pixels > REDUCED:
-            opened.draft(None, (2 * side, 2 * side))  # does nothing unless it is a JPEG
         return _upright_rgb(opened)
 
 
@@ -147,18 +136,14 @@ class ImageFiles(Dataset[Image.Image]):
 
     def __getitem__(self, index: int) -> Image.Image:
         """Return one image as RGB."""
-        return self.reduced(index, None)
-
-    def reduced(self, index: int, side: int | None) -> Image.Image:
-        """Return one image with no more pixels than a square of `side` needs, see `read_image`."""
-        return read_image(self.files[index], self.where[index], side)
+        return read_image(self.files[index], self.where[index])
 
     def digest(self, index: int) -> bytes:
         """Return SHA-256 of the bytes of a file; nothing is decoded."""
         return file_digest(self.files[index], self.where[index])
 
 
-def as_rgb(image: object, side: int | None = None, name: str = "") -> Image.Image:
+def as_rgb(image: object, name: str = "") -> Image.Image:
     """Return any image as bytes in RGB: the one way from a picture to what the towers see.
 
     - A path is read, see `read_image`.
@@ -173,7 +158,6 @@ def as_rgb(image: object, side: int | None = None, name: str = "") -> Image.Imag
 
     Args:
         image: See above.
-        side: See `read_image`; of a path alone.
         name: What the error of an image that is no path begins with, such as "image 3: ".
 
     Returns:
@@ -192,7 +176,7 @@ def as_rgb(image: object, side: int | None = None, name: str = "") -> Image.Imag
         width).
     """
     if isinstance(image, str | os.PathLike):
-        return read_image(image, side=side)
+        return read_image(image)
 
     try:
         if isinstance(image, Tensor):
@@ -279,7 +263,7 @@ def squeezed(rgb: Image.Image, side: int) -> UInt8[Tensor, "3 {side} {side}"]:
 
 def square(side: int) -> v2.Compose:
     """Return what turns any image, see `as_rgb`, into a square of bytes."""
-    return v2.Compose([partial(as_rgb, side=side), partial(squeezed, side=side)])
+    return v2.Compose([as_rgb, partial(squeezed, side=side)])
 
 
 class ResizedImages(Dataset[tuple[Tensor, int]]):
@@ -315,11 +299,8 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
         if index in self.kept:
             return self.kept[index]
 
-        # a split can read a large file at a reduced scale
-        reads_reduced = hasattr(self.images, "reduced")
-        item = self.images.reduced(index, self.size) if reads_reduced else self.images[index]
-        image, label = image_and_label(item)
-        rgb = as_rgb(image, self.size, f"image {index}: ")
+        image, label = image_and_label(self.images[index])
+        rgb = as_rgb(image, f"image {index}: ")
         resized = (squeezed(rgb, self.size), rank_index(label, f"image {index}"))
 
         if self.fits_in_memory and get_worker_info() is None:  # the memory of a worker goes with it

@@ -15,10 +15,9 @@ from PIL import Image
 from pydantic import Field
 from torch.utils.data import Dataset
 
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, Split, validated
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.leaf_painter import paint_leaf
-from l2rclip_lite.data.options import Seed, validated
 from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import Ranks, number_words

@@ -8,14 +8,15 @@ from typing import Annotated
 import pandas as pd
 from pydantic import Field
 
-from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset
+from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Seed, validated
 from l2rclip_lite.data.image_lists import scan_folder
-from l2rclip_lite.data.labels import LabelsAre, UserRanks, label_space
-from l2rclip_lite.data.options import Seed, validated
 from l2rclip_lite.data.splits import draw_splits
 from l2rclip_lite.data.table import (
-    as_dataset,
+    LabelsAre,
+    UserRanks,
+    as_splits,
     keep_present,
+    label_space,
     read_columns,
     refuse_repeats,
 )
@@ -53,8 +54,8 @@ def load_csv(  # noqa: PLR0913  (an entry point)
     ranks from 0 instead, "position" from 1. A number under names that are words may be either, and
     is refused until `labels_are` decides.
 
-    **Columns.** Upper and lower case of their names do not matter, and a line of `protocol` says
-    where they differ. A column that is there twice is refused.
+    **Columns.** Upper and lower case of their names do not matter. A column that is there twice is
+    refused.
 
     **Groups.** Images of one group (a patient, a plant) stay in one split when splits or folds are
     drawn.
@@ -113,14 +114,13 @@ def load_csv(  # noqa: PLR0913  (an entry point)
     if labels is None and os.path.lexists(os.path.join(root, "labels.csv")):
         labels = "labels.csv"
     if labels is not None:
-        table, title, messages = own_table(Path(root), labels, columns)
+        table, title = own_table(Path(root), labels, columns)
     else:
         table, title = images_by_folder(Path(root))
-        messages = []
     table["file"] = files_inside(root, table)
 
-    space, rank_messages = label_space(table, ranks, template, labels_are)
-    messages += [*rank_messages, draw_splits(table, folds or 0, fold or 1, val_share, seed)]
+    space, messages = label_space(table, ranks, template, labels_are)
+    messages.append(draw_splits(table, folds or 0, fold or 1, val_share, seed))
     card = Card(
         "csv",
         title=f"{plural(len(table), 'image')} of {title}",
@@ -129,21 +129,20 @@ def load_csv(  # noqa: PLR0913  (an entry point)
     )
 
     present, missing, missing_messages = keep_present(table, "csv", root, allow_missing)
-    return as_dataset(
-        card,
-        replace(space, unit=unit),
-        present,
-        protocol=messages + missing_messages,
-        missing=missing,
-        upright=True,
+    return OrdinalDataset(
+        "csv",
+        **as_splits(present),
+        ranks=replace(space, unit=unit),
+        card=card,
         allow_empty_ranks=allow_empty_ranks,
+        upright=True,
+        missing=missing,
+        protocol=(*messages, *missing_messages),
     )
 
 
-def own_table(
-    root: Path, labels: LabelTable, columns: dict[str, str]
-) -> tuple[pd.DataFrame, str, list[str]]:
-    """Return a user's table with our names of columns, what to call it, and sentences about it.
+def own_table(root: Path, labels: LabelTable, columns: dict[str, str]) -> tuple[pd.DataFrame, str]:
+    """Return a user's table with our names of columns, and what to call it.
 
     Args:
         root: What a relative file starts from; it may not lead out of it.
@@ -158,7 +157,7 @@ def own_table(
     names = {name.strip().casefold() for name in columns.values()} - {"where"}
     if len(names) < len(columns):
         raise InputError(
-            f"csv: {', '.join(columns.values())} must be different columns, none called where; "
+            f"csv: a column cannot be both of {', '.join(columns.values())}, nor be called where; "
             f"name others{COLUMN_OPTIONS}."
         )
     optional = [name for name in columns.values() if name in ("group", "split")]
@@ -166,15 +165,10 @@ def own_table(
 
     source = labels if isinstance(labels, pd.DataFrame) else table_file(root, labels)
     advice = f", or name yours{COLUMN_OPTIONS}"
-    table, spellings = read_columns(source, needed, optional, advice=advice)
-    messages = [
-        f"the column {spelling!r} is read as {name}"
-        for name, spelling in spellings.items()
-        if spelling != name.strip()
-    ]
+    table = read_columns(source, needed, optional, advice=advice)
     role_of = {name: role for role, name in columns.items()}
     title = "a DataFrame" if isinstance(source, pd.DataFrame) else source.name
-    return table.rename(columns=role_of), title, messages
+    return table.rename(columns=role_of), title
 
 
 def table_file(root: Path, labels: str | Path) -> Path:
@@ -188,8 +182,7 @@ def table_file(root: Path, labels: str | Path) -> Path:
         file = Path(labels).absolute()
 
     inside = Path(os.path.abspath(file)).is_relative_to(os.path.abspath(root))
-    real_file = Path(os.path.realpath(file))
-    leads_out = inside and not real_file.is_relative_to(os.path.realpath(root))
+    leads_out = inside and not Path(os.path.realpath(file)).is_relative_to(os.path.realpath(root))
     if leads_out or file.suffix.lower() not in TABLES:
         raise InputError(
             f"{file}: is no table of labels; "

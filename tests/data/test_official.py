@@ -44,22 +44,17 @@ for number in range(5):
 @pytest.mark.parametrize(
     ("file", "text", "sentence"),
     [
-        (MORPH_TRAIN, MORPH.replace("M31", "M30"), "row 2: the label '31' is another one in the"),
         (MORPH_TRAIN, MORPH.replace("31", "78"), "row 2: the label '78' is none of this data set"),
         (MORPH_TRAIN, MORPH.replace("000001_1M31", "me"), "row 2: the path 'me.JPG' is not made"),
         (MORPH_TRAIN, MORPH.replace("000001", "000002"),
          "test.txt row 2: the image 000002_1M31.JPG is listed in Setting_A_fold0_train.txt row 2"),
         ("clap2015/total_2015.csv", CLAP.replace("val", "dev"), "row 3: the database 'dev' is"),
-        ("clap2015/total_2015.csv", CLAP.replace(",2,", ",-1,"), "the stdv '-1' is no number from"),
         ("clap2015/total_2015.csv", CLAP.replace("a.jpg,30", "a.jpg,30.5"), r"'30.5' .* \(3 to 85"),
         ("clap2015/total_2015.csv", CLAP.replace("test", "val"), "the test split is empty"),
-        ("adience/simplified_adience_2.txt", "\n1@N0/a.JPG 1\n", "row 2: .* is listed in simp.*_1"),
+        ("adience/simplified_adience_2.txt", "1@N0/a.JPG 1\n", "row 1: .* is listed in simp.*_1"),
         ("hci/1940s.txt", "a.jpg 1945s\n", r"1940s.txt row 1: the label '1945s' .* \(1930 to 1970"),
         ("bracol-area/labels.csv", "file,lesion_percent\n1.jpg,101", r"'101' .* \(0 to 100\)"),
         ("pears/labels.csv", "file,count,fold\nDSC_1_a_1.jpg,1,5", "the fold '5' is none of 0, 1"),
-        ("cherries81/labels.csv", "file,count,fold\nIMGP8_1.jpg,1,0\nIMGP9_1.jpg,1,3",
-         "row 2 .*: the subject '1' is in more than one fold"),
-        ("portraits/labels.csv", "file,age,person,fold\np000.jpg,63,,0", "the group is blank"),
         ("hc18/labels.csv", "file,week\n000_HC.jpg,20", "1 of the 1 listed images .* 000_HC.jpg"),
     ],
 )  # fmt: skip
@@ -181,6 +176,9 @@ def test_every_protocol_and_fold_can_be_loaded(tmp_path: Path, name: str) -> Non
         assert other.val.paths != data.val.paths or cut.cut == "authors"
         is_drawn = cut.cut in ("decades", "five", "fifths")
         assert (other.test.paths != data.test.paths) == is_drawn
+        ignored = "the column fold of the list is not used"
+        assert ignored not in same.protocol[0]
+        assert (ignored in other.protocol[0]) == (name == "portraits")
 
 
 def check_splits(data: OrdinalDataset) -> None:
@@ -236,15 +234,15 @@ def test_an_image_is_looked_for_below_the_root(tmp_path: Path) -> None:
         file.touch()
     (root / "cycle").symlink_to(root)
     (root / "near.png").symlink_to(root / "2.png")
-    (root / "secret.png").symlink_to(tmp_path / "secret.png")
 
     files = find_images(root, ["2.png", "near.png", "far.png"])
     assert files == [str(root / "2.png"), str(root / "near.png"), ""]
     assert find_images(root, ["B/1.png"]) == [str(root / "b" / "1.PNG")]
     with pytest.raises(InputError, match="is in two places"):
         find_images(root, ["1.png"])
-    with pytest.raises(InputError, match="the link leads out of"):
-        find_images(root, ["secret.png"])
+    (root / "secret.png").symlink_to(tmp_path / "secret.png")
+    with pytest.raises(InputError, match="leads out of"):
+        find_images(root, ["2.png"])
 
 
 @given(count=st.integers(5, 400), seed=st.integers(0, 99))

@@ -12,7 +12,7 @@ from run_files import Outcome, run
 
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.data.near_copies import MAX_DISTANCE, difference_hash, nearest_copies
+from l2rclip_lite.data.check import MAX_DISTANCE, difference_hash, nearest_copies
 
 COPIED = "test images/14.png the same pixels as images/11.png in train"
 
@@ -136,15 +136,11 @@ def test_a_copy_saved_again_is_named_and_another_leaf_is_not(tmp_path: Path) -> 
     ]
 
 
-@pytest.mark.parametrize("block", [3, 1024])
-def test_the_nearest_within_the_distance_is_a_copy(
-    monkeypatch: pytest.MonkeyPatch, block: int
-) -> None:
-    """Twenty differing bits are a copy, twenty-one are none; in blocks or at once.
+def test_the_nearest_within_the_distance_is_a_copy() -> None:
+    """Twenty differing bits are a copy, twenty-one are none.
 
     A picture without a hash is a copy of none; the first of the earlier ones has none either.
     """
-    monkeypatch.setattr("l2rclip_lite.data.near_copies.BLOCK", block)
     generator = np.random.default_rng(0)
     earlier = [generator.choice(np.float32([-1, 1]), 256) for _ in range(10)]
 

@@ -6,11 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
-from PIL import Image
 from sklearn.datasets import make_blobs
-from sklearn.exceptions import NotFittedError
 from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
@@ -142,15 +139,6 @@ def test_what_cannot_be_fitted_is_one_sentence(
     grader = L2RCLIPClassifier(**TINY | settings)
     with pytest.raises(InputError, match=sentence):
         grader.fit(np.eye(6), (y * 3)[:6])
-
-
-@pytest.mark.parametrize("cell", [Image.new("RGB", (8, 8)), "leaf.png", Path("leaf.png")])
-def test_a_table_of_images_is_no_list(cell: Any) -> None:
-    """Its column is what was meant."""
-    table = pd.DataFrame({"i": [cell] * 6})
-    for X in (table, table.to_numpy()):
-        with pytest.raises(InputError, match=r"^X: a table of images or paths"):
-            L2RCLIPClassifier(**TINY).fit(X, [0, 1] * 3)
 
 
 @pytest.mark.parametrize(

@@ -54,27 +54,11 @@ def test_the_transform_of_training_draws_by_torchs_seed(tiny: Towers) -> None:
     assert not torch.equal(first, second)
 
 
-def test_a_draw_below_a_half_flips_an_image() -> None:
-    """Of two images the first has such draws; top to bottom is flipped where that is asked for."""
-    pixels = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).view(2, 3, 4, 4)
-    draws = torch.tensor([0.49, 0.5]).expand(4, 2)[..., None, None, None]
-
-    mirrored = Augment(light=False)(pixels, draws=draws)
-    assert torch.equal(mirrored[0], pixels[0].flip(-1))
-    assert torch.equal(mirrored[1], pixels[1])
-
-    turned = Augment(upside_down=True, light=False)(pixels, draws=draws)
-    assert torch.equal(turned[0], pixels[0].flip(-1, -2))
-    assert torch.equal(turned[1], pixels[1])
-
-
 def test_augmentation_by_hand() -> None:
     """Each image of a batch gets draws of its own: flips for draws below 1/2, then ±15 % light."""
     pixels = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).view(2, 3, 4, 4)
     draws = torch.rand(4, 2, generator=torch.Generator().manual_seed(3))
-
     augmented = Augment(upside_down=True)(pixels, torch.Generator().manual_seed(3))
-
     for index, (across, down, bright, contrast) in enumerate(draws.T):
         image = pixels[index].float() / 255
         if across < 0.5:
