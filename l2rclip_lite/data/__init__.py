@@ -9,11 +9,11 @@ from pydantic import ValidationError
 
 from l2rclip_lite.data.base import Card, OrdinalDataset, Split
 from l2rclip_lite.data.benchmarks import DATA_SETS, load_retinamnist
-from l2rclip_lite.data.images import read_image
 from l2rclip_lite.data.leaves import load_leaves
 from l2rclip_lite.data.official import load_benchmark
 from l2rclip_lite.data.own_images import LabelTable, load_csv
 from l2rclip_lite.data.protocols import CHANGES, Changes, apply_protocols
+from l2rclip_lite.data.reading import read_image
 from l2rclip_lite.data.table import LabelsAre, UserRanks
 from l2rclip_lite.errors import InputError
 
@@ -39,7 +39,7 @@ class Options(Changes, total=False):
     fold: int | None
     folds: int | None
     labels: LabelTable | None
-    ranks: UserRanks | int
+    ranks: UserRanks | int | None
     template: str | None
     unit: str
     labels_are: LabelsAre

@@ -230,37 +230,42 @@ def download(name: str, folder: str | Path) -> Path:
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"{name}: {folder} already holds something; name a new folder.")
-    try:
-        files = _fetched(name, source)
-    except Exception as error:  # connections, and archives that come by them, raise anything
-        raise InputError(f"{name}: {source} cannot be fetched ({error}); try again.") from error
+    folder.parent.mkdir(parents=True, exist_ok=True)
 
-    for path, content in files.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
+    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as working:
+        fresh = Path(working, "fresh")  # takes the folder's name if nothing is raised
+        fresh.mkdir()
+        try:
+            _fetch(name, source, fresh)
+        except Exception as error:  # connections, and archives that come by them, raise anything
+            raise InputError(f"{name}: {source} cannot be fetched ({error}); try again.") from error
+
+        if folder.exists():
+            folder.rmdir()  # Windows replaces no folder, not even an empty one
+        fresh.replace(folder)
     return folder
 
 
-def _fetched(name: str, source: str) -> dict[str, bytes]:
-    """Return the published files of a data set by their paths, if every one of them is there."""
-    with TemporaryDirectory() as working:
-        packed = Path(working, "packed")
-        download_url_to_file(source, str(packed), DATA_SETS[name].sha256, progress=False)
-        if name == "retinamnist":
-            return {"retinamnist.npz": packed.read_bytes()}
+def _fetch(name: str, source: str, folder: Path) -> None:
+    """Write the published files of a data set into a new folder, if every one of them is there."""
+    packed = folder / "packed"
+    download_url_to_file(source, str(packed), DATA_SETS[name].sha256, progress=False)
+    if name == "retinamnist":
+        packed.rename(folder / "retinamnist.npz")
+        return
 
-        digests = "bracol.sha256" if name == "bracol" else "official_lists.sha256"
-        listed = (DIGESTS / digests).read_text(encoding="ascii").splitlines()
-        path_of = dict(line.split("  ", 1) for line in listed)
-        files: dict[str, bytes] = {}
-        with tarfile.open(packed, "r:gz") as archive:
-            for member in filter(tarfile.TarInfo.isreg, archive):  # no link
-                content = archive.extractfile(member).read()  # type: ignore[union-attr]
-                path = path_of.pop(hashlib.sha256(content).hexdigest(), None)
-                if path is not None:
-                    files[path] = content
+    digests = "bracol.sha256" if name == "bracol" else "official_lists.sha256"
+    listed = (DIGESTS / digests).read_text(encoding="ascii").splitlines()
+    path_of = dict(line.split("  ", 1) for line in listed)
+    with tarfile.open(packed, "r:gz") as archive:
+        for member in filter(tarfile.TarInfo.isreg, archive):  # no link
+            content = archive.extractfile(member).read()  # type: ignore[union-attr]
+            path = path_of.pop(hashlib.sha256(content).hexdigest(), None)
+            if path is not None:
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(content)
+    packed.unlink()
 
     if path_of:
         example = min(path_of.values())
         raise InputError(f"{len(path_of)} files are missing or changed, such as {example}")
-    return files

@@ -12,8 +12,8 @@ from tqdm.contrib.concurrent import thread_map
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
 from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.data.images import inside, pixel_digest, read_image
-from l2rclip_lite.errors import InputError, plural
+from l2rclip_lite.data.reading import pixel_digest, read_image
+from l2rclip_lite.errors import InputError, plural, reason
 
 THREADS = 4  # that decode at once: one image of 88 megapixels takes nearly a gigabyte
 SIDE = 16  # of the grid that is compared
@@ -85,18 +85,22 @@ def leakage(data: OrdinalDataset) -> dict[str, int | None]:
 
 def _shared(part: str, learned: Split, held_out: Split) -> dict[str, int | None]:
     """Count what a held-out split shares with the one that is learned from."""
-    counts: dict[str, int | None] = {f"{part}_images": len(held_out)}
-    for name in ("subjects", "shared_subjects", "images_of_shared"):
-        counts[f"{part}_{name}"] = None
-    if learned.subjects is not None and held_out.subjects is not None:
-        trained = set(learned.subjects)
-        counts[f"{part}_subjects"] = len(set(held_out.subjects))
-        counts[f"{part}_shared_subjects"] = len(trained & set(held_out.subjects))
-        counts[f"{part}_images_of_shared"] = sum(who in trained for who in held_out.subjects)
-
     learned_paths = set(learned.paths)
-    counts[f"{part}_shared_files"] = sum(path in learned_paths for path in held_out.paths)
-    return counts
+    counts: dict[str, int | None] = {
+        "images": len(held_out),
+        "subjects": None,
+        "shared_subjects": None,
+        "images_of_shared": None,
+        "shared_files": sum(path in learned_paths for path in held_out.paths),
+    }
+
+    trained = set(learned.subjects or ())
+    shown = held_out.subjects or ()
+    if trained and shown:
+        counts["subjects"] = len(set(shown))
+        counts["shared_subjects"] = len(trained & set(shown))
+        counts["images_of_shared"] = sum(who in trained for who in shown)
+    return {f"{part}_{name}": count for name, count in counts.items()}
 
 
 def leakage_table(name: str, options: dict[str, Any]) -> str:
@@ -143,13 +147,13 @@ def examine(file: str) -> Examined:
 
     Example:
         >>> examine("nowhere.png").fault
-        'the image nowhere.png does not exist; correct or remove it.'
+        'No such file or directory'
     """
     try:
         image = read_image(file)
     except InputError as error:
-        reason = str(error.__cause__ or error).replace(f" {file!r}", "")
-        return Examined(fault=" ".join(reason.split()))
+        fault = reason(error.__cause__ or error).replace(f" {file!r}", "")
+        return Examined(fault=" ".join(fault.split()))
 
     size = f"{image.width} x {image.height}"
     with Image.open(file) as opened:
@@ -173,10 +177,8 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     Raises:
         InputError: What `load_dataset` refuses, or a data set without files.
     """
-    if name in ("leaves", "retinamnist"):
-        raise InputError(f"{name}: its images are no files, so there is nothing to check.")
-    if "root" not in options:
-        raise InputError(f"{name}: there is no folder of images to check; give --root.")
+    if "root" not in options or name == "retinamnist":
+        raise InputError(f"{name}: there is no folder of images to check; name one by --root.")
 
     data = load_dataset(name, **{**options, "allow_missing": True})
     table = _examined(data)
@@ -210,9 +212,8 @@ def _examined(data: OrdinalDataset) -> pd.DataFrame:
     rows = []
     for split in SPLITS:
         part = data.split(split)
-        for row, path in enumerate(part.paths):
-            images, place = inside(part.images, row)
-            rows.append((split, path, images.files[place]))
+        for path, image in zip(part.paths, part.images, strict=True):
+            rows.append((split, path, image.path))
     table = pd.DataFrame(rows, columns=["split", "path", "file"])
 
     files = table["file"]
@@ -237,7 +238,7 @@ def _near_copies(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["split", "path", "warning"])
 
 
-def difference_hash(image: Image.Image) -> np.ndarray | None:
+def difference_hash(image: Image.Image) -> np.ndarray:
     """Return where an image gets brighter from left to right, on a grid of 16 × 16.
 
     Source: the difference hash dHash, with 256 bits in place of 64, which cannot tell apart images
@@ -247,24 +248,22 @@ def difference_hash(image: Image.Image) -> np.ndarray | None:
         image: An RGB image.
 
     Returns:
-        (256,) of +1 and -1, float32; None of an image that has nearly one colour.
+        (256,) of +1 and -1, float32; of 0 for an image that has nearly one colour.
 
     Example:
         >>> difference_hash(Image.linear_gradient("L").rotate(90).convert("RGB")).sum()
         np.float32(256.0)
-        >>> difference_hash(Image.new("RGB", (32, 32), "red")) is None
-        True
+        >>> difference_hash(Image.new("RGB", (32, 32), "red")).any()
+        np.False_
     """
     small = image.resize((SIDE + 1, SIDE), Image.Resampling.BOX).convert("L")
     steps = np.diff(np.asarray(small, np.int16), axis=1).ravel()
     if np.count_nonzero(steps) < MIN_EDGES:
-        return None
+        return np.zeros(SIDE * SIDE, np.float32)
     return np.where(steps > 0, np.float32(1), np.float32(-1))
 
 
-def nearest_copies(
-    hashes: Sequence[np.ndarray | None], earlier: Sequence[np.ndarray | None]
-) -> list[int | None]:
+def nearest_copies(hashes: Sequence[np.ndarray], earlier: Sequence[np.ndarray]) -> list[int | None]:
     """Return for each image which earlier one is nearly the same picture.
 
     All pairs are compared: 55,134 images take a few minutes.
@@ -278,20 +277,17 @@ def nearest_copies(
 
     Example:
         >>> one = np.ones(256, np.float32)
-        >>> nearest_copies([one, -one, None], [None, one])
+        >>> nearest_copies([one, -one, 0 * one], [0 * one, one])
         [1, None, None]
     """
-    nearest: list[int | None] = [None] * len(hashes)
-    places = [place for place, bits in enumerate(earlier) if bits is not None]
-    if not places:
-        return nearest
+    if not earlier:
+        return [None] * len(hashes)
 
-    candidates = np.stack([bits for bits in earlier if bits is not None])
-    for row, bits in enumerate(hashes):
-        if bits is None:
-            continue
-        agreement = candidates @ bits  # 256 - 2 · other bits
+    candidates = np.stack(earlier)
+    nearest: list[int | None] = []
+    for bits in hashes:
+        agreement = candidates @ bits  # 256 - 2 · other bits; 0 with an image of one colour
         best = int(agreement.argmax())
-        if SIDE * SIDE - agreement[best] <= 2 * MAX_DISTANCE:
-            nearest[row] = places[best]
+        is_copy = agreement[best] >= SIDE * SIDE - 2 * MAX_DISTANCE
+        nearest.append(best if is_copy else None)
     return nearest

@@ -14,13 +14,13 @@ import pandas as pd
 
 from l2rclip_lite.data.base import OrdinalDataset, Seed, validated
 from l2rclip_lite.data.benchmarks import DATA_SETS, DataSet, Protocol
-from l2rclip_lite.data.image_lists import scan_folder
+from l2rclip_lite.data.reading import scan_folder
 from l2rclip_lite.data.splits import check_splits, draw_validation, stratified
 from l2rclip_lite.data.table import (
     as_splits,
-    first_row,
     keep_present,
     read_columns,
+    refuse,
     refuse_repeats,
 )
 from l2rclip_lite.errors import InputError
@@ -94,9 +94,6 @@ def load_benchmark(  # noqa: PLR0913  (an entry point)
     title = " ".join(word for word in (name, category, protocol) if word)
     if fold is not None:
         title += f", fold {fold}"
-    message = f"{title}: {published.summary}{validation}; seed {seed}"
-    if "fold" in table and seed != 0:
-        message += ", so the folds are drawn, and the column fold of the list is not used"
     return OrdinalDataset(
         name,
         **as_splits(present),
@@ -105,7 +102,7 @@ def load_benchmark(  # noqa: PLR0913  (an entry point)
         allow_empty_ranks=True,
         upright=facts.upright,
         missing=missing,
-        protocol=(message, *messages),
+        protocol=(f"{title}: {published.summary}{validation}; seed {seed}", *messages),
     )
 
 
@@ -126,7 +123,7 @@ def _list_files(
     """Return where the list files of a protocol are; refuse if the first of them is not there."""
     top = Path(lists or root or "")
     for folder in (top / "datalists" / facts.lists, top / facts.lists, top):
-        if (lists or root) and (folder / files[0]).is_file():
+        if (folder / files[0]).is_file():
             return [folder / file for file in files]
 
     option = "lists=... (--lists DIR)" if facts.lists else "root=... (--root DIR)"
@@ -174,7 +171,7 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
     components = (table[name_column] + facts.suffix).str.split(r"[/\\]", regex=True)
     table["path"] = components.str[-facts.keep :].str.join("/")
     unlike = ~table["path"].str.fullmatch(facts.pattern)
-    _refuse(table, unlike, "path", f"is not made as {facts.example}")
+    refuse(table, unlike, "path", f"is not made as {facts.example}; correct it.")
     refuse_repeats(table, table["path"].str.casefold())
 
     if "(?P<" in facts.pattern:
@@ -204,17 +201,9 @@ def _targets(table: pd.DataFrame, facts: DataSet) -> "pd.Series[int]":
         steps = np.floor((numbers - facts.first) / facts.step)
 
     valid = numbers.between(low, high) & (steps % 1 == 0)
-    _refuse(table, ~valid, "label", f"is none of this data set ({low} to {high})")
+    refuse(table, ~valid, "label", f"is none of this data set ({low} to {high}); correct it.")
     # labels within the span but beyond the end ranks join these
     return steps.clip(0, last).astype(int)
-
-
-def _refuse(table: pd.DataFrame, bad: "pd.Series[bool]", column: str, problem: str) -> None:
-    """Refuse the first of the bad rows, by what its cell in a column is."""
-    row = first_row(table, bad)
-    if row:
-        cell = row[column]
-        raise InputError(f"{row['where']}: the {column} {cell!r:.80} {problem}; correct it.")
 
 
 def find_images(root: str | Path, names: Sequence[str]) -> list[str]:
@@ -333,7 +322,8 @@ def fifths(table: pd.DataFrame, folds: Sequence[int], seed: int) -> "pd.Series[i
     """
     if "fold" in table and seed == 0:
         names = [str(fold) for fold in folds]
-        _refuse(table, ~table["fold"].isin(names), "fold", f"is none of {', '.join(names)}")
+        problem = f"is none of {', '.join(names)}; correct it."
+        refuse(table, ~table["fold"].isin(names), "fold", problem)
         return table["fold"].map(names.index)
 
     if "subject" in table:
@@ -378,4 +368,4 @@ def _split(count: int, val: Any, test: Any) -> list[str]:
     parts = np.full(count, "train", dtype=object)
     parts[val] = "val"
     parts[test] = "test"
-    return [*parts]
+    return parts.tolist()

@@ -7,14 +7,14 @@ config.json.
 
 import re
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, TypedDict, Unpack
 
 import numpy as np
 from pydantic import Field, SkipValidation
 
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, Split, validated
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, validated
 from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.errors import InputError
 
@@ -231,8 +231,11 @@ def hold_out(data: Data, every: Annotated[int, Field(ge=2)] = 3, seed: Seed = 0)
             f"{data.name} with seed {seed}; choose another seed or a smaller number."
         )
 
-    train = _without(data.train, unseen)
-    val = _without(data.val, unseen)
+    splits = []
+    for split in (data.train, data.val):
+        is_seen = ~np.isin(split.targets, [*unseen])
+        splits.append(split.subset(np.flatnonzero(is_seen).tolist()))
+    train, val = splits
     step = (
         f"held out: {len(unseen)} of {len(data.ranks)} ranks ({', '.join(map(str, unseen))}), "
         f"one in {every} between the ends; {len(data.train) - len(train):,} training and "
@@ -241,12 +244,6 @@ def hold_out(data: Data, every: Annotated[int, Field(ge=2)] = 3, seed: Seed = 0)
     return replace(
         data, train=train, val=val, protocol=(*data.protocol, step), allow_empty_ranks=True
     )
-
-
-def _without(split: Split, ranks: Container[int]) -> Split:
-    """Return the images of a split that have none of these ranks."""
-    kept = [index for index, target in enumerate(split.targets) if target not in ranks]
-    return split.subset(kept)
 
 
 @validated
@@ -280,30 +277,28 @@ def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
             f"rebin: {data.name} has {len(old)} ranks; merge them into fewer, not {count}."
         )
 
-    bins = [members.tolist() for members in np.array_split(np.arange(len(old)), count)]
+    bins = np.array_split(np.arange(len(old)), count)
     names = []
     values = []
-    bin_of_rank = []
-    for place, members in enumerate(bins):
+    for members in bins:
         names.append(_bin_name(old.names[members[0]], old.names[members[-1]]))
         values.append(sum(old.values[rank] for rank in members) / len(members))
-        bin_of_rank += [place] * len(members)
 
-    widths = sorted({len(members) for members in bins})
+    sizes = [len(members) for members in bins]
+    bin_of_rank = np.repeat(np.arange(count), sizes)
+    widths = sorted(set(sizes))
     step = (
         f"{len(old)} ranks merged into {count} bins of {' or '.join(map(str, widths))}; "
         "errors are between the means of bins"
     )
-    splits: dict[str, Split] = {}
+    splits: dict[str, Any] = {}
     for name in SPLITS:
         split = data.split(name)
-        binned = [bin_of_rank[target] for target in split.targets]
+        binned = bin_of_rank[[*split.targets]].tolist()
         splits[name] = replace(split, targets=binned, deviations=None)
     return replace(
         data,
-        train=splits["train"],
-        val=splits["val"],
-        test=splits["test"],
+        **splits,
         ranks=replace(old, names=tuple(names), values=tuple(values)),
         protocol=(*data.protocol, step),
     )

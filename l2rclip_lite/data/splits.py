@@ -6,52 +6,17 @@ import numpy as np
 import pandas as pd
 
 from l2rclip_lite.data.base import SPLITS
-from l2rclip_lite.data.table import first_row
+from l2rclip_lite.data.table import refuse
 from l2rclip_lite.errors import InputError, plural
-from l2rclip_lite.method.ranks import composed
 
 Ints = Sequence[int] | np.ndarray
 Names = Sequence[str] | np.ndarray
 
 
-def check_group_names(table: pd.DataFrame) -> None:
-    """Refuse a group that is blank, or written in two ways: its images could land in two splits.
-
-    Args:
-        table: Columns `subject` and `where`.
-
-    Raises:
-        InputError: A blank cell, or two spellings of one number or of one text.
-
-    Example:
-        >>> check_group_names(pd.DataFrame({"subject": ["1", "01"], "where": ["row 2", "row 3"]}))
-        Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: row 3: the group '01' is written '1' further up; write one
-        group in one way, or give two groups two names.
-    """
-    row = first_row(table, table["subject"] == "")
-    if row:
-        raise InputError(f"{row['where']}: the group is blank; name who is shown.")
-
-    # without extra zeros: 01 and 1.0 are 1; in composed form: an accent is one letter
-    spelling = table["subject"].map(composed).str.replace(r"^0+(?=\d)|[.]0+$", "", regex=True)
-    first = table["subject"].groupby(spelling).transform("first")
-    row = first_row(table.assign(first=first), table["subject"] != first)
-    if row:
-        raise InputError(
-            f"{row['where']}: the group {row['subject']!a:.80} is written {row['first']!a:.80} "
-            "further up; write one group in one way, or give two groups two names."
-        )
-
-
 def check_splits(table: pd.DataFrame, column: str = "split") -> None:
     """Refuse a cell of the split column that is no split, with its row."""
-    row = first_row(table, ~table[column].isin(SPLITS))
-    if row:
-        raise InputError(
-            f"{row['where']}: the {column} {row[column]!r:.80} is none of {', '.join(SPLITS)}; "
-            "correct it."
-        )
+    problem = f"is none of {', '.join(SPLITS)}; correct it."
+    refuse(table, ~table[column].isin(SPLITS), column, problem)
 
 
 def stratified(
@@ -105,7 +70,7 @@ def stratified(
 
     if val > 0 and "val" not in parts:
         parts[np.flatnonzero(parts == "test")[1::2]] = "val"
-    return [*parts]
+    return parts.tolist()
 
 
 def draw_validation(
@@ -176,7 +141,7 @@ def deal(groups: Names, targets: Ints, shares: Sequence[float], seeds: Sequence[
         if training_has_its_ranks:
             part_of_group[group] = np.argmin(filled @ content[group] / shares)
         filled[part_of_group[group]] += content[group]
-    return np.asarray(part_of_group[group_of_image])
+    return part_of_group[group_of_image]
 
 
 def draw_splits(table: pd.DataFrame, folds: int, fold: int, val_share: float, seed: int) -> str:
@@ -193,14 +158,14 @@ def draw_splits(table: pd.DataFrame, folds: int, fold: int, val_share: float, se
         What was done, in words.
 
     Raises:
-        InputError: A group that is blank or written in two ways, a cell that is no split, or more
-            folds than can be filled.
+        InputError: A group that is blank, a cell that is no split, or more folds than can be
+            filled.
     """
     targets = table["target"].to_numpy()
     groups = None
     manner = "within every"
     if "subject" in table:
-        check_group_names(table)
+        refuse(table, table["subject"] == "", "subject", "is blank; name who is shown.")
         groups = table["subject"].to_numpy()
         manner = f"by group ({len(set(groups)):,} of them) and"
 

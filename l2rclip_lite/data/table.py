@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from l2rclip_lite.data.base import SPLITS, Split
-from l2rclip_lite.data.images import ImageFiles
+from l2rclip_lite.data.reading import ImageFile
 from l2rclip_lite.errors import InputError, reason, unreadable
 from l2rclip_lite.method.ranks import Ranks, check_count, composed, number_words
 
 LabelsAre = Literal["names", "index", "position"]
 # how a user names the ranks
-UserRanks = str | Sequence[str | int | float] | np.ndarray | pd.Series | range | None
+UserRanks = str | Sequence[str | int | float] | np.ndarray | pd.Series | range
 
 
 def read_columns(
@@ -55,36 +55,30 @@ def read_columns(
     file = Path("DataFrame") if isinstance(source, pd.DataFrame) else source
     try:
         cells, first = _cells_of(source, needed, header)
-    except FileNotFoundError as error:
-        fix = f"give one with the columns {', '.join(needed)}"
-        raise InputError(f"{file}: there is no such file; {fix}.") from error
     except PermissionError as error:
         raise unreadable(file, error) from error
     except (ValueError, OSError, ImportError) as error:  # also of text that is not UTF-8
-        fix = "save it as CSV in UTF-8, check quotes and commas"
+        fix = f"give a CSV file in UTF-8 with the columns {', '.join(needed)}"
         raise InputError(f"{file}: {reason(error).strip():.200}; {fix}.") from error
 
     names = [str(name).strip() for name in cells.columns]
     keys = [name.casefold() for name in names]
-    n_there = {wanted: keys.count(wanted.strip().casefold()) for wanted in (*needed, *optional)}
-    wrong = [repr(name) for name, n in n_there.items() if n > 1 or (n == 0 and name in needed)]
-    if wrong:
-        problem = f"write the column {' and '.join(wrong)} once, in {names!r:.200}{advice}"
-        raise InputError(f"{file}: {problem}.")
-
     columns: dict[str, list[str]] = {}
-    for wanted, n in n_there.items():
-        if n == 1:
-            column = cells.iloc[:, keys.index(wanted.strip().casefold())].astype(object)
+    for wanted in (*needed, *optional):
+        key = wanted.strip().casefold()
+        if keys.count(key) > 1 or (wanted in needed and key not in keys):
+            fix = f"write the column {wanted!r} once, in {names!r:.200}{advice}"
+            raise InputError(f"{file}: {fix}.")
+        if key in keys:
+            column = cells.iloc[:, keys.index(key)].astype(object)
             columns[wanted] = column.where(column.notna(), "").map(str).str.strip().tolist()
 
     table = pd.DataFrame(columns, dtype=object)
     is_blank = (table == "").all(axis=1)
     table["where"] = [f"{file.name} row {number}" for number in range(first, first + len(table))]
-    table = table[~is_blank].reset_index(drop=True)
-    if table.empty:
+    if is_blank.all():
         raise InputError(f"{file}: there is no row below the header; write one row per image.")
-    return table
+    return table[~is_blank].reset_index(drop=True)
 
 
 def _cells_of(
@@ -117,31 +111,34 @@ def _cells_of(
     return cells.set_axis([*needed], axis=1), 1
 
 
-def first_row(table: pd.DataFrame, chosen: "pd.Series[bool]") -> dict[str, Any]:
-    """Return the first of the chosen rows of a table, or nothing.
+def refuse(table: pd.DataFrame, bad: "pd.Series[bool]", column: str, problem: str) -> None:
+    """Refuse the first of the bad rows of a table, if there is one.
 
     Args:
         table: It has a column `where`.
-        chosen: Which rows.
+        bad: Which rows are bad.
+        column: What is wrong in them.
+        problem: What the cell is, and what to do.
 
-    Returns:
-        The cells by column; `where` also says how many rows are chosen. Empty if none is.
+    Raises:
+        InputError: A row is bad.
 
     Example:
-        >>> table = pd.DataFrame({"age": [3, -1, -2], "where": ["row 2", "row 3", "row 4"]})
-        >>> first_row(table, table["age"] < 0)
-        {'age': -1, 'where': 'row 3 (the first of 2)'}
-        >>> first_row(table, table["age"] > 99)
-        {}
+        >>> table = pd.DataFrame({"age": ["3", "-1", "-2"], "where": ["row 2", "row 3", "row 4"]})
+        >>> refuse(table, table["age"].str.startswith("-"), "age", "is below 0; correct it.")
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: row 3 (the first of 2): the age '-1' is below 0; correct it.
     """
-    rows = table[chosen]
+    rows = table[bad]
     if rows.empty:
-        return {}
+        return
 
-    row = {str(name): cell for name, cell in rows.iloc[:1].to_dict("records")[0].items()}
+    where = rows["where"].iloc[0]
     if len(rows) > 1:
-        row["where"] += f" (the first of {len(rows):,})"
-    return row
+        where += f" (the first of {len(rows):,})"
+    cell = rows[column].iloc[0]
+    shown = f" {cell!r:.80}" if cell else ""  # of a blank cell the problem says enough
+    raise InputError(f"{where}: the {column}{shown} {problem}")
 
 
 def refuse_repeats(table: pd.DataFrame, image: "pd.Series[str]") -> None:
@@ -155,13 +152,9 @@ def refuse_repeats(table: pd.DataFrame, image: "pd.Series[str]") -> None:
         InputError: Two rows of one image.
     """
     repeated = image.duplicated()
-    row = first_row(table.assign(image=image), repeated)
-    if row:
-        earlier = table["where"][image == row["image"]].iloc[0]
-        raise InputError(
-            f"{row['where']}: the image {row['path']} is listed in {earlier} already; "
-            "remove one of them."
-        )
+    if repeated.any():
+        earlier = table["where"][image == image[repeated].iloc[0]].iloc[0]
+        refuse(table, repeated, "path", f"is listed in {earlier} already; remove one of them.")
 
 
 def keep_present(
@@ -210,21 +203,20 @@ def as_split(table: pd.DataFrame) -> Split:
     return Split(
         paths=table["path"].tolist(),
         targets=table["target"].tolist(),
-        images=ImageFiles(table["file"].tolist(), table["where"].tolist()),
+        images=[*map(ImageFile, table["file"], table["where"])],
         subjects=table["subject"].tolist() if "subject" in table else None,
         deviations=table["deviation"].tolist() if "deviation" in table else None,
     )
 
 
 def as_numbers(texts: "Sequence[str] | np.ndarray | pd.Series[str]") -> "pd.Series[float]":
-    """Return what is written as a finite number; NaN for words.
+    """Return what is written as a number; NaN for words.
 
     Example:
-        >>> as_numbers(["03", "3.0", "ripe", "inf"]).tolist()
-        [3.0, 3.0, nan, nan]
+        >>> as_numbers(["03", "3.0", "ripe"]).tolist()
+        [3.0, 3.0, nan]
     """
-    values = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").astype(float)
-    return values.where(np.isfinite(values))
+    return pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").astype(float)
 
 
 def in_words(values: Iterable[float]) -> list[str]:
@@ -242,7 +234,10 @@ def in_words(values: Iterable[float]) -> list[str]:
 
 
 def label_space(
-    table: pd.DataFrame, ranks: UserRanks | Ranks, template: str | None, labels_are: LabelsAre
+    table: pd.DataFrame,
+    ranks: UserRanks | Ranks | None,
+    template: str | None,
+    labels_are: LabelsAre,
 ) -> tuple[Ranks, list[str]]:
     """Return the ranks and sentences about them, and give the table a column `target`.
 
@@ -268,13 +263,12 @@ def label_space(
         >>> label_space(table, space, None, "names")[0].values  # a new table, by the ranks of a run
         (1.0, 3.0)
     """
-    row = first_row(table, table["label"] == "")
-    if row:
-        raise InputError(f"{row['where']}: the label is blank; fill it in, or remove the row.")
+    blank = table["label"] == ""
+    refuse(table, blank, "label", "is blank; fill it in, or remove the row.")
 
     messages = []
     if ranks is None:
-        names = _numbers_of_labels(table, labels_are)
+        names = _numbers_of_labels(table)
         ends = f"{float(names[0]):g} to {float(names[-1]):g}"
         messages = [f"ranks: the {len(names)} numbers found as labels, {ends}"]
     elif not isinstance(ranks, Ranks):
@@ -317,36 +311,21 @@ def ranks_of_names(names: UserRanks, template: str | None) -> Ranks:
 
 def _names(ranks: UserRanks) -> list[str]:
     """Return the ranks as a user wrote them: a sequence, "fresh,ripe", or "0:9"."""
-    if ranks is not None and not isinstance(ranks, str):
-        return [str(name).strip() for name in ranks]
-
-    ends = re.fullmatch(r"\s*(-?\d{1,9})\s*:\s*(-?\d{1,9})\s*", ranks or "")
-    if ends is not None:
-        numbers = range(int(ends[1]), int(ends[2]) + 1)
-        check_count(len(numbers))
-        ranks = ",".join(map(str, numbers))
-    if not ranks or (":" in ranks and "," not in ranks):
-        raise InputError(
-            f"ranks: {ranks!r:.80} names none; write them lowest first, as in fresh,ripe or 0:9."
-        )
-    return [name.strip() for name in ranks.split(",")]
+    if isinstance(ranks, str):
+        ends = re.fullmatch(r"\s*(-?\d{1,9})\s*:\s*(-?\d{1,9})\s*", ranks)
+        if ends is None:
+            return [name.strip() for name in ranks.split(",")]
+        ranks = range(int(ends[1]), int(ends[2]) + 1)
+        check_count(len(ranks))
+    return [str(name).strip() for name in ranks]
 
 
-def _numbers_of_labels(table: pd.DataFrame, labels_are: LabelsAre) -> list[str]:
+def _numbers_of_labels(table: pd.DataFrame) -> list[str]:
     """Return the different labels in their order, if all are numbers."""
-    if labels_are != "names":
-        raise InputError(
-            "csv: --labels-are index or position counts the ranks; give them by --ranks."
-        )
-
     labels = as_numbers(table["label"])
-    row = first_row(table, labels.isna())
-    if row:
-        words = ",".join(sorted(set(table["label"])))
-        raise InputError(
-            f"{row['where']}: the label {row['label']!r:.80} is no number; correct it, or, if it "
-            f"names a rank, write all in their order, lowest first: --ranks {words!r:.900}"
-        )
+    words = ",".join(sorted(set(table["label"])))
+    fix = f"if it names a rank, write all in their order, lowest first: --ranks {words!r:.900}"
+    refuse(table, labels.isna(), "label", f"is no number; correct it, or, {fix}")
     return [str(value) for value in sorted(set(labels))]
 
 
@@ -362,17 +341,16 @@ def _targets(table: pd.DataFrame, names: Sequence[str], labels_are: LabelsAre) -
         spellings = [str(start + rank) for rank in range(len(names))]
 
     values = as_numbers(spellings)
+    numbers = as_numbers(table["label"])
     if values.notna().all():
-        target = as_numbers(table["label"]).map({value: rank for rank, value in enumerate(values)})
+        target = numbers.map({value: rank for rank, value in enumerate(values)})
     else:
         rank_of = {composed(name): rank for rank, name in enumerate(spellings)}
         target = table["label"].map(composed).map(rank_of)
 
-    row = first_row(table, target.isna())
-    if row:
-        raise InputError(
-            f"{row['where']}: the label {row['label']!r:.80} is no rank; write one of "
-            f"{', '.join(spellings):.200}, or say what labels are: --labels-are names, "
-            "index (from 0) or position (from 1)."
-        )
+    fix = "say what labels are: --labels-are names, index (from 0) or position (from 1)."
+    problem = f"write one of {', '.join(spellings):.200}, or {fix}"
+    if values.isna().any():
+        refuse(table, target.isna() & numbers.notna(), "label", f"is no name; {problem}")
+    refuse(table, target.isna(), "label", f"is no rank; {problem}")
     return target.astype(int)

@@ -16,8 +16,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from l2rclip_lite.data.images import square
-from l2rclip_lite.data.pixels import Augment, scaled
+from l2rclip_lite.data.images import Augment, scaled, square
 from l2rclip_lite.errors import InputError
 
 Pixels = Float[Tensor, "batch 3 height width"]

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader, TensorDataset
-from torchvision.transforms.v2.functional import pil_to_tensor
+from torch.utils.data import TensorDataset
 
 from l2rclip_lite.data import LOADERS, Options
 from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split
@@ -27,14 +26,6 @@ def red_images(*targets: int) -> Split:
     images = [Image.new("RGB", (2, 2), (place, 0, 0)) for place in range(len(targets))]
     paths = [f"{place}.png" for place in range(len(targets))]
     return Split(paths, targets, images, subjects=["anna"] * len(targets))
-
-
-def test_a_split_goes_through_a_data_loader() -> None:
-    """Images by PIL, a transform to tensors, batches by the default collation."""
-    split = replace(red_images(0, 2, 1, 1), transform=pil_to_tensor)
-    images, targets = zip(*DataLoader(split, batch_size=3), strict=True)
-    assert torch.cat(targets).tolist() == [0, 2, 1, 1]
-    assert torch.cat(images)[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
 
 
 def test_a_part_of_a_sum_of_parts_keeps_its_columns_together() -> None:
@@ -81,7 +72,7 @@ def test_three_datasets_of_three_kinds_are_one_data_set() -> None:
     [
         ([{"image": 1, "label": 2}], r"train/00000: an item is dict, not \(image, rank index\)"),
         ([(PAIRS[0][0], "low")], "train/00000: its label is 'low', no whole number"),
-        ([("nowhere.png", 0)], "the image nowhere.png does not exist"),
+        ([("nowhere.png", 0)], r"the image nowhere.png cannot be used \(No such file"),
         ([(None, 0)], "train/00000: NoneType is no image; give a path"),
     ],
 )
@@ -91,28 +82,25 @@ def test_what_gives_no_pairs_is_refused(dataset: Any, sentence: str) -> None:
         Split.from_dataset(dataset, "train")
 
 
+WHOLE = (1, 1.0, True, np.int64(1), np.array([1]), torch.tensor([[1]]))
+OTHER = (0.5, float("nan"), "1", None, np.array([0, 1]), torch.rand(1))
+
+
 @pytest.mark.untyped
-@pytest.mark.parametrize("label", [1, 1.0, True, np.int64(1), np.array([1]), torch.tensor([[1]])])
+@pytest.mark.parametrize("label", [*WHOLE, *OTHER], ids=repr)
 def test_a_label_is_a_whole_number_of_any_type(label: Any) -> None:
     """As `MedMNIST` and tensors have them; in a split, in a dataset, and beside an image."""
-    pairs = [(Image.new("L", (4, 4)), label)]
-    assert Split.from_dataset(pairs).targets == (1,)
-    assert Split(["a"], [label], [pairs[0][0]]).targets == (1,)
-    assert ResizedImages(pairs, 4)[0][1] == 1
-
-
-@pytest.mark.untyped
-@pytest.mark.parametrize("label", [0.5, float("nan"), "1", None, np.array([0, 1]), torch.rand(1)])
-def test_another_label_is_refused_never_cut(label: Any) -> None:
-    """In the same three places."""
     image = Image.new("L", (4, 4))
     for read in (
-        lambda: Split.from_dataset([(image, label)]),
-        lambda: ResizedImages([(image, label)], 4)[0],
-        lambda: Split(["a"], [label], [image]),
+        lambda: Split.from_dataset([(image, label)]).targets[0],
+        lambda: ResizedImages([(image, label)], 4)[0][1],
+        lambda: Split(["a"], [label], [image]).targets[0],
     ):
-        with pytest.raises(InputError, match="no whole number; give the index of its rank"):
-            read()
+        if any(label is each for each in WHOLE):
+            assert read() == 1
+        else:
+            with pytest.raises(InputError, match="no whole number; give the index of its rank"):
+                read()
 
 
 def test_each_image_has_a_path_of_its_own_where_there_are_paths() -> None:
@@ -120,10 +108,9 @@ def test_each_image_has_a_path_of_its_own_where_there_are_paths() -> None:
     dataset = Labelled()
     dataset.paths = ["a", "b"]  # type: ignore[attr-defined]
     assert Split.from_dataset(dataset).paths == ("a", "b")
-    for paths, count in ((["a", "a"], 1), (["a"], 1), (["a", "b", "c"], 3)):
-        dataset.paths = paths  # type: ignore[attr-defined]
-        with pytest.raises(InputError, match=f"train: {count} different paths for 2 images; give"):
-            Split.from_dataset(dataset, "train")
+    dataset.paths = ["a", "a"]  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="train: 1 different paths for 2 images; give"):
+        Split.from_dataset(dataset, "train")
 
 
 @pytest.mark.parametrize(

@@ -80,16 +80,6 @@ def test_a_classifier_gives_the_probabilities_of_its_model_by_the_alphabet(
         pickle.dumps(grader)
 
 
-def test_a_classifier_whose_second_fit_failed_answers_no_more() -> None:
-    """Its old model would answer with the new labels."""
-    points, grade = make_blobs([9, 9, 9], random_state=0)
-    grader = L2RCLIPClassifier(**TINY).fit(points, grade)
-    with pytest.raises(InputError, match="features are all equal"):
-        grader.fit(points * 0, grade + 10)
-    with pytest.raises(NotFittedError):
-        grader.predict(points)
-
-
 def test_a_search_chooses_the_words_of_a_template() -> None:
     """In a pipeline, on three clouds of points."""
     centres = [[0, 0], [3, 3], [6, 0]]

@@ -63,7 +63,7 @@ def test_of_a_new_table_every_row_is_scored(drawn_run: DrawnRun, photos: Path) -
     ("rows", "sentence"),
     [
         ("images/00.png,fresh\nimages/01.png,rotten\n", "row 3: the label 'rotten' is no rank"),
-        ("images/00.png,0\nimages/01.png,1\n", "row 2 (the first of 2): the label '0' is no rank"),
+        ("images/00.png,0\nimages/01.png,1\n", "row 2 (the first of 2): the label '0' is no name"),
     ],
 )
 def test_a_new_table_with_a_mistake_is_refused_by_row(

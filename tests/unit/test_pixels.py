@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from l2rclip_lite.data.pixels import Augment
+from l2rclip_lite.data.images import Augment
 from l2rclip_lite.towers.base import Towers
 
 
@@ -31,27 +31,6 @@ def test_normalised_pixels_by_hand(tiny: Towers, mini: Towers) -> None:
     assert float(tiny.normalize(white)[0, 0, 0, 0]) == pytest.approx(1.930336, abs=1e-6)
     assert mini.normalize(white).flatten().tolist() == pytest.approx([1, 1, 1])
     assert mini.normalize(black).flatten().tolist() == pytest.approx([-127 / 128] * 3)
-
-
-PICTURE = Image.radial_gradient("L").rotate(10, fillcolor=200)
-
-
-def test_the_transform_squeezes_and_normalises(tiny: Towers) -> None:
-    """Bytes over 255, on the scale of the tower."""
-    by_hand = tiny.normalize(tiny.resize()(PICTURE)[None] / 255)[0]
-    assert torch.allclose(tiny.transform()(PICTURE), by_hand, atol=1e-6)
-
-
-def test_the_transform_of_training_draws_by_torchs_seed(tiny: Towers) -> None:
-    """The same seed, the same picture; another draw, another one."""
-    transform = tiny.transform(train=True)
-    torch.manual_seed(0)
-    first = transform(PICTURE)
-    second = transform(PICTURE)
-
-    torch.manual_seed(0)
-    assert torch.equal(transform(PICTURE), first)
-    assert not torch.equal(first, second)
 
 
 def test_augmentation_by_hand() -> None:
