@@ -155,15 +155,18 @@ def own_table(root: Path, labels: LabelTable, columns: dict[str, str]) -> tuple[
     optional = [name for name in columns.values() if name in ("group", "split")]
     needed = [name for name in columns.values() if name not in optional]
 
-    source = labels
-    if not isinstance(source, pd.DataFrame):
-        source = root / source  # an absolute one wins
+    source: Path | pd.DataFrame
+    if isinstance(labels, pd.DataFrame):
+        source = labels
+        title = "a DataFrame"
+    else:
+        source = root / labels  # an absolute one wins
         if not source.exists() and Path(labels).exists():
             source = Path(labels)
+        title = source.name
     advice = f", or name yours{COLUMN_OPTIONS}"
     table = read_columns(source, needed, optional, advice=advice)
     role_of = {name: role for role, name in columns.items()}
-    title = "a DataFrame" if isinstance(source, pd.DataFrame) else source.name
     return table.rename(columns=role_of), title
 
 
@@ -223,7 +226,7 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
     top = os.path.join(os.path.realpath(root), "")
     folders: dict[str, tuple[str, set[str]]] = {}  # each is listed once: a million files take long
     files = []
-    is_there = []
+    present = []
     for path in table["path"].tolist():
         folder, name = os.path.split(path)
         if folder not in folders:
@@ -234,13 +237,13 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
         if name not in regular:  # nothing, a link, or capitals that a disk does not tell apart
             file = os.path.realpath(file)
         files.append(file)
-        is_there.append(name in regular or os.path.isfile(file))
+        present.append(file if name in regular or os.path.isfile(file) else "")
 
     column = pd.Series(files, index=table.index, dtype=object)
     problem = f"leads out of the folder {root}, as it is or by a link; copy the image itself there."
     refuse(table, ~column.str.startswith(top), "path", problem)
     refuse_repeats(table, column)
-    return column.where(is_there, "").tolist()
+    return present
 
 
 def _regular_files(folder: str) -> set[str]:
