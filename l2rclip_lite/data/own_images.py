@@ -110,7 +110,7 @@ def load_csv(  # noqa: PLR0913  (an entry point)
         "subject": group_column,
         "split": split_column,
     }
-    if labels is None and Path(root, "labels.csv").exists():
+    if labels is None and os.path.exists(os.path.join(root, "labels.csv")):
         labels = "labels.csv"
     if labels is not None:
         table, title = own_table(Path(root), labels, columns)
@@ -161,7 +161,7 @@ def own_table(root: Path, labels: LabelTable, columns: dict[str, str]) -> tuple[
         title = "a DataFrame"
     else:
         source = root / labels  # an absolute one wins
-        if not source.exists() and Path(labels).exists():
+        if not os.path.exists(source) and os.path.exists(labels):
             source = Path(labels)
         title = source.name
     advice = f", or name yours{COLUMN_OPTIONS}"
