@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from PIL import Image
 from pydantic import ValidationError
@@ -19,8 +18,8 @@ from sklearn.utils.validation import (
 
 from l2rclip_lite.config import Config, ImageSide
 from l2rclip_lite.data.images import ResizedImages
-from l2rclip_lite.data.labels import as_numbers, ranks_of_names
 from l2rclip_lite.data.splits import stratified
+from l2rclip_lite.data.table import as_numbers, ranks_of_names
 from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.heads.calibration import calibrate
@@ -96,11 +95,8 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises:
             InputError: Names without `ranks`, a label that is no rank, too few of them, features
-                for a tower, a table of images, or a setting that `Config` refuses.
+                for a tower, or a setting that `Config` refuses.
         """
-        if hasattr(self, "model_"):  # it would answer with new labels, should this fit fail
-            del self.model_
-
         are_images = holds_images(X)
         if are_images:
             check_consistent_length(X, y)
@@ -267,28 +263,13 @@ def holds_images(X: Any) -> bool:
 
     Images are a sequence of paths, images of Pillow or arrays, or a batch of arrays.
 
-    Raises:
-        InputError: A table with images or paths in its first row.
-
     Example:
         >>> holds_images(["a.jpg"]), holds_images(np.zeros((2, 8, 8, 3), np.uint8))
         (True, True)
         >>> holds_images([[0.1, 0.2]])
         False
     """
-    is_table = isinstance(X, pd.DataFrame | np.ndarray) and X.ndim == 2
-    if is_table and any(map(is_image, np.asarray(X[:1]).flat)):
-        raise InputError("X: a table of images or paths; give a list or a Series of them.")
     if getattr(X, "ndim", 1) != 1:
         return bool(X.ndim == 4)
-    return hasattr(X, "__iter__") and is_image(next(iter(X), None))
-
-
-def is_image(cell: Any) -> bool:
-    """Return whether a cell holds an image or its path.
-
-    Example:
-        >>> is_image("a.jpg"), is_image(0.5)
-        (True, False)
-    """
-    return isinstance(cell, str | Path | Image.Image) or getattr(cell, "ndim", 0) == 3
+    first = next(iter(X), None) if hasattr(X, "__iter__") else None
+    return isinstance(first, str | Path | Image.Image) or getattr(first, "ndim", 0) == 3

@@ -20,7 +20,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor, nn
 
-from l2rclip_lite.data.images import ResizedImages, as_rgb
+from l2rclip_lite.data.images import ResizedImages
+from l2rclip_lite.data.reading import as_rgb
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.files import write_atomically
 from l2rclip_lite.method.model import L2RCLIP

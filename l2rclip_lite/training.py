@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
-from l2rclip_lite.data.images import MapStyle
+from l2rclip_lite.data.reading import MapStyle
 from l2rclip_lite.devices import choose_device, failures_in_words, together
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors, save_tensors

@@ -13,8 +13,7 @@ from torch.utils.data import DataLoader, Subset
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
-from l2rclip_lite.data.images import ResizedImages
-from l2rclip_lite.data.pixels import Augment, scaled
+from l2rclip_lite.data.images import Augment, ResizedImages, scaled
 from l2rclip_lite.devices import own_rows
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.model import L2RCLIP

@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 
 from l2rclip_lite.data.benchmarks import DATA_SETS, DataSet
-from l2rclip_lite.data.images import read_image
-from l2rclip_lite.data.table import first_row, read_columns
+from l2rclip_lite.data.reading import read_image
+from l2rclip_lite.data.table import read_columns, refuse
 from l2rclip_lite.errors import InputError, sentence
 from l2rclip_lite.files import write_text
 
@@ -43,12 +43,9 @@ def labels(root: Path, facts: DataSet) -> pd.DataFrame:
         table = pd.DataFrame(rows, columns=[name, label])
         return table[table[label] >= facts.span[0]]  # no crop without a fruit
 
-    table, _ = read_columns(files[0], columns)
+    table = read_columns(files[0], columns)
     lengths = pd.to_numeric(table[columns[1]], errors="coerce")
-    row = first_row(table, lengths.isna())
-    if row:
-        length = row[columns[1]]
-        raise InputError(f"{row['where']}: {columns[1]} {length!r} is no number; correct it.")
+    refuse(table, lengths.isna(), columns[1], "is no number; correct it.")
     numbers = np.polynomial.polynomial.polyval(lengths, facts.original["polynomial"])
     return pd.DataFrame({name: table[columns[0]], label: numbers})
 

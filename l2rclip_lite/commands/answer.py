@@ -103,7 +103,7 @@ def predict(
 
 def _images_of(words: Sequence[str]) -> tuple[list[Path], list[str]]:
     """Return the images that the words name, and sentences about what is left out."""
-    from l2rclip_lite.data.image_lists import scan_folder
+    from l2rclip_lite.data.reading import scan_folder
 
     paths: list[Path] = []
     problems: list[str] = []

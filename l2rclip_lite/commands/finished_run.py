@@ -11,10 +11,9 @@ from PIL import Image
 from l2rclip_lite.baselines import BASELINES
 from l2rclip_lite.commands.options import LabelsAre, Part, Place, Reading, Words
 from l2rclip_lite.data import OrdinalDataset, Split, load_dataset
-from l2rclip_lite.data.fingerprint import UNKNOWN_IMAGES, covers_images, difference, fingerprint
-from l2rclip_lite.data.labels import label_space, ranks_of_names
+from l2rclip_lite.data.fingerprint import difference, fingerprint
 from l2rclip_lite.data.own_images import files_inside, own_table
-from l2rclip_lite.data.table import as_split, first_row
+from l2rclip_lite.data.table import as_split, label_space, ranks_of_names, refuse
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.method.model import L2RCLIP
@@ -121,8 +120,6 @@ def data_of(run: str, where: Place) -> OrdinalDataset:
     changed = difference(stored.fingerprint, fingerprint(data))
     if changed:
         raise InputError(f"{run}: data with {changed} now; pass the old --root.")
-    if not covers_images(stored.fingerprint):
-        print(f"{run}: {UNKNOWN_IMAGES}", file=sys.stderr)
     return data
 
 
@@ -193,12 +190,9 @@ def _rows_of_new_table(
 
     names = {"path": "path", "label": "label", "subject": "group"}
     columns = {role: str(source.get(f"{name}_column", name)) for role, name in names.items()}
-    rows, _, _ = own_table(root, labels, columns)
+    rows, _ = own_table(root, labels, columns)
     rows["file"] = files_inside(root, rows)
-    row = first_row(rows, rows["file"] == "")
-    if row:
-        problem = f"the image {row['path']} is not under {root}"
-        raise InputError(f"{row['where']}: {problem}; correct it or --root.")
+    refuse(rows, rows["file"] == "", "path", f"is not under {root}; correct it or --root.")
     label_space(rows, model.ranks, None, labels_are or source.get("labels_are", "names"))
     return as_split(rows)
 

@@ -1,21 +1,20 @@
 """Data sets by name: generated leaves, published benchmarks, and a CSV of your own."""
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from functools import partial
-from inspect import signature
 from pathlib import Path
 from typing import Any, Unpack
 
+from pydantic import ValidationError
+
 from l2rclip_lite.data.base import Card, OrdinalDataset, Split
 from l2rclip_lite.data.benchmarks import DATA_SETS, load_retinamnist
-from l2rclip_lite.data.images import read_image
-from l2rclip_lite.data.labels import LabelsAre, UserRanks
 from l2rclip_lite.data.leaves import load_leaves
 from l2rclip_lite.data.official import load_benchmark
-from l2rclip_lite.data.options import OptionError, check_option_names
 from l2rclip_lite.data.own_images import LabelTable, load_csv
 from l2rclip_lite.data.protocols import CHANGES, Changes, apply_protocols
+from l2rclip_lite.data.reading import read_image
+from l2rclip_lite.data.table import LabelsAre, UserRanks
 from l2rclip_lite.errors import InputError
 
 __all__ = ["LOADERS", "Card", "OrdinalDataset", "Split", "load_dataset", "read_image"]
@@ -40,7 +39,7 @@ class Options(Changes, total=False):
     fold: int | None
     folds: int | None
     labels: LabelTable | None
-    ranks: UserRanks | int
+    ranks: UserRanks | int | None
     template: str | None
     unit: str
     labels_are: LabelsAre
@@ -76,21 +75,21 @@ def load_dataset(name: str, **options: Unpack[Options]) -> OrdinalDataset:
         [2, 2, 2, 2, 2]
     """
     if name not in LOADERS:
-        near = get_close_matches(str(name), LOADERS, n=1)
-        hint = f"; did you mean {near[0]}?" if near else "."
         choices = ", ".join(LOADERS)
-        raise InputError(f"there is no data set {name!r:.80}; choose one of {choices}{hint}")
+        raise InputError(f"there is no data set {name!r:.80}; choose one of {choices}.")
 
     arguments: dict[str, Any] = dict(options)
     changes: Any = {key: arguments.pop(key) for key in CHANGES if key in arguments}
     protocol_seed = arguments.pop("protocol_seed", 0)
 
     try:
-        names = signature(LOADERS[name]).parameters
-        check_option_names(arguments, [*names, *CHANGES, "protocol_seed"])
         data = LOADERS[name](**arguments)
-        if changes:
-            data = apply_protocols(data, protocol_seed, **changes)
-        return data
-    except OptionError as error:
-        raise InputError(f"{name}: {error}") from error
+        return apply_protocols(data, protocol_seed, **changes)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        option = problem["loc"][0]
+        if not isinstance(option, str):  # the value of a change has a number here, no name
+            option = error.title  # the function's name
+        raise InputError(
+            f"{name}: {option}: {problem['msg']}, not {problem['input']!r:.200}."
+        ) from error

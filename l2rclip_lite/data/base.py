@@ -2,18 +2,22 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
-from torch.utils.data import ConcatDataset, Dataset, Subset
+from PIL import Image
+from pydantic import ConfigDict, Field, validate_call
+from torch.utils.data import Dataset
 
-from l2rclip_lite.data.images import ImageFiles, MapStyle, inside
-from l2rclip_lite.data.map_style import OwnImages
+from l2rclip_lite.data.reading import MapStyle, as_rgb, pixel_digest
 from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.method.ranks import Ranks, rank_index
 
 SPLITS = ("train", "val", "test")
-COLUMNS = ("paths", "targets", "subjects", "deviations")  # of a split, each with one cell per image
+COLUMNS = ("paths", "targets", "images", "subjects", "deviations")  # of a split, a cell per image
+Seed = Annotated[int, Field(ge=0)]
+# decorates a function: its arguments are what their annotations say, and a text is no number
+validated = validate_call(config=ConfigDict(strict=True, arbitrary_types_allowed=True))
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,31 @@ class Card:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class OwnImage:
+    """An image of a map-style dataset of one's own, read anew whenever a split asks for it.
+
+    Args:
+        dataset: It gives (image, rank index).
+        place: Of the image.
+        name: Of the image, for errors.
+        pixels: SHA-256 of what it shows, see `reading.pixel_digest`.
+    """
+
+    dataset: MapStyle
+    place: int
+    name: str
+    pixels: bytes
+
+    def read(self, side: int | None = None) -> Image.Image:
+        """Return the image as RGB."""
+        return as_rgb(self.dataset[self.place][0], side, f"{self.name}: ")
+
+    def digest(self) -> bytes:
+        """Return what was computed from the pixels when the dataset was first read."""
+        return self.pixels
+
+
 @dataclass(eq=False)
 class Split(Dataset[tuple[Any, int]]):
     """A map-style dataset of (image, rank index); images are read when asked for.
@@ -56,7 +85,8 @@ class Split(Dataset[tuple[Any, int]]):
     Args:
         paths: One name per image, as it appears in the labels file.
         targets: One rank index per image, in [0, K).
-        images: `images[i]` is image `i`: a list of PIL images, or a dataset such as `ImageFiles`.
+        images: Image by image, one of Pillow, or what has the methods `read(side)` and `digest()`,
+            such as `reading.ImageFile`.
         subjects: Who or what is shown, the group of each image; None where the data set does not
             say.
         deviations: Standard deviation of each image's label, in the unit of the ranks; None where
@@ -67,7 +97,6 @@ class Split(Dataset[tuple[Any, int]]):
         InputError: Columns of different lengths, or a target that is no whole number.
 
     Example:
-        >>> from PIL import Image
         >>> split = Split(
         ...     ["a.png", "b.png"], [2, 0], [Image.new("L", (4, 4)), Image.new("L", (8, 8))]
         ... )
@@ -80,22 +109,21 @@ class Split(Dataset[tuple[Any, int]]):
 
     paths: Sequence[str]
     targets: Sequence[int]
-    images: Any
+    images: Sequence[Any]
     subjects: Sequence[str] | None = None
     deviations: Sequence[float] | None = None
     transform: Callable[[Any], Any] | None = None
 
     def __post_init__(self) -> None:
         """Make tuples of one length of the columns."""
-        for name in ("images", *COLUMNS):
+        for name in COLUMNS:
             column = getattr(self, name)
             if column is None:
                 continue
             if len(column) != len(self.paths):
                 counts = f"{len(self.paths)} paths but {len(column)} {name}"
                 raise InputError(f"split: {counts}; give one per image.")
-            if name != "images":
-                setattr(self, name, tuple(column))
+            setattr(self, name, tuple(column))
         self.targets = tuple(map(rank_index, self.targets, self.paths))
 
     def __len__(self) -> int:
@@ -107,36 +135,36 @@ class Split(Dataset[tuple[Any, int]]):
         if isinstance(index, slice):
             return self.subset(range(len(self))[index])
 
-        position = range(len(self))[index]  # accepts -1, raises IndexError past the end
-        image = self.images[position]
+        return self.reduced(index, None)
+
+    def reduced(self, index: int, side: int | None) -> tuple[Any, int]:
+        """Return image and rank index; of a file no more pixels than a square of `side` needs.
+
+        A transform is given all pixels.
+        """
+        image = self.images[index]
+        if hasattr(image, "read"):
+            image = image.read(None if self.transform else side)
         if self.transform is not None:
             image = self.transform(image)
-        return image, self.targets[position]
-
-    def reduced(self, index: int, side: int) -> Any:
-        """Return `self[index]`; of a file no more pixels than `read_image` needs for `side`."""
-        images, place = inside(self.images, index)
-        if self.transform is None and isinstance(images, ImageFiles):
-            return images.reduced(place, side), self.targets[index]
-        return self[index]
+        return image, self.targets[index]
 
     def digest(self, index: int) -> bytes | None:
-        """Return SHA-256 of what an image is, where its dataset has a method `digest(index)`.
+        """Return SHA-256 of what an image is, where it has a method `digest`.
 
         None where it has none, or where a transform may change what the image shows.
         """
-        images, place = inside(self.images, index)
-        if self.transform is not None or not hasattr(images, "digest"):
+        image = self.images[index]
+        if self.transform is not None or not hasattr(image, "digest"):
             return None
-        digest: bytes | None = images.digest(place)
-        return digest
+        return image.digest()
 
     @classmethod
     def from_dataset(cls, dataset: MapStyle, name: str = "image") -> "Split":
         """Return a map-style dataset of (image, rank index) as a split.
 
         Its labels are those of its items, whatever else it says of them (`targets`, `labels`).
-        Each item is read once, and kept while there is room, see `OwnImages`.
+        Each item is read for its label and its digest, and again when its image is asked for.
 
         Args:
             dataset: It has a length and gives (image, rank index). Where it has `paths`, these are
@@ -144,11 +172,10 @@ class Split(Dataset[tuple[Any, int]]):
             name: How its images are called if it has no `paths`.
 
         Raises:
-            InputError: No such dataset, `paths` that cannot be told apart, or an item that cannot
-                be read, is no such pair, or has another label than a whole number.
+            InputError: `paths` that cannot be told apart, or an item that is no such pair, or has
+                another label than a whole number.
 
         Example:
-            >>> from PIL import Image
             >>> split = Split.from_dataset([(Image.new("L", (4, 4)), 1)], "mine")
             >>> split.paths, split.targets, split[0][0].size
             (('mine/00000',), (1,), (4, 4))
@@ -156,14 +183,29 @@ class Split(Dataset[tuple[Any, int]]):
         if isinstance(dataset, Split):
             return dataset
 
-        images = OwnImages(dataset, name)
-        return cls(images.paths, images.labels, images)
+        numbered = [f"{name}/{index:05d}" for index in range(len(dataset))]
+        paths = [str(path) for path in getattr(dataset, "paths", numbered)]
+        n_paths = len(set(paths))
+        if n_paths != len(dataset):
+            problem = f"{n_paths} different paths for {len(dataset)} images"
+            raise InputError(f"{name}: {problem}; give each image its own.")
+
+        labels = []
+        images = []
+        for place, path in enumerate(paths):
+            item = dataset[place]
+            if not isinstance(item, tuple | list) or len(item) != 2:
+                problem = f"an item is {type(item).__name__}, not (image, rank index)"
+                raise InputError(f"{path}: {problem}; give pairs.")
+            labels.append(rank_index(item[1], path))
+            pixels = pixel_digest(as_rgb(item[0], name=f"{path}: "))
+            images.append(OwnImage(dataset, place, path, pixels))
+        return cls(paths, labels, images)
 
     def subset(self, indices: Iterable[int]) -> "Split":
         """Return the images at these positions, in this order; nothing is read.
 
         Example:
-            >>> from PIL import Image
             >>> split = Split(
             ...     ["a", "b", "c"], [0, 1, 2], [Image.new("L", (side, 1)) for side in (1, 2, 3)]
             ... )
@@ -177,13 +219,12 @@ class Split(Dataset[tuple[Any, int]]):
             column = getattr(self, name)
             if column is not None:
                 columns[name] = [column[index] for index in chosen]
-        return replace(self, images=Subset(self.images, chosen), **columns)
+        return replace(self, **columns)
 
     def __add__(self, other: MapStyle) -> "Split":  # type: ignore[override]
         """Return this split's images, then the other's; a column of only one of them is dropped.
 
         Example:
-            >>> from PIL import Image
             >>> one = Split(["a"], [0], [Image.new("L", (1, 1))])
             >>> (one + replace(one, targets=[3])).targets, (one + one)[1][0].size
             ((0, 3), (1, 1))
@@ -194,7 +235,7 @@ class Split(Dataset[tuple[Any, int]]):
             first = getattr(self, name)
             second = getattr(other, name)
             columns[name] = None if first is None or second is None else [*first, *second]
-        return replace(self, images=ConcatDataset([self.images, other.images]), **columns)
+        return replace(self, **columns)
 
 
 @dataclass(frozen=True)
@@ -221,7 +262,6 @@ class OrdinalDataset:
         InputError: An empty split, a target outside [0, K), or a rank without a training image.
 
     Example:
-        >>> from PIL import Image
         >>> part = Split(["a", "b", "c"], [0, 1, 1], [Image.new("RGB", (8, 8))] * 3)
         >>> ranks = Ranks(("low", "high"), (0.0, 1.0), template="{rank} damage")
         >>> OrdinalDataset("tiny", part, part, part, ranks, Card("tiny")).counts("train")
@@ -275,32 +315,21 @@ class OrdinalDataset:
             allow_empty_ranks: See `OrdinalDataset`.
 
         Raises:
-            InputError: Not three datasets, no `Ranks`, a rank that does not exist or has no
-                training image, or what `Split.from_dataset` refuses.
+            InputError: A rank that does not exist or has no training image, or what
+                `Split.from_dataset` refuses.
 
         Example:
-            >>> from PIL import Image
             >>> part = [(Image.new("RGB", (8, 8)), rank) for rank in (0, 1, 1)]
             >>> ranks = Ranks(("low", "high"), (0.0, 1.0), template="{rank} damage")
             >>> OrdinalDataset.from_datasets((part, part, part), ranks).counts("test")
             [1, 2]
         """
-        count = len(datasets)
-        if count != len(SPLITS):
-            raise InputError(
-                f"own: {count} datasets; give three, for training, validation and test."
-            )
-        if not isinstance(ranks, Ranks):
-            raise InputError(
-                f"own: ranks is {ranks!r:.80}; give ranks=Ranks(...), names and their values."
-            )
-
-        train, val, test = map(Split.from_dataset, datasets, SPLITS)
+        train, val, test = datasets
         return cls(
             "own",
-            train=train,
-            val=val,
-            test=test,
+            train=Split.from_dataset(train, "train"),
+            val=Split.from_dataset(val, "val"),
+            test=Split.from_dataset(test, "test"),
             ranks=ranks,
             card=Card("own", "Your own images"),
             allow_empty_ranks=allow_empty_ranks,
@@ -320,8 +349,7 @@ class OrdinalDataset:
 
     def counts(self, split: str) -> list[int]:
         """Return how many images each of the K ranks has in the split of this name."""
-        images_per_rank = np.bincount(self.split(split).targets, minlength=len(self.ranks))
-        return [int(count) for count in images_per_rank]
+        return np.bincount(self.split(split).targets, minlength=len(self.ranks)).tolist()
 
     def summary(self) -> str:
         """Return source and licence, the ranks, images per rank, and a line per protocol step.

@@ -17,8 +17,7 @@ import pandas as pd
 from PIL import Image
 from torch.hub import download_url_to_file
 
-from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split
-from l2rclip_lite.data.options import validated
+from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split, validated
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import sha256_of
 from l2rclip_lite.method.ranks import Ranks
@@ -65,8 +64,7 @@ class DataSet:
         first: The label of the lowest rank.
         step: From the label of one rank to that of the next; with a `span`, labels between two
             belong to the lower.
-        pattern: How the name of an image is made; the group `subject` becomes a column, `named` is
-            the label again.
+        pattern: How the name of an image is made; the group `subject` becomes a column.
         columns: Of a list with a header; the first two are name and label.
         group: The column that says who or what an image shows, where its name does not.
         neighbours: How many numbers `subject` in a row are one subject: neighbouring photographs
@@ -249,25 +247,23 @@ def download(name: str, folder: str | Path) -> Path:
 
 
 def _fetch(name: str, source: str, folder: Path) -> None:
-    """Write the files of a data set into a new folder, if they are the published ones."""
+    """Write the published files of a data set into a new folder, if every one of them is there."""
+    packed = folder / "packed"
+    download_url_to_file(source, str(packed), DATA_SETS[name].sha256, progress=False)
     if name == "retinamnist":
-        file = str(folder / "retinamnist.npz")
-        download_url_to_file(source, file, DATA_SETS[name].sha256, progress=False)
+        packed.rename(folder / "retinamnist.npz")
         return
 
-    packed = folder / "packed"
-    download_url_to_file(source, str(packed), progress=False)
     digests = "bracol.sha256" if name == "bracol" else "official_lists.sha256"
     listed = (DIGESTS / digests).read_text(encoding="ascii").splitlines()
     path_of = dict(line.split("  ", 1) for line in listed)
-
     with tarfile.open(packed, "r:gz") as archive:
         for member in filter(tarfile.TarInfo.isreg, archive):  # no link
-            data = archive.extractfile(member).read()  # type: ignore[union-attr]
-            path = path_of.pop(hashlib.sha256(data).hexdigest(), None)
+            content = archive.extractfile(member).read()  # type: ignore[union-attr]
+            path = path_of.pop(hashlib.sha256(content).hexdigest(), None)
             if path is not None:
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                (folder / path).write_bytes(data)
+                (folder / path).write_bytes(content)
     packed.unlink()
 
     if path_of:

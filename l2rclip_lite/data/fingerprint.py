@@ -7,14 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
-from l2rclip_lite.data.images import as_rgb, pixel_digest
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.data.reading import as_rgb, pixel_digest
 
 VERSION = "2"
-UNKNOWN_IMAGES = (
-    "of an earlier release, whose record has the names and labels of the images "
-    "but not what they show; only a new fit can tell whether they are the same"
-)
 
 
 def fingerprint(data: OrdinalDataset) -> str:
@@ -25,11 +20,10 @@ def fingerprint(data: OrdinalDataset) -> str:
     It has three parts: the version of this rule, SHA-256 of the ranks and of every name and label,
     and SHA-256 of what the images are:
 
-    - images that their dataset answers for by a method `digest(index)`: that digest, also of parts
-      and sums of such splits. `ImageFiles` gives the bytes of a file, which is not decoded (a
-      million small files take about ten seconds of the processor, large ones as long as a disk
-      needs to read all), generated leaves the settings that each follows from, and datasets of
-      one's own the pixels, which are read once and kept, see `OwnImages`.
+    - images that have a method `digest`: what it returns. `ImageFile` gives the bytes of a file,
+      which is not decoded (a million small files take about ten seconds of the processor, large
+      ones as long as a disk needs to read all), generated leaves the settings that each follows
+      from, and datasets of one's own the pixels, see `base.OwnImage`.
     - any other images, and all those of a split with a `transform`: their pixels.
 
     Raises:
@@ -55,11 +49,14 @@ def dataset_record(
         data_fingerprint: See `fingerprint`.
 
     Raises:
-        InputError: A source that JSON cannot hold.
+        TypeError: A source that JSON cannot hold.
     """
+    plain = None
+    if source is not None:
+        plain = json.loads(json.dumps(dict(source), default=os.fspath))  # paths as text
     return {
         "name": data.name,
-        "source": recordable(source),
+        "source": plain,
         "fingerprint": data_fingerprint,
         "ranks": data.ranks.to_dict(),
         "counts": {split: data.counts(split) for split in SPLITS},
@@ -67,21 +64,6 @@ def dataset_record(
         "protocol": list(data.protocol),
         "missing": list(data.missing),
     }
-
-
-def recordable(source: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return arguments of `load_dataset` as JSON can hold them, with paths as text.
-
-    Raises:
-        InputError: Something that JSON cannot hold, such as a table.
-    """
-    if source is None:
-        return None
-    try:
-        plain: dict[str, Any] = json.loads(json.dumps(dict(source), default=os.fspath))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"source: {error}; give text and numbers, or source=None.") from error
-    return plain
 
 
 def difference(stored: str, current: str) -> str:
@@ -94,8 +76,8 @@ def difference(stored: str, current: str) -> str:
         current: What `fingerprint` returns now.
 
     Example:
-        >>> difference("2:ab:cd", "2:ab:ef"), difference("ab", "2:ab:ef")
-        ('other images', '')
+        >>> difference("2:ab:cd", "2:ab:cd"), difference("2:ab:cd", "2:ab:ef")
+        ('', 'other images')
     """
     names = current.split(":")[1]
     if stored in (current, names):
@@ -103,11 +85,6 @@ def difference(stored: str, current: str) -> str:
     if stored.startswith(f"{VERSION}:{names}:"):
         return "other images"
     return "other files, labels, splits or ranks"
-
-
-def covers_images(stored: str) -> bool:
-    """Return whether a stored fingerprint says anything about what the images show."""
-    return stored.startswith(f"{VERSION}:")
 
 
 def _digest_of_names(data: OrdinalDataset) -> str:

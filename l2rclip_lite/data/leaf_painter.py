@@ -108,7 +108,7 @@ def _noise(generator: np.random.Generator, side: int, cells: int, octaves: int =
 
 def _mix(first: np.ndarray, second: np.ndarray, weight: Field) -> Picture:
     """Return `first` where the weight is 0, `second` where it is 1."""
-    return np.asarray(first + (second - first) * weight[..., None].astype(np.float32))
+    return first + (second - first) * weight[..., None].astype(np.float32)
 
 
 def _shade(
@@ -124,7 +124,7 @@ def _blurred(field: Field | Mask, sigma: float) -> Field:
     # its import takes a quarter of a second: only who draws leaves should wait for it
     from scipy.ndimage import gaussian_filter
 
-    return np.asarray(gaussian_filter(field.astype(np.float32), sigma))
+    return gaussian_filter(field.astype(np.float32), sigma)
 
 
 def _shape(generator: np.random.Generator, side: int) -> _Shape:
@@ -158,8 +158,7 @@ def _half_width(generator: np.random.Generator, along: Field, across: Field) -> 
     phase = margin_phase + (across > 0) * other_margin
     half = half * (1 + np.float32(generator.choice([0, 0.06])) * ((phase - 34 * t) % 1))
     lobes = 0.5 - 0.5 * np.cos(2 * np.pi * int(generator.integers(4, 7)) * t + 0.4 * phase)
-    half = half * (1 - np.float32(generator.choice([0, 0.42], p=[0.8, 0.2])) * lobes**1.5)
-    return np.asarray(half)
+    return half * (1 - np.float32(generator.choice([0, 0.42], p=[0.8, 0.2])) * lobes**1.5)
 
 
 def _veins(generator: np.random.Generator, along: Field, across: Field) -> tuple[Field, Field]:
@@ -197,7 +196,7 @@ def _ground(generator: np.random.Generator, side: int) -> Picture:
 
     light = 1 + generator.uniform(0.01, 0.15) * _noise(generator, side, side // 3, 1)
     light += generator.uniform(0.02, 0.1) * _noise(generator, side, side // 8)
-    return np.asarray(np.asarray(canvas, np.float32) * light[..., None])
+    return np.asarray(canvas, np.float32) * light[..., None]
 
 
 def _healthy(generator: np.random.Generator, shape: _Shape) -> Picture:

@@ -7,61 +7,55 @@ leaf and not from the colour of the image. `leaf_painter` does the drawing.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
 from PIL import Image
 from pydantic import Field
-from torch.utils.data import Dataset
 
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, Split, validated
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.leaf_painter import paint_leaf
-from l2rclip_lite.data.options import Seed, validated
 from l2rclip_lite.data.splits import stratified
-from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import Ranks, number_words
 
-PER_RANK = 3  # images at least: one for each split
 PAINTER = 1  # to be raised when `paint_leaf` draws other pixels: runs remember it
 
 
 @dataclass(eq=False)
-class DrawnLeaves(Dataset[Image.Image]):
-    """Leaves of given ranks; each is drawn when it is first asked for, and then kept.
+class DrawnLeaf:
+    """A leaf that is drawn when it is first asked for, and then kept.
 
     Args:
-        ranks: The rank index of each leaf.
-        edges: The shares of damage between the ranks, as `share_edges` gives them.
-        seeds: Leaf `i` is drawn by a generator with the seed `[*seeds, i]`.
-        pixels: The side of the images.
+        rank: Its rank index.
+        shares: The lowest and the highest share of damage of this rank.
+        seeds: With `place` the seed of the generator that draws it.
+        place: In its split.
+        pixels: The side of the image.
     """
 
-    ranks: Sequence[int]
-    edges: Sequence[float]
+    rank: int
+    shares: Sequence[float]
     seeds: Sequence[int]
+    place: int
     pixels: int
-    _drawn: dict[int, Image.Image] = field(default_factory=dict)
 
-    def __len__(self) -> int:
-        """Return the number of leaves."""
-        return len(self.ranks)
+    @cached_property
+    def image(self) -> Image.Image:
+        """The image."""
+        generator = np.random.default_rng([*self.seeds, self.place])
+        low, high = self.shares
+        return paint_leaf(generator, low, high, pixels=self.pixels).image
 
-    def __getitem__(self, index: int) -> Image.Image:
-        """Return a copy of the image."""
-        if index not in self._drawn:
-            rank = self.ranks[index]
-            low, high = self.edges[rank : rank + 2]
-            generator = np.random.default_rng([*self.seeds, index])
-            self._drawn[index] = paint_leaf(generator, low, high, pixels=self.pixels).image
-        return self._drawn[index].copy()
+    def read(self, side: int | None = None) -> Image.Image:
+        """Return a copy of the image, all of it."""
+        return self.image.copy()
 
-    def digest(self, index: int) -> bytes:
-        """Return SHA-256 of all that a leaf follows from; it is not drawn for that."""
-        rank = self.ranks[index]
-        edges = [*self.edges[rank : rank + 2]]
-        settings = (PAINTER, rank, edges, list(self.seeds), index, self.pixels)
+    def digest(self) -> bytes:
+        """Return SHA-256 of all that the leaf follows from; it is not drawn for that."""
+        settings = (PAINTER, self.rank, self.shares, self.seeds, self.place, self.pixels)
         return hashlib.sha256(repr(settings).encode()).digest()
 
 
@@ -98,20 +92,18 @@ def load_leaves(
         >>> data.counts("val")
         [2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
     """
-    least = PER_RANK * ranks
-    if size < least:
-        raise InputError(f"leaves: size is {size}; give {least} or more, {PER_RANK} a rank.")
-
     targets = np.arange(size) % ranks
     parts = np.array(stratified(targets.tolist(), [seed]))
     edges = share_edges(ranks)
 
     splits: dict[str, Any] = {}
     for number, name in enumerate(SPLITS):
-        generator = np.random.default_rng([seed, number])
-        order = generator.permutation(targets[parts == name]).tolist()
-        images = DrawnLeaves(order, edges, (seed, number), pixels)
-        paths = [f"leaves/{name}/{index:05d}.png" for index in range(len(order))]
+        seeds = [seed, number]
+        order = np.random.default_rng(seeds).permutation(targets[parts == name]).tolist()
+        images = []
+        for place, rank in enumerate(order):
+            images.append(DrawnLeaf(rank, edges[rank : rank + 2], seeds, place, pixels))
+        paths = [f"leaves/{name}/{place:05d}.png" for place in range(len(order))]
         splits[name] = Split(paths, order, images)
 
     return OrdinalDataset(
@@ -145,7 +137,7 @@ def leaf_ranks(ranks: int = 5) -> Ranks:
         >>> leaf_ranks(3).names
         ('zero percent', 'thirty percent', 'sixty percent')
     """
-    five: Ranks = DATA_SETS["leaves"].ranks
+    five = DATA_SETS["leaves"].ranks
     if ranks == len(five):
         return five
 

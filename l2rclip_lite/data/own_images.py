@@ -8,21 +8,21 @@ from typing import Annotated
 import pandas as pd
 from pydantic import Field
 
-from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset
-from l2rclip_lite.data.image_lists import scan_folder
-from l2rclip_lite.data.labels import LabelsAre, UserRanks, label_space
-from l2rclip_lite.data.options import Seed, validated
+from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Seed, validated
+from l2rclip_lite.data.reading import scan_folder
 from l2rclip_lite.data.splits import draw_splits
 from l2rclip_lite.data.table import (
-    as_dataset,
+    LabelsAre,
+    UserRanks,
+    as_splits,
     keep_present,
+    label_space,
     read_columns,
+    refuse,
     refuse_repeats,
 )
 from l2rclip_lite.errors import InputError, plural, unreadable
 
-# any other file is not opened: its first line may be a secret
-TABLES = (".csv", ".tsv", ".txt", ".parquet")
 COLUMN_OPTIONS = ": --path-column, --label-column, --group-column, --split-column"
 LabelTable = str | Path | pd.DataFrame
 
@@ -31,7 +31,7 @@ LabelTable = str | Path | pd.DataFrame
 def load_csv(  # noqa: PLR0913  (an entry point)
     root: str | Path | None = None,
     labels: LabelTable | None = None,
-    ranks: UserRanks = None,
+    ranks: UserRanks | None = None,
     template: str | None = None,
     unit: str = "grade",
     labels_are: LabelsAre = "names",
@@ -53,8 +53,8 @@ def load_csv(  # noqa: PLR0913  (an entry point)
     ranks from 0 instead, "position" from 1. A number under names that are words may be either, and
     is refused until `labels_are` decides.
 
-    **Columns.** Upper and lower case of their names do not matter, and a line of `protocol` says
-    where they differ. A column that is there twice is refused.
+    **Columns.** Upper and lower case of their names do not matter. A column that is there twice is
+    refused.
 
     **Groups.** Images of one group (a patient, a plant) stay in one split when splits or folds are
     drawn.
@@ -110,17 +110,16 @@ def load_csv(  # noqa: PLR0913  (an entry point)
         "subject": group_column,
         "split": split_column,
     }
-    if labels is None and os.path.lexists(os.path.join(root, "labels.csv")):
+    if labels is None and os.path.exists(os.path.join(root, "labels.csv")):
         labels = "labels.csv"
     if labels is not None:
-        table, title, messages = own_table(Path(root), labels, columns)
+        table, title = own_table(Path(root), labels, columns)
     else:
         table, title = images_by_folder(Path(root))
-        messages = []
     table["file"] = files_inside(root, table)
 
-    space, rank_messages = label_space(table, ranks, template, labels_are)
-    messages += [*rank_messages, draw_splits(table, folds or 0, fold or 1, val_share, seed)]
+    space, messages = label_space(table, ranks, template, labels_are)
+    messages.append(draw_splits(table, folds or 0, fold or 1, val_share, seed))
     card = Card(
         "csv",
         title=f"{plural(len(table), 'image')} of {title}",
@@ -129,73 +128,46 @@ def load_csv(  # noqa: PLR0913  (an entry point)
     )
 
     present, missing, missing_messages = keep_present(table, "csv", root, allow_missing)
-    return as_dataset(
-        card,
-        replace(space, unit=unit),
-        present,
-        protocol=messages + missing_messages,
-        missing=missing,
-        upright=True,
+    return OrdinalDataset(
+        "csv",
+        **as_splits(present),
+        ranks=replace(space, unit=unit),
+        card=card,
         allow_empty_ranks=allow_empty_ranks,
+        upright=True,
+        missing=missing,
+        protocol=(*messages, *missing_messages),
     )
 
 
-def own_table(
-    root: Path, labels: LabelTable, columns: dict[str, str]
-) -> tuple[pd.DataFrame, str, list[str]]:
-    """Return a user's table with our names of columns, what to call it, and sentences about it.
+def own_table(root: Path, labels: LabelTable, columns: dict[str, str]) -> tuple[pd.DataFrame, str]:
+    """Return a user's table with our names of columns, and what to call it.
 
     Args:
-        root: What a relative file starts from; it may not lead out of it.
+        root: What a relative file starts from, if it is there.
         labels: A file, or a table of pandas.
         columns: For `path`, `label`, `subject` and `split` the name in the table. Columns called
             `group` and `split` need not be there.
 
     Raises:
-        InputError: Another kind of file, one that lies elsewhere or cannot be used, or a column
-            with two roles.
+        InputError: A file that cannot be used, or a column that is missing.
     """
-    names = {name.strip().casefold() for name in columns.values()} - {"where"}
-    if len(names) < len(columns):
-        raise InputError(
-            f"csv: {', '.join(columns.values())} must be different columns, none called where; "
-            f"name others{COLUMN_OPTIONS}."
-        )
     optional = [name for name in columns.values() if name in ("group", "split")]
     needed = [name for name in columns.values() if name not in optional]
 
-    source = labels if isinstance(labels, pd.DataFrame) else table_file(root, labels)
+    source: Path | pd.DataFrame
+    if isinstance(labels, pd.DataFrame):
+        source = labels
+        title = "a DataFrame"
+    else:
+        source = root / labels  # an absolute one wins
+        if not os.path.exists(source) and os.path.exists(labels):
+            source = Path(labels)
+        title = source.name
     advice = f", or name yours{COLUMN_OPTIONS}"
-    table, spellings = read_columns(source, needed, optional, advice=advice)
-    messages = [
-        f"the column {spelling!r} is read as {name}"
-        for name, spelling in spellings.items()
-        if spelling != name.strip()
-    ]
+    table = read_columns(source, needed, optional, advice=advice)
     role_of = {name: role for role, name in columns.items()}
-    title = "a DataFrame" if isinstance(source, pd.DataFrame) else source.name
-    return table.rename(columns=role_of), title, messages
-
-
-def table_file(root: Path, labels: str | Path) -> Path:
-    """Return the file of labels, in the folder or from here.
-
-    Raises:
-        InputError: Another kind of file, or a link that leads out of the folder.
-    """
-    file = root / labels  # an absolute one wins
-    if os.path.isfile(labels) and not os.path.isfile(file):
-        file = Path(labels).absolute()
-
-    inside = Path(os.path.abspath(file)).is_relative_to(os.path.abspath(root))
-    real_file = Path(os.path.realpath(file))
-    leads_out = inside and not real_file.is_relative_to(os.path.realpath(root))
-    if leads_out or file.suffix.lower() not in TABLES:
-        raise InputError(
-            f"{file}: is no table of labels; "
-            f"name a {', '.join(TABLES)} file in {root}, or one elsewhere by its path."
-        )
-    return file
+    return table.rename(columns=role_of), title
 
 
 def images_by_folder(root: Path) -> tuple[pd.DataFrame, str]:
@@ -225,8 +197,7 @@ def images_by_folder(root: Path) -> tuple[pd.DataFrame, str]:
     if in_splits:
         table["split"] = [path.parts[0] for path in read]
 
-    n_files = sum(len(files) for _, _, files in os.walk(root))
-    return table, f"a folder per rank, {n_files - len(read):,} other files left out"
+    return table, f"a folder per rank, {len(paths) - len(read):,} other images left out"
 
 
 def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
@@ -249,33 +220,30 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
         l2rclip_lite.errors.InputError: labels.csv row 2: the path '../secret.png' leads out of the
         folder data, as it is or by a link; copy the image itself there.
     """
+    nameless = (table["path"] == "") | table["path"].str.contains("\0", regex=False)
+    refuse(table, nameless, "path", "names no file; fill it in, or remove the row.")
+
     top = os.path.join(os.path.realpath(root), "")
     folders: dict[str, tuple[str, set[str]]] = {}  # each is listed once: a million files take long
     files = []
-    for path, where in zip(table["path"].tolist(), table["where"].tolist(), strict=True):
-        if not path or "\0" in path:
-            raise InputError(
-                f"{where}: the path {path!r} names no file; fill it in, or remove the row."
-            )
-
+    present = []
+    for path in table["path"].tolist():
         folder, name = os.path.split(path)
         if folder not in folders:
-            place = os.path.join(os.path.realpath(os.path.join(top, folder)), "")
-            folders[folder] = (place, _regular_files(place) if place.startswith(top) else set())
+            place = os.path.realpath(os.path.join(top, folder))
+            folders[folder] = (place, _regular_files(place))
         place, regular = folders[folder]
-        file = place + name
+        file = os.path.join(place, name)
         if name not in regular:  # nothing, a link, or capitals that a disk does not tell apart
             file = os.path.realpath(file)
-        if not file.startswith(top):
-            raise InputError(
-                f"{where}: the path {path!r:.200} leads out of the folder {root}, "
-                "as it is or by a link; copy the image itself there."
-            )
-        files.append(file if name in regular or os.path.isfile(file) else "")
+        files.append(file)
+        present.append(file if name in regular or os.path.isfile(file) else "")
 
     column = pd.Series(files, index=table.index, dtype=object)
-    refuse_repeats(table, column.where(column != "", table["path"]))
-    return files
+    problem = f"leads out of the folder {root}, as it is or by a link; copy the image itself there."
+    refuse(table, ~column.str.startswith(top), "path", problem)
+    refuse_repeats(table, column)
+    return present
 
 
 def _regular_files(folder: str) -> set[str]:

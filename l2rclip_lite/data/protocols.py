@@ -7,18 +7,18 @@ config.json.
 
 import re
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, TypedDict, Unpack
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, SkipValidation
 
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
-from l2rclip_lite.data.options import Seed, validated
-from l2rclip_lite.data.splits import Data, rebin, stratified
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, validated
+from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.errors import InputError
 
+Data = Annotated[OrdinalDataset, SkipValidation]
 # Each step draws from a generator of its own, so that one step after another stays a fair draw.
 _FEW_SHOT, _LABEL_SHIFT, _LONG_TAIL, _SUBJECTS = range(4)
 
@@ -231,8 +231,11 @@ def hold_out(data: Data, every: Annotated[int, Field(ge=2)] = 3, seed: Seed = 0)
             f"{data.name} with seed {seed}; choose another seed or a smaller number."
         )
 
-    train = _without(data.train, unseen)
-    val = _without(data.val, unseen)
+    splits = []
+    for split in (data.train, data.val):
+        is_seen = ~np.isin(split.targets, [*unseen])
+        splits.append(split.subset(np.flatnonzero(is_seen).tolist()))
+    train, val = splits
     step = (
         f"held out: {len(unseen)} of {len(data.ranks)} ranks ({', '.join(map(str, unseen))}), "
         f"one in {every} between the ends; {len(data.train) - len(train):,} training and "
@@ -243,10 +246,74 @@ def hold_out(data: Data, every: Annotated[int, Field(ge=2)] = 3, seed: Seed = 0)
     )
 
 
-def _without(split: Split, ranks: Container[int]) -> Split:
-    """Return the images of a split that have none of these ranks."""
-    kept = [index for index, target in enumerate(split.targets) if target not in ranks]
-    return split.subset(kept)
+@validated
+def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
+    """Merge neighbouring ranks into fewer, in all three splits.
+
+    The bins have equally many ranks, the first ones one more where that does not come out even. A
+    bin is called "first to last", and its value is the mean of the merged values. That labels of an
+    ordered quantity may be cut into bins and learned as classes is common for ages (Rothe et al.,
+    IJCV 2018); bins of equal width in ranks are our choice. Label deviations are dropped.
+
+    Args:
+        data: Any data set.
+        count: The number of bins, from 2 to K - 1.
+
+    Returns:
+        The same images over `count` ranks.
+
+    Raises:
+        InputError: A number of bins that merges nothing or everything.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> two = rebin(load_dataset("leaves", size=60), count=2)
+        >>> two.ranks.names, two.ranks.values, two.counts("train")
+        (('no to low', 'high to very high'), (1.0, 3.5), [24, 16])
+    """
+    old = data.ranks
+    if count >= len(old):
+        raise InputError(
+            f"rebin: {data.name} has {len(old)} ranks; merge them into fewer, not {count}."
+        )
+
+    bins = np.array_split(np.arange(len(old)), count)
+    names = []
+    values = []
+    for members in bins:
+        names.append(_bin_name(old.names[members[0]], old.names[members[-1]]))
+        values.append(sum(old.values[rank] for rank in members) / len(members))
+
+    sizes = [len(members) for members in bins]
+    bin_of_rank = np.repeat(np.arange(count), sizes)
+    widths = sorted(set(sizes))
+    step = (
+        f"{len(old)} ranks merged into {count} bins of {' or '.join(map(str, widths))}; "
+        "errors are between the means of bins"
+    )
+    splits: dict[str, Any] = {}
+    for name in SPLITS:
+        split = data.split(name)
+        binned = bin_of_rank[[*split.targets]].tolist()
+        splits[name] = replace(split, targets=binned, deviations=None)
+    return replace(
+        data,
+        **splits,
+        ranks=replace(old, names=tuple(names), values=tuple(values)),
+        protocol=(*data.protocol, step),
+    )
+
+
+def _bin_name(first: str, last: str) -> str:
+    """Return what a bin from one rank to another is called; of ranges the outer ends count.
+
+    Example:
+        >>> _bin_name("four", "six"), _bin_name("four to six", "seven to nine")
+        ('four to six', 'four to nine')
+    """
+    if first == last:
+        return first
+    return f"{first.partition(' to ')[0]} to {last.rpartition(' to ')[2]}"
 
 
 CHANGES: dict[str, Any] = {  # in the order in which they are made

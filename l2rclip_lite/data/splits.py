@@ -1,71 +1,22 @@
-"""Splits, drawn within every rank or by whole groups, or taken from a table; ranks in bins."""
+"""Splits, drawn within every rank or by whole groups, or taken from a table."""
 
-import re
 from collections.abc import Sequence
-from dataclasses import replace
-from fractions import Fraction
-from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, SkipValidation
 
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
-from l2rclip_lite.data.options import validated
-from l2rclip_lite.data.table import first_row
+from l2rclip_lite.data.base import SPLITS
+from l2rclip_lite.data.table import refuse
 from l2rclip_lite.errors import InputError, plural
-from l2rclip_lite.method.ranks import composed
 
 Ints = Sequence[int] | np.ndarray
 Names = Sequence[str] | np.ndarray
-Data = Annotated[OrdinalDataset, SkipValidation]
-
-
-def check_group_names(table: pd.DataFrame) -> None:
-    """Refuse a group that is blank, or written in two ways: its images could land in two splits.
-
-    Args:
-        table: Columns `subject` and `where`.
-
-    Raises:
-        InputError: A blank cell, or two spellings of one number or of one text.
-
-    Example:
-        >>> check_group_names(pd.DataFrame({"subject": ["1", "01"], "where": ["row 2", "row 3"]}))
-        Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: row 3: the group '01' is written '1' further up; write one
-        group in one way, or give two groups two names.
-    """
-    row = first_row(table, table["subject"] == "")
-    if row:
-        raise InputError(f"{row['where']}: the group is blank; name who is shown.")
-
-    spelling = table["subject"].map(_one_spelling)
-    first = table["subject"].groupby(spelling).transform("first")
-    row = first_row(table.assign(first=first), table["subject"] != first)
-    if row:
-        raise InputError(
-            f"{row['where']}: the group {row['subject']!a:.80} is written {row['first']!a:.80} "
-            "further up; write one group in one way, or give two groups two names."
-        )
-
-
-def _one_spelling(group: str) -> str:
-    """Return what all spellings of a group share: a number without extra zeros, a text in NFC."""
-    text = composed(group)
-    if re.fullmatch(r"[+-]?\d{1,99}([.]\d{0,99})?", text) is None:
-        return text
-    return str(Fraction(text))  # exact: long numbers that differ in one digit are two groups
 
 
 def check_splits(table: pd.DataFrame, column: str = "split") -> None:
     """Refuse a cell of the split column that is no split, with its row."""
-    row = first_row(table, ~table[column].isin(SPLITS))
-    if row:
-        raise InputError(
-            f"{row['where']}: the {column} {row[column]!r:.80} is none of {', '.join(SPLITS)}; "
-            "correct it."
-        )
+    problem = f"is none of {', '.join(SPLITS)}; correct it."
+    refuse(table, ~table[column].isin(SPLITS), column, problem)
 
 
 def stratified(
@@ -119,7 +70,7 @@ def stratified(
 
     if val > 0 and "val" not in parts:
         parts[np.flatnonzero(parts == "test")[1::2]] = "val"
-    return [*parts]
+    return parts.tolist()
 
 
 def draw_validation(
@@ -190,7 +141,7 @@ def deal(groups: Names, targets: Ints, shares: Sequence[float], seeds: Sequence[
         if training_has_its_ranks:
             part_of_group[group] = np.argmin(filled @ content[group] / shares)
         filled[part_of_group[group]] += content[group]
-    return np.asarray(part_of_group[group_of_image])
+    return part_of_group[group_of_image]
 
 
 def draw_splits(table: pd.DataFrame, folds: int, fold: int, val_share: float, seed: int) -> str:
@@ -207,14 +158,14 @@ def draw_splits(table: pd.DataFrame, folds: int, fold: int, val_share: float, se
         What was done, in words.
 
     Raises:
-        InputError: A group that is blank or written in two ways, a cell that is no split, or more
-            folds than can be filled.
+        InputError: A group that is blank, a cell that is no split, or more folds than can be
+            filled.
     """
     targets = table["target"].to_numpy()
     groups = None
     manner = "within every"
     if "subject" in table:
-        check_group_names(table)
+        refuse(table, table["subject"] == "", "subject", "is blank; name who is shown.")
         groups = table["subject"].to_numpy()
         manner = f"by group ({len(set(groups)):,} of them) and"
 
@@ -246,75 +197,3 @@ def draw_splits(table: pd.DataFrame, folds: int, fold: int, val_share: float, se
         if n_split:
             message += f"; {plural(n_split, 'group')} in more than one split: --leakage counts them"
     return message
-
-
-@validated
-def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
-    """Merge neighbouring ranks into fewer, in all three splits.
-
-    The bins have equally many ranks, the first ones one more where that does not come out even. A
-    bin is called "first to last", and its value is the mean of the merged values. That labels of an
-    ordered quantity may be cut into bins and learned as classes is common for ages (Rothe et al.,
-    IJCV 2018); bins of equal width in ranks are our choice. Label deviations are dropped.
-
-    Args:
-        data: Any data set.
-        count: The number of bins, from 2 to K - 1.
-
-    Returns:
-        The same images over `count` ranks.
-
-    Raises:
-        InputError: A number of bins that merges nothing or everything.
-
-    Example:
-        >>> from l2rclip_lite.data import load_dataset
-        >>> two = rebin(load_dataset("leaves", size=60), count=2)
-        >>> two.ranks.names, two.ranks.values, two.counts("train")
-        (('no to low', 'high to very high'), (1.0, 3.5), [24, 16])
-    """
-    old = data.ranks
-    if count >= len(old):
-        raise InputError(
-            f"rebin: {data.name} has {len(old)} ranks; merge them into fewer, not {count}."
-        )
-
-    bins = [members.tolist() for members in np.array_split(np.arange(len(old)), count)]
-    names = []
-    values = []
-    bin_of_rank = []
-    for place, members in enumerate(bins):
-        names.append(_bin_name(old.names[members[0]], old.names[members[-1]]))
-        values.append(sum(old.values[rank] for rank in members) / len(members))
-        bin_of_rank += [place] * len(members)
-
-    widths = sorted({len(members) for members in bins})
-    step = (
-        f"{len(old)} ranks merged into {count} bins of {' or '.join(map(str, widths))}; "
-        "errors are between the means of bins"
-    )
-    splits: dict[str, Split] = {}
-    for name in SPLITS:
-        split = data.split(name)
-        binned = [bin_of_rank[target] for target in split.targets]
-        splits[name] = replace(split, targets=binned, deviations=None)
-    return replace(
-        data,
-        train=splits["train"],
-        val=splits["val"],
-        test=splits["test"],
-        ranks=replace(old, names=tuple(names), values=tuple(values)),
-        protocol=(*data.protocol, step),
-    )
-
-
-def _bin_name(first: str, last: str) -> str:
-    """Return what a bin from one rank to another is called; of ranges the outer ends count.
-
-    Example:
-        >>> _bin_name("four", "six"), _bin_name("four to six", "seven to nine")
-        ('four to six', 'four to nine')
-    """
-    if first == last:
-        return first
-    return f"{first.partition(' to ')[0]} to {last.rpartition(' to ')[2]}"

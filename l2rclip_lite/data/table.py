@@ -1,18 +1,21 @@
-"""A table with one row per image: read, checked row by row, and turned into a data set."""
+"""A table with one row per image: read, checked, its labels understood, turned into splits."""
 
-import csv
-import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
-from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split
-from l2rclip_lite.data.images import ImageFiles
+from l2rclip_lite.data.base import SPLITS, Split
+from l2rclip_lite.data.reading import ImageFile
 from l2rclip_lite.errors import InputError, reason, unreadable
-from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks, check_count, composed, number_words
+
+LabelsAre = Literal["names", "index", "position"]
+# how a user names the ranks
+UserRanks = str | Sequence[str | int | float] | np.ndarray | pd.Series | range
 
 
 def read_columns(
@@ -21,8 +24,8 @@ def read_columns(
     optional: Sequence[str] = (),
     header: bool | None = True,
     advice: str = "",
-) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Return columns of a table as text without spaces around it, and how it writes their names.
+) -> pd.DataFrame:
+    """Return columns of a table as text without spaces around it.
 
     Cells of a text file are separated by tabs, semicolons, commas or spaces, whichever of them the
     first row has first. A byte-order mark, Windows line ends, quoted cells and blank lines are
@@ -38,142 +41,104 @@ def read_columns(
         advice: What else to do about a column that is not there.
 
     Returns:
-        The columns that are there and `where`, such as "labels.csv row 7", and the name of each
-        column in the table.
+        The columns that are there and `where`, such as "labels.csv row 7".
 
     Raises:
         InputError: No such file, not UTF-8, a column that is missing or there twice, a row with too
-            many cells, a cell that is no text or number, or no row at all.
+            many cells, or no row at all.
 
     Example:
         >>> table = pd.DataFrame({"path": ["a.png "], "label": [3], "Group": ["anna"]})
-        >>> rows, names = read_columns(table, ["path", "label"], ["group", "split"])
-        >>> rows.iloc[0].tolist(), names["group"]
-        (['a.png', '3', 'anna', 'DataFrame row 0'], 'Group')
+        >>> read_columns(table, ["path", "label"], ["group", "split"]).iloc[0].tolist()
+        ['a.png', '3', 'anna', 'DataFrame row 0']
     """
     file = Path("DataFrame") if isinstance(source, pd.DataFrame) else source
     try:
-        names, numbered_rows = _rows_of(source, needed, header)
-        places = _places(names, needed, optional, file, advice)
-        rows = _texts_of(numbered_rows, places, len(names), file.name)
-    except InputError:
-        raise
-    except FileNotFoundError as error:
-        fix = f"give one with the columns {', '.join(needed)}"
-        raise InputError(f"{file}: there is no such file; {fix}.") from error
+        cells, first = _cells_of(source, needed, header)
     except PermissionError as error:
         raise unreadable(file, error) from error
-    except ImportError as error:
-        fix = "pip install pyarrow, or save as CSV"
-        raise InputError(f"{file}: Parquet needs pyarrow; {fix}.") from error
-    except (ValueError, OSError, csv.Error) as error:  # also of text that is not UTF-8
-        fix = "save it as CSV in UTF-8, check quotes and commas"
-        raise InputError(f"{file}: {reason(error):.200}; {fix}.") from error
+    except (ValueError, OSError, ImportError) as error:  # also of text that is not UTF-8
+        fix = f"give a CSV file in UTF-8 with the columns {', '.join(needed)}"
+        raise InputError(f"{file}: {reason(error).strip():.200}; {fix}.") from error
 
-    if not rows:
-        raise InputError(f"{file}: there is no row below the header; write one row per image.")
-    table = pd.DataFrame(rows, columns=[*places, "where"], dtype=object)
-    return table, {name: names[place] for name, place in places.items()}
-
-
-def _places(
-    names: Sequence[str], needed: Sequence[str], optional: Sequence[str], file: Path, advice: str
-) -> dict[str, int]:
-    """Return where each wanted column stands, if it is there; refuse one that is there twice."""
-    places: dict[str, int] = {}
+    names = [str(name).strip() for name in cells.columns]
     keys = [name.casefold() for name in names]
+    columns: dict[str, list[str]] = {}
     for wanted in (*needed, *optional):
         key = wanted.strip().casefold()
-        count = keys.count(key)
-        if count > 1 or (count == 0 and wanted in needed):
-            raise InputError(
-                f"{file}: write the column {wanted!r} once, in {list(names)!r:.200}{advice}."
-            )
-        if count == 1:
-            places[wanted] = keys.index(key)
-    return places
+        if keys.count(key) > 1 or (wanted in needed and key not in keys):
+            fix = f"write the column {wanted!r} once, in {names!r:.200}{advice}"
+            raise InputError(f"{file}: {fix}.")
+        if key in keys:
+            column = cells.iloc[:, keys.index(key)].astype(object)
+            columns[wanted] = column.where(column.notna(), "").map(str).str.strip().tolist()
+
+    table = pd.DataFrame(columns, dtype=object)
+    is_blank = (table == "").all(axis=1)
+    table["where"] = [f"{file.name} row {number}" for number in range(first, first + len(table))]
+    if is_blank.all():
+        raise InputError(f"{file}: there is no row below the header; write one row per image.")
+    return table[~is_blank].reset_index(drop=True)
 
 
-def _rows_of(
+def _cells_of(
     source: Path | pd.DataFrame, needed: Sequence[str], header: bool | None
-) -> tuple[list[str], Iterable[tuple[int, Sequence[Any]]]]:
-    """Return the names of the columns of a table, and its rows with their numbers."""
+) -> tuple[pd.DataFrame, int]:
+    """Return the cells of a table below the names of its columns, and the number of its first row.
+
+    Missing cells are NaN; blank lines are kept, so that rows can be counted.
+    """
     if not isinstance(source, pd.DataFrame) and source.suffix.lower() == ".parquet":
         source = pd.read_parquet(source)
     if isinstance(source, pd.DataFrame):
-        names = [str(name).strip() for name in source.columns]
-        return names, enumerate(source.itertuples(index=False, name=None))
+        return source, 0
 
-    text = source.read_bytes().decode("utf-8-sig")
-    first_line, _, _ = text.partition("\n")
+    with source.open(encoding="utf-8-sig") as stream:
+        first_line = stream.readline()
     separator = re.search("[\t;,]", re.sub('"[^"]*"', "", first_line))
-    rows = csv.reader(
-        io.StringIO(text, newline=""),
-        delimiter=separator[0] if separator else " ",
+    cells = pd.read_csv(
+        source,
+        sep=separator[0] if separator else " ",
+        header=None,
+        dtype=object,
+        keep_default_na=False,
+        skip_blank_lines=False,
         skipinitialspace=True,
-        strict=True,
+        encoding="utf-8-sig",
     )
     if header or (header is None and needed[0].casefold() in first_line.casefold()):
-        return [name.strip() for name in next(rows, [])], enumerate(rows, 2)
-    return list(needed), enumerate(rows, 1)
+        return cells.iloc[1:].set_axis(cells.iloc[0].fillna(""), axis=1), 2
+    return cells.set_axis([*needed], axis=1), 1
 
 
-def _texts_of(
-    rows: Iterable[tuple[int, Sequence[Any]]], places: Mapping[str, int], width: int, file: str
-) -> list[list[str]]:
-    """Return the wanted cells of each row as text, and where it stands; no blank line."""
-    texts = []
-    for number, cells in rows:
-        where = f"{file} row {number}"
-        if any(cells[width:]):
-            raise InputError(
-                f"{where}: has {len(cells)} cells, and the header {width}; "
-                "put a text that holds a separator in quotes."
-            )
-        if cells == [""] * len(cells):  # a blank line
-            continue
-        if len(cells) < width:
-            cells = [*cells, *[""] * (width - len(cells))]
-        row = [_text(cells[place], where, name) for name, place in places.items()]
-        texts.append([*row, where])
-    return texts
-
-
-def _text(cell: Any, where: str, name: str) -> str:
-    """Return a cell as text, "" where it is missing; refuse an array, a list or bytes."""
-    if isinstance(cell, str):
-        return cell.strip()
-    if hasattr(cell, "__len__"):
-        problem = f"the {name} is of type {type(cell).__name__}, {cell!r:.80}"
-        raise InputError(f"{where}: {problem}; write one word or number.")
-    return "" if pd.isna(cell) else str(cell).strip()
-
-
-def first_row(table: pd.DataFrame, chosen: "pd.Series[bool]") -> dict[str, Any]:
-    """Return the first of the chosen rows of a table, or nothing.
+def refuse(table: pd.DataFrame, bad: "pd.Series[bool]", column: str, problem: str) -> None:
+    """Refuse the first of the bad rows of a table, if there is one.
 
     Args:
         table: It has a column `where`.
-        chosen: Which rows.
+        bad: Which rows are bad.
+        column: What is wrong in them.
+        problem: What the cell is, and what to do.
 
-    Returns:
-        The cells by column; `where` also says how many rows are chosen. Empty if none is.
+    Raises:
+        InputError: A row is bad.
 
     Example:
-        >>> table = pd.DataFrame({"age": [3, -1, -2], "where": ["row 2", "row 3", "row 4"]})
-        >>> first_row(table, table["age"] < 0)
-        {'age': -1, 'where': 'row 3 (the first of 2)'}
-        >>> first_row(table, table["age"] > 99)
-        {}
+        >>> table = pd.DataFrame({"age": ["3", "-1", "-2"], "where": ["row 2", "row 3", "row 4"]})
+        >>> refuse(table, table["age"].str.startswith("-"), "age", "is below 0; correct it.")
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: row 3 (the first of 2): the age '-1' is below 0; correct it.
     """
-    rows = table[chosen]
+    rows = table[bad]
     if rows.empty:
-        return {}
+        return
 
-    row = {str(name): cell for name, cell in rows.iloc[:1].to_dict("records")[0].items()}
+    where = rows["where"].iloc[0]
     if len(rows) > 1:
-        row["where"] += f" (the first of {len(rows):,})"
-    return row
+        where += f" (the first of {len(rows):,})"
+    cell = rows[column].iloc[0]
+    shown = f" {cell!r:.80}" if cell else ""  # of a blank cell the problem says enough
+    raise InputError(f"{where}: the {column}{shown} {problem}")
 
 
 def refuse_repeats(table: pd.DataFrame, image: "pd.Series[str]") -> None:
@@ -187,13 +152,9 @@ def refuse_repeats(table: pd.DataFrame, image: "pd.Series[str]") -> None:
         InputError: Two rows of one image.
     """
     repeated = image.duplicated()
-    row = first_row(table.assign(image=image), repeated)
-    if row:
-        earlier = table["where"][image == row["image"]].iloc[0]
-        raise InputError(
-            f"{row['where']}: the image {row['path']} is listed in {earlier} already; "
-            "remove one of them."
-        )
+    if repeated.any():
+        earlier = table["where"][image == image[repeated].iloc[0]].iloc[0]
+        refuse(table, repeated, "path", f"is listed in {earlier} already; remove one of them.")
 
 
 def keep_present(
@@ -227,55 +188,169 @@ def keep_present(
     return table[~absent], tuple(table["path"][absent]), [message]
 
 
-def as_dataset(
-    card: Card,
-    ranks: Ranks,
-    table: pd.DataFrame,
-    *,
-    protocol: Sequence[str],
-    missing: Sequence[str],
-    upright: bool,
-    allow_empty_ranks: bool,
-) -> OrdinalDataset:
-    """Return a data set from a table with one row per image; no image is opened.
-
-    Args:
-        card: Source, licence, citation; its name is the data set's.
-        ranks: What the targets point into.
-        table: Columns `path`, `file`, `target`, `split`, `where`, and if known `subject` and
-            `deviation`.
-        protocol: See `OrdinalDataset`.
-        missing: See `OrdinalDataset`.
-        upright: See `OrdinalDataset`.
-        allow_empty_ranks: See `OrdinalDataset`.
-
-    Returns:
-        Three splits in the order of the rows.
-
-    Raises:
-        InputError: A split without an image.
-    """
-    train, val, test = (as_split(table[table["split"] == split]) for split in SPLITS)
-    return OrdinalDataset(
-        card.name,
-        train,
-        val,
-        test,
-        ranks,
-        card,
-        allow_empty_ranks=allow_empty_ranks,
-        upright=upright,
-        missing=tuple(missing),
-        protocol=tuple(protocol),
-    )
+def as_splits(table: pd.DataFrame) -> dict[str, Any]:
+    """Return training, validation and test part by their names, see `as_split`."""
+    return {split: as_split(table[table["split"] == split]) for split in SPLITS}
 
 
 def as_split(table: pd.DataFrame) -> Split:
-    """Return all rows as one split, see `as_dataset`; its images are read when asked for."""
+    """Return all rows as one split, in their order; its images are read when asked for.
+
+    Args:
+        table: One row an image: columns `path`, `file`, `target`, `where`, and if there are any
+            `subject` and `deviation`.
+    """
     return Split(
         paths=table["path"].tolist(),
         targets=table["target"].tolist(),
-        images=ImageFiles(table["file"].tolist(), table["where"].tolist()),
+        images=[*map(ImageFile, table["file"], table["where"])],
         subjects=table["subject"].tolist() if "subject" in table else None,
         deviations=table["deviation"].tolist() if "deviation" in table else None,
     )
+
+
+def as_numbers(texts: "Sequence[str] | np.ndarray | pd.Series[str]") -> "pd.Series[float]":
+    """Return what is written as a number; NaN for words.
+
+    Example:
+        >>> as_numbers(["03", "3.0", "ripe"]).tolist()
+        [3.0, 3.0, nan]
+    """
+    return pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").astype(float)
+
+
+def in_words(values: Iterable[float]) -> list[str]:
+    """Return numbers as a sentence says them.
+
+    Example:
+        >>> in_words([21, 0.5])
+        ['twenty one', '0.5']
+    """
+    words = []
+    for value in values:
+        is_whole = value % 1 == 0
+        words.append(number_words(int(value)) if is_whole else f"{value:g}")
+    return words
+
+
+def label_space(
+    table: pd.DataFrame,
+    ranks: UserRanks | Ranks | None,
+    template: str | None,
+    labels_are: LabelsAre,
+) -> tuple[Ranks, list[str]]:
+    """Return the ranks and sentences about them, and give the table a column `target`.
+
+    Args:
+        table: Columns `label` and `where`.
+        ranks: As `load_csv` takes them; or ranks, of which the names and numbers are taken, and not
+            the template.
+        template: As `load_csv` takes it.
+        labels_are: What a label is: "names", "index" or "position".
+
+    Raises:
+        InputError: A label that is no rank, or that could be read in two ways.
+
+    Example:
+        >>> table = pd.DataFrame(
+        ...     {"label": ["03", "1", "3.0", "3"], "where": ["row 2", "row 3", "row 4", "row 5"]}
+        ... )
+        >>> space, messages = label_space(table, None, None, "names")
+        >>> space.names, space.values, table["target"].tolist()
+        (('one', 'three'), (1.0, 3.0), [1, 0, 1, 1])
+        >>> messages
+        ['ranks: the 2 numbers found as labels, 1 to 3']
+        >>> label_space(table, space, None, "names")[0].values  # a new table, by the ranks of a run
+        (1.0, 3.0)
+    """
+    blank = table["label"] == ""
+    refuse(table, blank, "label", "is blank; fill it in, or remove the row.")
+
+    messages = []
+    if ranks is None:
+        names = _numbers_of_labels(table)
+        ends = f"{float(names[0]):g} to {float(names[-1]):g}"
+        messages = [f"ranks: the {len(names)} numbers found as labels, {ends}"]
+    elif not isinstance(ranks, Ranks):
+        names = _names(ranks)
+    elif list(ranks.names) == in_words(ranks.values):
+        names = [str(value) for value in ranks.values]
+    else:
+        names = list(ranks.names)
+
+    space = ranks_of_names(names, template)
+    table["target"] = _targets(table, names, labels_are)
+    return space, messages
+
+
+def ranks_of_names(names: UserRanks, template: str | None) -> Ranks:
+    """Return the ranks that a user names, lowest first; numbers are their own values.
+
+    Args:
+        names: As `load_csv` takes the ranks.
+        template: As `load_csv` takes it.
+
+    Raises:
+        InputError: See `Ranks`; also a text that names none.
+
+    Example:
+        >>> ranks_of_names("7:9", "{rank} spots").sentences
+        ['seven spots', 'eight spots', 'nine spots']
+        >>> ranks_of_names("fresh, ripe", None).sentences
+        ['a photo of a fresh object', 'a photo of a ripe object']
+    """
+    names = _names(names)
+    values = as_numbers(names)
+    if values.notna().all():
+        sentence = "a photo of grade {rank}" if template is None else template
+        return Ranks(tuple(in_words(values)), tuple(values), sentence)
+
+    sentence = "a photo of a {rank} object" if template is None else template
+    return Ranks(tuple(names), tuple(range(len(names))), sentence)
+
+
+def _names(ranks: UserRanks) -> list[str]:
+    """Return the ranks as a user wrote them: a sequence, "fresh,ripe", or "0:9"."""
+    if isinstance(ranks, str):
+        ends = re.fullmatch(r"\s*(-?\d{1,9})\s*:\s*(-?\d{1,9})\s*", ranks)
+        if ends is None:
+            return [name.strip() for name in ranks.split(",")]
+        ranks = range(int(ends[1]), int(ends[2]) + 1)
+        check_count(len(ranks))
+    return [str(name).strip() for name in ranks]
+
+
+def _numbers_of_labels(table: pd.DataFrame) -> list[str]:
+    """Return the different labels in their order, if all are numbers."""
+    labels = as_numbers(table["label"])
+    words = ",".join(sorted(set(table["label"])))
+    fix = f"if it names a rank, write all in their order, lowest first: --ranks {words!r:.900}"
+    refuse(table, labels.isna(), "label", f"is no number; correct it, or, {fix}")
+    return [str(value) for value in sorted(set(labels))]
+
+
+def _targets(table: pd.DataFrame, names: Sequence[str], labels_are: LabelsAre) -> "pd.Series[int]":
+    """Return the rank index of each label.
+
+    Where all ranks are numbers, labels are numbers, too: "03" and "3.0" are 3. Words are compared
+    letter by letter, in composed form: macOS names a folder "e" and an accent, others "é".
+    """
+    spellings = list(names)
+    if labels_are != "names":
+        start = 1 if labels_are == "position" else 0
+        spellings = [str(start + rank) for rank in range(len(names))]
+
+    values = as_numbers(spellings)
+    numbers = as_numbers(table["label"])
+    if values.notna().all():
+        target = numbers.map({value: rank for rank, value in enumerate(values)})
+    else:
+        rank_of = {composed(name): rank for rank, name in enumerate(spellings)}
+        target = table["label"].map(composed).map(rank_of)
+
+    fix = "say what labels are: --labels-are names, index (from 0) or position (from 1)."
+    problem = f"write one of {', '.join(spellings):.200}, or {fix}"
+    if values.isna().any():
+        refuse(table, target.isna() & numbers.notna(), "label", f"is no name; {problem}")
+    refuse(table, target.isna(), "label", f"is no rank; {problem}")
+    return target.astype(int)

@@ -17,9 +17,8 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.data.image_lists import image_list, paths_of
-from l2rclip_lite.data.images import Images, MapStyle, ResizedImages
-from l2rclip_lite.data.pixels import scaled
+from l2rclip_lite.data.images import ResizedImages, scaled
+from l2rclip_lite.data.reading import Images, MapStyle, image_list, paths_of
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads.kernel import LinearHead
 from l2rclip_lite.method.prediction import Prediction

@@ -16,8 +16,7 @@ from jaxtyping import Shaped
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from l2rclip_lite.data.images import square
-from l2rclip_lite.data.pixels import Augment, scaled
+from l2rclip_lite.data.images import Augment, scaled, square
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.shapes import Backbone, Embeddings, Features, Ids, Pixels, Slots, Texts
 

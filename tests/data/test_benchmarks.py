@@ -67,30 +67,6 @@ def test_counts_are_the_published_ones(
     assert n_matching > 0
 
 
-@pytest.mark.parametrize("name", sorted({*COUNTS["data"]} - {"leaves"}))
-def test_every_choice_is_counted(name: str) -> None:
-    """Rank by rank; the largest protocol has each image of the card once, or once in each fold."""
-    facts = DATA_SETS[name]
-    totals = []
-    for protocol, cut in facts.protocols.items():
-        parts = rows_of(name, protocol)
-        assert len(parts) == max(1, len(facts.categories)) * max(1, len(cut.folds))
-        assert all(rows["name"].tolist() == list(facts.ranks.names) for rows in parts)
-        totals.append(sum(rows[[*SPLITS]].to_numpy().sum() for rows in parts))
-    assert max(totals) % int(facts.images.split()[0].replace(",", "")) == 0
-
-
-def test_the_median_of_morph_is_as_bad_as_its_card_says() -> None:
-    """The error of the training median of each fold, in years."""
-    errors = []
-    for rows in rows_of("morph", "rs-partial"):
-        values = rows["value"].astype(float).to_numpy()
-        median = np.median(np.repeat(values, rows["train"] + rows["val"]))
-        assert median == 35
-        errors.append(np.average(np.abs(values - median), weights=rows["test"]))
-    assert errors == pytest.approx([8.713, 9.106, 9.166, 8.798, 9.093], abs=5e-4)
-
-
 def test_leakage_is_that_of_the_cards() -> None:
     """No file is on two sides; whoever is validated by person is not in training."""
     morph = LEAKAGE[LEAKAGE["data"] == "morph"].groupby("protocol")["test_shared_subjects"]

@@ -115,12 +115,6 @@ def test_one_file_is_compared_with_its_digest(
     assert contents(root) == {"retinamnist.npz": b"six arrays"}
 
 
-def test_what_nobody_publishes_in_one_file_cannot_be_downloaded(tmp_path: Path) -> None:
-    """The sentence says where to read on."""
-    with pytest.raises(InputError, match="hc18: nothing to download; `l2rclip data hc18` says"):
-        download("hc18", tmp_path / "new")
-
-
 def test_the_digests_are_those_of_the_real_files(
     official: Path,
     real_bracol: Path,

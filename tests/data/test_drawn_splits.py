@@ -45,37 +45,18 @@ ONE_EACH = ("train", "val", "test")
 
 
 @pytest.mark.parametrize(
-    ("splits", "options", "expected", "sentence"),
-    [
-        ((), {}, [70, 15, 15], "split 70/15/15 within every rank, seed 0"),
-        ((), {"val_share": 0.25, "seed": 3}, [60, 25, 15],
-         "split 60/25/15 within every rank, seed 3"),
-        (THREE_TRAIN_ONE_TEST, {}, [65, 10, 25],
-         "split by the table; "
-         "validation: 10 of the 75 training images within every rank, seed 0"),
-        ((), {"folds": 4, "fold": 2}, [65, 10, 25],
-         "fold 2 of 4 within every rank, seed 0; validation: 10 of the 75"),
-        (ONE_EACH, {"folds": 4}, [65, 10, 25],
-         "seed 0, not the splits of the table; validation"),
-    ],
-)  # fmt: skip
-def test_splits_without_groups_have_their_exact_shares_and_every_rank(
-    images: Path,
-    splits: tuple[str, ...],
-    options: dict[str, Any],
-    expected: list[int],
-    sentence: str,
-) -> None:
-    """Each rank has twenty images; the record says how they were drawn."""
-    data = load_dataset("csv", root=images, labels=table_of(splits=splits), **options)
-    assert sizes(data) == expected
-    assert sentence in "; ".join(data.protocol)
-    assert all(min(data.counts(split)) > 0 for split in SPLITS)
-
-
-@pytest.mark.parametrize(
     ("n_patients", "splits", "options", "expected", "sentence"),
     [
+        (0, (), {}, [70, 15, 15], "split 70/15/15 within every rank, seed 0"),
+        (0, (), {"val_share": 0.25, "seed": 3}, [60, 25, 15],
+         "split 60/25/15 within every rank, seed 3"),
+        (0, THREE_TRAIN_ONE_TEST, {}, [65, 10, 25],
+         "split by the table; "
+         "validation: 10 of the 75 training images within every rank, seed 0"),
+        (0, (), {"folds": 4, "fold": 2}, [65, 10, 25],
+         "fold 2 of 4 within every rank, seed 0; validation: 10 of the 75"),
+        (0, ONE_EACH, {"folds": 4}, [65, 10, 25],
+         "seed 0, not the splits of the table; validation"),
         (33, (), {}, [70, 15, 15], "split 70/15/15 by group (33 of them) and rank, seed 0"),
         # of three groups of a rank one, as of three images
         (20, THREE_TRAIN_ONE_TEST, {}, [50, 25, 25],
@@ -84,7 +65,7 @@ def test_splits_without_groups_have_their_exact_shares_and_every_rank(
          "fold 1 of 5 by group (33 of them) and rank, seed 0"),
     ],
 )  # fmt: skip
-def test_a_drawn_split_keeps_groups_whole(
+def test_drawn_splits_have_their_shares_of_every_rank_and_keep_groups_whole(
     images: Path,
     n_patients: int,
     splits: tuple[str, ...],
@@ -92,16 +73,14 @@ def test_a_drawn_split_keeps_groups_whole(
     expected: list[int],
     sentence: str,
 ) -> None:
-    """Shares are met to within a group or so, and nobody is in two splits."""
+    """Each rank has twenty images; groups miss the share by one or so. The record says how."""
     table = table_of(n_patients, splits)
     data = load_dataset("csv", root=images, labels=table, **options)
 
-    assert sizes(data) == pytest.approx(expected, abs=4)
+    assert sizes(data) == pytest.approx(expected, abs=4 if n_patients else 0)
     assert sentence in "; ".join(data.protocol)
     assert all(min(data.counts(split)) > 0 for split in SPLITS)
-
-    shared = {count for name, count in leakage(data).items() if "shared" in name}
-    assert shared == {0}
+    assert {count for name, count in leakage(data).items() if "shared" in name} <= {0, None}
 
 
 def test_splits_of_the_table_stay_and_groups_that_they_cut_are_counted(images: Path) -> None:
@@ -113,8 +92,7 @@ def test_splits_of_the_table_stay_and_groups_that_they_cut_are_counted(images: P
     assert load_dataset("csv", root=images, labels=table, seed=9).test.paths == data.test.paths
 
 
-@pytest.mark.parametrize("n_patients", [0, 33])
-@pytest.mark.parametrize("folds", [None, 4])
+@pytest.mark.parametrize(("n_patients", "folds"), [(0, None), (33, 4)])
 def test_the_seed_decides_what_is_drawn(images: Path, n_patients: int, folds: int | None) -> None:
     """Same seed, same test images; another seed, others; with folds and groups, too."""
     table = table_of(n_patients)
@@ -145,39 +123,15 @@ def test_no_group_is_cut_and_training_keeps_every_rank(
     assert trained == set(ranks)
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_of_equal_groups_each_part_has_its_share_to_within_one(seed: int) -> None:
-    """Forty groups of one image: 28, 6 and 6."""
-    parts = deal(np.arange(40), [0] * 40, [0.7, 0.15, 0.15], [seed])
-    assert np.abs(np.bincount(parts, minlength=3) - [28, 6, 6]).max() <= 1
-
-
 def test_more_folds_than_a_rank_has_images_are_refused(images: Path) -> None:
     """Each rank has twenty images."""
     with pytest.raises(InputError, match=r"^csv: 100 folds .*; draw at most 20 \(--folds\)\.$"):
         load_dataset("csv", root=images, labels=table_of(), folds=100, fold=100)
 
 
-@pytest.mark.parametrize(
-    ("one", "two"), [("1", "1.0"), ("1", "01"), ("7.5", "+7.50"), ("Ren\u00e9", "Rene\u0301")]
-)
-def test_two_spellings_of_a_group_are_refused(images: Path, one: str, two: str) -> None:
-    """A patient with two spellings would be learned from and tested on."""
+def test_a_blank_group_is_refused(images: Path) -> None:
+    """A patient without a name would be learned from and tested on."""
     table = table_of(n_patients=10)
-    table.loc[[98, 99], "group"] = [one, two]
-    with pytest.raises(InputError) as caught:
-        load_dataset("csv", root=images, labels=table)
-    assert f"DataFrame row 99: the group {two!a} is written {one!a} further" in str(caught.value)
-
     table.loc[99, "group"] = ""
-    with pytest.raises(InputError, match="DataFrame row 99: the group is blank; name who is shown"):
+    with pytest.raises(InputError, match="DataFrame row 99: the subject is blank; name who is"):
         load_dataset("csv", root=images, labels=table)
-
-
-def test_groups_that_look_like_one_large_number_stay_apart(images: Path) -> None:
-    """`1E3` is no spelling of `1000`, and forty-one digits are compared to the last."""
-    digits = "1234567890" * 4
-    table = table_of(n_patients=20)
-    table.loc[:3, "group"] = ["1E3", "1000", f"{digits}1", f"{digits}2"]
-    data = load_dataset("csv", root=images, labels=table)
-    assert "by group (24 of them)" in " ".join(data.protocol)

@@ -11,7 +11,6 @@ from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.leaf_painter import paint_leaf
 from l2rclip_lite.data.leaves import share_edges
-from l2rclip_lite.errors import InputError
 
 
 @settings(max_examples=15)
@@ -68,17 +67,3 @@ def test_every_number_of_ranks_is_balanced_and_named(ranks: int, lowest: str, hi
     data = load_dataset("leaves", ranks=ranks, size=10 * ranks)
     assert [data.counts(split) for split in SPLITS] == [[6] * ranks, [2] * ranks, [2] * ranks]
     assert (data.ranks.names[0], data.ranks.names[-1]) == (lowest, highest)
-
-
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        ({"ranks": 2}, "leaves: ranks: Input should be greater than or equal to 3, not 2"),
-        ({"size": 14}, "leaves: size is 14; give 15 or more, 3 a rank"),
-        ({"pixels": 32}, "leaves: pixels: Input should be greater than or equal to 64, not 32"),
-    ],
-)
-def test_options_outside_their_range_are_refused(options: dict[str, object], sentence: str) -> None:
-    """The sentence names the option and its range."""
-    with pytest.raises(InputError, match=sentence):
-        load_dataset("leaves", **options)

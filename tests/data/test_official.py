@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from drawn import CSV_RANKS, make_fixture
+from drawn import make_fixture
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,7 +19,6 @@ from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.official import find_images, five_folds, parts_of, read_lists
-from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import sha256_of
 
@@ -44,22 +43,17 @@ for number in range(5):
 @pytest.mark.parametrize(
     ("file", "text", "sentence"),
     [
-        (MORPH_TRAIN, MORPH.replace("M31", "M30"), "row 2: the label '31' is another one in the"),
         (MORPH_TRAIN, MORPH.replace("31", "78"), "row 2: the label '78' is none of this data set"),
         (MORPH_TRAIN, MORPH.replace("000001_1M31", "me"), "row 2: the path 'me.JPG' is not made"),
         (MORPH_TRAIN, MORPH.replace("000001", "000002"),
-         "test.txt row 2: the image 000002_1M31.JPG is listed in Setting_A_fold0_train.txt row 2"),
+         "test.txt row 2: the path '000002_1M31.JPG' is listed in Setting_A_fold0_train.txt row 2"),
         ("clap2015/total_2015.csv", CLAP.replace("val", "dev"), "row 3: the database 'dev' is"),
-        ("clap2015/total_2015.csv", CLAP.replace(",2,", ",-1,"), "the stdv '-1' is no number from"),
         ("clap2015/total_2015.csv", CLAP.replace("a.jpg,30", "a.jpg,30.5"), r"'30.5' .* \(3 to 85"),
         ("clap2015/total_2015.csv", CLAP.replace("test", "val"), "the test split is empty"),
-        ("adience/simplified_adience_2.txt", "\n1@N0/a.JPG 1\n", "row 2: .* is listed in simp.*_1"),
+        ("adience/simplified_adience_2.txt", "1@N0/a.JPG 1\n", "row 1: .* is listed in simp.*_1"),
         ("hci/1940s.txt", "a.jpg 1945s\n", r"1940s.txt row 1: the label '1945s' .* \(1930 to 1970"),
         ("bracol-area/labels.csv", "file,lesion_percent\n1.jpg,101", r"'101' .* \(0 to 100\)"),
         ("pears/labels.csv", "file,count,fold\nDSC_1_a_1.jpg,1,5", "the fold '5' is none of 0, 1"),
-        ("cherries81/labels.csv", "file,count,fold\nIMGP8_1.jpg,1,0\nIMGP9_1.jpg,1,3",
-         "row 2 .*: the subject '1' is in more than one fold"),
-        ("portraits/labels.csv", "file,age,person,fold\np000.jpg,63,,0", "the group is blank"),
         ("hc18/labels.csv", "file,week\n000_HC.jpg,20", "1 of the 1 listed images .* 000_HC.jpg"),
     ],
 )  # fmt: skip
@@ -81,7 +75,6 @@ def test_every_bad_row_is_named(tmp_path: Path, file: str, text: str, sentence: 
     [
         ("morph", {"protocol": "E"}, "protocol must be one of rs-partial, three-fold, random, sub"),
         ("morph", {"protocol": "three-fold", "fold": 0}, "morph: fold must be one of 1, 2, not 0"),
-        ("adience", {"fold": True}, "adience: fold: Input should be a valid integer, not True"),
         ("clap2015", {"fold": 0}, "clap2015: fold must be one of none, not 0"),
         ("aesthetics", {"category": "animal"}, "category must be one of animals, nature, people"),
         ("hci", {}, "hci: there is no 1930s.txt; pass lists=.* hci --download .* makes it"),
@@ -194,12 +187,6 @@ def check_splits(data: OrdinalDataset) -> None:
     assert {part[0][0].mode for part in (data.train, data.val, data.test)} == {"RGB"}
 
 
-def test_a_drawn_table_of_ones_own_can_be_loaded(tmp_path: Path) -> None:
-    """Twelve images of each of three ranks."""
-    make_fixture("csv", tmp_path)
-    check_splits(load_dataset("csv", root=tmp_path, ranks=CSV_RANKS))
-
-
 def test_the_record_names_the_setting_and_the_validation(tmp_path: Path) -> None:
     """As the literature calls it, with the seed of what is ours."""
     make_fixture("morph", tmp_path)
@@ -236,20 +223,20 @@ def test_an_image_is_looked_for_below_the_root(tmp_path: Path) -> None:
         file.touch()
     (root / "cycle").symlink_to(root)
     (root / "near.png").symlink_to(root / "2.png")
-    (root / "secret.png").symlink_to(tmp_path / "secret.png")
 
     files = find_images(root, ["2.png", "near.png", "far.png"])
     assert files == [str(root / "2.png"), str(root / "near.png"), ""]
     assert find_images(root, ["B/1.png"]) == [str(root / "b" / "1.PNG")]
     with pytest.raises(InputError, match="is in two places"):
         find_images(root, ["1.png"])
-    with pytest.raises(InputError, match="the link leads out of"):
-        find_images(root, ["secret.png"])
+    (root / "secret.png").symlink_to(tmp_path / "secret.png")
+    with pytest.raises(InputError, match="leads out of"):
+        find_images(root, ["2.png"])
 
 
 @given(count=st.integers(5, 400), seed=st.integers(0, 99))
-def test_drawn_splits_have_their_shares(count: int, seed: int) -> None:
-    """Five folds test every image once; a decade is cut as 210 to 5 to 50, up to rounding."""
+def test_five_folds_test_every_image_once(count: int, seed: int) -> None:
+    """Validation is a twentieth."""
     folds = [five_folds(count, fold, seed) for fold in range(5)]
     for splits_of_one_image in zip(*folds, strict=True):
         assert splits_of_one_image.count("test") == 1
@@ -257,32 +244,18 @@ def test_drawn_splits_have_their_shares(count: int, seed: int) -> None:
         assert splits.count("val") == max(1, round(0.05 * count))
         assert "train" in splits
 
-    splits = stratified([2] * count, [seed], 5 / 265, 50 / 265)
-    train, val, test = (splits.count(split) for split in SPLITS)
-    assert min(train, val, test) >= 1
-    assert abs(test - count * 50 / 265) <= 1
-    assert abs(val - count * 5 / 265) <= 1
 
-
-def test_arrays_make_three_splits_unless_they_are_a_pickle(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_arrays_make_three_splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a file with the digest of RetinaMNIST; the grey of an image is the place of its split."""
     file = tmp_path / "retinamnist.npz"
-    labels = np.arange(5, dtype=np.uint8)[:, None]
-    for column in (labels, labels.astype(object)):
-        arrays: dict[str, np.ndarray] = {}
-        for grey, split in enumerate(SPLITS):
-            arrays[f"{split}_images"] = np.full((5, 28, 28, 3), grey, np.uint8)
-            arrays[f"{split}_labels"] = column
-        np.savez(file, **arrays)  # type: ignore[arg-type]
-        facts = replace(DATA_SETS["retinamnist"], sha256=sha256_of(file))
-        monkeypatch.setitem(DATA_SETS, "retinamnist", facts)
+    arrays: dict[str, np.ndarray] = {}
+    for grey, split in enumerate(SPLITS):
+        arrays[f"{split}_images"] = np.full((5, 28, 28, 3), grey, np.uint8)
+        arrays[f"{split}_labels"] = np.arange(5, dtype=np.uint8)[:, None]
+    np.savez(file, **arrays)  # type: ignore[arg-type]
+    facts = replace(DATA_SETS["retinamnist"], sha256=sha256_of(file))
+    monkeypatch.setitem(DATA_SETS, "retinamnist", facts)
 
-        if column is labels:
-            data = load_dataset("retinamnist", root=tmp_path)
-            assert [data.split(split)[4][0].getpixel((0, 0))[0] for split in SPLITS] == [0, 1, 2]
-            assert data.val.targets == (0, 1, 2, 3, 4)
-        else:  # it would run what its author wrote
-            with pytest.raises(ValueError, match="pickle"):
-                load_dataset("retinamnist", root=file)
+    data = load_dataset("retinamnist", root=tmp_path)
+    assert [data.split(split)[4][0].getpixel((0, 0))[0] for split in SPLITS] == [0, 1, 2]
+    assert data.val.targets == (0, 1, 2, 3, 4)

@@ -1,20 +1,16 @@
 """Your own images: what spreadsheets write is read, every bad row is named, no path leaves."""
 
 import csv
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from l2rclip_lite.data import OrdinalDataset, load_dataset
+from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS
-from l2rclip_lite.data.own_images import load_csv
-from l2rclip_lite.data.table import read_columns
 from l2rclip_lite.errors import InputError
 
 RANKS = "fresh, ripe, over ripe"
@@ -32,15 +28,12 @@ def images(tmp_path: Path) -> Path:
     """Return a folder of images 0.png to 11.png, each of its own red, and of links."""
     root = tmp_path / "images"
     root.mkdir()
-    (tmp_path / "labels.csv").write_text("path,label\nsecret,1\n")
     Image.new("RGB", (8, 8)).save(tmp_path / "secret.png")
     for number in range(12):
         Image.new("RGB", (8, 8), (number * 20, 0, 0)).save(root / f"{number}.png")
     for link, target in {
         "loop.png": "loop.png",
-        "ring.csv": "ring.csv",
         "out.png": "../secret.png",
-        "out.csv": "../labels.csv",
         "twin.png": "0.png",
     }.items():
         (root / link).symlink_to(target)
@@ -66,8 +59,14 @@ EXCEL_ROWS = (
 )
 
 
-@pytest.mark.parametrize("separator", ",;\t")
-@pytest.mark.parametrize("names", ["path,label , split,group", "file,grade,part,patient"])
+@pytest.mark.parametrize(
+    ("separator", "names"),
+    [
+        (",", "path,label , split,group"),
+        (";", "file,grade,part,patient"),
+        ("\t", "path,label , split,group"),
+    ],
+)
 def test_a_file_as_excel_writes_it_is_read(images: Path, separator: str, names: str) -> None:
     """A byte-order mark, Windows line ends, spaces, quotes, blank lines, columns of any name."""
     text = "\ufeff" + "\r\n".join([names, *EXCEL_ROWS])
@@ -88,32 +87,19 @@ def test_a_file_as_excel_writes_it_is_read(images: Path, separator: str, names: 
     assert data.protocol == ("split by the table",)
 
 
-def test_names_of_columns_in_other_letters_are_read_and_recorded(images: Path) -> None:
-    """`Group` and ` SPLIT ` count: no random split follows, and the record names both."""
-    table = pd.DataFrame(COLUMNS).rename(columns={"group": "Group", "split": " SPLIT "})
-    data = load_dataset("csv", root=images, labels=table)
+@pytest.mark.parametrize("role", COLUMNS)
+def test_a_column_in_other_letters_is_read_but_not_twice(images: Path, role: str) -> None:
+    """` SPLIT ` counts: no random split follows."""
+    other = f" {role.upper()} "
+    table = pd.DataFrame(COLUMNS)
+    data = load_dataset("csv", root=images, labels=table.rename(columns={role: other}))
     assert data.train.paths == tuple(COLUMNS["path"][:6])
     assert data.test.subjects == tuple("eeff")
-    assert data.protocol == (
-        "the column 'Group' is read as group",
-        "the column 'SPLIT' is read as split",
-        "ranks: the 2 numbers found as labels, 0 to 1",
-        "split by the table",
-    )
 
-
-@pytest.mark.parametrize("role", ["path", "label", "group", "split"])
-@pytest.mark.parametrize("respell", [str, str.upper, " {} ".format])
-@pytest.mark.parametrize("own", ["", "my "])
-def test_a_column_that_is_there_twice_is_refused(
-    images: Path, role: str, respell: Callable[[str], str], own: str
-) -> None:
-    """In the same letters, in capitals, with spaces around it; ours or a user's name."""
-    table = pd.DataFrame(COLUMNS).rename(columns={role: own + role})
-    table.insert(0, respell(own + role), table[own + role], allow_duplicates=True)
+    table.insert(0, other, table[role])
     table.to_csv(images / "labels.csv", index=False)
-    with pytest.raises(InputError, match=f"labels.csv: write the column '{own + role}' once, in"):
-        load_dataset("csv", root=images, **{f"{role}_column": own + role})
+    with pytest.raises(InputError, match=f"labels.csv: write the column '{role}' once, in"):
+        load_dataset("csv", root=images)
 
 
 @pytest.mark.parametrize(
@@ -124,15 +110,6 @@ def test_a_name_in_quotes_holds_no_separator(images: Path, separator: str, name:
     table = pd.DataFrame(COLUMNS).assign(**{name: range(12)})
     table.to_csv(images / "labels.csv", index=False, sep=separator, quoting=csv.QUOTE_ALL)
     assert load_dataset("csv", root=images).counts("test") == [2, 2]
-
-
-def test_of_very_many_columns_few_are_kept(tmp_path: Path) -> None:
-    """A table of a million columns took 5.6 GB."""
-    file = tmp_path / "wide.csv"
-    file.write_text(f"{'x,' * 50_000}Label,path\n{'7,' * 50_000}3,a.png\n")
-    table, names = read_columns(file, ["path", "label"], ["group"])
-    assert table.to_numpy().tolist() == [["a.png", "3", "wide.csv row 2"]]
-    assert names == {"path": "path", "label": "Label"}
 
 
 @pytest.mark.parametrize(
@@ -147,20 +124,15 @@ def test_of_very_many_columns_few_are_kept(tmp_path: Path) -> None:
             "0.png,ripe,valid\n1.png,ripe,x",
             "row 2 .the first of 2.: the split 'valid' is none of train, val, test",
         ),
-        ("0.png,ripe,Train", "row 2: the split 'Train' is none of"),
-        (
-            "0.png,ripe,train\n1.png,ripe,train,x",
-            "labels.csv row 3: has 4 cells, and the header 3; put a text",
-        ),
+        ("0.png,ripe,train\n1.png,ripe,train,x", "labels.csv: .*3 fields in line 3, saw 4"),
         (
             "0.png,ripe,val\n1.png,ripe,val\n1.png,ripe,test",
-            "row 4: the image 1.png is listed in labels.csv row 3 already; remove one",
+            "row 4: the path '1.png' is listed in labels.csv row 3 already; remove one",
         ),
         (
             "0.png,ripe,train\ntwin.png,ripe,test",
-            "row 3: the image twin.png is listed in labels.csv row 2 already",
+            "row 3: the path 'twin.png' is listed in labels.csv row 2 already",
         ),
-        ("0.png,ripe,train\na/../0.png,ripe,test", "row 3: the image a/../0.png is listed in"),
         (
             "99.png,ripe,train\nloop.png,ripe,train\n1.png,ripe,test",
             r"csv: 2 of the 3 listed images .*99.png \(labels.csv row 2\).*--allow-missing",
@@ -169,8 +141,8 @@ def test_of_very_many_columns_few_are_kept(tmp_path: Path) -> None:
             "out.png,ripe,train",
             "row 2: the path 'out.png' leads out of the folder .*by a link; copy the image itself",
         ),
-        ('"0.png,ripe,train', "labels.csv: unexpected end of data; .*check quotes"),
-        (",ripe,train\n0.png,ripe,test", "labels.csv row 2: the path '' names no file; fill"),
+        ('"0.png,ripe,train', "labels.csv: .* EOF inside string .*; give a CSV file in UTF-8 with"),
+        (",ripe,train\n0.png,ripe,test", "labels.csv row 2: the path names no file; fill"),
         ("a\0.png,ripe,train", r"labels.csv row 2: the path 'a\\x00.png' names no file"),
         ("", "there is no row below the header"),
         (
@@ -191,10 +163,8 @@ def test_every_bad_row_is_named(images: Path, text: str, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("path,label\nblé.png,0\n".encode("latin-1"), "can't decode byte.*save it as CSV in UTF-8"),
-        ("path,label\n0.png,1\n".encode("utf-16"), "can't decode byte.*save it as CSV in UTF-8"),
-        (b"", r"labels.csv: write the column 'path' once, in \[\]"),
-        (b"\r\n\r\npath,label\r\n0.png,0\r\n", "labels.csv: write the column 'path' once"),
+        ("path,label\n0.png,1\n".encode("utf-16"), "can't decode byte.*give a CSV file in UTF-8"),
+        (b"\r\n\r\npath,label\r\n0.png,0\r\n", "labels.csv: No columns to parse from file"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes, sentence: str) -> None:
@@ -204,22 +174,11 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: bytes, sent
         load_dataset("csv", root=tmp_path, ranks=RANKS)
 
 
-@pytest.mark.parametrize("label", [np.array([1]), [1], {"grade": 1}, b"1"])
-def test_a_cell_is_one_word_or_number(images: Path, label: Any) -> None:
-    """Labels as arrays, as MedMNIST has them, are named by row and type."""
-    table = pd.DataFrame({"path": COLUMNS["path"], "label": [label] * 12, "thumbnail": b"\xff"})
-    kind = type(label).__name__
-    with pytest.raises(InputError, match=f"row 0: the label is of type {kind}, .*write one word"):
-        load_dataset("csv", root=images, labels=table)
-    numbers = table.assign(label=[0.0, 1.0, 2.0] * 4)
-    assert load_dataset("csv", root=images, labels=numbers).ranks.values == (0, 1, 2)
-
-
 def test_a_parquet_file_is_read_by_pandas(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the name of the file; its engine is stood in for, since it may not be installed."""
     (images / "labels.parquet").touch()
     if find_spec("pyarrow") is None:
-        with pytest.raises(InputError, match=r"labels\.parquet: Parquet needs pyarrow; pip"):
+        with pytest.raises(InputError, match=r"labels\.parquet: .*pyarrow"):
             load_dataset("csv", root=images, labels="labels.parquet")
 
     monkeypatch.setattr(pd, "read_parquet", lambda file: pd.DataFrame(COLUMNS))
@@ -238,7 +197,7 @@ def test_labels_may_lie_beside_the_folder(images: Path) -> None:
 
 
 def test_folders_whose_names_are_numbers_are_ranks_in_their_order(tmp_path: Path) -> None:
-    """Capitals in a suffix do not matter; what is no image of a rank is counted."""
+    """Capitals in a suffix do not matter; an image of no rank is counted."""
     touch_all(tmp_path, *(f"{number % 3}/{number}.PNG" for number in range(12)))
     touch_all(tmp_path, "2/phone.heic", "2/2020/deep.png", "beside.png", "odd/.hidden/c.png")
 
@@ -247,11 +206,7 @@ def test_folders_whose_names_are_numbers_are_ranks_in_their_order(tmp_path: Path
     assert data.ranks.values == (0, 1, 2)
     assert data.train.paths[0] == "0/3.PNG"
     assert data.train.targets[0] == 0
-    assert "12 images of a folder per rank, 4 other files left out" in data.summary()
-
-    (tmp_path / "labels.csv").symlink_to("gone.csv")  # else names of folders would become labels
-    with pytest.raises(InputError, match=r"labels\.csv: there is no such file"):
-        load_dataset("csv", root=tmp_path)
+    assert "12 images of a folder per rank, 2 other images left out" in data.summary()
 
 
 def test_folders_of_ranks_may_lie_below_train_val_and_test(tmp_path: Path) -> None:
@@ -272,74 +227,47 @@ def test_folders_of_ranks_may_lie_below_train_val_and_test(tmp_path: Path) -> No
     [
         ({"root": None}, r"pass root=.* \(--root DIR\), the folder of the images, not None"),
         ({"root": "gone"}, "pass root=.*, not 'gone'"),
-        ({"labels": "gone.csv"}, "gone.csv: there is no such file; give one with the columns path"),
-        ({"labels": "ring.csv"}, "ring.csv: Too many levels of symbolic links"),
-        ({"labels": "0.png"}, "0.png: is no table of labels; name a .csv, .tsv, .txt, .parquet"),
-        ({"labels": "out.csv"}, "out.csv: is no table of labels; .* or one elsewhere by its path"),
+        ({"labels": "gone.csv"}, "gone.csv: No such file or directory; give a CSV file in UTF-8"),
+        ({"labels": "0.png"}, "0.png: .* can't decode byte .*; give a CSV file in UTF-8"),
         ({"label_column": "grade"}, "write the column 'grade' once, in .*, or name yours: --path"),
         ({"group_column": "patient"}, "write the column 'patient' once"),
-        ({"group_column": "Label"}, "path, label, Label, split must be different columns"),
-        ({"label_column": "where"}, "must be different columns, none called where"),
         ({"folds": 5, "fold": 6}, "there is no fold 6; they count from 1"),
-        ({"fold": 1}, "there is no fold 1"),
         ({"val_share": 0.6}, "val_share: Input should be less than or equal to 0.5, not 0.6"),
-        ({"val_share": float("nan")}, "val_share: Input should be a finite number"),
         ({"seed": "0"}, "seed: Input should be a valid integer, not '0'"),
         ({"labels_are": "value"}, "labels_are: .* 'names', 'index' or 'position', not 'value'"),
         ({"ranks": {"a", "b"}}, "ranks: Input should be"),
-        ({"rank": "a,b"}, "rank: there is no such option; choose one of root, labels, ranks"),
+        ({"rank": "a,b"}, "rank: Unexpected keyword argument"),
     ],
 )
 def test_what_is_missing_elsewhere_or_misspelt_is_named(
     images: Path, options: dict[str, Any], sentence: str
 ) -> None:
-    """By `load_dataset` and by the loader itself."""
+    """In one sentence."""
     options = {"root": images, "labels": pd.DataFrame(COLUMNS), "ranks": "0,1"} | options
-    with pytest.raises(InputError, match=sentence):
-        load_csv(**options)
     with pytest.raises(InputError, match=sentence):
         load_dataset("csv", **options)
 
 
-def load_with_missing(root: Path, *, allow_missing: bool) -> OrdinalDataset:
-    """Load a table of fourteen images of which two do not exist."""
-    table = pd.DataFrame(COLUMNS)
-    missing = pd.DataFrame(
-        {"path": ["98.png", "99.png"], "label": 0, "group": "z", "split": ["train", "val"]}
-    )
-    return load_dataset(
-        "csv", root=root, labels=pd.concat([table, missing]), allow_missing=allow_missing
-    )
-
-
 def test_missing_images_are_refused_or_left_out_with_a_sentence(images: Path) -> None:
     """The sentence counts them and names the option; the data set goes on without them."""
-    with pytest.raises(InputError, match=r"2 of the 14 listed images .*--allow-missing"):
-        load_with_missing(images, allow_missing=False)
+    table = pd.DataFrame(COLUMNS).replace({"0.png": "98.png", "6.png": "99.png"})
+    with pytest.raises(InputError, match=r"2 of the 12 listed images .*--allow-missing"):
+        load_dataset("csv", root=images, labels=table)
 
-    data = load_with_missing(images, allow_missing=True)
+    data = load_dataset("csv", root=images, labels=table, allow_missing=True)
     assert data.missing == ("98.png", "99.png")
     assert data.caveat == "2 listed images missing"
-    assert [len(data.split(split)) for split in SPLITS] == [6, 2, 4]
+    assert [len(data.split(split)) for split in SPLITS] == [5, 1, 4]
     sentence = "2 listed images are missing and left out: 1 of train, 1 of val, 0 of test"
     assert sentence in data.protocol
 
     for image in images.glob("*.png"):
         image.unlink()
-    with pytest.raises(InputError, match="14 of the 14"):
-        load_with_missing(images, allow_missing=True)
     with pytest.raises(InputError, match=r"has neither labels\.csv, .* nor a folder of images per"):
         load_dataset("csv", root=images)
 
 
-@pytest.mark.parametrize(
-    ("name", "sentence"),
-    [
-        ("leavs", r"'leavs'; choose one of leaves, bracol, csv.*; did you mean leaves\?$"),
-        ("xyz", r"'xyz'; choose one of .*csv.*[.]$"),
-    ],
-)
-def test_a_name_of_no_data_set_is_answered_by_the_names_there_are(name: str, sentence: str) -> None:
-    """The nearest is suggested, if one is near."""
-    with pytest.raises(InputError, match=sentence):
-        load_dataset(name)
+def test_a_name_of_no_data_set_is_answered_by_the_names_there_are() -> None:
+    """In one sentence."""
+    with pytest.raises(InputError, match=r"'leavs'; choose one of leaves, bracol, csv.*[.]$"):
+        load_dataset("leavs")

@@ -197,8 +197,6 @@ def test_two_changes_of_one_seed_are_independent_draws() -> None:
         ({"few_shot": 0}, "few_shot: Input should be greater than or equal to 1, not 0"),
         ({"label_shift": "10:0.1"}, "how many of the 5 ranks with .* are cut, .* not '10:0.1'"),
         ({"label_shift": "2:1"}, "such as 2:0.1, not '2:1'"),
-        ({"label_shift": "2:0.0"}, "such as 2:0.1, not '2:0.0'"),
-        ({"long_tail": float("inf")}, "long_tail: Input should be a finite number, not inf"),
         ({"long_tail": 1e308}, "leaves has too few images for 1e.308; choose a smaller ratio"),
         ({"hold_out": 9, "protocol_seed": 3}, "one in 9 holds out none of the 5 ranks of leaves"),
         ({"rebin": 5}, "leaves has 5 ranks; merge them into fewer, not 5"),

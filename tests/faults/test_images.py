@@ -14,8 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from l2rclip_lite.data.images import read_image
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.data.reading import read_image
 
 # Colours above left, above right, below left, below right.
 CORNERS = ((220, 30, 30), (30, 180, 30), (30, 30, 220), (240, 240, 40))
@@ -40,18 +39,6 @@ def encoded(image: Image.Image, kind: str, **settings: object) -> bytes:
     return file.getvalue()
 
 
-def turned(orientation: int) -> bytes:
-    """Return the four colours, stored so that EXIF's orientation brings them upright."""
-    inverse = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Pillow's transpositions
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-
-    image = quarters()
-    if orientation in inverse:
-        image = image.transpose(Image.Transpose(inverse[orientation]))
-    return encoded(image, "PNG", exif=exif)
-
-
 OTHER_FRAMES = {"save_all": True, "append_images": [quarters().rotate(180)]}
 SIXTEEN_BIT = quarters([257 * level for level in GREY], np.uint16)
 ONE_BIT = quarters((0, 255, 255, 0)).convert("1")
@@ -66,8 +53,6 @@ KINDS: dict[str, tuple[bytes, Any]] = {
     "tiff of two pages": (encoded(quarters(), "TIFF", **OTHER_FRAMES), CORNERS),
     "animated webp": (encoded(quarters(), "WEBP", lossless=True, **OTHER_FRAMES), CORNERS),
 }
-for number in range(1, 9):
-    KINDS[f"orientation {number}"] = (turned(number), CORNERS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -85,7 +70,7 @@ def test_an_image_of_each_kind_shows_its_colours(tmp_path: Path, kind: str) -> N
 
 
 GRADIENT = Image.radial_gradient("L").convert("RGB")
-SOURCES = [content for name, (content, _) in KINDS.items() if "orientation" not in name]
+SOURCES = [content for content, _ in KINDS.values()]
 SOURCES += [encoded(GRADIENT, kind) for kind in ("JPEG", "PNG", "WEBP", "TIFF")]
 
 
@@ -99,15 +84,6 @@ def test_a_damaged_image_is_read_or_refused(
     file.write_bytes(content)
     with judged("images with flipped bits, cuts and repeats", must=False, about="damaged.jpg"):
         assert read_image(file).mode == "RGB"
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_an_image_that_was_cut_off_is_refused(tmp_path: Path, kind: str) -> None:
-    """It is not filled up with grey."""
-    noise = Image.effect_noise((64, 64), 100).convert("RGB")
-    (tmp_path / "half.jpg").write_bytes(encoded(noise, kind)[:1500])
-    with judged("images with flipped bits, cuts and repeats", about="half.jpg"):
-        read_image(tmp_path / "half.jpg")
 
 
 def chunk(name: bytes, content: bytes) -> bytes:
@@ -124,19 +100,13 @@ def png(width: int, height: int, *, pixels: bytes = bytes(100)) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-BOMBS = {
-    "png that claims": png(60_000, 60_000),
-    "png that holds": png(30_000, 30_000, pixels=zlib.compress(bytes(3751 * 30_000), 1)),
-}
-
-
-@pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_before_it_is_decoded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By its header."""
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("decoded"))
-    (tmp_path / "bomb.png").write_bytes(BOMBS[name])
+    pixels = zlib.compress(bytes(3751 * 30_000), 1)
+    (tmp_path / "bomb.png").write_bytes(png(30_000, 30_000, pixels=pixels))
     with judged("small image files that claim or hold gigabytes", about="bomb.png"):
         read_image(tmp_path / "bomb.png")
 
@@ -166,17 +136,11 @@ def test_another_file_is_no_image(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
-@pytest.mark.parametrize(
-    "name", ["pipe", "device", "ring", ".", "x" * 5000, "a\0b", "\udc80", "dead"]
-)
+@pytest.mark.parametrize("name", ["pipe", "device", "ring", ".", "x" * 5000, "a\0b", "\udc80"])
 def test_what_is_no_file_is_refused_at_once(tmp_path: Path, name: str) -> None:
     """A pipe would wait for ever, a device never ends."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "device").symlink_to("/dev/zero")
     (tmp_path / "ring").symlink_to("ring")
-    (tmp_path / "dead").symlink_to("gone")
     with judged("other files, folders, pipes and devices under an image's name"):
         read_image(tmp_path / name)
-    if name == "dead":
-        with pytest.raises(InputError, match=r"dead does not exist; correct or remove it\.$"):
-            read_image(tmp_path / name)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from l2rclip_lite.config import Config, Controls, LossWeights
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.data.pixels import Augment, scaled
+from l2rclip_lite.data.images import Augment, scaled
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import cyclic_permutation
 from l2rclip_lite.method.stages import freeze, stage1_loss, stage2_loss

@@ -12,7 +12,7 @@ from run_files import Outcome, run
 
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.data.near_copies import MAX_DISTANCE, difference_hash, nearest_copies
+from l2rclip_lite.data.check import MAX_DISTANCE, difference_hash, nearest_copies
 
 COPIED = "test images/14.png the same pixels as images/11.png in train"
 
@@ -87,7 +87,7 @@ def test_check_names_copies_in_two_splits(photos: Path) -> None:
 
 
 def test_check_names_every_image_that_fit_would_refuse(photos: Path) -> None:
-    """A file that was cut, a text, a bomb, and one that does not exist: all at once."""
+    """A file that was cut, a text, a bomb, and one that is not there: all at once."""
     images = photos / "images"
     (images / "00.png").write_bytes((images / "01.png").read_bytes()[:300])
     (images / "02.png").write_text("no image")
@@ -108,13 +108,12 @@ def test_check_names_every_image_that_fit_would_refuse(photos: Path) -> None:
 
 def test_a_copy_saved_again_is_named_and_another_leaf_is_not(tmp_path: Path) -> None:
     """As a JPEG, and at half size; pictures of one colour are not compared."""
-    first, second, third = (load_dataset("leaves", size=60).train[place][0] for place in range(3))
+    first, second = (load_dataset("leaves", size=60).train[place][0] for place in range(2))
     other = load_dataset("leaves", size=60, seed=1).train[0][0]
     images = {
         "train_0.png": first,
         "train_1.png": second,
-        "train_2.png": third,
-        "train_3.png": Image.new("RGB", (32, 32), "red"),
+        "train_2.png": Image.new("RGB", (32, 32), "red"),
         "val_0.png": other,
         "val_1.jpg": first,
         "test_0.png": second.resize((64, 64)),
@@ -136,27 +135,17 @@ def test_a_copy_saved_again_is_named_and_another_leaf_is_not(tmp_path: Path) -> 
     ]
 
 
-@pytest.mark.parametrize("block", [3, 1024])
-def test_the_nearest_within_the_distance_is_a_copy(
-    monkeypatch: pytest.MonkeyPatch, block: int
-) -> None:
-    """Twenty differing bits are a copy, twenty-one are none; in blocks or at once.
-
-    A picture without a hash is a copy of none; the first of the earlier ones has none either.
-    """
-    monkeypatch.setattr("l2rclip_lite.data.near_copies.BLOCK", block)
-    generator = np.random.default_rng(0)
-    earlier = [generator.choice(np.float32([-1, 1]), 256) for _ in range(10)]
-
-    hashes: list[np.ndarray | None] = [difference_hash(Image.new("RGB", (8, 8)))]
-    for original, n_changed in ((8, MAX_DISTANCE), (4, MAX_DISTANCE + 1), (1, 0), (9, 3)):
-        changed = earlier[original].copy()
-        changed[:n_changed] *= -1
-        hashes.append(changed)
-    assert nearest_copies(hashes, [None, *earlier]) == [None, 9, None, 2, 10]
+@pytest.mark.parametrize(("n_bits", "nearest"), [(MAX_DISTANCE, 2), (MAX_DISTANCE + 1, None)])
+def test_the_nearest_within_the_distance_is_a_copy(n_bits: int, nearest: int | None) -> None:
+    """Twenty differing bits are a copy, twenty-one are none; nor is a picture of one colour."""
+    bits = np.random.default_rng(0).choice(np.float32([-1, 1]), (3, 256))
+    blank = difference_hash(Image.new("RGB", (8, 8)))
+    changed = bits[1].copy()
+    changed[:n_bits] *= -1
+    assert nearest_copies([changed, blank], [blank, *bits]) == [nearest, None]
 
 
 def test_what_cannot_be_checked_is_named() -> None:
     """Images that are no files, and a folder that nobody named."""
-    assert "leaves: its images are no files" in run("data", "leaves", "--check").err
-    assert "csv: there is no folder of images to check" in run("data", "csv", "--check").err
+    for name in ("leaves", "csv"):
+        assert f"{name}: there is no folder of images to check" in run("data", name, "--check").err

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.data.images import ResizedImages
-from l2rclip_lite.data.pixels import scaled
+from l2rclip_lite.data.images import ResizedImages, scaled
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.encoding import FeatureCache, encode_images

@@ -14,7 +14,7 @@ from PIL import Image
 from l2rclip_lite.commands.finished_run import data_of
 from l2rclip_lite.commands.options import Place
 from l2rclip_lite.config import Config
-from l2rclip_lite.data import OrdinalDataset, Split, load_dataset
+from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.data.fingerprint import difference, fingerprint
 from l2rclip_lite.data.protocols import few_shot
 from l2rclip_lite.errors import InputError
@@ -106,34 +106,16 @@ def test_datasets_of_ones_own_are_known_by_their_pixels() -> None:
 def test_generated_leaves_are_known_by_what_they_follow_from(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Size and seed; no leaf is drawn for it."""
+    """Size, seed and the number of the painter; no leaf is drawn for it."""
     monkeypatch.setattr("l2rclip_lite.data.leaves.paint_leaf", None)
     small = load_dataset("leaves", size=60, pixels=64)
     large = load_dataset("leaves", size=60, pixels=96)
 
     assert fingerprint(small) == fingerprint(load_dataset("leaves", size=60, pixels=64))
     assert difference(fingerprint(small), fingerprint(large)) == "other images"
-
-
-def test_leaves_of_another_painter_are_other_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the same size and seed: the number of the painter counts."""
-    stored = fingerprint(load_dataset("leaves", size=60, pixels=64))
+    stored = fingerprint(small)
     monkeypatch.setattr("l2rclip_lite.data.leaves.PAINTER", 2)
-    repainted = fingerprint(load_dataset("leaves", size=60, pixels=64))
-    assert difference(stored, repainted) == "other images"
-
-
-def test_a_run_is_not_resumed_on_other_images(folder: Path, tmp_path: Path) -> None:
-    """Same names, labels and settings, other pixels: old figures came back without a word."""
-    run = RunDirectory(tmp_path / "run")
-    run.folder.mkdir()
-    run.claim(load(folder), Config(), None)
-    run.unfinished.mkdir()
-    run.claim(load(folder), Config(), None)
-
-    shutil.copy(folder / "00.png", folder / "01.png")
-    with pytest.raises(InputError, match="holds a run with other images; bring back"):
-        run.claim(load(folder), Config(), None)
+    assert difference(stored, fingerprint(small)) == "other images"
 
 
 @pytest.fixture
@@ -146,22 +128,22 @@ def claimed(folder: Path, tmp_path: Path) -> RunDirectory:
     return run
 
 
-def test_commands_that_read_the_data_of_a_run_refuse_other_images(
-    folder: Path, claimed: RunDirectory, capsys: pytest.CaptureFixture[str]
+def test_a_run_is_neither_resumed_nor_read_with_other_images(
+    folder: Path, claimed: RunDirectory
 ) -> None:
-    """Such as `evaluate`, `baselines` and `report`."""
+    """Same names, labels and settings, other pixels: old figures came back without a word."""
     where = Place(root=str(folder))
+    claimed.claim(load(folder), Config(), None)
     assert data_of(str(claimed.folder), where).train.paths == load(folder).train.paths
-    assert capsys.readouterr().err == ""
 
     shutil.copy(folder / "00.png", folder / "01.png")
+    with pytest.raises(InputError, match="holds a run with other images; bring back"):
+        claimed.claim(load(folder), Config(), None)
     with pytest.raises(InputError, match="run: data with other images now; pass the old --root"):
         data_of(str(claimed.folder), where)
 
 
-def test_a_run_of_release_0_2_has_names_alone_and_evaluate_says_so(
-    folder: Path, claimed: RunDirectory, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_of_release_0_2_has_names_alone(folder: Path, claimed: RunDirectory) -> None:
     """Other images under these names are taken, by `evaluate` and by `fit`."""
     shutil.copy(folder / "00.png", folder / "01.png")
     record = json.loads(claimed.config.read_text())
@@ -170,38 +152,3 @@ def test_a_run_of_release_0_2_has_names_alone_and_evaluate_says_so(
 
     assert len(data_of(str(claimed.folder), Place(root=str(folder))).train) == 6
     claimed.claim(load(folder), Config(), None)
-    assert capsys.readouterr().err.count("of an earlier release, whose record has the names") == 1
-
-
-class Counted:
-    """A dataset whose `targets` are of another numbering, and which counts how often it is read.
-
-    It gives every image in the same memory.
-    """
-
-    targets = (0, 1, 2, 3)
-
-    def __init__(self) -> None:
-        self.n_read = 0
-        self.buffer = np.zeros((8, 8, 3), np.uint8)
-
-    def __len__(self) -> int:
-        """Return 4."""
-        return 4
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
-        """Return an image of rank 0, 0, 1 or 1, and spoil the one before."""
-        self.n_read += 1
-        self.buffer[:] = 50 * index
-        return self.buffer, index // 2
-
-
-def test_labels_are_those_of_the_items_and_each_is_read_once() -> None:
-    """For its label, its digest, its pixels: of 0, 0, 1, 1 the `targets` 0, 1, 2, 3 were taken."""
-    dataset = Counted()
-    split = Split.from_dataset(dataset)
-    assert split.targets == (0, 0, 1, 1)
-
-    fingerprint(OrdinalDataset.from_datasets((split, split[::2], split + split), RANKS))
-    assert [image.getpixel((0, 0))[0] for image, _ in split] == [0, 50, 100, 150]
-    assert dataset.n_read == 4

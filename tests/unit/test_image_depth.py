@@ -1,6 +1,5 @@
 """Images of other than 8 bits a channel: the upper eight count, and no image turns black."""
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +8,17 @@ import pytest
 import torch
 from PIL import Image
 
-from l2rclip_lite.data.images import as_rgb
+from l2rclip_lite.data.reading import as_rgb
 from l2rclip_lite.errors import InputError
 
 
 def forms(values: np.ndarray, folder: Path) -> list[Any]:
-    """Return 16 bits as an array and a tensor; grey ones also in a file, and as Pillow opens it."""
-    channels_first = values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
-    images: list[Any] = [values, torch.from_numpy(channels_first.copy())]
-    if values.ndim == 2:
-        file = folder / "cells.png"
-        Image.fromarray(values).save(file)
-        images += [file, Image.open(io.BytesIO(file.read_bytes())), values.astype(">u2")]
-    return images
+    """Return 16 bits as an array and a tensor; grey ones also in a file."""
+    if values.ndim == 3:
+        return [values, torch.from_numpy(values.transpose(2, 0, 1).copy())]
+
+    Image.fromarray(values).save(folder / "cells.png")
+    return [values, torch.from_numpy(values[None]), folder / "cells.png", values.astype(">u2")]
 
 
 @pytest.mark.parametrize("channels", [(), (3,)], ids=["grey", "RGB"])

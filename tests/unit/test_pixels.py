@@ -4,7 +4,7 @@ import pytest
 import torch
 from PIL import Image
 
-from l2rclip_lite.data.pixels import Augment
+from l2rclip_lite.data.images import Augment
 from l2rclip_lite.towers.base import Towers
 
 
@@ -33,48 +33,11 @@ def test_normalised_pixels_by_hand(tiny: Towers, mini: Towers) -> None:
     assert mini.normalize(black).flatten().tolist() == pytest.approx([-127 / 128] * 3)
 
 
-PICTURE = Image.radial_gradient("L").rotate(10, fillcolor=200)
-
-
-def test_the_transform_squeezes_and_normalises(tiny: Towers) -> None:
-    """Bytes over 255, on the scale of the tower."""
-    by_hand = tiny.normalize(tiny.resize()(PICTURE)[None] / 255)[0]
-    assert torch.allclose(tiny.transform()(PICTURE), by_hand, atol=1e-6)
-
-
-def test_the_transform_of_training_draws_by_torchs_seed(tiny: Towers) -> None:
-    """The same seed, the same picture; another draw, another one."""
-    transform = tiny.transform(train=True)
-    torch.manual_seed(0)
-    first = transform(PICTURE)
-    second = transform(PICTURE)
-
-    torch.manual_seed(0)
-    assert torch.equal(transform(PICTURE), first)
-    assert not torch.equal(first, second)
-
-
-def test_a_draw_below_a_half_flips_an_image() -> None:
-    """Of two images the first has such draws; top to bottom is flipped where that is asked for."""
-    pixels = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).view(2, 3, 4, 4)
-    draws = torch.tensor([0.49, 0.5]).expand(4, 2)[..., None, None, None]
-
-    mirrored = Augment(light=False)(pixels, draws=draws)
-    assert torch.equal(mirrored[0], pixels[0].flip(-1))
-    assert torch.equal(mirrored[1], pixels[1])
-
-    turned = Augment(upside_down=True, light=False)(pixels, draws=draws)
-    assert torch.equal(turned[0], pixels[0].flip(-1, -2))
-    assert torch.equal(turned[1], pixels[1])
-
-
 def test_augmentation_by_hand() -> None:
     """Each image of a batch gets draws of its own: flips for draws below 1/2, then ±15 % light."""
     pixels = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).view(2, 3, 4, 4)
     draws = torch.rand(4, 2, generator=torch.Generator().manual_seed(3))
-
     augmented = Augment(upside_down=True)(pixels, torch.Generator().manual_seed(3))
-
     for index, (across, down, bright, contrast) in enumerate(draws.T):
         image = pixels[index].float() / 255
         if across < 0.5:

@@ -106,7 +106,7 @@ def test_a_bad_image_does_not_cost_the_good_ones(drawn_run: DrawnRun, tmp_path: 
     assert [Path(answer["path"]).name for answer in answers] == ["00.png", "31.png"]
     assert torn.startswith("error: ")
     assert f"{tmp_path / 'a_torn.png'} cannot be used" in torn
-    assert f"{tmp_path / 'gone.png'} does not exist" in gone
+    assert f"{tmp_path / 'gone.png'} cannot be used (No such file" in gone
 
 
 # --- hostile names and links --------------------------------------------------------------------

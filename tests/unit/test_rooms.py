@@ -30,9 +30,8 @@ GROUND = ("errors", "method", "shapes", "towers")
 EXCEPTIONS = {
     "method/model.py": {
         "config",
-        "data.image_lists",
         "data.images",
-        "data.pixels",
+        "data.reading",
         "heads.kernel",
         "runs.encoding",
         "runs.model_file",
@@ -41,7 +40,7 @@ EXCEPTIONS = {
     "method/prompts.py": {"config"},
     "method/stage.py": {"config"},
     "method/stages.py": {"config"},
-    "towers/base.py": {"data.images", "data.pixels"},
+    "towers/base.py": {"data.images"},
 }
 
 

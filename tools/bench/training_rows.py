@@ -28,8 +28,7 @@ from torch import Tensor, nn
 from l2rclip_lite import L2RCLIP, Config, Ranks, Towers, load_towers
 from l2rclip_lite.baselines.losses import ordinalclip_loss
 from l2rclip_lite.baselines.prompts import PromptHead, ordinalclip_prompts
-from l2rclip_lite.data.images import ResizedImages
-from l2rclip_lite.data.pixels import Augment
+from l2rclip_lite.data.images import Augment, ResizedImages
 from l2rclip_lite.heads.kernel import stack_kernel_heads
 from l2rclip_lite.method.stages import freeze, train_stage1, train_stage2
 from l2rclip_lite.training_data import TrainingData
