@@ -66,8 +66,8 @@ look: .venv/.made .node/.made ## open every built page in Chromium, in two theme
 .node/.made:
 	npm install --silent --no-save --no-audit --no-fund --prefix .node playwright-core@1 axe-core@4 reveal.js@5
 	touch $@
-bench: .venv/.made ## measure speed and memory against their targets (ONLY=rows, DATA=folder), 20 min
-	"$(BIN)/python" tools/bench/bench.py $(if $(ONLY),--only "$(ONLY)") $(if $(DATA),--data "$(DATA)")
+bench: .venv/.made ## measure speed and memory against their targets (ONLY=rows), 15 min
+	"$(BIN)/python" tools/bench/bench.py $(if $(ONLY),--only "$(ONLY)")
 faults: .venv/.made ## kill, starve and deceive the package, an hour or more (SHORT=1: minutes)
 	$(if $(SHORT),,L2RCLIP_FAULTS=book/results/faults.json) "$(BIN)/python" -m pytest tests/faults $(FLAGS)
 studies: .venv/.made .snakemake-env/.made ## run what is missing of the studies, hours (SHORT=1: in miniature; ONLY=search: recipes) -> runs
