@@ -16,6 +16,7 @@ import os
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,16 +28,13 @@ from training_rows import (
     ordinalclip,
     stage1_batch,
     stage1_ranks,
-    stage2_mini,
-    stage2_vit,
+    stage2,
 )
 from use_rows import (
     decode,
     encoding_growth,
     help_time,
-    import_time,
     inference,
-    list_memory,
     list_seconds,
     metrics,
 )
@@ -72,10 +70,12 @@ class Row:
 
 ROWS = {
     "stage2-mini": Row(
-        stage2_mini, "stage-2 step ÷ forward and backward of the bare image tower, mini", 1.05
+        stage2, "stage-2 step ÷ forward and backward of the bare image tower, mini", 1.05
     ),
     "stage2-vit": Row(
-        stage2_vit, "stage-2 step ÷ forward and backward of the bare image tower, ViT-B-16", 1.05
+        partial(stage2, towers="ViT-B-16/random"),
+        "stage-2 step ÷ forward and backward of the bare image tower, ViT-B-16",
+        1.05,
     ),
     "stage1-ranks": Row(
         stage1_ranks,
@@ -91,19 +91,12 @@ ROWS = {
     "inference": Row(
         inference, "inference images/s ÷ images/s of the bare image tower, mini", 0.97, "at least"
     ),
-    "import": Row(import_time, "import l2rclip_lite − import torch", 0.5, unit="s"),
     "help": Row(help_time, "l2rclip --help", 0.5, unit="s"),
     "lists-million": Row(
         list_seconds,
         "1,000,000 rows of a CSV to a ready data set, processor time",
         10.0,
         unit="s",
-    ),
-    "lists-memory": Row(
-        list_memory,
-        "peak memory of a process that loads 1,000,000 rows, imports included",
-        954,
-        unit="MiB",
     ),
     "encode-growth": Row(
         encoding_growth, "slowest ÷ fastest image of 10,000, 100,000 and 200,000 to encode", 1.10

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 
 from l2rclip_lite import Config, Ranks
@@ -140,8 +141,7 @@ def ratio(ours: Sequence[float], other: Sequence[float], detail: Detail) -> Figu
 
 def summary(numbers: Sequence[float], detail: Detail | None = None) -> Figure:
     """Return the median and the quartiles of numbers; those of one number are that number."""
-    column = list(numbers) * 2 if len(numbers) == 1 else numbers  # `quantiles` takes no single one
-    low, median, high = statistics.quantiles(column, n=4, method="inclusive")
+    low, median, high = np.quantile(numbers, [0.25, 0.5, 0.75]).tolist()
     return {
         "value": median,
         "low": low,

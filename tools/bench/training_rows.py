@@ -98,20 +98,15 @@ def time_stage2(config: Config, ranks: Ranks, other: Call, repeats: int) -> list
     return steps_and(lambda: train_stage2(model, data), other, repeats)
 
 
-def stage2_mini(setting: Setting) -> Figure:
-    """Compare a short step, whose bound is near, so that twice as many are timed."""
-    config = setting.config("mini", 16)
+def stage2(setting: Setting, towers: str = "mini") -> Figure:
+    """Compare a step of stage 2 with one of the image tower alone.
+
+    Random weights of a ViT cost what trained ones cost.
+    """
+    config = setting.config(towers, 16)
     bare = bare_step(config, bare_towers(config))
-    ours, other = time_stage2(config, GRADES, bare, 2 * setting.repeats)
+    ours, other = time_stage2(config, GRADES, bare, setting.repeats)
     return ratio(ours, other, {"batch": 16, "towers": config.towers})
-
-
-def stage2_vit(setting: Setting) -> Figure:
-    """Compare a step of CLIP's ViT-B-16 with random weights, which cost what trained ones cost."""
-    config = setting.config("ViT-B-16/random", 16)
-    bare = bare_step(config, bare_towers(config))
-    ours, other = time_stage2(config, GRADES, bare, min(5, setting.repeats))
-    return ratio(ours, other, {"batch": config.batch_size, "towers": config.towers})
 
 
 def ordinalclip(setting: Setting) -> Figure:

@@ -59,14 +59,6 @@ def python(*arguments: str) -> Call:
     return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
 
 
-def import_time(setting: Setting) -> Figure:
-    """Measure the seconds of the package's import beyond `import torch`, in fresh interpreters."""
-    calls = [python("-c", "import torch, l2rclip_lite"), python("-c", "import torch")]
-    ours, torch_alone = in_turns(calls, setting.repeats)
-    beyond = [a - b for a, b in zip(ours, torch_alone, strict=True)]
-    return summary(beyond, {"seconds": summary(ours)["value"]})
-
-
 def help_time(setting: Setting) -> Figure:
     """Measure the command with `--help`."""
     (seconds,) = in_turns([python("-m", "l2rclip_lite", "--help")], setting.repeats)
@@ -109,16 +101,6 @@ def decode(setting: Setting) -> Figure:
 
 def list_seconds(setting: Setting) -> Figure:
     """Measure how long CSV files of several lengths take to load; the value is the longest's."""
-    return _of_lists(setting, "seconds")
-
-
-def list_memory(setting: Setting) -> Figure:
-    """Measure the peak memory of processes that load such files; the value is the longest's."""
-    return _of_lists(setting, "mib")
-
-
-def _of_lists(setting: Setting, what: str) -> Figure:
-    """Load lists of several lengths, and return the seconds or the memory of the longest."""
     numbers = (100, 1_000, 10_000) if setting.quick else (10_000, 100_000, 1_000_000)
     with tempfile.TemporaryDirectory() as folder:
         _make_images(Path(folder), numbers[-1])
@@ -129,7 +111,7 @@ def _of_lists(setting: Setting, what: str) -> Figure:
         for number in numbers:
             calls = ((folder, FEW), (folder, number))
             measured[number] = [in_a_new_process(_load, *calls) for _ in range(3)]
-    longest = [run[what] for run in measured[numbers[-1]]]
+    longest = [run["seconds"] for run in measured[numbers[-1]]]
     return summary(longest, {"rows": {number: runs[0] for number, runs in measured.items()}})
 
 
