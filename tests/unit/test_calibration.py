@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from l2rclip_book.calibration_figures import reliability
+from l2rclip_book.metric_figures import reliability
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads.calibration import (

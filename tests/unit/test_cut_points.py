@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from l2rclip_book.cut_points import cut, stretched
+from l2rclip_book.study_parts import cut, stretched
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import Ranks
 

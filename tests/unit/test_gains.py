@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from l2rclip_book.evidence import order_steps
 from l2rclip_book.gains import (
     CLAIMS,
     MANY,
@@ -13,7 +14,6 @@ from l2rclip_book.gains import (
     gain_table,
     interval_of,
     judge_claims,
-    order_steps,
     paired_scores,
     run_interval,
 )

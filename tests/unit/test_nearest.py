@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from l2rclip_book.nearest import nearest_neighbours
+from l2rclip_book.study_parts import nearest_neighbours
 from l2rclip_lite.method.ranks import Ranks
 
 TWO = Ranks.integers(0, 1, template="grade {rank}")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from l2rclip_book.result_files import find_result
+from l2rclip_book.results import find_result
 
 
 def test_a_named_folder_is_the_only_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

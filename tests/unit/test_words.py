@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from l2rclip_book.gains import MEAN
-from l2rclip_book.speeds import speed_shares
 from l2rclip_book.words import (
     BY_SUBJECT,
     DAMAGE,
@@ -20,7 +19,7 @@ from l2rclip_book.words import (
     orders,
     with_chosen,
 )
-from l2rclip_book.words_figures import shares_of_chance
+from l2rclip_book.words_figures import shares_of_chance, speed_shares
 
 
 def answers(data: str, run: int, **noise: float) -> pd.DataFrame:
