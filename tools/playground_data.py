@@ -24,8 +24,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from l2rclip_book.loss_figures import circle
-from l2rclip_book.loss_geometry import along_circle, on_circle
+from l2rclip_book.loss_figures import along_circle, circle, on_circle
 from l2rclip_book.plots import COLOURS, rank_colours, style
 from l2rclip_book.statistics import ordinality
 from l2rclip_lite import Ranks, load_towers

@@ -25,7 +25,7 @@ import execute
 import kernels
 import pandas as pd
 
-from l2rclip_book.spread import KEPT_IN
+from l2rclip_book.results import KEPT_IN
 
 SEEDS = range(5)
 FOLDER = chapters.BOOK / "results" / "spread"
