@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from l2rclip_book.rankformer_views import attention_weights, spellings
+from l2rclip_book.rankformer_figures import attention_weights, spellings
 from l2rclip_lite import L2RCLIP, Config, load_dataset
 from l2rclip_lite.files import write_text
 from l2rclip_lite.method.stages import train_stage1

@@ -12,9 +12,9 @@ import hashlib
 
 import chapters
 
-from l2rclip_book.evidence import STEPS, staircase
-from l2rclip_book.gains import MANY, MEAN, gain_table, judge_claims, order_steps
-from l2rclip_book.result_files import read_results
+from l2rclip_book.evidence import STEPS, order_steps, staircase
+from l2rclip_book.gains import MANY, MEAN, gain_table, judge_claims
+from l2rclip_book.results import read_results
 from l2rclip_book.words_figures import few_figure, shares_of_chance
 from l2rclip_lite.files import write_atomically, write_text
 

@@ -24,7 +24,7 @@ import execute
 import kernels
 import pandas as pd
 
-from l2rclip_book.spread import KEPT_IN
+from l2rclip_book.results import KEPT_IN
 from l2rclip_lite.files import write_text
 
 SEEDS = range(5)

@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 import plan as planning
 
-from l2rclip_book.recipe_search import chosen_recipes
+from l2rclip_book.tuned import chosen_recipes
 from l2rclip_lite.files import write_json, write_text
 
 

@@ -16,10 +16,10 @@ import real_data
 import yaml
 from work import Work
 
-from l2rclip_book import recipe_search, tuned
-from l2rclip_book.prototypes import PROTOTYPES
-from l2rclip_book.recipe_search import chosen_recipes
+from l2rclip_book import tuned
 from l2rclip_book.studies import Arm
+from l2rclip_book.study_parts import PROTOTYPES
+from l2rclip_book.tuned import chosen_recipes
 from l2rclip_lite.baselines import BASELINES, check_baselines
 from l2rclip_lite.config import Config
 
@@ -92,8 +92,8 @@ def test_settings_of_every_arm_are_valid(preset: str, folders: Path) -> None:
 def test_the_page_names_what_the_plans_have() -> None:
     """A recipe, a set or a rival that is added appears on the page, too."""
     searched = planning.read("search")["studies"]
-    assert list(searched) == list(recipe_search.METHODS)
-    assert all(list(study["arms"]) == list(recipe_search.RECIPES) for study in searched.values())
+    assert list(searched) == list(tuned.METHODS)
+    assert all(list(study["arms"]) == list(tuned.RECIPES) for study in searched.values())
 
     at_best = planning.read()["studies"][tuned.STUDY]
     assert set(at_best["data"]) == set(tuned.SETS)

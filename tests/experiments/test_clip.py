@@ -216,8 +216,8 @@ def test_the_page_says_what_was_measured_and_what_was_not(tmp_path: Path) -> Non
     clip.record["left_out"]["hc18"] = "nothing to download"
     clip.record["towers"]["a/b"]["commits"] = {"timm/b": "ab" * 20}
     text = clip_paragraph(clip)
-    assert "timm/b, commit abababababab; SHA-256 121212121212… as downloaded" in text
-    assert "order in the words **better**, +20.0 [" in text
+    assert "**a/b**: timm/b, commit abababababab; SHA-256 121212121212… as it was there" in text
+    assert "| order in the words, a/b | +20.0 [" in text
     assert text.endswith("Without fetal head, 27 ranks: these images could not be had there.")
     assert clip_figure(clip) is not None
 
