@@ -29,8 +29,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 from PIL import Image
 
-from l2rclip_book.markdown import markdown_table
 from l2rclip_book.plots import rank_colours
+from l2rclip_book.results import markdown_table
 from l2rclip_lite import Config, evaluate, fit, load_dataset
 from l2rclip_lite.data import Options, OrdinalDataset, Split
 from l2rclip_lite.data.base import SPLITS

@@ -23,7 +23,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 from tables import parsed
 
-from l2rclip_book.markdown import markdown_table
+from l2rclip_book.results import markdown_table
 from l2rclip_lite.config import PRESETS, Config, Controls, LossWeights
 
 PACKAGE = "l2rclip_lite"

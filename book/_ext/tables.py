@@ -16,7 +16,7 @@ from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from l2rclip_book.markdown import markdown_table
+from l2rclip_book.results import markdown_table
 
 RUNNERS = {"papermill": "papermill", "nbval": "nbval", "book": "book", "colab": "Colab-like"}
 KERNELS = {"avx512": "AVX-512", "avx2": "AVX2", "sse": "SSE"}
