@@ -45,15 +45,15 @@ from IPython.display import Markdown
 
 from l2rclip_book import plots
 from l2rclip_book.gains import MEAN, compare_pairs, gain_table
-from l2rclip_book.heat_maps import heat_maps
-from l2rclip_book.result_files import read_results
-from l2rclip_book.spread import (
+from l2rclip_book.results import (
     beside_stored,
     numbered,
+    read_results,
     spread_table,
     stored_runs,
 )
-from l2rclip_book.stage_figure import stage_diagram
+from l2rclip_book.templates import heat_maps
+from l2rclip_book.training_figures import stage_diagram
 from l2rclip_lite import L2RCLIP, Config, fit, load_dataset
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.baselines.probes import bare_sentences

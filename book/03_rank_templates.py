@@ -49,22 +49,20 @@ from IPython.display import Markdown, display
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from l2rclip_book.heat_maps import heat_maps
-from l2rclip_book.markdown import markdown_table
 from l2rclip_book.plots import style
+from l2rclip_book.results import markdown_table
 from l2rclip_book.statistics import ordinality
-from l2rclip_book.template_figures import (
+from l2rclip_book.templates import (
     INK,
     SHUFFLED,
     TRAINED,
     Scores,
-    score_rows,
-    token_figure,
-)
-from l2rclip_book.templates import (
+    heat_maps,
     orders,
     random_weights,
+    score_rows,
     shuffled_gaps,
+    token_figure,
     token_rows,
 )
 from l2rclip_lite import L2RCLIP, Ranks, load_dataset, load_towers

@@ -48,9 +48,8 @@ from IPython.display import Markdown
 from torch import nn
 
 from l2rclip_book import rankformer_figures as draw
-from l2rclip_book import rankformer_views as view
 from l2rclip_book.plots import style
-from l2rclip_book.result_files import find_result
+from l2rclip_book.results import find_result
 from l2rclip_lite import (
     L2RCLIP,
     RankFormer,
@@ -77,7 +76,7 @@ towers = load_towers("mini", image_size=pixels).requires_grad_(False)
 
 # %% mystnb={"image": {"alt": "Five rank sentences as rows of boxes: start, four context slots, words, end. Words are blue, context slots orange, start and end grey; the words of each rank's name are framed in the rank's colour. The end comes one slot later where the name has two words."}} tags=["hide-input"]
 tokenized = towers.tokenize(data.ranks.sentences, template=data.ranks.template)
-spelt = view.spellings(towers, tokenized)
+spelt = draw.spellings(towers, tokenized)
 draw.token_grid(spelt, tokenized.rank_words, context=4)
 
 # %% [markdown]
@@ -292,10 +291,10 @@ assert equal
 # %% mystnb={"image": {"alt": "Three panels of the five sentences, one for each axis. The words that one framed word reads are coloured: its own row for axis token, its column for axis rank, all words for axis joint. Beside each panel a five by five table of who changes when a rank is disturbed: the diagonal alone for token, all cells for rank and joint."}} tags=["hide-input"]
 torch.manual_seed(SEED)
 AXES = ("token", "rank", "joint")
-formers = {axis: view.woken(RankFormer(D, axis=axis), SEED) for axis in AXES}
+formers = {axis: draw.woken(RankFormer(D, axis=axis), SEED) for axis in AXES}
 asked = (3, 7)  # rank, slot
-reads = {a: view.read_by(f, R, tokens, *asked) for a, f in formers.items()}
-changes = {a: view.changed_ranks(f, R, tokens) for a, f in formers.items()}
+reads = {a: draw.read_by(f, R, tokens, *asked) for a, f in formers.items()}
+changes = {a: draw.changed_ranks(f, R, tokens) for a, f in formers.items()}
 draw.axes_figure(reads, changes, spelt, asked)
 
 # %% [markdown]
@@ -362,7 +361,7 @@ trained = {
     for axis in AXES
 }
 moves = {
-    a: view.movement(one.rankformer, R, tokens) for a, one in trained.items()
+    a: draw.movement(one.rankformer, R, tokens) for a, one in trained.items()
 }
 draw.movement_figure(moves, spelt)
 
@@ -417,7 +416,7 @@ for when, one in (
     ("before", RankPrompts(towers, ranks)),
     ("after", trained["rank"]),
 ):
-    weights = view.attention_weights(one.rankformer, R, tokens)
+    weights = draw.attention_weights(one.rankformer, R, tokens)
     print(f"{when}: {weights[8, 0, copies].sum():.0%} go to its copies")
 
 # %% [markdown]
@@ -474,7 +473,7 @@ for alpha in (0.01, 0.1, 0.5, 1.0):
     held = RankPrompts(towers, ranks, alpha=alpha, learn_alpha=False)
     for when, epochs in (("before", 0), ("after", scale["short"])):
         stage_1(held, epochs)
-        far = view.movement(held.rankformer, R, tokens)[words].mean()
+        far = draw.movement(held.rankformer, R, tokens)[words].mean()
         text = (held(towers).detach() - bare).norm(dim=1).mean()
         rows.append((f"{alpha:g}", when, float(far), float(text)))
 PANELS = ["words, in lengths of the word", "text features, of length 1"]
@@ -633,7 +632,7 @@ def check_gate(kind: type[nn.Module]) -> None:
 def check_depth(kind: type[nn.Module]) -> None:
     """Compare three blocks with the package's `depth=3`."""
     torch.manual_seed(SEED)
-    mine, theirs = kind(D, 3), view.woken(RankFormer(D, depth=3))
+    mine, theirs = kind(D, 3), draw.woken(RankFormer(D, depth=3))
     names = theirs.state_dict()
     if mine.state_dict().keys() != names.keys():
         print(
@@ -809,7 +808,7 @@ def check_copies(names: tuple[str, ...], forecast: dict[str, int]) -> None:
         "joint": "every copy sees all words of all sentences",
     }
     for axis, hint in hints.items():
-        woken = view.woken(RankFormer(D, axis=axis))
+        woken = draw.woken(RankFormer(D, axis=axis))
         moved = woken(towers.embed(own.ids), own)[copies].double()
         count = len((torch.cdist(moved, moved) < 1e-3).unique(dim=0))
         if forecast.get(axis) != count:

@@ -51,7 +51,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from l2rclip_book import loss_figures
-from l2rclip_book.loss_geometry import (
+from l2rclip_book.loss_figures import (
     on_circle,
     tangential,
     text_forces,

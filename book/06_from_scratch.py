@@ -47,13 +47,13 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from l2rclip_book import plots
-from l2rclip_book.repair_figures import mean_scores, repair_curves
-from l2rclip_book.spread import (
+from l2rclip_book.results import (
     beside_stored,
     numbered,
     spread_table,
     stored_runs,
 )
+from l2rclip_book.training_figures import mean_scores, repair_curves
 from l2rclip_lite import load_dataset, load_towers
 
 size, side, epochs1, epochs2 = {

@@ -51,18 +51,22 @@ from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
 from l2rclip_book import embedding_figures
-from l2rclip_book.embedding_figures import Cloud, clouds
-from l2rclip_book.plots import COLOURS, style
-from l2rclip_book.projections import (
+from l2rclip_book.embedding_figures import (
+    Cloud,
+    clouds,
     distance_agreement,
     islands,
     turned_like,
     umap_layout,
 )
-from l2rclip_book.result_files import find_result
-from l2rclip_book.spread import beside_stored, spread_table, stored_runs
+from l2rclip_book.plots import COLOURS, GRID, WIDTH, style
+from l2rclip_book.results import (
+    beside_stored,
+    find_result,
+    spread_table,
+    stored_runs,
+)
 from l2rclip_book.statistics import spearman_rho
-from l2rclip_book.style import GRID, WIDTH
 from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.data.images import ResizedImages

@@ -70,14 +70,19 @@ from IPython.display import Markdown
 from pydantic import ValidationError
 
 from l2rclip_book import plots, provoked, training_runs
-from l2rclip_book.markdown import markdown_table
-from l2rclip_book.sign_figures import sign_ranges
-from l2rclip_book.signs import SIGNS, SeenImages, measure, see_images
-from l2rclip_book.spread import (
+from l2rclip_book.results import (
     beside_stored,
+    markdown_table,
     numbered,
     spread_table,
     stored_runs,
+)
+from l2rclip_book.signs import (
+    SIGNS,
+    SeenImages,
+    measure,
+    see_images,
+    sign_ranges,
 )
 from l2rclip_lite import L2RCLIP, Config, fit, load_dataset
 from l2rclip_lite.baselines import check_baselines, run_baseline

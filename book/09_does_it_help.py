@@ -48,6 +48,7 @@ import pandas as pd
 from IPython.display import Markdown
 
 from l2rclip_book import evidence
+from l2rclip_book.evidence import order_steps
 from l2rclip_book.gains import (
     CLAIMS,
     MANY,
@@ -57,11 +58,10 @@ from l2rclip_book.gains import (
     gain_table,
     gain_text,
     judge_claims,
-    order_steps,
 )
+from l2rclip_book.plots import DATA
 from l2rclip_book.real_clip import clip_figure, clip_paragraph, read_clip
-from l2rclip_book.result_files import read_results
-from l2rclip_book.style import DATA
+from l2rclip_book.results import read_results
 from l2rclip_book.tuned import CHANGES, SETS, in_units, judge_tuned, variations
 from l2rclip_book.tuned import CLAIMS as TUNED
 

@@ -54,12 +54,10 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageEnhance
 
 from l2rclip_book import plots
-from l2rclip_book.plots import image_grid
-from l2rclip_book.result_files import read_results
-from l2rclip_book.speeds import speed_shares, speeds_figure
-from l2rclip_book.spread import beside_stored, stored_runs
+from l2rclip_book.plots import DATA, image_grid
+from l2rclip_book.results import beside_stored, read_results, stored_runs
 from l2rclip_book.statistics import near_duplicates
-from l2rclip_book.style import DATA
+from l2rclip_book.words_figures import speed_shares, speeds_figure
 from l2rclip_lite import L2RCLIP, InputError, load_dataset
 from l2rclip_lite.cli import main
 

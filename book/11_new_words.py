@@ -54,12 +54,11 @@ from IPython.display import Markdown
 from scipy.stats import spearmanr
 
 from l2rclip_book import words, words_figures
-from l2rclip_book.cut_points import cut
 from l2rclip_book.gains import compare_pairs, gain_table, gain_text
-from l2rclip_book.plots import image_grid
-from l2rclip_book.result_files import read_results
+from l2rclip_book.plots import DATA, image_grid
+from l2rclip_book.results import read_results
 from l2rclip_book.statistics import spearman_rho
-from l2rclip_book.style import DATA
+from l2rclip_book.study_parts import cut
 from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset
 from l2rclip_lite.cli import main
 from l2rclip_lite.method.prompts import centred

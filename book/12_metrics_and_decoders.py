@@ -47,7 +47,7 @@ from scipy.stats import bootstrap
 from sklearn.metrics import cohen_kappa_score
 
 from l2rclip_book import plots
-from l2rclip_book.markdown import markdown_table
+from l2rclip_book.results import markdown_table
 from l2rclip_book.statistics import compare, holm
 from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset, metrics
 from l2rclip_lite.baselines import train_baseline

@@ -44,9 +44,8 @@ import torch.nn.functional as F
 from IPython.display import Markdown
 from torch import nn
 
-from l2rclip_book.heat_maps import heat_maps
-from l2rclip_book.plots import COLOURS, style
-from l2rclip_book.style import WIDTH
+from l2rclip_book.plots import COLOURS, WIDTH, style
+from l2rclip_book.templates import heat_maps
 from l2rclip_lite import (
     L2RCLIP,
     RankPrompts,

@@ -47,19 +47,20 @@ from IPython.display import Markdown, display
 from torch import Tensor
 
 from l2rclip_book.alignment import prototypes
-from l2rclip_book.heat_maps import heat_maps
-from l2rclip_book.markdown import markdown_table
-from l2rclip_book.plots import COLOURS, style
+from l2rclip_book.plots import COLOURS, DARK, style
+from l2rclip_book.results import markdown_table
 from l2rclip_book.statistics import ordinality
-from l2rclip_book.style import DARK
-from l2rclip_book.template_figures import (
+from l2rclip_book.templates import (
     INK,
     SHUFFLED,
     TRAINED,
     Scores,
+    heat_maps,
+    orders,
+    random_weights,
     score_rows,
+    shuffled_gaps,
 )
-from l2rclip_book.templates import orders, random_weights, shuffled_gaps
 from l2rclip_lite import load_towers
 from l2rclip_lite.method.prompts import centred
 from l2rclip_lite.method.ranks import number_words

@@ -49,7 +49,7 @@ from textwrap import fill
 import pandas as pd
 from IPython.display import Markdown
 
-from l2rclip_book.evidence import intervals
+from l2rclip_book.evidence import intervals, order_steps
 from l2rclip_book.gains import (
     LARGEST,
     MEAN,
@@ -57,10 +57,9 @@ from l2rclip_book.gains import (
     NUMBERS,
     compare_pairs,
     gain_table,
-    order_steps,
 )
-from l2rclip_book.result_files import read_results
-from l2rclip_book.style import DATA
+from l2rclip_book.plots import DATA
+from l2rclip_book.results import read_results
 from l2rclip_book.tuned import critical_difference, mean_ranks
 
 # %matplotlib inline

@@ -47,7 +47,7 @@ from IPython.display import Markdown
 from matplotlib.figure import Figure
 
 from l2rclip_book import plots
-from l2rclip_book.markdown import markdown_table
+from l2rclip_book.results import markdown_table
 from l2rclip_lite import load_dataset
 from l2rclip_lite.data.benchmarks import DATA_SETS
 

@@ -62,9 +62,8 @@ from IPython.display import Markdown
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from l2rclip_book.markdown import markdown_table
-from l2rclip_book.plots import COLOURS, style
-from l2rclip_book.style import GRID, WIDTH
+from l2rclip_book.plots import COLOURS, GRID, WIDTH, style
+from l2rclip_book.results import markdown_table
 from l2rclip_lite import Ranks, load_towers
 from l2rclip_lite.data.images import IN_MEMORY
 from l2rclip_lite.method.losses import ordinal_pairwise_loss

@@ -66,8 +66,8 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from l2rclip_book.markdown import markdown_table
 from l2rclip_book.plots import COLOURS, style
+from l2rclip_book.results import markdown_table
 from l2rclip_lite import L2RCLIP
 from l2rclip_lite.cli import main
 from l2rclip_lite.data import read_image

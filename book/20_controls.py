@@ -42,7 +42,7 @@ RESULTS = ""  # folder of matrix.csv; empty: book/results
 import pandas as pd
 from IPython.display import Markdown
 
-from l2rclip_book.evidence import intervals
+from l2rclip_book.evidence import intervals, order_steps
 from l2rclip_book.gains import (
     CLAIMS,
     MANY,
@@ -52,19 +52,19 @@ from l2rclip_book.gains import (
     compare_pairs,
     gain_table,
     judge_claims,
-    order_steps,
 )
-from l2rclip_book.recipe_search import (
+from l2rclip_book.plots import DATA
+from l2rclip_book.results import find_result, read_results
+from l2rclip_book.tuned import (
+    BEST_RIVAL,
     METHODS,
     RECIPES,
     chosen_recipes,
     read_search,
     recipe_table,
     rps_of_own_recipes,
+    with_best_rival,
 )
-from l2rclip_book.result_files import find_result, read_results
-from l2rclip_book.style import DATA
-from l2rclip_book.tuned import BEST_RIVAL, with_best_rival
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}

@@ -1,43 +1,139 @@
-"""Figures of features: clouds of points in rank colours, and the images behind the points."""
+"""Figures of features: clouds of points in rank colours, UMAP layouts, and images behind points."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-import seaborn as sns
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
-from matplotlib.gridspec import GridSpec
-from matplotlib.patches import ConnectionPatch
+from scipy.linalg import orthogonal_procrustes
+from scipy.spatial.distance import pdist, squareform
+from sklearn.cluster import DBSCAN
+from sklearn.neighbors import NearestNeighbors
 
-from l2rclip_book.plots import COLOURS, rank_colours, style
-from l2rclip_book.projections import Flat
-from l2rclip_book.style import WIDTH
+from l2rclip_book.plots import INK, WIDTH, canvas, frame_image, rank_colours, spread_out, style, tie
+from l2rclip_book.statistics import spearman_rho
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import Ranks
 
+Points: TypeAlias = Float[np.ndarray, "batch dim"]
+Flat: TypeAlias = Float[np.ndarray, "batch 2"]
+
+
+def umap_layout(
+    points: Points,
+    *,
+    neighbours: int = 15,
+    min_dist: float = 0.1,
+    seed: int = 0,
+    epochs: int | None = None,
+) -> Flat:
+    """Compute a UMAP layout in two dimensions.
+
+    UMAP gets its lists of neighbours ready made: to find them itself, it compiles code for five
+    seconds.
+
+    Args:
+        points: Features.
+        neighbours: Length of each list, the point itself included; from 2 to the number of points.
+        min_dist: How close points may lie in the layout, from 0 to 1.
+        seed: Decides the layout; another seed gives another one.
+        epochs: Rounds of its optimiser; None leaves the number to UMAP.
+
+    Raises:
+        InputError: A setting outside its range, or umap-learn is missing.
+    """
+    if not (2 <= neighbours <= len(points) and 0 <= min_dist <= 1):
+        ranges = f"neighbours from 2 to {len(points)}, min_dist from 0 to 1"
+        raise InputError(f"umap: {ranges}; not {neighbours} and {min_dist}.")
+
+    with warnings.catch_warnings():
+        # it warns of TensorFlow, and of points that cannot be added later
+        warnings.simplefilter("ignore")
+        try:
+            from umap import UMAP
+        except ImportError as error:
+            raise InputError(
+                "umap: umap-learn is not installed; run: pip install umap-learn"
+            ) from error
+
+        search = NearestNeighbors(n_neighbors=neighbours).fit(points)
+        distance, index = search.kneighbors(points)
+        umap = UMAP(
+            n_neighbors=neighbours,
+            min_dist=min_dist,
+            n_epochs=epochs,
+            random_state=seed,
+            n_jobs=1,
+            precomputed_knn=(index.astype(np.int32), distance.astype(np.float32), None),
+            force_approximation_algorithm=True,  # else it ignores the lists of a small set
+        )
+        layout = umap.fit_transform(points.astype(np.float32))
+    return np.asarray(layout, dtype=float)
+
+
+def turned_like(flat: Flat, reference: Flat) -> Flat:
+    """Move, turn and mirror a layout, never stretch it, to lie like another of the same points.
+
+    The turn is the solution of the orthogonal Procrustes problem.
+
+    Example:
+        >>> upright = np.array([[0.0, 2.0], [0.0, 0.0]])
+        >>> lying = np.array([[-9.0, 0.0], [9.0, 0.0]])
+        >>> turned_like(upright, lying).round(6).tolist()
+        [[-1.0, 0.0], [1.0, 0.0]]
+    """
+    centred = flat - flat.mean(0)
+    turn, _ = orthogonal_procrustes(centred, reference - reference.mean(0))
+    return np.asarray(centred @ turn)
+
+
+def distance_agreement(points: Points, flat: Flat) -> float:
+    """Compute Spearman's ρ between the distances of points and those of their places in a plot.
+
+    It is taken over all pairs of points, and lies in [−1, 1].
+
+    Example:
+        >>> line = np.array([[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [5.0, 0.0, 0.0]])
+        >>> distance_agreement(line, np.array([[0.0, 0.0], [0.0, 2.0], [0.0, 9.0]]))
+        1.0
+    """
+    return float(spearman_rho(pdist(points)[None], pdist(flat)[None])[0])
+
+
+def islands(flat: Flat, *, gap: float = 0.05) -> int:
+    """Count the islands of five points or more in a layout.
+
+    Between two islands lies water that is wider than `gap` of the layout's extent.
+
+    Args:
+        flat: Places.
+        gap: Share of the largest distance in the layout, in (0, 1).
+
+    Example:
+        >>> row = np.stack([np.arange(10) + 90 * (np.arange(10) > 4), np.zeros(10)], axis=1)
+        >>> islands(row)
+        2
+    """
+    distance = squareform(pdist(flat))
+    clustering = DBSCAN(eps=gap * distance.max(), min_samples=1, metric="precomputed")
+    island_sizes = np.bincount(clustering.fit_predict(distance))
+    return int((island_sizes >= 5).sum())
+
+
 Index: TypeAlias = Int[np.ndarray, " batch"]
-GREY = COLOURS["reference"]
-INK = COLOURS["ink"]
 
 
 def cloud(axis: Axes, flat: Flat, labels: Index, ranks: Ranks) -> None:
-    """Draw points in the colours of their ranks, in their order, so that no rank hides another."""
-    sns.scatterplot(
-        x=flat[:, 0],
-        y=flat[:, 1],
-        hue=labels,
-        palette=rank_colours(len(ranks)),
-        s=17,
-        linewidth=0,
-        hue_order=range(len(ranks)),
-        legend=False,
-        ax=axis,
-    )
+    """Draw points in the colours of their ranks."""
+    colours = np.array(rank_colours(len(ranks)))
+    axis.scatter(flat[:, 0], flat[:, 1], c=colours[labels], s=17, linewidth=0)
 
 
 def rank_bar(figure: Figure, axes: np.ndarray, ranks: Ranks) -> None:
@@ -51,18 +147,8 @@ def rank_bar(figure: Figure, axes: np.ndarray, ranks: Ranks) -> None:
     names = list(ranks.names)
     if max(map(len, names)) > 3:
         names = [f"{value:g}" for value in ranks.values]
-    step = _tick_step(number)
-    bar.set_ticks(range(0, number, step), labels=names[::step])
-    bar.ax.tick_params(length=0)
-    bar.outline.set_visible(False)
-
-
-def _tick_step(number: int) -> int:
-    """Return the smallest step from the first of K ranks to the last in at most seven ticks."""
-    for step in range(1, number):
-        if (number - 1) % step == 0 and (number - 1) // step <= 6:
-            return step
-    return 1
+    named = spread_out(ranks, 7)
+    bar.set_ticks(named, labels=[names[rank] for rank in named])
 
 
 class Cloud(NamedTuple):
@@ -86,8 +172,7 @@ def clouds(
     """
     rows = -(-len(panels) // columns)
     with style():
-        size = (WIDTH, 0.35 + rows * min((WIDTH - 0.8) / columns, 2.6))
-        figure = Figure(figsize=size, layout="constrained")
+        figure = canvas(0.35 + rows * min((WIDTH - 0.8) / columns, 2.6))
         axes = figure.subplots(rows, columns, squeeze=False)
 
         for axis, (title, panel) in zip(axes.flat, panels.items(), strict=True):
@@ -96,7 +181,7 @@ def clouds(
                 _draw_ranks(axis, panel.ranks)
 
             axis.set_title(title, fontsize=9)
-            axis.set(xticks=[], yticks=[], xlabel="", ylabel="")
+            axis.set(xticks=[], yticks=[])
             if metric:
                 axis.set_aspect("equal", adjustable="datalim")
 
@@ -106,17 +191,9 @@ def clouds(
 
 def _draw_ranks(axis: Axes, places: Flat) -> None:
     """Draw a diamond for each rank, and a line through them from the lowest to the highest."""
-    axis.plot(places[:, 0], places[:, 1], color=GREY, linewidth=1.0, zorder=3)
-    axis.scatter(
-        places[:, 0],
-        places[:, 1],
-        c=rank_colours(len(places)),
-        s=38,
-        marker="D",
-        edgecolor=INK,
-        linewidth=0.9,
-        zorder=4,
-    )
+    colours = rank_colours(len(places))
+    axis.plot(*places.T, color=INK, linewidth=1, zorder=3)
+    axis.scatter(*places.T, c=colours, s=38, marker="D", edgecolor=INK, zorder=4)
 
 
 def thumbnails(
@@ -139,71 +216,26 @@ def thumbnails(
     colours = rank_colours(len(ranks))
     with style():
         side = WIDTH / columns
-        figure = Figure(figsize=(WIDTH, 2 * side + 3.9))
-        grid = _three_rows(figure, columns, side)
+        figure = canvas(2 * side + 3.9)
+        grid = figure.add_gridspec(3, columns, height_ratios=(side, 3, side))
         middle = figure.add_subplot(grid[1, :])
         cloud(middle, flat, labels, ranks)
         middle.set(xticks=[], yticks=[])
 
         above, below = chosen
-        figure.text(0.02, 0.995, above, va="top", fontsize=10.5)
-        figure.text(0.02, 0.005, below, va="bottom", fontsize=10.5)
-
+        figure.suptitle(above, x=0.02, ha="left")
+        figure.supxlabel(below, x=0.02, ha="left")
         for row, strip in zip((0, 2), chosen.values(), strict=True):
             from_left = sorted(strip, key=lambda index: float(flat[index, 0]))
             for column, index in enumerate(from_left):
                 axis = figure.add_subplot(grid[row, column])
                 colour = colours[labels[index]]
-                _draw_thumbnail(axis, images[index], colour)
-                axis.set_xlabel(f"{ranks.values[labels[index]]:g}", labelpad=2)
+                frame_image(axis, images[index].transpose(1, 2, 0), colour)
+                axis.set_xlabel(f"{ranks.values[labels[index]]:g}")
                 axis.xaxis.set_label_position("top" if row == 0 else "bottom")
-
-                x, y = flat[index].tolist()
-                _tie(figure, axis, row / 2, middle, (x, y))
-                middle.scatter(x, y, color=colour, s=52, edgecolor=INK, linewidth=1.1, zorder=4)
+                tie(figure, axis, row / 2, middle, flat[index], INK)
+                middle.scatter(*flat[index], color=colour, s=52, edgecolor=INK, zorder=4)
     return figure
-
-
-def _three_rows(figure: Figure, columns: int, side: float) -> GridSpec:
-    """Return a row of thumbnails, one for the cloud, and another of thumbnails."""
-    return figure.add_gridspec(
-        3,
-        columns,
-        height_ratios=(side, 3.0, side),
-        hspace=0.12,
-        wspace=0.08,
-        left=0.02,
-        right=0.98,
-        top=0.92,
-        bottom=0.08,
-    )
-
-
-def _draw_thumbnail(
-    axis: Axes, image: UInt8[np.ndarray, "3 height width"], colour: tuple[float, ...]
-) -> None:
-    """Draw an image in a frame of a colour."""
-    axis.imshow(image.transpose(1, 2, 0), aspect="auto")
-    axis.set(xticks=[], yticks=[])
-    axis.spines[:].set(visible=True, color=colour, linewidth=2.4)
-
-
-def _tie(
-    figure: Figure, thumbnail: Axes, edge: float, middle: Axes, point: tuple[float, float]
-) -> None:
-    """Draw a line from an edge of a thumbnail, 0 the lower and 1 the upper one, to its point."""
-    line = ConnectionPatch(
-        (0.5, edge),
-        point,
-        "axes fraction",
-        "data",
-        axesA=thumbnail,
-        axesB=middle,
-        color=INK,
-        linewidth=0.7,
-        alpha=0.75,
-    )
-    figure.add_artist(line)
 
 
 def motion_figure(stored: Mapping[str, Any], frames: Mapping[str, int], ranks: Ranks) -> Figure:
@@ -218,8 +250,7 @@ def motion_figure(stored: Mapping[str, Any], frames: Mapping[str, int], ranks: R
     wide, tall = stored["box"]
     with style():
         column = (WIDTH - 0.8) / len(frames)
-        size = (WIDTH, len(stored["panels"]) * (column * tall / wide + 0.4))
-        figure = Figure(figsize=size, layout="constrained")
+        figure = canvas(len(stored["panels"]) * (column * tall / wide + 0.4))
         axes = figure.subplots(len(stored["panels"]), len(frames), squeeze=False)
 
         for row, panel in zip(axes, stored["panels"], strict=True):

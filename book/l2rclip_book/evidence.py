@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from l2rclip_book.gains import MEAN, NONE, NUMBERS
-from l2rclip_book.plots import COLOURS, style
-from l2rclip_book.style import DATA, WIDTH, grid, ink_on, look, name_rows
+from l2rclip_book.gains import EDGES, MEAN, NONE, NUMBERS, paired_scores, resampled_means
+from l2rclip_book.plots import COLOURS, DATA, canvas, grid, ink_on, look, name_rows, style
 
 STEPS = {  # the staircase, then what is only there for comparison
     "shuffled words": "shuffled words",
@@ -69,7 +70,7 @@ def staircase(steps: pd.DataFrame) -> Figure:
     n_rows = -(-len(sets) // PANELS)
     with style():
         height = 0.8 + n_rows * (0.3 + 0.3 * len(arms))
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        figure = canvas(height)
         if not sets:
             return nothing(figure)
 
@@ -78,12 +79,10 @@ def staircase(steps: pd.DataFrame) -> Figure:
         for axis, data in zip(axes, sets, strict=True):
             rows = steps[steps["data"] == data].set_index("arm").reindex(arms)
             _draw_steps(axis, rows)
+            grid(axis, "x", DATA[data][0])
         for axis in table.ravel()[len(sets) :]:
             axis.remove()
 
-        grid(axes, [DATA[data][0] for data in sets], "x")
-        for axis in axes:
-            axis.title.set_fontsize(10)
         for axis in table[:, 0]:
             name_rows(axis, [STEPS[arm] for arm in arms], 9.5)
         figure.supxlabel("RPS of the test images (left is better; dashed: no text)", fontsize=9.5)
@@ -166,7 +165,7 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float 
     sets = [data for data in [*DATA, MEAN] if (gains["data"] == data).any()]
     with style():
         height = 1.3 + (0.1 + 0.095 * len(sets)) * len(rows)
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        figure = canvas(height)
         if not rows:
             return nothing(figure)
 
@@ -178,7 +177,7 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float 
             places = np.array([rows.index(row) for row in own_gains["row"]]) + shift
             _draw_gains(axis, data, own_gains, places, limit)
 
-        grid([axis], [""], "x")
+        grid(axis, "x")
         name_rows(axis, rows, 9.5)
         axis.set(xlabel=label)
         figure.legend(loc="outside lower left", ncols=4, handletextpad=0.1, columnspacing=1.2)
@@ -218,3 +217,53 @@ def nothing(figure: Figure) -> Figure:
     axis.axis("off")
     axis.text(0, 0.5, "no rows of these runs here")
     return figure
+
+
+def order_steps(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
+    """Compute how far each arm goes from no text to the hand-made order, per data set.
+
+    The share of the hand-made order's gain is 100 (RPS_none − RPS_arm) / (RPS_none − RPS_numbers)
+    %: 0 for `NONE`, 100 for `NUMBERS`.
+
+    Args:
+        images: As `paired_scores` takes them.
+        arms: Further arms; those without rows are left out.
+
+    Returns:
+        `data`, `arm`, `rps`; `low` and `high`, the 95 % interval of its paired difference to
+        `NONE`, put around `rps`; `share`, `share_low` and `share_high`.
+    """
+    generator = np.random.default_rng(0)
+    parts = []
+    for data, part in images.groupby("data", sort=False):
+        trained = set(part["arm"])
+        if not {NONE, NUMBERS} <= trained:
+            continue
+
+        present = [arm for arm in dict.fromkeys([NONE, NUMBERS, *arms]) if arm in trained]
+        scores = paired_scores(part, present)
+        paths = scores.index.get_level_values("path")
+        mean = scores.mean().to_numpy()
+
+        draws = resampled_means(scores.to_numpy(), paths, generator)
+        change = draws - draws[:, :1]
+        share = 100 * change / change[:, 1:2]
+        low, high = np.quantile(change, EDGES, axis=0) + mean[0]
+        share_low, share_high = np.quantile(share, EDGES, axis=0)
+
+        stairs = {
+            "data": data,
+            "arm": present,
+            "rps": mean,
+            "low": low,
+            "high": high,
+            "share": 100 * (mean - mean[0]) / (mean[1] - mean[0]),
+            "share_low": share_low,
+            "share_high": share_high,
+        }
+        parts.append(pd.DataFrame(stairs))
+
+    if not parts:
+        columns = ["data", "arm", "rps", "low", "high", "share", "share_low", "share_high"]
+        return pd.DataFrame(columns=columns)
+    return pd.concat(parts, ignore_index=True)

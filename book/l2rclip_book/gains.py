@@ -28,9 +28,9 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from l2rclip_book.markdown import markdown_table
+from l2rclip_book.plots import DATA
+from l2rclip_book.results import markdown_table
 from l2rclip_book.statistics import holm
-from l2rclip_book.style import DATA
 from l2rclip_lite.errors import InputError
 
 LARGEST = ("bracol-area", "apples81", "hc18")  # the sets of the smaller studies
@@ -252,6 +252,45 @@ def run_interval(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["data", "runs", "run_gain", "run_low", "run_high", "run_p"])
 
 
+def with_runs(
+    gains: pd.DataFrame, table: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]
+) -> pd.DataFrame:
+    """Add the columns of `run_interval` to the rows of `compare_pairs`."""
+    runs = [run_interval(table, one, other).assign(row=row) for row, (one, other) in pairs.items()]
+    return gains.merge(pd.concat(runs), how="left", on=["row", "data"])
+
+
+def with_best(
+    table: pd.DataFrame,
+    images: pd.DataFrame,
+    name: str,
+    arms: Sequence[str],
+    run: Sequence[str] = ("data", "run"),
+) -> pd.DataFrame:
+    """Add the arm that validates best in each run, under a name of its own.
+
+    Args:
+        table: A row per run and `arm`, with `val_rps`.
+        images: Rows for the same runs and arms: the table itself, or scores of images.
+        name: What the chosen arms are called.
+        arms: From which to choose.
+        run: The columns that say which run it is.
+
+    Returns:
+        The rows of `images`, then once more those of the arms that were chosen.
+
+    Example:
+        >>> arms = {"arm": ["L2RCLIP", "cross-entropy", "rps"], "val_rps": [1.0, 3.0, 2.0]}
+        >>> table = pd.DataFrame(arms).assign(data="pears", run=0, rps=[5.0, 6.0, 7.0])
+        >>> with_best(table, table, "best", ["cross-entropy", "rps"])[["arm", "rps"]].values[-1]
+        array(['best', 7.0], dtype=object)
+    """
+    rivals = table[table["arm"].isin(arms)]
+    best = rivals.sort_values("val_rps", kind="stable").drop_duplicates(run)
+    chosen = images.merge(best[[*run, "arm"]]).assign(arm=name)
+    return pd.concat([images, chosen], ignore_index=True)
+
+
 def over_trainings(
     gains: pd.Series[float], squares: pd.Series[float], freedoms: pd.Series[float] | pd.Series[int]
 ) -> tuple[float, float, float]:
@@ -306,15 +345,14 @@ def judge_claims(
         shown", or "incomplete" while runs are missing.
     """
     claims = compare_pairs(images[images["data"].isin(sets)], pairs)
-    runs = [run_interval(table, one, other).assign(row=row) for row, (one, other) in pairs.items()]
-    claims = claims.merge(pd.concat(runs), how="left", on=["row", "data"])
+    claims = with_runs(claims, table, pairs)
     primary = {f"{study}/{data}" for data in sets}
     waiting = any(unit.rsplit("-", 1)[0] in primary for unit in missing)
     return with_verdicts(claims, len(pairs), len(sets), waiting=waiting)
 
 
 def with_verdicts(
-    claims: pd.DataFrame, n_claims: int, n_sets: int, *, waiting: bool
+    claims: pd.DataFrame, n_claims: int, n_sets: int, *, waiting: bool | pd.Series[bool]
 ) -> pd.DataFrame:
     """Add `holm` and `verdict` to the rows of claims that belong together, see `judge_claims`.
 
@@ -322,7 +360,7 @@ def with_verdicts(
         claims: Rows as those of `compare_pairs`.
         n_claims: How many claims there are, also where one has no rows.
         n_sets: On how many data sets each is tested.
-        waiting: Whether runs are missing.
+        waiting: Whether runs are missing, of all claims or of each row.
     """
     means = claims["data"] == MEAN
     n_means = means.sum()
@@ -380,53 +418,3 @@ def gain_table(gains: pd.DataFrame, title: str, *, digits: int = 1) -> str:
 def _p_text(p: float) -> str:
     """Return a p with three decimals, or that it is smaller."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def order_steps(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
-    """Compute how far each arm goes from no text to the hand-made order, per data set.
-
-    The share of the hand-made order's gain is 100 (RPS_none − RPS_arm) / (RPS_none − RPS_numbers)
-    %: 0 for `NONE`, 100 for `NUMBERS`.
-
-    Args:
-        images: As `paired_scores` takes them.
-        arms: Further arms; those without rows are left out.
-
-    Returns:
-        `data`, `arm`, `rps`; `low` and `high`, the 95 % interval of its paired difference to
-        `NONE`, put around `rps`; `share`, `share_low` and `share_high`.
-    """
-    generator = np.random.default_rng(0)
-    parts = []
-    for data, part in images.groupby("data", sort=False):
-        trained = set(part["arm"])
-        if not {NONE, NUMBERS} <= trained:
-            continue
-
-        present = [arm for arm in dict.fromkeys([NONE, NUMBERS, *arms]) if arm in trained]
-        scores = paired_scores(part, present)
-        paths = scores.index.get_level_values("path")
-        mean = scores.mean().to_numpy()
-
-        draws = resampled_means(scores.to_numpy(), paths, generator)
-        change = draws - draws[:, :1]
-        share = 100 * change / change[:, 1:2]
-        low, high = np.quantile(change, EDGES, axis=0) + mean[0]
-        share_low, share_high = np.quantile(share, EDGES, axis=0)
-
-        stairs = {
-            "data": data,
-            "arm": present,
-            "rps": mean,
-            "low": low,
-            "high": high,
-            "share": 100 * (mean - mean[0]) / (mean[1] - mean[0]),
-            "share_low": share_low,
-            "share_high": share_high,
-        }
-        parts.append(pd.DataFrame(stairs))
-
-    if not parts:
-        columns = ["data", "arm", "rps", "low", "high", "share", "share_low", "share_high"]
-        return pd.DataFrame(columns=columns)
-    return pd.concat(parts, ignore_index=True)

@@ -6,26 +6,151 @@ The three weights of the push keep one colour each: true order, order-blind, shu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
-import seaborn as sns
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from l2rclip_book.loss_geometry import on_circle, tangential
-from l2rclip_book.plots import COLOURS, rank_colours, style
-from l2rclip_book.style import GRID, ink_on, look
+from l2rclip_book.plots import GRID, INK, canvas, ink_on, look, rank_colours, style
+from l2rclip_lite.errors import InputError
 
-INK = COLOURS["ink"]
+Loss: TypeAlias = Callable[[Tensor], Tensor]
+
+
+def on_circle(*degrees: float) -> Float[Tensor, "point 2"]:
+    """Return the unit vectors of the plane at these angles, in float64.
+
+    Example:
+        >>> on_circle(0, 90).round(decimals=6).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+    angle = torch.deg2rad(torch.tensor(degrees, dtype=torch.float64))
+    return torch.stack([angle.cos(), angle.sin()], dim=1)
+
+
+def text_forces(
+    loss: Callable[[Tensor, Tensor], Tensor],
+    image: Float[Tensor, "1 dim"],
+    text: Float[Tensor, "rank dim"],
+) -> Float[Tensor, "rank dim"]:
+    r"""Compute the force that each text exerts on one image, for a loss of distances.
+
+    It is $\partial L/\partial t_k$. Such a loss pulls and pushes both ends of a line alike, so the
+    force of text k on the image is the opposite of the force on text k; together they are
+    $-\partial L/\partial z$.
+
+    Args:
+        loss: A function of one image and the texts that depends on their distances alone.
+        image: A unit image feature.
+        text: Unit text features.
+
+    Returns:
+        One vector per text, in the direction in which it drives the image.
+
+    Example:
+        >>> pulled = text_forces(lambda z, t: (z - t).square().sum(), on_circle(0), on_circle(90))
+        >>> pulled.round(decimals=6).tolist()  # 2 (t - z)
+        [[-2.0, 2.0]]
+    """
+    text = text.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(image.detach(), text), text)
+    return gradient
+
+
+def tangential(
+    force: Float[Tensor, "*point dim"], at: Float[Tensor, "*point dim"]
+) -> Float[Tensor, "*point dim"]:
+    r"""Return the part of a force that moves a point on the sphere: $f-(f\cdot z)\,z$.
+
+    Example:
+        >>> tangential(torch.tensor([[3.0, 2.0]]), torch.tensor([[1.0, 0.0]])).tolist()
+        [[0.0, 2.0]]
+    """
+    return force - (force * at).sum(dim=-1, keepdim=True) * at
+
+
+def along_circle(
+    loss: Loss, degrees: Float[Tensor, " angle"]
+) -> tuple[Float[Tensor, " angle"], Float[Tensor, " angle"]]:
+    """Compute the loss of one image all round the circle, and its tangential force.
+
+    Args:
+        loss: A function of one unit feature, shape (1, 2).
+        degrees: Places of the image.
+
+    Returns:
+        Losses, and forces −dL/dφ per radian: positive forces turn the image counter-clockwise.
+
+    Example:
+        >>> value, force = along_circle(
+        ...     lambda z: (z - on_circle(0)).square().sum(), torch.tensor([0.0, 90.0])
+        ... )
+        >>> value.round(decimals=6).tolist()  # 2 - 2 cos φ
+        [0.0, 2.0]
+        >>> force.round(decimals=6).tolist()  # -2 sin φ
+        [-0.0, -2.0]
+    """
+
+    def loss_at(angle: Tensor) -> Tensor:
+        return loss(torch.stack([angle.cos(), angle.sin()])[None])
+
+    angles = torch.deg2rad(degrees.double())
+    # `ranks.cyclic_permutation` draws its permutation by seed, the same for each angle
+    measure = torch.func.vmap(torch.func.grad_and_value(loss_at), randomness="same")
+    gradient, value = measure(angles)
+    return value, -gradient
+
+
+def walk(
+    loss: Loss, start: Float[Tensor, "start point dim"], steps: int, rate: float
+) -> Float[Tensor, "step start point dim"]:
+    """Let points follow their forces on the unit sphere, from many starts at once.
+
+    Args:
+        loss: A function of unit vectors, shape (point, dim).
+        start: Unit vectors to start from.
+        steps: Gradient steps, each with all points.
+        rate: Step size: a force times this is how far a point moves.
+
+    Returns:
+        The places of all points: the start, and after each step.
+
+    Raises:
+        InputError: A start is not of unit length.
+
+    Example:
+        >>> def nearer_to_east(point):
+        ...     return (point - on_circle(0)).square().sum()
+        >>> way = walk(nearer_to_east, on_circle(60)[None], steps=50, rate=0.2)
+        >>> way.shape, way[-1, 0, 0].round(decimals=3).tolist()
+        (torch.Size([51, 1, 1, 2]), [1.0, 0.0])
+    """
+    length = start.norm(dim=-1)
+    if not torch.allclose(length, torch.ones_like(length), atol=1e-4):
+        raise InputError(
+            "walk: a start is not of unit length; use torch.nn.functional.normalize first."
+        )
+
+    gradient = torch.func.vmap(torch.func.grad(loss), randomness="same")
+    places = [start]
+    for _ in range(steps):
+        place = places[-1]
+        force = tangential(-gradient(place), place)
+        places.append(F.normalize(place + rate * force, dim=-1))
+    return torch.stack(places)
+
+
 STAR_RADIUS = 0.19  # of the star that is an image
 # name and colour of each weight of the push
 ORDERS = {
     "true": ("true order", look("full")[0]),
-    "blind": ("order-blind", COLOURS["reference"]),
+    "blind": ("order-blind", INK),
     "shuffled": ("shuffled", look("shuffled text")[0]),
 }
 
@@ -37,21 +162,13 @@ def circle(axis: Axes, places: Float[Tensor, "rank 2"]) -> None:
         axis: Where to draw.
         places: One point per rank, on the circle or not.
     """
-    arc = np.radians(np.linspace(0, 360, 200))
-    axis.plot(np.cos(arc), np.sin(arc), color=INK, alpha=0.5, linewidth=1.3, zorder=0)
+    axis.plot(*on_circle(*range(361)).T, color=INK, alpha=0.5, linewidth=1.3, zorder=0)
 
     colours = rank_colours(len(places))
     for rank, ((x, y), colour) in enumerate(zip(places.tolist(), colours, strict=True)):
         axis.scatter(x, y, s=175, color=colour, zorder=3)
         axis.text(
-            x,
-            y,
-            str(rank),
-            ha="center",
-            va="center_baseline",
-            fontsize=9,
-            color=ink_on(colour),
-            zorder=4,
+            x, y, str(rank), ha="center", va="center_baseline", color=ink_on(colour), zorder=4
         )
 
     axis.set(aspect="equal", xticks=[], yticks=[], xlim=(-1.25, 1.25), ylim=(-1.25, 1.25))
@@ -84,14 +201,15 @@ def force_circles(
     """
     rows = -(-len(panels) // 2)
     with style():
-        figure = Figure(figsize=(5.4, 3.3 * rows), layout="constrained")
+        figure = canvas(3.3 * rows, 5.4)
         axes = figure.subplots(rows, 2, squeeze=False).ravel()
 
         for axis, (title, forces) in zip(axes, panels.items(), strict=False):
             circle(axis, text)
             net = tangential(forces.sum(0, keepdim=True), image)
             _draw_forces(axis, image[0], forces, net)
-            _draw_image(axis, image[0], rank_colours(len(text))[own])
+            axis.scatter(*image.T, marker="*", s=230, color=rank_colours(len(text))[own], zorder=6)
+            axis.text(*(0.74 * image[0]).tolist(), "image", ha="center", va="center")
             axis.set_title(f"{title}\nnet force {float(net.norm()):.2f}")
             axis.set(xlim=(-1.5, 1.5), ylim=(-1.2, 2.45))
     return figure
@@ -111,40 +229,28 @@ def _draw_forces(
         forces: One per text; one that is as good as nothing is left out.
         net: What turns the image.
     """
-    longest = float(forces.norm(dim=1).max().clamp_min(1e-9))
-    names = [*map(str, range(len(forces))), "net"]
     colours = [*rank_colours(len(forces)), INK]
+    names = [*map(str, range(len(forces))), "net"]
+    arrows = torch.cat([forces, net])
+    longest = forces.norm(dim=1).max().clamp_min(1e-9)
+    seen = arrows.norm(dim=1) > 1e-6 * longest
 
-    for name, force, colour in zip(names, torch.cat([forces, net]), colours, strict=True):
-        size = float(force.norm())
-        if size <= 1e-6 * longest:
-            continue
-
-        direction = force / size
-        start = image + STAR_RADIUS * direction
-        end = image + (STAR_RADIUS + 1.1 * size / longest) * direction
-        arrow = {
-            "arrowstyle": "-|>",
-            "color": colour,
-            "lw": 3.2 if name == "net" else 2.2,
-            "mutation_scale": 15,
-            "shrinkA": 0,
-            "shrinkB": 0,
-        }
-        x, y = (end + 0.15 * direction).tolist()
-        axis.text(x, y, name, ha="center", va="center", fontsize=9)
-        axis.annotate("", end.tolist(), start.tolist(), arrowprops=arrow, zorder=5)
-
-
-def _draw_image(
-    axis: Axes, image: Float[Tensor, " 2"], colour: tuple[float, float, float, float]
-) -> None:
-    """Draw the image as a star in the colour of its rank, and its name beside it."""
-    x, y = image.tolist()
-    axis.scatter(x, y, marker="*", s=230, color=colour, edgecolor="white", linewidth=1.1, zorder=6)
-
-    x, y = (0.74 * image).tolist()
-    axis.text(x, y, "image", ha="center", va="center", fontsize=8.5)
+    direction = F.normalize(arrows, dim=1)
+    start = image + STAR_RADIUS * direction
+    reach = 1.1 * arrows / longest
+    for place in seen.nonzero().flatten().tolist():
+        axis.quiver(
+            *start[place],
+            *reach[place],
+            color=colours[place],
+            angles="xy",
+            scale_units="xy",
+            scale=1,
+            width=0.018,
+            zorder=5,
+        )
+        x, y = (start + reach + 0.15 * direction)[place].tolist()
+        axis.text(x, y, names[place], ha="center", va="center")
 
 
 def free_texts(
@@ -160,39 +266,27 @@ def free_texts(
             the sphere.
     """
     with style():
-        figure = Figure(figsize=(7.2, 4.6), layout="constrained")
+        figure = canvas(4.6, 7.2)
         axes = figure.subplots(2, len(ways), height_ratios=(1.75, 1), squeeze=False, sharey="row")
 
         for (above, below), (kind, way) in zip(axes.T, ways.items(), strict=True):
             name, colour = ORDERS[kind]
-            _draw_paths(above, way)
+            circle(above, way[-1])
+            above.plot(*(0.45 * on_circle(*range(361))).T, color=GRID, zorder=0)
+            radius = torch.linspace(0.45, 1.0, len(way))[:, None]
+            for rank, own in enumerate(rank_colours(way.shape[1])):
+                above.plot(*(radius * way[:, rank]).T, color=own, linewidth=2)
+
             above.set_title(name, color=colour, loc="center")
             _draw_orders(below, order[kind], colour)
     return figure
 
 
-def _draw_paths(axis: Axes, path: Float[Tensor, "step point 2"]) -> None:
-    """Draw the path of each text from an inner ring to the circle, where they end as discs."""
-    circle(axis, path[-1])
-    inner = 0.45 * on_circle(*range(361))
-    axis.plot(*inner.T, color=GRID, linewidth=1.2, zorder=0)
-
-    radius = torch.linspace(0.45, 1.0, len(path))[:, None]
-    for rank, colour in enumerate(rank_colours(path.shape[1])):
-        axis.plot(*(radius * path[:, rank]).T, color=colour, linewidth=2)
-
-
 def _draw_orders(axis: Axes, orders: Mapping[str, Sequence[float]], colour: str) -> None:
     """Draw how many starts end how ordered: the first sphere as a line, the second as an area."""
-    for (sphere, values), fill in zip(orders.items(), (False, True), strict=True):
-        sns.histplot(
-            values,
-            bins=np.linspace(-1, 1, 21),
-            element="step",
-            fill=fill,
-            ax=axis,
-            color=colour if fill else INK,
-            label=sphere,
-        )
+    first, second = orders
+    edges = np.linspace(-1, 1, 21)
+    axis.hist(orders[first], edges, histtype="step", color=INK, label=first)
+    axis.hist(orders[second], edges, color=colour, alpha=0.4, label=second)
     axis.set(xlabel="order at the end", ylabel="starts", xlim=(-1, 1.02), xticks=[-1, 0, 1])
     axis.legend(loc="upper left", handlelength=1.2, borderaxespad=0.1)

@@ -7,27 +7,36 @@ are red.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import ConnectionPatch
-from numpy.typing import ArrayLike
 from PIL import Image
+from scipy.stats import binom
 
-from l2rclip_book.plots import COLOURS, rank_colours, style
-from l2rclip_book.style import WIDTH, grid, ink_on
+from l2rclip_book.plots import (
+    COLOURS,
+    INK,
+    canvas,
+    frame_image,
+    grid,
+    ink_on,
+    name_ranks,
+    rank_colours,
+    style,
+    tie,
+)
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.metrics import Indices, Probabilities, checked_probabilities
 
-INK = COLOURS["ink"]
-RIGHT = COLOURS["reference"]
 WRONG = COLOURS["stage 2"]
 BLUE = COLOURS["stage 1"]
 # what each decoder is best for: power of the distance (0: right or wrong), colour, marker
 DECODERS = {
-    "most probable": (0, RIGHT, "s"),
+    "most probable": (0, INK, "s"),
     "median": (1, BLUE, "o"),
     "expectation": (2, WRONG, "D"),
 }
@@ -46,32 +55,18 @@ def threshold_scale(
     """
     thresholds = 100 * np.array(edges)
     colours = rank_colours(len(ranks))
-    step = 0.96 / len(images)
     with style():
-        figure = Figure(figsize=(WIDTH, 2.95))
-        ruler = figure.add_axes((0.02, 0.2, 0.96, 0.13))
+        figure = canvas(2.6)
+        cells = figure.add_gridspec(2, len(images), height_ratios=(5, 1))
+        ruler = figure.add_subplot(cells[1, :])
         _draw_ruler(ruler, thresholds, ranks)
 
         for place, (image, share) in enumerate(zip(images, shares, strict=True)):
             percent = 100 * share
             rank = int(np.searchsorted(thresholds[1:-1], percent, side="right"))
-
-            axis = figure.add_axes((0.02 + step * (place + 0.04), 0.5, 0.92 * step, 0.47))
-            axis.imshow(np.asarray(image), aspect="auto")
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set(visible=True, color=colours[rank], linewidth=2.4)
-
-            line = ConnectionPatch(
-                xyA=(0.5, 0),
-                coordsA="axes fraction",
-                xyB=(percent, 1),
-                coordsB="data",
-                axesA=axis,
-                axesB=ruler,
-                color=colours[rank],
-                linewidth=1.3,
-            )
-            figure.add_artist(line)
+            axis = figure.add_subplot(cells[0, place])
+            frame_image(axis, image, colours[rank])
+            tie(figure, axis, 0, ruler, (percent, 1), colours[rank])
             ruler.plot(percent, 1, marker="v", color=INK, markersize=5, clip_on=False, zorder=4)
     return figure
 
@@ -83,15 +78,8 @@ def _draw_ruler(axis: Axes, thresholds: Float[np.ndarray, " threshold"], ranks: 
     for name, colour, (low, high) in zip(ranks.names, colours, ends, strict=True):
         axis.axvspan(low, high, color=colour, linewidth=0)
         if high - low > 0.9 * len(name):
-            axis.text(
-                (low + high) / 2,
-                0.5,
-                name,
-                ha="center",
-                va="center",
-                fontsize=9.5,
-                color=ink_on(colour),
-            )
+            middle = (low + high) / 2
+            axis.text(middle, 0.5, name, ha="center", va="center", color=ink_on(colour))
 
     axis.set(xlim=(-1.4, thresholds[-1]), ylim=(0, 1), yticks=[])
     axis.set(xlabel="damaged share of the leaf, %")
@@ -117,7 +105,7 @@ def arrows(true: Sequence[int], answers: Sequence[int], ranks: Ranks) -> Figure:
     colours = rank_colours(len(ranks))
     arrow = {"arrowstyle": "-|>", "color": WRONG, "linewidth": 1.8, "shrinkA": 3, "shrinkB": 0}
     with style():
-        figure = Figure(figsize=(5.2, 0.27 * n_images + 0.6), layout="constrained")
+        figure = canvas(0.27 * n_images + 0.6, 5.2)
         axis = figure.subplots()
         axis.scatter(true, range(n_images), s=75, c=[colours[rank] for rank in true], zorder=3)
 
@@ -131,7 +119,7 @@ def arrows(true: Sequence[int], answers: Sequence[int], ranks: Ranks) -> Figure:
         axis.set(xlim=(-0.4, len(ranks) - 0.3), ylim=(n_images - 0.5, -0.5))
         axis.set(yticks=[], ylabel="images")
         axis.spines["left"].set_visible(False)
-        grid([axis], [""], "x")
+        grid(axis, "x")
     return figure
 
 
@@ -144,7 +132,7 @@ def staircases(rows: Mapping[str, Sequence[float]], target: int, ranks: Ranks) -
         ranks: The label space.
     """
     with style():
-        figure = Figure(figsize=(3.4 * len(rows), 3.9), layout="constrained")
+        figure = canvas(3.9, 3.4 * len(rows))
         axes = figure.subplots(
             2, len(rows), squeeze=False, sharex=True, sharey="row", height_ratios=(1, 1.25)
         )
@@ -154,7 +142,7 @@ def staircases(rows: Mapping[str, Sequence[float]], target: int, ranks: Ranks) -
             bars[target].set(edgecolor=WRONG, linewidth=2.2)
             above.set_title(title)
             _draw_gap(below, np.cumsum(row), target)
-            _name_ranks(below, range(len(ranks)), ranks)
+            name_ranks(below, ranks, range(len(ranks)))
 
         axes[0, 0].set(ylabel="probability", ylim=(0, 1))
         axes[1, 0].set(ylabel="running sum", ylim=(0, 1.06))
@@ -183,11 +171,6 @@ def _draw_gap(axis: Axes, total: Float[np.ndarray, " rank"], target: int) -> Non
         text = f"{squares[rank]:.3g}"
         axis.text(rank + 0.5, middle, text, fontsize=8.5, ha="center", va="center")
     axis.set_xlabel(f"squares add up to {squares.sum():.3g}")
-
-
-def _name_ranks(axis: Axes, places: ArrayLike, ranks: Ranks) -> None:
-    """Write the name of each rank below its place, slanting."""
-    axis.set_xticks(places, ranks.names, rotation=30, ha="right", rotation_mode="anchor")
 
 
 def expected_price(
@@ -241,7 +224,7 @@ def decoders(row: Sequence[float], ranks: Ranks) -> Figure:
     values = np.array(ranks.values)
     p = np.array(row, dtype=float)
     with style():
-        figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
+        figure = canvas(3.3)
         left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
         left.bar(values, p, color=rank_colours(len(ranks)), width=0.7 * np.diff(values).min())
         left.set(ylabel="probability", ylim=(0, 1.35 * p.max()))
@@ -258,9 +241,90 @@ def decoders(row: Sequence[float], ranks: Ranks) -> Figure:
             left.vlines(best, 0, height, color=colour, linewidth=1.3, linestyle=(0, (3, 2)))
             left.scatter(best, height, s=52, color=colour, marker=marker, zorder=3, label=name)
 
-        _name_ranks(left, values, ranks)
-        _name_ranks(right, values, ranks)
+        name_ranks(left, ranks, values)
+        name_ranks(right, ranks, values)
         right.set(xlabel="the answer given", ylabel="expected price ÷ its highest")
         figure.legend(loc="outside upper center", ncols=3, fontsize=9)
-        grid((left, right), ["What the model says", "What an answer costs"], "y")
+        grid(left, "y", "What the model says")
+        grid(right, "y", "What an answer costs")
     return figure
+
+
+def reliability(
+    y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: int = 10
+) -> pd.DataFrame:
+    """Compute the reliability curve: accuracy of the most probable rank, by its probability.
+
+    Args:
+        y_true: Rank indices.
+        probabilities: A row of K for each image.
+        ranks: The label space.
+        bins: Bins (lo, hi] of equal width of the largest probability.
+
+    Returns:
+        One row per bin that holds an image: its edges `low` and `high`, `count`, mean `confidence`,
+        `accuracy`, and `chance_low` to `chance_high`, where the accuracy of so many images lies 95
+        times out of 100 if the confidence is true (quantiles of the binomial; Bröcker and Smith
+        2007 call these consistency bars). The mean of |accuracy − confidence|, weighted by `count`,
+        is `metrics.ece` with as many bins.
+
+    Example:
+        >>> two = Ranks.integers(0, 1, template="grade {rank}")
+        >>> curve = reliability([0, 0, 1], [[0.9, 0.1], [0.7, 0.3], [0.7, 0.3]], two)
+        >>> curve[["count", "confidence", "accuracy"]].round(2).values.tolist()
+        [[2.0, 0.7, 0.5], [1.0, 0.9, 1.0]]
+    """
+    true, p = checked_probabilities(y_true, probabilities, ranks)
+    table = pd.DataFrame({"confidence": p.max(1), "accuracy": p.argmax(1) == true})
+
+    edges = np.linspace(0, 1, bins + 1)
+    table["bin"] = np.searchsorted(edges[1:-1], table["confidence"])
+    curve = table.groupby("bin").agg(
+        count=("accuracy", "size"), confidence=("confidence", "mean"), accuracy=("accuracy", "mean")
+    )
+    curve["low"] = edges[curve.index]
+    curve["high"] = edges[curve.index + 1]
+
+    for name, quantile in (("chance_low", 0.025), ("chance_high", 0.975)):
+        n_right = binom.ppf(quantile, curve["count"], curve["confidence"])
+        curve[name] = n_right / curve["count"]
+    return curve.reset_index(drop=True)
+
+
+def reliability_diagram(curves: Mapping[str, pd.DataFrame]) -> Figure:
+    """Draw accuracy over confidence, one panel per model, above the number of images.
+
+    On the diagonal a model is right as often as it is sure.
+
+    Args:
+        curves: From `reliability`, by panel title.
+    """
+    most = max(curve["count"].max() for curve in curves.values())
+    with style():
+        figure = canvas(4.3)
+        axes = figure.subplots(2, len(curves), sharex=True, height_ratios=(3.4, 1), squeeze=False)
+
+        colours = cycle((COLOURS["stage 2"], COLOURS["stage 1"]))
+        for (above, below), (title, curve) in zip(axes.T, curves.items(), strict=True):
+            colour = next(colours)
+            _draw_accuracy(above, curve, colour)
+            above.set(title=title, ylim=(-0.03, 1.03), xlim=(0, 1))
+            middle = (curve["low"] + curve["high"]) / 2
+            width = 0.86 * (curve["high"] - curve["low"])
+            below.bar(middle, curve["count"], width=width, color=colour, alpha=0.75)
+            below.set(xlabel="probability of the answer", ylim=(0, 1.1 * most))
+
+        axes[0, 0].set_ylabel("share of right answers")
+        axes[1, 0].set_ylabel("images")
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower right", ncols=2)
+    return figure
+
+
+def _draw_accuracy(axis: Axes, curve: pd.DataFrame, colour: str) -> None:
+    """Draw the accuracy of each bin, its distance to the diagonal, and the range of chance."""
+    x = curve["confidence"]
+    chance = {"alpha": 0.35, "linewidth": 7, "label": "95 % range if it were true"}
+    axis.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle="--")
+    axis.vlines(x, curve["chance_low"], curve["chance_high"], color=INK, **chance)
+    axis.vlines(x, curve["accuracy"], x, color=colour)
+    axis.scatter(x, curve["accuracy"], color=colour, zorder=4, label="share that is right")

@@ -1,8 +1,8 @@
-"""Figures of a run: one function per figure, each returns a matplotlib Figure and shows nothing.
+"""Figures of a run, and the look of all figures: each function returns a Figure, shows nothing.
 
-One look everywhere: ranks run through one colour-blind safe sequential map, the stages and
-references keep their colours, and figures have no ground of their own. Text and lines are of a grey
-that reads on a light and on a dark page.
+Ranks run through one colour-blind safe sequential map; methods, data sets, stages and references
+keep their colours. Figures have no ground of their own: text and lines are of a grey that reads on
+a light and on a dark page.
 """
 
 from __future__ import annotations
@@ -17,23 +17,56 @@ import numpy as np
 import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.scale import LogScale, register_scale
-from matplotlib.ticker import LogFormatter
-from numpy.typing import ArrayLike, NDArray
+from matplotlib.patches import ConnectionPatch
+from matplotlib.typing import ColorType
+from numpy.typing import ArrayLike
 from PIL import Image
 from sklearn.metrics import confusion_matrix
 
-from l2rclip_book.spread import curves
+from l2rclip_book.results import curves
 from l2rclip_lite.data.base import Split
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import Probabilities, mae
 
 MANY = 10  # ranks beyond which a heat map has no numbers
 INK = "#76818e"  # contrast 4 on white and 4.6 on the dark page of the book
-SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 COLOURS = {"stage 1": "#3b6fb6", "stage 2": "#c8553d", "reference": INK, "ink": INK}
+# contrast of at least 2.5 on white and on the dark page; warm colours for arms that read sentences,
+# cold ones for those that do not
+METHODS: dict[str, tuple[str, str]] = {
+    "full": ("#c8553d", "o"),
+    "template only": ("#d18f2b", "D"),
+    "shuffled text": ("#b07aa1", "v"),
+    "shuffled template": ("#b07aa1", "v"),
+    "cross-entropy": ("#3b6fb6", "^"),
+    "linear-probe": ("#58a3c9", "<"),
+    "ridge": ("#2a8c82", "X"),
+    "shuffled words": ("#b07aa1", "v"),
+    "words": ("#d18f2b", "D"),
+    "after stage 1": ("#c8553d", "o"),
+    "numbers": ("#247a55", "P"),
+    "median-rank": (COLOURS["reference"], "s"),
+}
+# name, colour (the first after Okabe and Ito), marker
+DATA: dict[str, tuple[str, str, str]] = {
+    "bracol-area": ("leaf damage, 21 ranks", "#d55e00", "o"),
+    "apples81": ("apples, 20 ranks", "#009e73", "s"),
+    "hc18": ("fetal head, 27 ranks", "#0072b2", "^"),
+    "cherries81": ("cherries, 20 ranks", "#c2384a", "X"),
+    "pears": ("pears, 20 ranks", "#7d8a00", "p"),
+    "portraits": ("faces by age, 17 ranks", "#8560b8", "*"),
+    "bracol": ("leaf damage, 5 ranks", "#d59400", "P"),
+    "retinamnist": ("retina, 5 ranks", "#cc79a7", "v"),
+    "leaves5": ("generated leaves, 5 ranks", "#98a5b3", "o"),
+    "leaves20": ("generated leaves, 20 ranks", "#76818e", "<"),
+    "leaves62": ("generated leaves, 62 ranks", "#56606b", ">"),
+}
+DARK = "#1f2933"  # on light boxes, whatever the page is
+GRID = f"{COLOURS['ink']}40"
+PAPER = "none"
+WIDTH = 7.8
 STYLE: dict[Any, Any] = {
     "figure.facecolor": "none",
     "axes.facecolor": "none",
@@ -50,7 +83,6 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "font.size": 9,
     "svg.hashsalt": "l2rclip",
-    "text.parse_math": False,  # a rank may be called $
 }
 
 
@@ -59,45 +91,72 @@ def style() -> AbstractContextManager[None]:
     return mpl.rc_context(STYLE)
 
 
-class PlainLog(LogFormatter):
-    """Write numbers at a logarithmic axis as characters: 0.01, 1,000, 10⁶.
+def canvas(height: float, width: float = WIDTH) -> Figure:
+    """Return an empty figure of so many inches whose parts find their places themselves."""
+    return Figure(figsize=(width, height), layout="constrained")
 
-    Matplotlib's own formatter writes formulas.
+
+def tie(
+    figure: Figure, axis: Axes, edge: float, other: Axes, point: Sequence[float], colour: ColorType
+) -> None:
+    """Draw a line from the middle of an edge of a panel, 0 the lower and 1 the upper, to a point.
+
+    Args:
+        figure: Of both panels.
+        axis: The panel with the edge.
+        edge: Height in it.
+        other: The panel with the point.
+        point: In the numbers of its axes.
+        colour: Of the line.
     """
-
-    def __call__(self, x: float, pos: int | None = None) -> str:
-        """Return a number as characters; nothing where Matplotlib would write nothing."""
-        if not super().__call__(x, pos):
-            return ""
-
-        digits, _, power = f"{x:,.5g}".partition("e")
-        if not power:
-            return digits
-        superscript = str(int(power)).translate(SUPERSCRIPTS)
-        return f"{digits}·10{superscript}".removeprefix("1·")
+    ends = {"coordsA": "axes fraction", "coordsB": "data", "axesA": axis, "axesB": other}
+    figure.add_artist(ConnectionPatch((0.5, edge), tuple(point), color=colour, **ends))
 
 
-class Log(LogScale):
-    """Scale an axis as "log" does, without formulas where they are not parsed, as in `style`."""
-
-    def __init__(
-        self,
-        *axes: Axis,  # one before Matplotlib 3.11, none since
-        base: float = 10,
-        subs: Sequence[int] | None = None,
-        nonpositive: Literal["clip", "mask"] = "clip",
-    ) -> None:
-        super().__init__(*axes, base=base, subs=subs, nonpositive=nonpositive)
-
-    def set_default_locators_and_formatters(self, axis: Axis) -> None:
-        """Set the formatters of Matplotlib, or plain ones."""
-        super().set_default_locators_and_formatters(axis)
-        if not mpl.rcParams["text.parse_math"]:
-            axis.set_major_formatter(PlainLog(self.base))
-            axis.set_minor_formatter(PlainLog(self.base, labelOnlyBase=self.subs is not None))
+def frame_image(axis: Axes, image: ArrayLike, colour: ColorType) -> None:
+    """Draw an image in a frame of a colour."""
+    axis.imshow(np.asarray(image), aspect="auto")
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set(visible=True, color=colour, linewidth=2.4)
 
 
-register_scale(Log)
+def look(arm: str) -> tuple[str, str]:
+    """Return colour and marker of an arm; ink and a disc for one that has none.
+
+    Example:
+        >>> look("ridge"), look("mine")
+        (('#2a8c82', 'X'), ('#76818e', 'o'))
+    """
+    return METHODS.get(arm, (COLOURS["ink"], "o"))
+
+
+def ink_on(colour: ColorType) -> str:
+    """Return a colour for text on a box: white or a dark tone; ink where the box is clear.
+
+    Example:
+        >>> ink_on("navy"), ink_on("yellow"), ink_on("none")
+        ('white', '#1f2933', '#76818e')
+    """
+    red, green, blue, alpha = to_rgba(colour)
+    if not alpha:
+        return COLOURS["ink"]
+
+    brightness = 0.3 * red + 0.59 * green + 0.11 * blue
+    return "white" if brightness < 0.55 else DARK
+
+
+def grid(axis: Axes, along: Literal["x", "y"], title: str = "") -> None:
+    """Write a title, and draw grid lines behind everything."""
+    axis.set_title(title)
+    axis.grid(axis=along, color=GRID, linewidth=0.8)
+    axis.set_axisbelow(True)
+
+
+def name_rows(axis: Axes, names: Sequence[str], size: float = 9.0) -> None:
+    """Write one name per row, the first on top."""
+    wrapped = [textwrap.fill(name, 44) for name in names]
+    axis.set_yticks(range(len(names)), wrapped, fontsize=size)
+    axis.set_ylim(len(names) - 0.5, -0.5)
 
 
 def rank_colours(number: int) -> list[tuple[float, float, float, float]]:
@@ -124,10 +183,10 @@ def contact_sheet(split: Split, ranks: Ranks, *, rows: int = 3, columns: int = 5
         rows: Images per rank.
         columns: At most that many ranks, spread evenly over all of them.
     """
-    shown = _spread(ranks, columns)
+    shown = spread_out(ranks, columns)
     colours = rank_colours(len(ranks))
     with style():
-        figure = Figure(figsize=(1.55 * len(shown), 1.55 * rows + 0.35), layout="constrained")
+        figure = canvas(1.55 * rows + 0.35, 1.55 * len(shown))
         axes = figure.subplots(rows, len(shown), squeeze=False)
 
         for rank, column in zip(shown, axes.T, strict=True):
@@ -135,11 +194,8 @@ def contact_sheet(split: Split, ranks: Ranks, *, rows: int = 3, columns: int = 5
             indices = [index for index, target in enumerate(split.targets) if target == rank]
 
             for row, axis in enumerate(column):
-                axis.set(xticks=[], yticks=[])
-                axis.spines[:].set(visible=True, color=colours[rank], linewidth=2.2)
                 if row < len(indices):
-                    image, _ = split[indices[row]]
-                    axis.imshow(np.asarray(image), aspect="auto")
+                    frame_image(axis, split[indices[row]][0], colours[rank])
                 else:
                     axis.axis("off")
     return figure
@@ -155,7 +211,7 @@ def image_grid(images: Sequence[Image.Image], names: Sequence[str], *, columns: 
     """
     rows = -(-len(images) // columns)
     with style():
-        figure = Figure(figsize=(1.95 * columns, 2.2 * rows), layout="constrained")
+        figure = canvas(2.2 * rows, 1.95 * columns)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis in axes:
             axis.axis("off")
@@ -189,38 +245,32 @@ def training_curves(
     table = pd.DataFrame(history).assign(epoch=range(1, len(history) + 1))
     table["stage"] = "stage " + table["stage"].astype(str)
     with style():
-        figure = Figure(figsize=(7.6, 3.1), layout="constrained")
+        figure = canvas(3.1, 7.6)
         left, right = figure.subplots(1, 2)
         for axis, column in ((left, "val_mae"), (right, "loss")):
-            _draw_curves(axis, table, column, legend=axis is left)
+            seaborn.lineplot(table, x="epoch", y=column, hue="stage", palette=COLOURS, ax=axis)
+            axis.set_xlabel("epoch, both stages")
             if stored is not None:
                 draw_stored(axis, stored, column)
         right.set(title="Training loss (the two stages' losses differ)", ylabel="loss")
 
         _mark_epochs(left, kept_epochs(table, select))
-        highest = table["val_mae"].max()
         if reference is not None:
-            highest = max(highest, reference)
             label = f"median rank ({split})"
             left.axhline(reference, color=COLOURS["reference"], linestyle="--", label=label)
+        highest = max(table["val_mae"].max(), reference or 0)
         left.set(title="Validation error", ylabel=f"MAE ({unit_of(ranks)})")
         left.set(ylim=(0, 1.5 * highest))
         left.legend(loc="upper right")
+        right.legend().remove()
     return figure
 
 
-def draw_stored(axis: Axes, stored: pd.DataFrame, name: str) -> None:
+def draw_stored(axis: Axes, stored: pd.DataFrame, name: str, colour: str = INK) -> None:
     """Draw a curve of each stored run as a thin line behind today's."""
     for line in curves(stored, name):
-        axis.plot(range(1, len(line) + 1), line, color=INK, alpha=0.5, linewidth=0.6, zorder=1)
-
-
-def _draw_curves(axis: Axes, table: pd.DataFrame, column: str, *, legend: bool) -> None:
-    """Draw a column of the history over the epochs of both stages, a line for each stage."""
-    seaborn.lineplot(
-        table, x="epoch", y=column, hue="stage", palette=COLOURS, legend=legend, ax=axis
-    )
-    axis.set_xlabel("epoch, both stages")
+        epochs = range(1, len(line) + 1)
+        axis.plot(epochs, line, color=colour, alpha=0.5, linewidth=0.6, zorder=1)
 
 
 def kept_epochs(table: pd.DataFrame, select: str) -> pd.DataFrame:
@@ -257,42 +307,32 @@ def confusion(answers: Mapping[str, tuple[ArrayLike, ArrayLike]], ranks: Ranks) 
         ranks: The label space.
     """
     with style():
-        figure = Figure(figsize=(3.3 * len(answers) + 0.6, 3.4), layout="constrained")
+        figure = canvas(3.4, 3.3 * len(answers) + 0.6)
         axes = figure.subplots(1, len(answers), squeeze=False)[0]
 
         for axis, (title, (true, predicted)) in zip(axes, answers.items(), strict=True):
-            _draw_confusion(axis, np.asarray(true), np.asarray(predicted), ranks)
+            seaborn.heatmap(
+                confusion_matrix(true, predicted, labels=range(len(ranks)), normalize="true"),
+                ax=axis,
+                cmap="cividis",
+                vmin=0,
+                vmax=1,
+                cbar=False,
+                square=True,
+                annot=len(ranks) <= MANY,
+                fmt=".0%",
+                annot_kws={"fontsize": 7.5},
+            )
             error = mae(np.asarray(true), np.asarray(predicted), ranks)
             axis.set_title(f"{title}\nMAE {error:.2f} {unit_of(ranks)}")
             axis.set(xlabel="predicted", yticks=[])
-            _name_ticks(axis, ranks, shift=0.5)
+            name_ranks(axis, ranks, np.arange(len(ranks)) + 0.5)
 
-        named = _spread(ranks, 8)
-        middles = [rank + 0.5 for rank in named]
-        axes[0].set_yticks(middles, [ranks.names[rank] for rank in named], rotation=0)
+        axes[0].set_yticks(axes[0].get_xticks(), axes[0].get_xticklabels())
         axes[0].set_ylabel("true")
         mesh = axes[0].collections[0]
         figure.colorbar(mesh, ax=list(axes), label="share of the true rank", shrink=0.85)
     return figure
-
-
-def _draw_confusion(
-    axis: Axes, true: NDArray[np.int_], predicted: NDArray[np.int_], ranks: Ranks
-) -> None:
-    """Draw the confusion of one model as a heat map, with its numbers where there is room."""
-    share = confusion_matrix(true, predicted, labels=range(len(ranks)), normalize="true")
-    seaborn.heatmap(
-        share,
-        ax=axis,
-        cmap="cividis",
-        vmin=0,
-        vmax=1,
-        cbar=False,
-        square=True,
-        annot=len(ranks) <= MANY,
-        fmt=".0%",
-        annot_kws={"fontsize": 7.5},
-    )
 
 
 def gallery(
@@ -311,7 +351,7 @@ def gallery(
     colours = rank_colours(len(ranks))
     highest = np.ceil(10 * np.asarray(probabilities)[chosen].max()) / 10
     with style():
-        figure = Figure(figsize=(1.75 * len(chosen), 3.0), layout="constrained")
+        figure = canvas(3.0, 1.75 * len(chosen))
         axes = figure.subplots(2, len(chosen), height_ratios=(1.35, 1), squeeze=False)
 
         for index, (above, below) in zip(chosen, axes.T, strict=True):
@@ -324,21 +364,23 @@ def gallery(
             bars[target].set(edgecolor=COLOURS["stage 2"], linewidth=2.2)
             below.plot(target, 0.04 * highest, "^", color=COLOURS["stage 2"], markersize=5)
             below.set(ylim=(0, highest), yticks=[])
-            _name_ticks(below, ranks, most=5)
+            name_ranks(below, ranks, range(len(ranks)), most=5)
 
         axes[1, 0].set(yticks=[0, highest], ylabel="probability")
     return figure
 
 
-def _spread(ranks: Ranks, most: int) -> list[int]:
+def spread_out(ranks: Ranks, most: int) -> list[int]:
     """Return both ends and, evenly between them, at most that many rank indices in all."""
     number = min(most, len(ranks))
     return sorted({round(at) for at in np.linspace(0, len(ranks) - 1, number)})
 
 
-def _name_ticks(axis: Axes, ranks: Ranks, shift: float = 0.0, most: int = 8) -> None:
-    """Write rank names along the x axis, thinned out where there are many."""
-    named = _spread(ranks, most)
-    places = [rank + shift for rank in named]
-    names = [ranks.names[rank] for rank in named]
-    axis.set_xticks(places, names, rotation=40, ha="right", rotation_mode="anchor")
+def name_ranks(
+    axis: Axes, ranks: Ranks, places: Sequence[float] | np.ndarray, most: int = 8
+) -> None:
+    """Write rank names along the x axis at their places, thinned out where there are many."""
+    named = spread_out(ranks, most)
+    texts = [ranks.names[rank] for rank in named]
+    where = [places[rank] for rank in named]
+    axis.set_xticks(where, texts, rotation=40, ha="right", rotation_mode="anchor")

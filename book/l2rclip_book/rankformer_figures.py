@@ -1,4 +1,4 @@
-"""Rank sentences as grids of words: kinds of slots, what a word reads, how far words moved."""
+"""What RankFormer reads and moves, and rank sentences drawn as grids of words."""
 
 from __future__ import annotations
 
@@ -7,17 +7,163 @@ from typing import Any
 
 import numpy as np
 import seaborn as sns
+import torch
 from jaxtyping import Bool, Float, Int
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.typing import ColorType
-from torch import Tensor
+from torch import Tensor, nn
 
-from l2rclip_book.plots import COLOURS, rank_colours, style
-from l2rclip_book.rankformer_views import END, PADDING, START
-from l2rclip_book.style import PAPER, WIDTH, ink_on
+from l2rclip_book.plots import COLOURS, INK, PAPER, canvas, ink_on, rank_colours, style
+from l2rclip_book.templates import token_text
+from l2rclip_lite.method.rankformer import RankFormer
+from l2rclip_lite.towers.base import Tokens, Towers
+
+Embeddings = Float[Tensor, "rank token width"]
+START = "start"
+END = "end"
+PADDING = "·"
+
+
+def spellings(towers: Towers, tokens: Tokens) -> list[list[str]]:
+    """Return every slot as text: words as spelt, "start", "end", and "·" for padding.
+
+    Args:
+        towers: Whose tokenizer made the tokens.
+        tokens: Of sentences without context slots.
+
+    Returns:
+        One list per sentence.
+
+    Example:
+        >>> from l2rclip_lite import load_towers
+        >>> tiny = load_towers("tiny/random")
+        >>> spellings(tiny, tiny.tokenize(["a leaf", "a big leaf"]))[0]
+        ['start', 'a', 'leaf', 'end', '·']
+    """
+    rows = []
+    for ids, mask, words in zip(tokens.ids.tolist(), tokens.mask, tokens.words, strict=True):
+        row = [PADDING] * len(ids)
+        for slot in words.nonzero().flatten().tolist():
+            row[slot] = token_text(towers, ids[slot])
+
+        row[0] = START
+        row[int(mask.sum()) - 1] = END
+        rows.append(row)
+    return rows
+
+
+def woken(former: RankFormer, seed: int = 0) -> RankFormer:
+    """Put random numbers in the last layer, which otherwise starts at zero and shows nothing."""
+    last: Any = former.ffn[-1]
+    linear = last[2]
+    generator = torch.Generator().manual_seed(seed)
+    nn.init.normal_(linear.weight, std=linear.in_features**-0.5, generator=generator)
+    return former
+
+
+def read_by(
+    former: RankFormer, embeddings: Embeddings, tokens: Tokens, rank: int, slot: int
+) -> Float[Tensor, "rank token"]:
+    r"""Measure how strongly one refined word depends on every slot.
+
+    It is $\lVert\partial(v\cdot R'_{kn})/\partial R\rVert$ for a random v.
+
+    Args:
+        former: A woken or trained RankFormer.
+        embeddings: Word embeddings R.
+        tokens: Which slots hold words.
+        rank: k, the sentence of the word.
+        slot: n, its place.
+
+    Returns:
+        Numbers ≥ 0, exactly 0 in slots that the word cannot see.
+    """
+    probe = torch.randn(embeddings.shape[-1], generator=torch.Generator().manual_seed(0))
+    leaf = embeddings.detach().clone().requires_grad_()
+    answer = former(leaf, tokens)[rank, slot] @ probe
+    gradient: Tensor = torch.autograd.grad(answer, leaf)[0]
+    return gradient.norm(dim=-1)
+
+
+@torch.no_grad()
+def changed_ranks(
+    former: RankFormer, embeddings: Embeddings, tokens: Tokens
+) -> Float[Tensor, "disturbed rank"]:
+    """Measure how far R′ of each sentence moves when the words of one are disturbed.
+
+    It is relative to the move of the disturbed sentence.
+
+    Args:
+        former: A woken or trained RankFormer.
+        embeddings: Word embeddings R.
+        tokens: Which slots hold words.
+
+    Returns:
+        Row i: noise was added to all words of rank i; 0 where nothing moved.
+    """
+    noise = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(0))
+    noise = 0.1 * embeddings.std() * noise * tokens.words[..., None]
+
+    before = former(embeddings, tokens)
+    rows = []
+    for rank in range(len(embeddings)):
+        disturbed = embeddings.clone()
+        disturbed[rank] += noise[rank]
+        moved = (former(disturbed, tokens) - before).flatten(1).norm(dim=1)
+        rows.append(moved / moved[rank])
+    return torch.stack(rows)
+
+
+@torch.no_grad()
+def movement(
+    former: RankFormer, embeddings: Embeddings, tokens: Tokens
+) -> Float[Tensor, "rank token"]:
+    r"""Measure how far RankFormer moves each slot, in its own length.
+
+    It is $\lVert R'_{kn}-R_{kn}\rVert/\lVert R_{kn}\rVert$.
+
+    Example:
+        >>> on = torch.ones(2, 3, dtype=torch.bool)
+        >>> tokens = Tokens(torch.ones(2, 3, dtype=torch.long), on, on, on)
+        >>> former = RankFormer(8, heads=2, alpha=0.25)
+        >>> movement(former, torch.ones(2, 3, 8), tokens)[0]  # at the start: α
+        tensor([0.2500, 0.2500, 0.2500])
+    """
+    moved = former(embeddings, tokens) - embeddings
+    return moved.norm(dim=-1) / embeddings.norm(dim=-1)
+
+
+@torch.no_grad()
+def attention_weights(
+    former: RankFormer, embeddings: Embeddings, tokens: Tokens
+) -> Float[Tensor, "group query key"]:
+    """Return the weights with which the words of a group look at each other in RankFormer.
+
+    They are those of its first block, the mean of its heads.
+
+    Args:
+        former: A group is a slot with the axis `rank`, a sentence with `token`.
+        embeddings: Word embeddings R.
+        tokens: Which slots hold words.
+
+    Returns:
+        Rows that add up to 1; what start, end and padding look at means nothing.
+
+    Example:
+        >>> on = torch.ones(2, 3, dtype=torch.bool)
+        >>> tokens = Tokens(torch.ones(2, 3, dtype=torch.long), on, on, on)
+        >>> attention_weights(RankFormer(8, heads=2), torch.ones(2, 3, 8), tokens)[0]
+        tensor([[0.5000, 0.5000],
+                [0.5000, 0.5000]])
+    """
+    caught: list[tuple[Tensor, Tensor]] = []
+    with former.attend[0].register_forward_hook(lambda *call: caught.append(call[-1])):
+        former(embeddings, tokens)
+    return caught[0][1]
+
 
 Spelt = Sequence[Sequence[str]]
 FIXED = "#e4e7eb"
@@ -48,16 +194,14 @@ def sentence_grid(
         cmap: Of the values.
         norm: Of the values; by default they are numbers of the colours, from 0.
     """
-    if norm is None:
-        norm = Normalize(0, cmap.N - 1)
     sns.heatmap(
         values,
         ax=axis,
         annot=np.array(spelt),
         cmap=cmap,
-        norm=norm,
+        norm=norm or Normalize(0, cmap.N - 1),
         linewidths=1,
-        linecolor=COLOURS["ink"],
+        linecolor=INK,
         xticklabels=False,
         annot_kws={"fontsize": 8},
         fmt="",
@@ -93,27 +237,22 @@ def token_grid(spelt: Spelt, rank_words: Bool[Tensor, "rank token"], context: in
     kinds[:, 1 : 1 + context] = 2
     kinds[np.array(rows) == PADDING] = 0
 
+    keys = {
+        "word: RankFormer reads and changes it": Patch(facecolor=WORD),
+        "word of the rank's name": Patch(facecolor=WORD, edgecolor=INK, linewidth=1.8),
+        "context: learned, one for all ranks": Patch(facecolor=CONTEXT),
+        "start, end: never read, never changed": Patch(facecolor=FIXED),
+    }
     with style():
-        figure = Figure(figsize=(WIDTH, 0.42 * len(rows) + 1.05), layout="constrained")
+        figure = canvas(0.42 * len(rows) + 1.05)
         axis = figure.subplots()
         sentence_grid(axis, rows, kinds, ListedColormap([PAPER, FIXED, CONTEXT, WORD]))
 
         colours = rank_colours(len(rows))
         for rank, slot in rank_words.nonzero().tolist():
             _frame(axis, rank, slot + context, colours[rank])
-        figure.legend(handles=_kinds_of_slots(), loc="outside lower left", ncols=2)
+        figure.legend(list(keys.values()), list(keys), loc="outside lower left", ncols=2)
     return figure
-
-
-def _kinds_of_slots() -> list[Patch]:
-    """Return the legend of `token_grid`."""
-    ink = COLOURS["ink"]
-    return [
-        Patch(facecolor=WORD, label="word: RankFormer reads and changes it"),
-        Patch(facecolor=WORD, edgecolor=ink, linewidth=1.8, label="word of the rank's name"),
-        Patch(facecolor=CONTEXT, label="context: learned, one for all ranks"),
-        Patch(facecolor=FIXED, label="start, end: never read, never changed"),
-    ]
 
 
 def axes_figure(
@@ -132,7 +271,7 @@ def axes_figure(
     """
     height = (0.32 * len(spelt) + 0.6) * len(reads)
     with style():
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        figure = canvas(height)
         axes = figure.subplots(len(reads), 2, squeeze=False, width_ratios=(4.2, 1))
 
         for (title, read), (left, right) in zip(reads.items(), axes, strict=True):
@@ -140,27 +279,11 @@ def axes_figure(
             sentence_grid(left, spelt, kinds, ListedColormap([PAPER, FIXED, SEEN]))
             _frame(left, *asked, COLOURS["stage 2"])
             left.set_title(f"axis {title}: what the framed word reads")
-            _draw_changes(right, changes[title].numpy() > 1e-6)
+            changed = changes[title].numpy() > 1e-6
+            right.imshow(changed, cmap=ListedColormap([PAPER, SEEN]), vmin=0, vmax=1)
+            right.set(title="who changes", ylabel="disturbed rank", xlabel="changed rank")
+            right.set(xticks=range(len(spelt)), yticks=range(len(spelt)))
     return figure
-
-
-def _draw_changes(axis: Axes, changed: Bool[np.ndarray, "rank rank"]) -> None:
-    """Draw which ranks change with which."""
-    sns.heatmap(
-        changed,
-        ax=axis,
-        cmap=ListedColormap([PAPER, SEEN]),
-        vmin=0,
-        vmax=1,
-        square=True,
-        cbar=False,
-        linewidths=1,
-        linecolor=COLOURS["ink"],
-    )
-    axis.spines[:].set_visible(True)
-    axis.tick_params(rotation=0)
-    axis.set_title("who changes", loc="center")
-    axis.set(ylabel="disturbed rank", xlabel="changed rank")
 
 
 def movement_figure(moves: Mapping[str, Float[Tensor, "rank token"]], spelt: Spelt) -> Figure:
@@ -174,29 +297,20 @@ def movement_figure(moves: Mapping[str, Float[Tensor, "rank token"]], spelt: Spe
     words = _is_word(spelt)
     height = (0.44 * len(spelt) + 0.42) * len(moves)
     with style():
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        figure = canvas(height)
         axes = figure.subplots(len(moves), 1, squeeze=False)[:, 0]
 
         for axis, (title, moved) in zip(axes, moves.items(), strict=True):
-            texts = np.where(words, _with_movement(spelt, moved), spelt)
+            lengths = np.char.mod("\n%.2f", moved.numpy())
+            texts = np.where(words, np.char.add(spelt, lengths), spelt)
             values = np.where(words, moved.numpy().clip(0.125, 8), 1e-9)
             sentence_grid(axis, texts, values, cmap, LogNorm(0.125, 8))
             axis.set_title(f"axis {title}")
 
-        label = "moved, in lengths of the word"
         mesh = axes[0].collections[0]
-        bar = figure.colorbar(mesh, ax=list(axes), shrink=0.6, aspect=30, label=label)
-        bar.set_ticks([0.125, 0.25, 0.5, 1, 2, 4, 8], labels=["⅛", "¼", "½", "1", "2", "4", "8"])
-        bar.ax.minorticks_off()
+        label = "moved, in lengths of the word"
+        figure.colorbar(mesh, ax=list(axes), shrink=0.6, aspect=30, label=label, format="%g")
     return figure
-
-
-def _with_movement(spelt: Spelt, moved: Float[Tensor, "rank token"]) -> list[list[str]]:
-    """Return the text of each slot and below it how far it moved."""
-    rows = []
-    for texts, lengths in zip(spelt, moved.tolist(), strict=True):
-        rows.append([f"{text}\n{x:.2f}" for text, x in zip(texts, lengths, strict=True)])
-    return rows
 
 
 def attention_figure(stored: Mapping[str, Any], chosen: Sequence[tuple[str, int]]) -> Figure:
@@ -208,7 +322,7 @@ def attention_figure(stored: Mapping[str, Any], chosen: Sequence[tuple[str, int]
     """
     sets = {each["key"]: each for each in stored["sets"]}
     with style():
-        figure = Figure(figsize=(WIDTH, 5.2), layout="constrained")
+        figure = canvas(5.2)
         axes = figure.subplots(2, len(chosen), squeeze=False)
 
         for column, (key, number) in zip(axes.T, chosen, strict=True):
@@ -218,10 +332,8 @@ def attention_figure(stored: Mapping[str, Any], chosen: Sequence[tuple[str, int]
                 axis.set_title(f"{sets[key]['title']}, slot {number}\n{when} stage 1", fontsize=9)
             column[0].set_xticks([])
 
-        label = "times an even share"
-        bar = figure.colorbar(axes[0, 0].collections[0], ax=axes, shrink=0.5, label=label)
-        bar.set_ticks([0.25, 0.5, 1, 2, 4], labels=["¼", "½", "1", "2", "4"])
-        bar.ax.minorticks_off()
+        mesh = axes[0, 0].collections[0]
+        figure.colorbar(mesh, ax=axes, shrink=0.5, label="times an even share", format="%g")
     return figure
 
 
@@ -229,18 +341,17 @@ def _draw_attention(axis: Axes, slot: Mapping[str, Any], when: str, unit: float)
     """Draw the weights of one slot as shares of an even one: rows look, columns are looked at."""
     places = [place for place in slot["of"] if place is not None]
     weights = unit * np.array(slot[when], dtype=float)[np.ix_(places, places)]
+    shares = (len(places) * weights).clip(0.25, 4)
+    words = [slot["words"][place] for place in places] if len(places) <= MAX_WORDS else False
     sns.heatmap(
-        (len(places) * weights).clip(0.25, 4),
+        shares,
         ax=axis,
         cmap="RdBu_r",
         norm=LogNorm(0.25, 4),
         square=True,
         cbar=False,
+        xticklabels=words,
+        yticklabels=words,
     )
-    axis.set(xticks=[], yticks=[])
-    if len(places) <= MAX_WORDS:
-        middles = np.arange(len(places)) + 0.5
-        words = [slot["words"][place] for place in places]
-        axis.set_yticks(middles, words, rotation=0)
-        axis.set_xticks(middles, words, rotation=60, ha="right", rotation_mode="anchor")
     axis.tick_params(length=0, labelsize=8)
+    axis.tick_params("x", rotation=60)

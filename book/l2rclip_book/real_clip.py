@@ -8,7 +8,6 @@ over all of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +15,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from l2rclip_book.evidence import intervals
-from l2rclip_book.gains import CLAIMS, MEAN, NONE, compare_pairs
-from l2rclip_book.result_files import find_result, read_table
-from l2rclip_book.statistics import holm
-from l2rclip_book.style import DATA
+from l2rclip_book.gains import CLAIMS, NONE, compare_pairs, gain_table, with_verdicts
+from l2rclip_book.plots import DATA
+from l2rclip_book.results import find_result, read_table
 
 TABLE = "clip.csv"
 HOURS = 3  # of a GPU that does 30 · 10¹² operations a second: counted, not measured
@@ -75,21 +73,11 @@ def judged_claims(clip: ClipRows) -> pd.DataFrame:
         the sets, `holm`, and `verdict`: "better" or "worse" where holm ≤ 0.05, "not shown", or
         "incomplete" while units of the study are missing.
     """
-    main = clip.images[clip.images["study"] == "main"]
-    gains = _gains_by_towers(main, CLAIMS)
-    means = gains["data"] == MEAN
-    claims = gains.loc[means]
-
-    n_absent = len(CLAIMS) * len(clip.record["towers"]) - len(claims)  # they count all the same
-    adjusted = pd.Series(holm([*claims["p"], *[1.0] * n_absent])[: len(claims)], claims.index)
-    verdicts = pd.Series("not shown", claims.index).mask(
-        adjusted <= 0.05, claims["gain"].gt(0).map({True: "better", False: "worse"})
-    )
-    for unit in clip.record["missing"]:
-        towers, _, rest = unit.partition(" ")
-        if rest.startswith("main/"):
-            verdicts[claims["towers"] == towers] = "incomplete"
-    return gains.assign(holm=adjusted, verdict=verdicts).fillna({"verdict": ""})
+    gains = _gains_by_towers(clip.images[clip.images["study"] == "main"], CLAIMS)
+    units = [unit.split(" ") for unit in clip.record["missing"]]
+    late = [towers for towers, unit in units if unit.startswith("main/")]
+    n_claims = len(CLAIMS) * len(clip.record["towers"])
+    return with_verdicts(gains, n_claims, 0, waiting=gains["towers"].isin(late))
 
 
 def tuned_gains(clip: ClipRows) -> pd.DataFrame:
@@ -110,12 +98,11 @@ def at_best_rate(clip: ClipRows) -> pd.DataFrame:
 
 def _gains_by_towers(images: pd.DataFrame, pairs: dict[str, tuple[str, str]]) -> pd.DataFrame:
     """Return `gains.compare_pairs` for each towers, whose name ends `row`."""
-    parts = [compare_pairs(images[:0], pairs).assign(towers="")]
+    parts = []
     for towers, part in images.groupby("towers", sort=False):
         gains = compare_pairs(part, pairs)
         parts.append(gains.assign(row=gains["row"] + f", {towers}", towers=towers))
-    filled = [part for part in parts if len(part)]
-    return pd.concat(filled or parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True)
 
 
 def clip_figure(clip: ClipRows | None) -> Figure | None:
@@ -128,64 +115,23 @@ def clip_figure(clip: ClipRows | None) -> Figure | None:
 
 
 def clip_paragraph(clip: ClipRows | None) -> str:
-    """Return the rows in words, as Markdown; where there are none, how to fill the place."""
+    """Return the rows as Markdown; where there are none, how to fill the place."""
     if clip is None:
         return EMPTY
 
-    claims = judged_claims(clip)
-    tuned = tuned_gains(clip)
-    parts = [_towers_in_words(clip, towers, claims, tuned) for towers in clip.record["towers"]]
-    return "\n\n".join([*parts, *_what_is_missing(clip)])
+    parts = []
+    for towers, weights in clip.record["towers"].items():
+        origin = "".join(
+            f"{name}, commit {commit[:12]}; " for name, commit in weights["commits"].items()
+        )
+        trust = "as pinned" if weights["pinned"] else "as it was there: none was known before"
+        parts.append(f"**{towers}**: {origin}SHA-256 {weights['sha256'][:12]}… {trust}.")
+    parts.append(gain_table(judged_claims(clip), "RPS saved, %"))
+    parts.append(gain_table(tuned_gains(clip), "tuned tower, at the rate that validates best"))
 
-
-def _towers_in_words(clip: ClipRows, towers: str, claims: pd.DataFrame, tuned: pd.DataFrame) -> str:
-    """Return the sentences of one towers: which weights, the claims, the tuned arms."""
-    own_claims = claims[(claims["towers"] == towers) & (claims["data"] == MEAN)]
-    own_tuned = tuned[(tuned["towers"] == towers) & (tuned["data"] == MEAN)]
-    listed = [
-        f"{_name(gain, towers)} **{gain['verdict']}**, {_size(gain)}, p = {gain['holm']:.2g}"
-        for gain in own_claims.to_dict("records")
-    ]
-    trained = [f"{_name(gain, towers)} {_size(gain)}" for gain in own_tuned.to_dict("records")]
-
-    in_main = claims.loc[claims["towers"] == towers, "data"]
-    sets = "; ".join(DATA[name][0] for name in DATA if name in set(in_main))
-    return (
-        f"**{towers}** ({_weights_in_words(clip.record['towers'][towers])}). RPS saved in %, on "
-        f"the mean of {sets or 'no data set'}, p after Holm over all claims: "
-        f"{'; '.join(listed) or 'no rows'}. With a tuned tower, at the rate that validation "
-        f"prefers: {'; '.join(trained) or 'no rows'}."
-    )
-
-
-def _weights_in_words(weights: dict[str, Any]) -> str:
-    """Return where weights came from, and whether their digest was known before."""
-    digest = f"SHA-256 {weights['sha256'][:12]}…"
-    if not weights["commits"]:
-        return f"not downloaded, {digest} of the tensors"
-
-    commits = "; ".join(
-        f"{name}, commit {commit[:12]}" for name, commit in weights["commits"].items()
-    )
-    trust = "as pinned" if weights["pinned"] else "as downloaded: none was known before"
-    return f"{commits}; {digest} {trust}"
-
-
-def _name(gain: Mapping[Any, Any], towers: str) -> str:
-    """Return the name of a comparison without its towers."""
-    return str(gain["row"]).removesuffix(f", {towers}")
-
-
-def _size(gain: Mapping[Any, Any]) -> str:
-    """Return a gain with its interval."""
-    text = f"{gain['gain']:+.1f} [{gain['low']:.1f}, {gain['high']:.1f}]"
-    return text.replace("-", "−")
-
-
-def _what_is_missing(clip: ClipRows) -> Iterator[str]:
-    """Yield a sentence on data sets that were left out, and one on units without rows."""
     left_out = [DATA[name][0] for name in clip.record["left_out"]]
     if left_out:
-        yield f"Without {'; '.join(left_out)}: these images could not be had there."
+        parts.append(f"Without {'; '.join(left_out)}: these images could not be had there.")
     if clip.record["missing"]:
-        yield f"Not run: {', '.join(clip.record['missing'])}."
+        parts.append(f"Not run: {', '.join(clip.record['missing'])}.")
+    return "\n\n".join(parts)

@@ -15,9 +15,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from matplotlib.figure import Figure
 from torch import Tensor
 
-from l2rclip_book.provoked import APART, FAST, HARD, SLOW
+from l2rclip_book.plots import GRID, INK, canvas, style
+from l2rclip_book.provoked import APART, FAST, HARD, HEALTHY, SLOW
 from l2rclip_book.statistics import cosine_distances, gap_order
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError
@@ -220,13 +222,6 @@ def see_images(model: L2RCLIP, data: OrdinalDataset) -> SeenImages:
     )
 
 
-def reached(seen: SeenImages | None) -> SeenImages:
-    """Return the images, or say that they cannot be reached."""
-    if seen is None:
-        raise InputError("signs: this one needs the test images.")
-    return seen
-
-
 def measure(model: L2RCLIP, seen: SeenImages | None) -> dict[str, float | str]:
     """Return the value of each sign, or a sentence that says why there is none.
 
@@ -234,16 +229,20 @@ def measure(model: L2RCLIP, seen: SeenImages | None) -> dict[str, float | str]:
         model: Of a finished run.
         seen: Its test images; None where they cannot be reached.
     """
-    compute: Mapping[str, Callable[[], float]] = {
+    compute: dict[str, Callable[[], float]] = {
         "order": partial(order_gained, model),
-        "answers": partial(order_of_answers_gained, model, seen),
         "template": partial(template_cosine, model),
-        "margin": partial(own_text_margin, model, seen),
         "context": partial(context_cosine, model),
         "no_context": partial(context_cosine, model, without=True),
-        "spread": partial(spread_kept, seen),
     }
     values: dict[str, float | str] = {}
+    if seen is None:
+        values = dict.fromkeys(("answers", "margin", "spread"), "this one needs the test images.")
+    else:
+        compute["answers"] = partial(order_of_answers_gained, model, seen)
+        compute["margin"] = partial(own_text_margin, model, seen)
+        compute["spread"] = partial(spread_kept, seen)
+
     for name, function in compute.items():
         try:
             values[name] = function()
@@ -261,21 +260,20 @@ def order_gained(model: L2RCLIP) -> float:
     return gap_order(own) - gap_order(cosine_distances(template_features(model)))
 
 
-def order_of_answers_gained(model: L2RCLIP, seen: SeenImages | None) -> float:
+def order_of_answers_gained(model: L2RCLIP, seen: SeenImages) -> float:
     """Return what RankFormer adds to the order of the answers, in [−2, 2].
 
     It is Spearman's ρ of expected and true rank, minus the same with the plain words in the place
     of those that RankFormer refines; of images as stage 1 met them.
     """
-    images = reached(seen)
     if trained_prompts(model).rankformer is None:
         raise InputError("signs: the run has no RankFormer.")
 
     orders = []
     for text in (model.text_features(), changed_texts(model, refine=False)):
-        logits = model.scale.detach().cpu() * images.before @ text.detach().cpu().T
+        logits = model.scale.detach().cpu() * seen.before @ text.detach().cpu().T
         expected = logits.softmax(dim=1) @ model.ranks.values_tensor()
-        orders.append(spearman(images.target, expected, model.ranks))
+        orders.append(spearman(seen.target, expected, model.ranks))
     return orders[0] - orders[1]
 
 
@@ -289,14 +287,13 @@ def template_cosine(model: L2RCLIP) -> float:
     return float((text * template_features(model)).sum(dim=1).mean())
 
 
-def own_text_margin(model: L2RCLIP, seen: SeenImages | None) -> float:
+def own_text_margin(model: L2RCLIP, seen: SeenImages) -> float:
     """Return how much nearer an image is to its own text than to the best other one, in [−2, 2].
 
     It is the mean difference of the two cosines, of images as stage 1 met them.
     """
-    images = reached(seen)
-    cosine = images.before @ model.text_features().detach().cpu().T
-    is_own = F.one_hot(images.target, cosine.shape[1]).bool()
+    cosine = seen.before @ model.text_features().detach().cpu().T
+    is_own = F.one_hot(seen.target, cosine.shape[1]).bool()
     best_other = cosine.masked_fill(is_own, -2).amax(dim=1)
     return float((cosine[is_own] - best_other).mean())
 
@@ -323,7 +320,7 @@ def context_cosine(model: L2RCLIP, *, without: bool = False) -> float:
     return float((text * changed_texts(model, context=other)).sum(dim=1).mean())
 
 
-def spread_kept(seen: SeenImages | None) -> float:
+def spread_kept(seen: SeenImages) -> float:
     """Return how much of the spread of images within a rank stage 2 has left, 0 or more.
 
     Below 1 images of one sentence have come together.
@@ -334,13 +331,12 @@ def spread_kept(seen: SeenImages | None) -> float:
         >>> round(spread_kept(seen), 4)  # 0.1 of 0.5
         0.2
     """
-    images = reached(seen)
-    if images.after is None:
+    if seen.after is None:
         raise InputError("signs: the image tower was not trained in this run.")
-    start = _spread(images.before, images.target)
+    start = _spread(seen.before, seen.target)
     if start < 1e-9:
         raise InputError("signs: no rank has two images that differ.")
-    return _spread(images.after, images.target) / start
+    return _spread(seen.after, seen.target) / start
 
 
 def _spread(image: Tensor, target: Tensor) -> float:
@@ -397,3 +393,38 @@ def in_words(values: Range) -> str:
     """
     low, high = values
     return f"{low:.2f} to {high:.2f}".replace("-", "−")
+
+
+GOOD = "#0072b2"  # after Okabe and Ito
+BAD = "#d55e00"
+Values = Mapping[str, float | str]
+
+
+def sign_ranges(runs: Mapping[str, Values]) -> Figure:
+    """Draw each sign of a healthy run, and of the run that was made to fail in its way.
+
+    Bands are the ranges of earlier runs, see `signs.SIGNS`. The second dot is that of the run that
+    should fire the sign.
+
+    Args:
+        runs: What `signs.measure` returns, by name of the run: `HEALTHY`, or one of `PROVOKED`.
+    """
+    with style():
+        height = 0.6 + 0.62 * len(SIGNS)
+        figure = canvas(height)
+        axes = figure.subplots(len(SIGNS), squeeze=False)[:, 0]
+
+        for axis, sign in zip(axes, SIGNS, strict=True):
+            rows = ((HEALTHY, sign.healthy, GOOD, "o"), (sign.provoked_by, sign.provoked, BAD, "X"))
+            for row, (name, band, colour, marker) in enumerate(rows):
+                axis.plot(band, [row, row], color=colour, linewidth=9, alpha=0.35)
+                value = runs.get(name, {}).get(sign.column)
+                if isinstance(value, float):
+                    axis.scatter(value, row, color=colour, marker=marker, s=45, zorder=3)
+
+            axis.set(yticks=[0.5], yticklabels=[sign.short], ylim=(1.7, -0.7))
+            axis.grid(axis="x", color=GRID)
+            if sign.threshold is not None:
+                axis.axvline(sign.threshold, color=INK, linestyle="--")
+        axes[0].set_title("blue: healthy runs      orange: runs that fail on purpose")
+    return figure

@@ -21,12 +21,16 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset
 
-from l2rclip_book.conditions import reworded
-from l2rclip_book.cut_points import cut, stretched
-from l2rclip_book.nearest import nearest_neighbours
-from l2rclip_book.prototypes import PROTOTYPES
 from l2rclip_book.statistics import orders_by_chance, ordinality, spearman_rho
-from l2rclip_book.study_scores import image_scores, seen_and_unseen
+from l2rclip_book.study_parts import (
+    PROTOTYPES,
+    cut,
+    image_scores,
+    nearest_neighbours,
+    reworded,
+    seen_and_unseen,
+    stretched,
+)
 from l2rclip_lite.baselines import check_baselines, train_baseline
 from l2rclip_lite.config import Config, Controls, LossWeights
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset

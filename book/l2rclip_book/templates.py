@@ -1,17 +1,22 @@
-"""The order of ranks in a text tower before any training, and controls of its score."""
+"""Sentences in a text tower: tokens, the order of ranks before training, and controls of it."""
 
 from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Mapping, Sequence
 from itertools import permutations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import seaborn as sns
 import torch
 from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
 
+from l2rclip_book.plots import COLOURS, canvas, grid, ink_on, look, name_rows, rank_colours, style
 from l2rclip_book.statistics import spearman_rho
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
@@ -126,3 +131,161 @@ def shuffled_gaps(
     i, j = np.triu_indices(len(rows), 1)
     gap = np.broadcast_to(j - i, (len(names), len(i)))
     return spearman_rho(gap, distance[names[:, i], names[:, j]])
+
+
+INK = COLOURS["ink"]
+TRAINED = look("template only")[0]
+SHUFFLED = look("shuffled template")[0]
+
+
+class Scores(NamedTuple):
+    """A score of order beside its two controls."""
+
+    trained: float
+    untrained: Sequence[float]  # the same network with random weights, one number per seed
+    shuffled: tuple[float, float]  # nine of ten shuffles score between these
+
+
+def token_figure(
+    sentences: Mapping[str, Sequence[tuple[Sequence[tuple[str, bool]], float]]],
+) -> Figure:
+    """Draw sentences as their tokenizers cut them, one box per token.
+
+    Args:
+        sentences: By tokenizer: the tokens of a sentence (text, and whether it spells the rank),
+            and the place of its rank between lowest (0) and highest (1), for the colour.
+    """
+    lines = [len(rows) for rows in sentences.values()]
+    with style():
+        figure = canvas(0.36 * sum(lines) + 0.6)
+        axes = figure.subplots(len(lines), 1, height_ratios=lines, squeeze=False)
+
+        for axis, (title, rows) in zip(axes.flat, sentences.items(), strict=True):
+            axis.set(xlim=(0, 66), ylim=(len(rows) - 0.4, -0.6), title=title)
+            axis.axis("off")
+
+            for row, (tokens, place) in enumerate(rows):
+                _write_tokens(axis, row, tokens, place)
+    return figure
+
+
+def _write_tokens(axis: Axes, row: int, tokens: Sequence[tuple[str, bool]], place: float) -> None:
+    """Write one sentence, one box per token; those of the rank in the colour of their rank."""
+    left = 0.8
+    colour = rank_colours(101)[round(100 * place)]
+    for text, is_rank in tokens:
+        fill = colour if is_rank else "#e9edf1"
+        axis.text(
+            left,
+            row,
+            text,
+            va="center",
+            bbox={"boxstyle": "round,pad=0.4", "facecolor": fill, "linewidth": 0},
+            fontsize=9,
+            family="DejaVu Sans Mono",
+            color=ink_on(fill),
+        )
+        left += len(text) + 1.6
+
+
+def score_rows(panels: Mapping[str, Mapping[str, Scores]]) -> Figure:
+    """Draw gap scores beside their controls.
+
+    Diamonds are the trained network, rings are random weights, bands are shuffles.
+
+    Args:
+        panels: By panel title and row; every panel has the same rows.
+    """
+    rows = list(next(iter(panels.values())))
+    with style():
+        figure = canvas(0.36 * len(rows) + 1.2)
+        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+
+        for axis, (title, panel) in zip(axes, panels.items(), strict=True):
+            _draw_scores(axis, [panel[row] for row in rows])
+            axis.set(xlim=(-1, 1), xticks=(-0.5, 0, 0.5, 1), xlabel="gap score")
+            grid(axis, "x", title)
+
+        name_rows(axes[0], rows)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    return figure
+
+
+def _draw_scores(axis: Axes, scores: Sequence[Scores]) -> None:
+    """Draw a row for each score: nine of ten shuffles, random weights, the trained network."""
+    places = np.arange(len(scores))
+    low, high = np.array([score.shuffled for score in scores]).T
+    bands = {"color": SHUFFLED, "alpha": 0.4, "label": "shuffled names, 90 %"}
+    axis.barh(places, high - low, left=low, height=0.62, **bands)
+
+    rows = np.repeat(places, [len(score.untrained) for score in scores])
+    values = np.concatenate([score.untrained for score in scores])
+    rings = {"facecolor": "none", "edgecolor": INK, "label": "random weights, one ring per seed"}
+    axis.scatter(values, rows, **rings)
+
+    trained = [score.trained for score in scores]
+    axis.scatter(trained, places, color=TRAINED, marker="D", zorder=3, label="trained network")
+
+
+Table = Float[Tensor, "row column"] | Float[np.ndarray, "row column"]
+
+
+def heat_maps(  # noqa: PLR0913  (as chapters name them)
+    tables: Mapping[str, Table],
+    names: Sequence[str],
+    *,
+    columns: int = 3,
+    height: float = 2.4,
+    cmap: str = "RdBu_r",
+    label: str = "cosine",
+    below: bool = False,
+    digits: int | None = None,
+) -> Figure:
+    """Draw square tables side by side, coloured from -1 to 1.
+
+    Args:
+        tables: By panel title.
+        names: Of the rows, which are also the columns; written at the outer panels. An empty name
+            leaves its row unlabelled.
+        columns: Panels per row.
+        height: Of a row of panels, inches.
+        cmap: A diverging colour map.
+        label: Of the colour bar.
+        below: Whether columns are named, too.
+        digits: Decimals of the numbers written into the cells; None writes none.
+
+    Example:
+        >>> heat_maps({"mine": np.eye(2)}, ["low", "high"]).axes[0].get_title("left")
+        'mine'
+    """
+    rows = -(-len(tables) // columns)
+    with style():
+        figure = canvas(rows * height)
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+
+        for place, (title, table) in enumerate(tables.items()):
+            is_left = place % columns == 0
+            is_lowest = place + columns >= len(tables)
+            sns.heatmap(
+                np.asarray(table),
+                ax=axes[place],
+                cmap=cmap,
+                vmin=-1.0,
+                vmax=1.0,
+                square=True,
+                cbar=False,
+                annot=None if digits is None else np.round(table, digits) + 0.0,  # without -0.0
+                fmt=".2g" if digits is None else f".{digits}f",
+                yticklabels=names if is_left else False,
+                xticklabels=names if below and is_lowest else False,
+            )
+            axes[place].set_title(title)
+            axes[place].tick_params(length=0)
+            axes[place].tick_params("y", rotation=0)
+
+        for empty in axes[len(tables) :]:
+            empty.remove()
+        shown = list(axes[: len(tables)])
+        mesh = shown[0].collections[0]
+        figure.colorbar(mesh, ax=shown, label=label, shrink=0.8, pad=0.02, aspect=30)
+    return figure

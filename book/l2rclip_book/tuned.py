@@ -1,7 +1,7 @@
-"""Tuned towers: the two claims about methods at their best, and how firm they are.
+"""Tuned towers: the two claims about methods at their best, how firm they are, and their recipes.
 
-`experiments/matrix/studies.yaml` fixed the claims before the runs; `recipe_search` chose the recipe
-of each method.
+`experiments/matrix/studies.yaml` fixed the claims before the runs, and `search.yaml` how the recipe
+of each method, its rate and whether gradients are shortened, is chosen.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from l2rclip_book.gains import (
     judge_claims,
     over_trainings,
     run_interval,
+    with_best,
 )
+from l2rclip_book.results import find_result
 
 STUDY = "at-best"
 SETS = (*MANY, "bracol", "retinamnist")
@@ -57,26 +59,8 @@ UNITS = {
 
 
 def with_best_rival(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
-    """Add the rival that validates best in each run, under the name "best rival".
-
-    Args:
-        table: A row per `data`, `run` and `arm`, with `val_rps`.
-        images: Rows for the same `data`, `run` and `arm`: the table itself, or scores of images.
-
-    Returns:
-        The rows of `images`, then once more those of the rivals that were chosen.
-
-    Example:
-        >>> arms = {"arm": ["L2RCLIP", "cross-entropy", "rps"], "val_rps": [1.0, 3.0, 2.0]}
-        >>> table = pd.DataFrame(arms).assign(data="pears", run=0, rps=[5.0, 6.0, 7.0])
-        >>> with_best_rival(table, table)[["arm", "rps"]].values.tolist()[-1]
-        ['best rival', 7.0]
-    """
-    keys = ["data", "run", "arm"]
-    rivals = table[table["arm"].isin(RIVALS)]
-    best = rivals.sort_values("val_rps", kind="stable").drop_duplicates(["data", "run"])
-    chosen = images.merge(best[keys]).assign(arm=BEST_RIVAL)
-    return pd.concat([images, chosen], ignore_index=True)
+    """Add the rival that validates best in each run as "best rival", see `with_best`."""
+    return with_best(table, images, BEST_RIVAL, RIVALS)
 
 
 def judge_tuned(
@@ -239,3 +223,107 @@ def critical_difference(methods: int, data_sets: int) -> float:
     """
     quantile = stats.studentized_range.ppf(0.95, methods, math.inf) / math.sqrt(2)
     return float(quantile * math.sqrt(methods * (methods + 1) / (6 * data_sets)))
+
+
+RECIPES = {  # arms of the search, as a page names them
+    "lr2 0.0001": "rate 1e-4",
+    "lr2 0.0002": "rate 2e-4",
+    "lr2 0.0004": "rate 4e-4",
+    "lr2 0.0007": "rate 7e-4",
+    "lr2 0.0001, controls.clip False": "rate 1e-4, gradients as they are",
+    "lr2 0.0002, controls.clip False": "rate 2e-4, gradients as they are",
+}
+METHODS = {
+    "search-l2rclip": "L2RCLIP",
+    "search-cross-entropy": "cross-entropy",
+    "search-rps": "cross-entropy + RPS",
+}
+
+
+def read_search(folder: str = "") -> pd.DataFrame:
+    """Read the rows of the search; there are none where the file is missing.
+
+    Args:
+        folder: Of `search.csv`, see `find_result`.
+    """
+    file = find_result("search.csv", folder)
+    if file is None:
+        return pd.DataFrame(columns=["study", "data", "run", "arm", "val_rps", "rps"])
+    return pd.read_csv(file)
+
+
+def recipe_table(search: pd.DataFrame) -> pd.DataFrame:
+    """Return what each recipe costs a method, in percent of the mean of its recipes.
+
+    Args:
+        search: The rows of a search.
+
+    Returns:
+        A line per recipe, a column per method: the mean over data sets of `relative_scores`.
+    """
+    scores = relative_scores(search).replace({"arm": RECIPES, "study": METHODS})
+    cells = scores.pivot_table("relative", "arm", "study") * 100
+    cells = cells.reindex(index=list(RECIPES.values()), columns=list(METHODS.values()))
+    return cells.rename_axis(index=None, columns="validation RPS, %")
+
+
+def relative_scores(search: pd.DataFrame) -> pd.DataFrame:
+    """Return how each recipe of a search does beside the others of its method.
+
+    Args:
+        search: The rows of a search.
+
+    Returns:
+        A row for each method (`study`), recipe (`arm`) and data set: validation RPS divided by the
+        mean of all recipes of that method in that run, then the mean over runs.
+    """
+    scores = search.assign(val_rps=search["val_rps"].astype(float))
+    of_run = scores.groupby(["study", "data", "run"])["val_rps"]
+    scores["relative"] = scores["val_rps"] / of_run.transform("mean")
+    return scores.groupby(["study", "arm", "data"])["relative"].mean().reset_index()
+
+
+def chosen_recipes(search: pd.DataFrame) -> pd.DataFrame:
+    """Return the recipe of each method with the lowest mean over data sets, and without each.
+
+    Args:
+        search: The rows of a search.
+
+    Returns:
+        A row for each method, with a column `all` and one for each data set that was left out.
+    """
+    scores = relative_scores(search)
+    chosen = {"all": _lowest(scores)}
+    for data in scores["data"].unique():
+        chosen[f"without {data}"] = _lowest(scores[scores["data"] != data])
+    return pd.DataFrame(chosen)
+
+
+def _lowest(scores: pd.DataFrame) -> dict[str, str]:
+    """Return the recipe of each method with the lowest mean over data sets."""
+    lowest = {}
+    for study, rows in scores.groupby("study"):
+        lowest[str(study)] = str(rows.groupby("arm")["relative"].mean().idxmin())
+    return lowest
+
+
+def rps_of_own_recipes(search: pd.DataFrame) -> pd.DataFrame:
+    """Return the test RPS of each method if each training takes the recipe that validates best.
+
+    Args:
+        search: The rows of a search.
+
+    Returns:
+        A line per data set, a column per method: the mean over its trainings.
+
+    Example:
+        >>> arms = {"arm": ["lr2 0.0001", "lr2 0.0002"], "val_rps": [2.0, 1.0], "rps": [5.0, 6.0]}
+        >>> search = pd.DataFrame(arms).assign(study="search-rps", data="pears", run=0)
+        >>> rps_of_own_recipes(search)["cross-entropy + RPS"].to_dict()
+        {'pears': 6.0}
+    """
+    scores = search.astype({"val_rps": float, "rps": float})
+    ordered = scores.sort_values("val_rps", kind="stable")
+    chosen = ordered.drop_duplicates(["study", "data", "run"]).replace({"study": METHODS})
+    cells = chosen.pivot_table("rps", "data", "study").reindex(columns=list(METHODS.values()))
+    return cells.rename_axis(index=None, columns="RPS")

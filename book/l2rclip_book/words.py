@@ -23,8 +23,9 @@ from l2rclip_book.gains import (
     compare_pairs,
     interval_of,
     over_trainings,
-    run_interval,
+    with_best,
     with_mean,
+    with_runs,
     with_verdicts,
 )
 from l2rclip_book.statistics import centred_ranks, correlation_of_ranks, spearman_rho
@@ -204,13 +205,9 @@ def with_chosen(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         The rows of `images`, then once more those that were chosen, as `BEST_WORDLESS` and as
         `BEST_OF_ALL`, which may choose the sentences, too.
     """
-    keys = ["data", "run", "condition"]
-    parts = [images]
-    for name, arms in ((BEST_WORDLESS, WORDLESS), (BEST_OF_ALL, (*WORDLESS, WORDS))):
-        rivals = table[table["arm"].isin(arms)]
-        best = rivals.sort_values("val_rps", kind="stable").drop_duplicates(keys)
-        parts.append(images.merge(best[[*keys, "arm"]]).assign(arm=name))
-    return pd.concat(parts, ignore_index=True)
+    run = ["data", "run", "condition"]
+    images = with_best(table, images, BEST_WORDLESS, WORDLESS, run)
+    return with_best(table, images, BEST_OF_ALL, [*WORDLESS, WORDS], run)
 
 
 def few_gains(
@@ -242,8 +239,7 @@ def few_gains(
 
     keys = ["data", "run", "arm"]
     means = of_runs.groupby(keys, sort=False)[["rps", "n", "n_train"]].mean().reset_index()
-    runs = [run_interval(means, one, other).assign(row=row) for row, (one, other) in pairs.items()]
-    return gains.merge(pd.concat(runs), how="left", on=["row", "data"])
+    return with_runs(gains, means, pairs)
 
 
 def doubts(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:

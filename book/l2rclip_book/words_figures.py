@@ -1,4 +1,4 @@
-"""Figures of words after a relative: where sentences land, what they order, what few images add."""
+"""Figures of words after a relative: landings, orders, few images, and four ways to train."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from l2rclip_book.evidence import nothing
-from l2rclip_book.plots import COLOURS, rank_colours, style
-from l2rclip_book.style import DATA, GRID, WIDTH, grid
+from l2rclip_book.gains import MANY
+from l2rclip_book.plots import DATA, GRID, INK, canvas, grid, rank_colours, style
 from l2rclip_book.words import SETS, SHOTS, WORDS
 
 WARM = "#c8553d"  # reads sentences
@@ -25,7 +25,7 @@ LINES: dict[str, tuple[str, str, str, str]] = {  # name, colour, line, marker
     "labels": ("labels alone", COLD, ":", "^"),
 }
 ORDERS: dict[str, tuple[str, str, str]] = {  # name, colour, marker
-    "plain tower": ("sentences, plain tower", COLOURS["ink"], "s"),
+    "plain tower": ("sentences, plain tower", INK, "s"),
     "own outputs": ("a relative by labels, its own outputs", COLD, "^"),
     "own numbers": ("the relative in its own sentences", OWN, "D"),
     "after a relative": ("sentences, after a relative", WARM, "o"),
@@ -43,7 +43,7 @@ def landings(places: Mapping[Sequence[str], Float[np.ndarray, " rank"]], most: f
         most: The highest percent that the tower has learned.
     """
     with style():
-        figure = Figure(figsize=(WIDTH, 0.8 + 0.62 * len(places)), layout="constrained")
+        figure = canvas(0.8 + 0.62 * len(places))
         axis = figure.subplots()
         for row, (names, percents) in enumerate(places.items()):
             axis.plot(percents, np.full(len(percents), row), color=GRID, linewidth=1, zorder=1)
@@ -84,27 +84,16 @@ def order_figure(orders: pd.DataFrame, chance: pd.DataFrame) -> Figure:
     """
     sets = [data for data in SETS if (orders["data"] == data).any()]
     with style():
-        figure = Figure(figsize=(WIDTH, 1.2 + 0.72 * max(len(sets), 1)), layout="constrained")
+        figure = canvas(1.2 + 0.72 * max(len(sets), 1))
         if not sets:
             return nothing(figure)
-        axis = figure.subplots()
-        axis.axvline(0, color=COLOURS["ink"], linewidth=1)
-        band = chance.reindex(sets)
-        width = band["chance_high"] - band["chance_low"]
-        axis.barh(
-            range(len(sets)), width, left=band["chance_low"], height=0.7, color=GRID, label=BAND
-        )
-        for at, (arm, (name, colour, marker)) in enumerate(ORDERS.items()):
-            rows = orders[orders["arm"] == arm].set_index("data").reindex(sets)
-            places = np.arange(len(sets)) + 0.18 * (at - 1.5)
-            axis.hlines(places, rows["low"], rows["high"], color=colour, linewidth=2.4)
-            axis.scatter(
-                rows["rho"], places, marker=marker, s=36, color=colour, label=name, zorder=3
-            )
 
-        grid([axis], [""], "x")
-        axis.set_yticks(range(len(sets)), [DATA[data][0] for data in sets])
-        axis.set(ylim=(len(sets) - 0.5, -0.5), xlim=(-1, 1))
+        axis = figure.subplots()
+        axis.axvline(0, color=INK, linewidth=1)
+        low, high = (chance[name].reindex(sets) for name in ("chance_low", "chance_high"))
+        axis.barh(range(len(sets)), high - low, left=low, height=0.7, color=GRID, label=BAND)
+        _draw_ways(axis, orders.rename(columns={"arm": "way", "rho": "mark"}), sets, ORDERS)
+        axis.set_xlim(-1, 1)
         axis.set_xlabel("Spearman's ρ of expected and true value (right is better; 0 is no order)")
         figure.legend(loc="outside lower left", ncols=2)
     return figure
@@ -143,7 +132,7 @@ def few_figure(shares: pd.DataFrame) -> Figure:
     """
     sets = [data for data in SETS if (shares["data"] == data).any()]
     with style():
-        figure = Figure(figsize=(WIDTH, 3.3), layout="constrained")
+        figure = canvas(3.3)
         if not sets:
             return nothing(figure)
 
@@ -159,13 +148,91 @@ def few_figure(shares: pd.DataFrame) -> Figure:
 
 def _draw_lines(axis: Axes, shares: pd.DataFrame, title: str) -> None:
     """Draw a line for each arm, the mean of its runs, and a dot for each of them."""
-    axis.axhline(100, color=COLOURS["reference"], linewidth=1, linestyle="--")
+    axis.axhline(100, color=INK, linewidth=1, linestyle="--")
     for arm, (name, colour, line, marker) in LINES.items():
         rows = shares[shares["arm"] == arm]
         means = rows.groupby("shots")["share"].mean().reindex(AMOUNTS)
         axis.plot(AMOUNTS, means, line, color=colour, marker=marker, label=name)
         inside = colour if line == "-" else "none"
         axis.scatter(rows["shots"], rows["share"], s=11, color=inside, edgecolors=colour, alpha=0.6)
-    grid([axis], [""], "y")
-    axis.set_title(title, fontsize=9)
+    grid(axis, "y", title)
     axis.set_ylim(0, max(115, 1.05 * shares["share"].max()))
+
+
+SPEEDS = {  # study, condition, arm, colour, marker
+    "frozen tower, all images": ("main", "", "L2RCLIP", "#58a3c9", "s"),
+    "tuned tower, all images": ("at-best", "", "L2RCLIP", WARM, "o"),
+    "tuned, plain tower, 4 images a rank": ("words-few", "few_shot=4", "words", "#b07aa1", "v"),
+    "tuned, after a relative, 4 images a rank": ("words-few", "few_shot=4", WORDS, OWN, "^"),
+}
+
+
+def speed_shares(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the test RPS of four ways to train, in percent of that of the median rank.
+
+    Args:
+        table: Rows of all studies.
+
+    Returns:
+        `data`, `speed` (a key of `SPEEDS`), `share`, a mean over the runs that the tuned towers
+        have, and `low` and `high`, its range over them.
+    """
+    of_tuned = table[table["study"] == "at-best"][["data", "run"]].drop_duplicates()
+    chance = table[(table["study"] == "main") & (table["arm"] == "median-rank")]
+    rps_of_chance = chance[chance["condition"] == ""].set_index(["data", "run"])["rps"]
+
+    rows = []
+    for speed, (study, condition, arm, *_) in SPEEDS.items():
+        where = (table["study"] == study) & (table["arm"] == arm)
+        of_arm = table[where & (table["condition"] == condition)].merge(of_tuned)
+        rps = of_arm[of_arm["data"].isin(MANY)].set_index(["data", "run"])["rps"]
+        of_fold = (100 * rps / rps_of_chance).dropna()
+        for data, shares in of_fold.groupby("data"):
+            rows.append((data, speed, shares.mean(), shares.min(), shares.max()))
+    return pd.DataFrame(rows, columns=["data", "speed", "share", "low", "high"])
+
+
+def speeds_figure(shares: pd.DataFrame) -> Figure:
+    """Draw a line for each data set, with a mark for each way to train.
+
+    Args:
+        shares: From `speed_shares`.
+    """
+    sets = [data for data in MANY if (shares["data"] == data).any()]
+    with style():
+        figure = canvas(1.4 + 0.42 * len(sets))
+        if not sets:
+            return nothing(figure)
+
+        axis = figure.subplots()
+        axis.axvline(100, color=INK, linewidth=1, linestyle="--")
+        ways = {speed: (speed, colour, marker) for speed, (*_, colour, marker) in SPEEDS.items()}
+        _draw_ways(axis, shares.rename(columns={"speed": "way", "share": "mark"}), sets, ways)
+        axis.set_xlim(0, 1.05 * max(115, shares["high"].max()))
+        axis.set_xlabel(
+            "error (RPS), % of that of the median rank; dots are means, lines ranges of runs"
+        )
+        figure.legend(loc="outside lower left", ncols=2)
+    return figure
+
+
+def _draw_ways(
+    axis: Axes, table: pd.DataFrame, sets: Sequence[str], ways: Mapping[str, tuple[str, str, str]]
+) -> None:
+    """Draw a line for each data set, and on it a mark with its range for each way to train.
+
+    Args:
+        axis: Where to draw.
+        table: `data`, `way`, `mark`, `low` and `high`.
+        sets: The first on top.
+        ways: Name, colour and marker of each.
+    """
+    for at, (way, (name, colour, marker)) in enumerate(ways.items()):
+        rows = table[table["way"] == way].set_index("data").reindex(sets)
+        places = np.arange(len(sets)) + 0.17 * (at - 1.5)
+        axis.hlines(places, rows["low"], rows["high"], color=colour, linewidth=2.4)
+        axis.scatter(rows["mark"], places, marker=marker, s=36, color=colour, label=name, zorder=3)
+
+    grid(axis, "x")
+    axis.set_yticks(range(len(sets)), [DATA[data][0] for data in sets])
+    axis.set_ylim(len(sets) - 0.5, -0.5)

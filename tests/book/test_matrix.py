@@ -13,14 +13,13 @@ import pandas as pd
 import plan as planning
 import pytest
 import real_data
-import rerun
 import yaml
 from work import Work
 
-from l2rclip_book import recipe_search, tuned
-from l2rclip_book.prototypes import PROTOTYPES
-from l2rclip_book.recipe_search import chosen_recipes
+from l2rclip_book import tuned
 from l2rclip_book.studies import Arm
+from l2rclip_book.study_parts import PROTOTYPES
+from l2rclip_book.tuned import chosen_recipes
 from l2rclip_lite.baselines import BASELINES, check_baselines
 from l2rclip_lite.config import Config
 
@@ -93,8 +92,8 @@ def test_settings_of_every_arm_are_valid(preset: str, folders: Path) -> None:
 def test_the_page_names_what_the_plans_have() -> None:
     """A recipe, a set or a rival that is added appears on the page, too."""
     searched = planning.read("search")["studies"]
-    assert list(searched) == list(recipe_search.METHODS)
-    assert all(list(study["arms"]) == list(recipe_search.RECIPES) for study in searched.values())
+    assert list(searched) == list(tuned.METHODS)
+    assert all(list(study["arms"]) == list(tuned.RECIPES) for study in searched.values())
 
     at_best = planning.read()["studies"][tuned.STUDY]
     assert set(at_best["data"]) == set(tuned.SETS)
@@ -220,29 +219,6 @@ def test_the_smallest_rows_come_out_again() -> None:
         (row,) = work.rows(arm)
         assert row["rps"] == pytest.approx(float(stored.loc[arm, "rps"]), rel=1e-3), arm
         assert set(row) - {"images"} <= set(table)
-
-
-OLD_ROW = {
-    "arm": "full",
-    "mae": "0.25",
-    "seconds": "3.1",
-    "commit": "a",
-    "text_gap": "",
-    "level": "4",
-}
-NEW_ROW = {"arm": "full", "mae": 0.25, "seconds": 9.0, "commit": "b", "level": 4}
-
-
-def test_rows_with_the_same_metrics_are_the_same() -> None:
-    """Seconds and commit may differ, and an empty cell equals one that is not there."""
-    assert rerun.differences(OLD_ROW, NEW_ROW) == []
-
-
-def test_a_metric_that_differs_in_one_digit_is_named() -> None:
-    """Unless the tolerance allows it."""
-    other = NEW_ROW | {"mae": 0.25000001}
-    assert rerun.differences(OLD_ROW, other) == ["mae: 0.25 in the table, 0.25000001 now"]
-    assert rerun.differences(OLD_ROW, other, tolerance=1e-6) == []
 
 
 # --- units and Snakemake --------------------------------------------------------------------------

@@ -13,7 +13,6 @@ from shutil import copy
 import api
 import chapters
 import front_figure
-import pandas as pd
 import pytest
 import tables
 from drawn import make_fixture
@@ -66,17 +65,8 @@ def test_troubleshooting_quotes_sentences_that_the_code_has() -> None:
     assert [part for part in quoted if part not in code] == []
 
 
-def test_a_summary_gives_mean_and_spread() -> None:
-    """1 and 3: mean 2, sample deviation √2; a single run and a constant have no spread."""
-    rows = pd.DataFrame(
-        {"method": ["a", "a", "b"], "mae": [1.0, 3.0, 0.5], "qwk": [0.25, 0.25, 1.0]}
-    )
-    summary = tables.summary(rows, "method", ["mae", "qwk"], [], digits=2)
-    assert summary == [["a", "2", "2.00 ± 1.41", "0.25"], ["b", "1", "0.50", "1.00"]]
-
-
 def test_a_proof_names_its_kernels_and_the_runner_that_failed(tmp_path: Path) -> None:
-    """At the foot of a chapter and in the table; an edit since voids it."""
+    """In the table of the status page; an edit since voids it."""
     (tmp_path / "results").mkdir()
     source = tmp_path / "01_x.py"
     source.write_text("# %%\n", encoding="utf-8")
@@ -88,17 +78,12 @@ def test_a_proof_names_its_kernels_and_the_runner_that_failed(tmp_path: Path) ->
         "avx2": made | {"runners": {"papermill": good, "nbval": bad}},
     }
     (tmp_path / "results" / "proof.json").write_text(json.dumps({"01_x": kinds}), encoding="utf-8")
-
-    package = "(package `abcdef012345`)"
-    text = f"all four on AVX-512 {package}; in papermill on AVX2 {package}, but not nbval: see"
-    assert text in tables.sentence(tmp_path, "01_x")
-    proof = tables.proofs(tmp_path)["01_x"]
-    cells = [tables.cell_of(proof.get(kind)) for kind in tables.KERNELS]
-    assert cells == ["all four, 8\u00a0s", "FAIL: nbval", "not run"]
+    assert tables.proved_rows(tmp_path) == [
+        ["01 x", "all four, 8\u00a0s", "FAIL: nbval", "not run"]
+    ]
 
     source.write_text("# %%\n1\n", encoding="utf-8")
-    assert "has not been through" in tables.sentence(tmp_path, "01_x")
-    assert tables.cell_of(tables.proofs(tmp_path)["01_x"]["avx512"]) == "edited since"
+    assert tables.proved_rows(tmp_path) == [["01 x", "edited since", "edited since", "not run"]]
 
 
 def test_a_docstring_becomes_markdown_below_its_signature() -> None:

@@ -5,8 +5,7 @@ from typing import Any
 
 import plan as planning
 import pytest
-from relatives import folder_of
-from work import Work
+from work import Work, folder_of
 
 from l2rclip_lite import L2RCLIP
 

@@ -16,7 +16,7 @@ PROFILE = "page"
 SEED = 0
 
 # %% tags=["spread"]
-from l2rclip_book.spread import beside_stored, stored_runs
+from l2rclip_book.results import beside_stored, stored_runs
 
 print(beside_stored({"test mae": 0.5 + SEED}, stored_runs("01")))
 """

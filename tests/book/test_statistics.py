@@ -11,7 +11,7 @@ from scipy import stats
 from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 
-from l2rclip_book.loss_geometry import on_circle
+from l2rclip_book.loss_figures import on_circle
 from l2rclip_book.metric_figures import expected_price
 from l2rclip_book.statistics import (
     compare,

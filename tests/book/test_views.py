@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from l2rclip_book.loss_geometry import on_circle, text_forces
-from l2rclip_book.rankformer_views import changed_ranks, read_by, woken
+from l2rclip_book.loss_figures import on_circle, text_forces
+from l2rclip_book.rankformer_figures import changed_ranks, read_by, woken
 from l2rclip_book.statistics import ordinality
 from l2rclip_book.templates import orders, random_weights, shuffled_gaps
 from l2rclip_lite.config import Axis

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from l2rclip_book.evidence import order_steps
 from l2rclip_book.gains import (
     CLAIMS,
     MANY,
@@ -12,7 +13,6 @@ from l2rclip_book.gains import (
     compare_arms,
     gain_table,
     judge_claims,
-    order_steps,
     paired_scores,
     run_interval,
 )

@@ -3,8 +3,7 @@
 import pytest
 import torch
 
-from l2rclip_book.cut_points import cut
-from l2rclip_book.nearest import nearest_neighbours
+from l2rclip_book.study_parts import cut, nearest_neighbours
 from l2rclip_lite.method.ranks import Ranks
 
 GRADES = Ranks(("no", "low", "high"), (0, 1, 2), "{rank}")

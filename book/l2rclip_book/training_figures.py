@@ -1,20 +1,22 @@
-"""The two stages as a diagram: what trains, what is frozen, and what is computed once."""
+"""Figures of training: the two stages as a diagram, and a loop before and after a repair."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+import pandas as pd
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.text import Text
+from torch import Tensor
 
-from l2rclip_book.plots import COLOURS, style
-from l2rclip_book.style import DARK, WIDTH
+from l2rclip_book.plots import COLOURS, INK, canvas, draw_stored, ink_on, style
 from l2rclip_lite.config import Config
 from l2rclip_lite.method.stages import trains
 
-STAGES = ("stage 1", "stage 2")
 LANES = {  # feature: height, what goes in, and parts on the way, each with a place and a parameter
     "t": (
         1.9,
@@ -62,18 +64,18 @@ def stage_diagram(config: Config) -> Figure:
     Args:
         config: Of the run.
     """
+    keys = {
+        "trains in stage 1": COLOURS["stage 1"],
+        "trains in stage 2": COLOURS["stage 2"],
+        "frozen": FROZEN,
+        "computed once (dashed)": CACHED,
+    }
     with style():
-        figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
-        for axis, stage in zip(figure.subplots(1, 2), STAGES, strict=True):
+        figure = canvas(2.6)
+        for axis, stage in zip(figure.subplots(1, 2), ("stage 1", "stage 2"), strict=True):
             _draw_stage(axis, stage, config)
-
-        keys = [
-            Patch(color=COLOURS["stage 1"], label="trains in stage 1"),
-            Patch(color=COLOURS["stage 2"], label="trains in stage 2"),
-            Patch(color=FROZEN, label="frozen"),
-            Patch(color=CACHED, label="computed once (dashed)"),
-        ]
-        figure.legend(handles=keys, loc="outside lower center", ncols=4)
+        patches = [Patch(color=colour, label=label) for label, colour in keys.items()]
+        figure.legend(handles=patches, loc="outside lower center", ncols=4)
     return figure
 
 
@@ -99,13 +101,10 @@ def _draw_stage(axis: Axes, stage: str, config: Config) -> None:
 
 def _box(axis: Axes, name: str, place: tuple[float, float], colour: str) -> Text:
     """Write a name, in a rounded box where it has a colour."""
-    ink = DARK
+    box = {"boxstyle": "round,pad=0.5", "facecolor": colour, "edgecolor": INK}
     if colour == "none":
-        ink = COLOURS["ink"]
-    elif colour in COLOURS.values():
-        ink = "white"
-    edge = "none" if colour == "none" else COLOURS["ink"]
-    box = {"boxstyle": "round,pad=0.5", "facecolor": colour, "edgecolor": edge}
+        box["edgecolor"] = "none"
+    ink = ink_on(colour)
     return axis.text(*place, name, ha="center", va="center", color=ink, bbox=box, zorder=2)
 
 
@@ -113,9 +112,61 @@ def _arrow(axis: Axes, start: Text, end: Text, *, dashed: bool) -> None:
     """Draw an arrow from one box to the next."""
     look = {
         "arrowstyle": "->",
-        "color": COLOURS["ink"],
+        "color": INK,
         "linestyle": "--" if dashed else "-",
         "patchA": start.get_bbox_patch(),
         "patchB": end.get_bbox_patch(),
     }
     axis.annotate("", end.get_position(), start.get_position(), arrowprops=look, zorder=3)
+
+
+Errors = Sequence[Float[Tensor, "2 image"]]  # of each epoch: RPS and absolute error of each image
+SCORES = ("RPS", "MAE")
+LINES = (  # of the run before, and of the one after
+    {"color": INK, "linestyle": "--", "marker": "o", "markersize": 3},
+    {"color": COLOURS["stage 2"], "linestyle": "-", "marker": "o", "markersize": 4},
+)
+
+
+def mean_scores(history: Errors) -> pd.DataFrame:
+    """Return RPS and MAE of each epoch, a row per epoch.
+
+    Example:
+        >>> import torch
+        >>> mean_scores([torch.tensor([[0.5, 1.5], [0.0, 1.0]])]).values.tolist()
+        [[1.0, 0.5]]
+    """
+    means = [errors.mean(dim=1).tolist() for errors in history]
+    return pd.DataFrame(means, columns=list(SCORES), index=range(1, len(means) + 1))
+
+
+def repair_curves(
+    runs: Mapping[str, Errors],
+    constant: Mapping[str, float],
+    epochs1: int,
+    stored: pd.DataFrame,
+) -> Figure:
+    """Draw validation RPS and MAE of one run, or of one before and one after.
+
+    Args:
+        runs: By name; the last is drawn strongest.
+        constant: `rps` and `mae` of the median rank, drawn as dotted lines.
+        epochs1: Epochs of stage 1; what follows is stage 2.
+        stored: Stored runs of the page, drawn as thin lines, see `spread.stored_runs`.
+    """
+    lines = LINES[-len(runs) :]
+    with style():
+        figure = canvas(2.6, 7.6)
+        axes = figure.subplots(1, 2)
+        for axis, score in zip(axes, SCORES, strict=True):
+            for (name, history), line in zip(runs.items(), lines, strict=True):
+                axis.plot(mean_scores(history)[score], label=name, **line)
+                draw_stored(axis, stored, f"{name} {score}", str(line["color"]))
+            reference = constant[score.lower()]
+            axis.axhline(reference, color=INK, linestyle=":", label="median rank")
+            axis.axvline(epochs1 + 0.5, color=INK, linewidth=0.6)
+            axis.set(
+                xlabel="epoch: stage 1 | stage 2", ylabel=f"validation {score}", ylim=(0, None)
+            )
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    return figure

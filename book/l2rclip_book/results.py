@@ -1,4 +1,4 @@
-"""Stored runs of the chapters that train, and what a page says of today's run beside them.
+"""Stored results: where they lie, tables in Markdown, and what a page says of today's run.
 
 What a training ends with differs from seed to seed, and between processors, whose kernels add in
 another order. `make spread` trains what a chapter trains with five seeds under three kinds of
@@ -10,12 +10,59 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from l2rclip_book.result_files import find_result
+PLACES = ("results", "book/results")  # as a chapter sees it, and from the root of the repository
+
+
+def find_result(name: str, folder: str = "") -> Path | None:
+    """Return a file of results; None where there is none.
+
+    Args:
+        name: Such as "matrix.csv".
+        folder: Where it lies; empty looks in both places of the repository.
+    """
+    for place in (folder,) if folder else PLACES:
+        file = Path(place, name)
+        if file.is_file():
+            return file
+    return None
+
+
+def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
+    """Read the results of the studies: a row per arm, a row per test image, and what is missing.
+
+    Args:
+        folder: Of `matrix.csv` and its two siblings, see `find_result`.
+
+    Returns:
+        A table with a row per unit, arm and condition, and one with a row per test image, both
+        empty where there is no such folder; and the units still missing, like "main/hc18-0".
+    """
+    file = find_result("matrix.images.csv.gz", folder)
+    if file is not None:
+        record = json.loads(file.with_name("matrix.json").read_text(encoding="utf-8"))
+        rows = read_table(file.with_name("matrix.csv"))
+        return rows, read_table(file), record["missing"]
+
+    columns = ["study", "data", "run", "arm", "condition", "rps"]
+    rows = pd.DataFrame(columns=[*columns, "n", "n_train", "val_rps", "amae", "seconds"])
+    images = pd.DataFrame(columns=[*columns, "path"])
+    return rows, images, ["all"]
+
+
+def read_table(file: Path) -> pd.DataFrame:
+    """Read a table of results, in which an empty condition is an empty text.
+
+    Args:
+        file: A CSV file, which may be compressed.
+    """
+    table = pd.read_csv(file, dtype={"condition": str, "level": str, "subject": str})
+    return table.fillna({"condition": ""})
+
 
 KEPT_IN = "L2RCLIP_SPREAD"  # names the file into which `make spread` lets a chapter write
 MARGIN = 0.5  # of the range of the stored runs: a run outside of that is no run of the same kind
@@ -126,3 +173,48 @@ def beside_stored(numbers: Mapping[str, float], stored: pd.DataFrame) -> str:
         f"Today’s run leaves the band of {runs} in {len(outside)} of {len(numbers)} numbers: "
         f"{listed}."
     )
+
+
+def _cell(content: object) -> str:
+    """Return the content of a cell as one line of Markdown."""
+    one_line = " ".join(str(content).split())
+    return one_line.replace("|", r"\|")
+
+
+def markdown_table(
+    head: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: bool = False
+) -> str:
+    r"""Return a table as Markdown, whatever its cells hold.
+
+    A line of a Markdown table ends at the first line break, and a cell at the first `|`. So a line
+    break in a cell becomes a space, and a `|` is escaped.
+
+    Args:
+        head: The title of each column.
+        rows: The cells of each row, as many as there are titles.
+        numbers: Whether all columns but the first hold numbers, which stand at the right.
+
+    Raises:
+        ValueError: A row has more or fewer cells than the head.
+
+    Example:
+        >>> print(markdown_table(["setting", "meaning"], [["alpha", "strength\nof |R'|"]]))
+        | setting | meaning |
+        | --- | --- |
+        | alpha | strength of \|R'\| |
+    """
+    lines = [_line([_cell(title) for title in head])]
+    other_columns = ["--:" if numbers else "---"] * (len(head) - 1)
+    lines.append(_line(["---", *other_columns]))
+
+    for row in rows:
+        if len(row) != len(head):
+            problem = f"a row of {len(row)} cells in a table of {len(head)} columns"
+            raise ValueError(f"{problem}: {list(row)}")
+        lines.append(_line([_cell(content) for content in row]))
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    """Return a line of a table."""
+    return f"| {' | '.join(cells)} |"

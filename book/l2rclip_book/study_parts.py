@@ -1,0 +1,327 @@
+"""Parts of a study: conditions, rivals that only studies have, and scores beside the usual ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Unpack
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
+
+from l2rclip_lite.data.base import OrdinalDataset
+from l2rclip_lite.data.protocols import Changes, apply_protocols
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.heads.calibration import fit_temperature, temper
+from l2rclip_lite.heads.kernel import MIXTURES, rank_kernel
+from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.metrics import evaluate, medians, rps, rps_of_images
+from l2rclip_lite.towers.base import Towers
+
+
+def reworded(
+    data: OrdinalDataset,
+    *,
+    template: str | None = None,
+    names: str | None = None,
+    seed: int = 0,
+    **changes: Unpack[Changes],
+) -> OrdinalDataset:
+    """Put a data set under another condition: other sentences, then changes of its images.
+
+    Args:
+        data: Any data set.
+        template: Another sentence with `{rank}` in it.
+        names: "digits" calls every rank by its value.
+        seed: Of the changes.
+        changes: See `protocols.apply_protocols`.
+
+    Raises:
+        InputError: A change that cannot be made.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> leaves = load_dataset("leaves", size=60)
+        >>> reworded(leaves, template="grade {rank}", names="digits").ranks.sentences[1]
+        'grade 1'
+    """
+    if names not in (None, "digits"):
+        raise InputError(f"names: {names!r} is unknown; the only choice is 'digits'.")
+
+    ranks = data.ranks
+    if names == "digits":
+        digits = tuple(f"{value:g}" for value in ranks.values)
+        ranks = Ranks(digits, ranks.values, ranks.template, unit=ranks.unit)
+    if template:
+        ranks = Ranks(ranks.names, ranks.values, template, unit=ranks.unit)
+    if ranks is not data.ranks:
+        data = replace(data, ranks=ranks)
+    return apply_protocols(data, seed=seed, **changes)
+
+
+def random_prototypes(data: OrdinalDataset, towers: Towers, seed: int) -> Float[Tensor, "rank dim"]:
+    """Return fixed unit vectors without any order of the ranks, in place of text features."""
+    generator = torch.Generator().manual_seed(seed)
+    return F.normalize(torch.randn(len(data.ranks), towers.dim, generator=generator), dim=1)
+
+
+def number_prototypes(data: OrdinalDataset, towers: Towers, seed: int) -> Float[Tensor, "rank dim"]:
+    """Return fixed unit vectors that are as alike as the numbers of the ranks are near.
+
+    Their cosines are those of the kernel head's numbers, see `kernel.rank_kernel`; the directions
+    are random.
+    """
+    texts = random_prototypes(data, towers, seed).double()
+    kernel = rank_kernel(texts, data.ranks.values_tensor().double(), MIXTURES["numbers"])
+    directions = torch.linalg.qr(texts.T).Q.T  # orthonormal, one for each rank
+    root = torch.linalg.cholesky(kernel)
+    return F.normalize(root @ directions, dim=1).float()
+
+
+# by the name of the method that trains towards them
+PROTOTYPES = {"random-prototypes": random_prototypes, "number-prototypes": number_prototypes}
+
+
+COUNTS = (1, 3, 5, 9, 17, 33)  # of neighbours
+
+
+def nearest_neighbours(
+    features: Mapping[str, Float[Tensor, "_ dim"]],
+    targets: Mapping[str, Int[Tensor, " _"]],
+    ranks: Ranks,
+) -> Float[Tensor, "batch rank"]:
+    """Answer test images by the ranks of the training images whose features are most alike.
+
+    Likeness is the cosine. The number of neighbours is chosen by validation RPS, then a temperature
+    is fitted, as every baseline has one.
+
+    Args:
+        features: Image features of train, val and test.
+        targets: Rank indices of train and val.
+        ranks: The label space.
+
+    Returns:
+        K probabilities per test image, see `neighbour_shares`.
+
+    Example:
+        >>> two = Ranks.integers(0, 1, template="grade {rank}")
+        >>> features = dict.fromkeys(("train", "val", "test"), torch.eye(2))
+        >>> targets = dict.fromkeys(("train", "val"), torch.arange(2))
+        >>> nearest_neighbours(features, targets, two).argmax(1)
+        tensor([0, 1])
+    """
+    train = features["train"].cpu().numpy()
+    counts = [count for count in COUNTS if count <= len(train)]
+    search = NearestNeighbors(n_neighbors=counts[-1], metric="cosine").fit(train)
+
+    near = {}
+    for split in ("val", "test"):
+        rows = search.kneighbors(features[split].cpu().numpy(), return_distance=False)
+        near[split] = targets["train"].cpu()[torch.from_numpy(rows)]
+
+    candidates = []
+    for count in counts:
+        shares = neighbour_shares(near["val"][:, :count], len(ranks))
+        candidates.append((rps(targets["val"], shares, ranks), count))
+    _, count = min(candidates)
+
+    val = neighbour_shares(near["val"][:, :count], len(ranks)).log()
+    test = neighbour_shares(near["test"][:, :count], len(ranks)).log()
+    return torch.from_numpy(temper(test, fit_temperature(val, targets["val"])))
+
+
+def neighbour_shares(
+    near: Int[Tensor, "batch neighbour"], n_ranks: int
+) -> Float[Tensor, "batch rank"]:
+    r"""Return the shares of the ranks among n neighbours and one more that is of all ranks evenly.
+
+    $$p_k=\frac{n_k+1/K}{n+1}$$
+
+    So no rank has probability 0, which a logarithm would punish without end, and a neighbour that
+    is alone is believed by half.
+
+    Args:
+        near: Rank indices of the neighbours of each image.
+        n_ranks: K.
+
+    Example:
+        >>> neighbour_shares(torch.tensor([[2, 2, 3]]), 4)  # counts 0, 0, 2, 1, each with 1/4 more
+        tensor([[0.0625, 0.0625, 0.5625, 0.3125]], dtype=torch.float64)
+    """
+    counts = F.one_hot(near, n_ranks).sum(1).double()
+    return (counts + 1 / n_ranks) / (near.shape[1] + 1)
+
+
+STRENGTHS = (0.1, 1.0, 10.0, 100.0)  # inverse penalties, of which validation images choose one
+
+
+def stretched(
+    values: Float[Tensor, " batch"], own: Ranks, ranks: Ranks
+) -> Float[Tensor, "batch rank"]:
+    """Return probabilities whose expectation is a value, moved from one scale of ranks to another.
+
+    The lowest value of the old scale becomes the lowest of the new one, the highest the highest;
+    a value between two new ranks is shared by them. The order of the images stays.
+
+    Args:
+        values: Expected values on the old scale.
+        own: The old scale.
+        ranks: The new one.
+
+    Example:
+        >>> tens = Ranks.integers(0, 10, template="{rank}")
+        >>> stretched(torch.tensor([0.0, 5.0]), tens, Ranks.integers(1, 4, template="{rank}"))
+        tensor([[1.0000, 0.0000, 0.0000, 0.0000],
+                [0.0000, 0.5000, 0.5000, 0.0000]], dtype=torch.float64)
+    """
+    old = own.values_tensor().double()
+    new = ranks.values_tensor().double()
+    share = (values.double() - old[0]) / (old[-1] - old[0])
+    place = new[0] + share.clamp(0, 1) * (new[-1] - new[0])
+
+    above = torch.searchsorted(new, place).clamp(1, len(new) - 1)
+    weight = (place - new[above - 1]) / (new[above] - new[above - 1])
+    probabilities = torch.zeros(len(values), len(new), dtype=torch.float64)
+    rows = torch.arange(len(values))
+    probabilities[rows, above - 1] = 1 - weight
+    probabilities[rows, above] = weight
+    return probabilities
+
+
+def cut(
+    values: Mapping[str, Float[Tensor, " batch"]],
+    targets: Mapping[str, Int[Tensor, " batch"]],
+    ranks: Ranks,
+) -> Float[Tensor, "batch rank"]:
+    """Return probabilities of the test images by one slope and K − 1 cut points.
+
+    P(rank > k) = σ(w x − b_k), the proportional-odds model (McCullagh 1980), fitted as one logistic
+    regression on the questions "is the rank above k?"; validation RPS chooses its penalty.
+
+    Args:
+        values: One number per image of `train`, `val` and `test`.
+        targets: Rank indices of `train` and `val`.
+        ranks: K ranks.
+
+    Raises:
+        InputError: All training labels are of the lowest rank, or all of the highest.
+
+    Example:
+        >>> x = torch.tensor([0.0, 1.0, 2.0, 3.0])
+        >>> y = torch.tensor([0, 0, 1, 1])
+        >>> parts = {"train": x, "val": x, "test": x}
+        >>> cut(parts, {"train": y, "val": y}, Ranks.integers(0, 1, template="{rank}")).argmax(1)
+        tensor([0, 0, 1, 1])
+    """
+    centre = values["train"].mean()
+    spread = values["train"].std().clamp_min(1e-6)
+    x = {split: ((part - centre) / spread).double().numpy() for split, part in values.items()}
+
+    questions = _questions(x["train"], len(ranks))
+    above = (targets["train"].numpy()[:, None] > np.arange(len(ranks) - 1)).ravel()
+    if above.all() or not above.any():
+        raise InputError("cut points: all labels are of one end of the scale; add another rank.")
+
+    candidates = []
+    for strength in STRENGTHS:
+        model = LogisticRegression(C=strength, fit_intercept=False, max_iter=1000)
+        model.fit(questions, above)
+        score = float(rps(targets["val"], _answers(model, x["val"], len(ranks)), ranks))
+        candidates.append((score, _answers(model, x["test"], len(ranks))))
+    return min(candidates, key=lambda candidate: candidate[0])[1]
+
+
+def _questions(x: Float[np.ndarray, " batch"], n_ranks: int) -> Float[np.ndarray, "row feature"]:
+    """Return a row for each image and threshold: the value, and which threshold is asked about."""
+    which = np.tile(np.eye(n_ranks - 1), (len(x), 1))
+    return np.column_stack([np.repeat(x, n_ranks - 1), which])
+
+
+def _answers(
+    model: LogisticRegression, x: Float[np.ndarray, " batch"], n_ranks: int
+) -> Float[Tensor, "batch rank"]:
+    """Return the probability of each rank from those of "above k"."""
+    above = model.predict_proba(_questions(x, n_ranks))[:, 1].reshape(len(x), n_ranks - 1)
+    falling = np.minimum.accumulate(above, axis=1)
+    ends = np.pad(falling, ((0, 0), (1, 1)), constant_values=((0, 0), (1, 0)))
+    return torch.from_numpy(ends[:, :-1] - ends[:, 1:])
+
+
+def unseen_ranks(data: OrdinalDataset) -> list[int]:
+    """Return the indices of the ranks without a training image.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> unseen_ranks(load_dataset("leaves", size=60, hold_out=3))
+        [2]
+    """
+    return [rank for rank, count in enumerate(data.counts("train")) if count == 0]
+
+
+def seen_and_unseen(
+    probabilities: Float[Tensor, "batch rank"], data: OrdinalDataset
+) -> dict[str, float]:
+    """Compute test metrics on images of seen and of unseen ranks apart, over answers of any rank.
+
+    Args:
+        probabilities: K per test image.
+        data: Its training split says which ranks are unseen.
+
+    Returns:
+        `n`, `mae`, `mae_expected` (both in the unit of the ranks), `accuracy` and `one_off`, each
+        with `_seen` and with `_unseen`. Nothing where the test split shows no unseen rank; only
+        `_unseen` where it shows no other.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> data = load_dataset("leaves", size=60, hold_out=3)  # rank 2 is unseen, 2 test images
+        >>> always_lowest = torch.eye(5)[torch.zeros(10, dtype=torch.long)]
+        >>> scores = seen_and_unseen(always_lowest, data)
+        >>> scores["n_seen"], scores["mae_seen"], scores["n_unseen"], scores["mae_unseen"]
+        (8.0, 2.0, 2.0, 2.0)
+    """
+    target = torch.tensor(data.test.targets)
+    unseen = torch.isin(target, torch.tensor(unseen_ranks(data), dtype=target.dtype))
+    if not unseen.any():
+        return {}
+
+    scores: dict[str, float] = {}
+    for name, part in (("seen", ~unseen), ("unseen", unseen)):
+        if part.any():
+            metrics = evaluate(probabilities[part], target[part], data.ranks)
+            for metric in ("n", "mae", "mae_expected", "accuracy", "one_off"):
+                scores[f"{metric}_{name}"] = metrics[metric]
+    return scores
+
+
+def image_scores(probabilities: Float[Tensor, "batch rank"], data: OrdinalDataset) -> pd.DataFrame:
+    """Compute the part of each test image in the three figures that are reported.
+
+    Args:
+        probabilities: K per test image.
+        data: Whose test split it is.
+
+    Returns:
+        A row per image: `path`; `subject`, such as a tree, or the path where there is none; `rps`;
+        `error` of the median and its `true` and `expected` value in the unit of the ranks; `hit` of
+        the most probable rank.
+    """
+    p = probabilities.double().numpy()
+    true = np.array(data.test.targets)
+    values = np.array(data.ranks.values)
+    scores = {
+        "path": data.test.paths,
+        "subject": data.test.subjects or data.test.paths,
+        "rps": rps_of_images(true, p),
+        "error": np.abs(values[medians(p)] - values[true]),
+        "hit": p.argmax(1) == true,
+        "true": values[true],
+        "expected": p @ values,
+    }
+    return pd.DataFrame(scores)
