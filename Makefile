@@ -1,7 +1,7 @@
 # Commands of l2rclip-lite. Each first makes the environment that it needs, so on a fresh machine `make book` is enough.
 # Variables: PYTHON=python3.12  CHAPTER=02 (or 02_two_stages)  PROFILE=page  PORT=8000  JOBS=2  DATA=folder of data sets
 #            KERNELS=avx2 (or sse, other: the arithmetic of other processors, for book, execute, verify and test)
-#            SHORT=1  CPU=1  TOWERS="names of open_clip"  OUT=folder  ONLY=part  SHOTS=folder  LOOK=--require (no Chromium is a failure)  FLAGS=options of the program behind
+#            SHORT=1  TOWERS="names of open_clip"  OUT=folder  ONLY=part  SHOTS=folder  LOOK=--require (no Chromium is a failure)  FLAGS=options of the program behind
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -62,21 +62,21 @@ look: .venv/.made .node/.made ## open every built page in Chromium, in two theme
 	node tools/check_pages.mjs $(LOOK) _build/html "$(SHOTS)"
 	node tools/check_playground.mjs $(LOOK) _build/html
 	node tools/check_moving.mjs $(LOOK) _build/html "$(SHOTS)"
-	node tools/check_browser.mjs $(LOOK) --python "$(BIN)/python" $(if $(DATA),--data "$(DATA)") _build/html "$(SHOTS)"
+	node tools/check_browser.mjs $(LOOK) --python "$(BIN)/python" _build/html "$(SHOTS)"
 .node/.made:
 	npm install --silent --no-save --no-audit --no-fund --prefix .node playwright-core@1 axe-core@4 reveal.js@5
 	touch $@
-bench: .venv/.made ## measure speed and memory against their targets (ONLY=rows, DATA=folder), 20 min
-	"$(BIN)/python" tools/bench/bench.py $(if $(ONLY),--only "$(ONLY)") $(if $(DATA),--data "$(DATA)")
+bench: .venv/.made ## measure speed and memory against their targets (ONLY=rows), 15 min
+	"$(BIN)/python" tools/bench/bench.py $(if $(ONLY),--only "$(ONLY)")
 faults: .venv/.made ## kill, starve and deceive the package, an hour or more (SHORT=1: minutes)
 	$(if $(SHORT),,L2RCLIP_FAULTS=book/results/faults.json) "$(BIN)/python" -m pytest tests/faults $(FLAGS)
 studies: .venv/.made .snakemake-env/.made ## run what is missing of the studies, hours (SHORT=1: in miniature; ONLY=search: recipes) -> runs
 	.snakemake-env/bin/snakemake $(FLAGS) -s experiments/Snakefile -j $(JOBS) -k --retries 1 --rerun-triggers mtime params \
 	  --rerun-incomplete --quiet rules reason --config python="$(BIN)/python" $(if $(if $(SHORT),$(ONLY),$(ONLY:search=)),only="$(ONLY)") \
 	  $(if $(SHORT),preset=smoke out=runs/studies-short,$(if $(filter search,$(ONLY)),preset=search out=runs/search,out=runs/studies) data="$(DATA)")
-clip: .venv/.made ## chapter 9 with published CLIPs; needs network and GPU, hours (SHORT=1: in miniature) -> book/results/clip.csv
+clip: .venv/.made ## chapter 9 with published CLIPs; needs network, GPU, gigabytes, hours (SHORT=1: in miniature) -> book/results/clip.csv
 	env -u OMP_NUM_THREADS HF_HUB_OFFLINE=0 "$(BIN)/python" experiments/matrix/run_clip.py $(if $(TOWERS),--towers $(TOWERS)) \
-	  $(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)") $(if $(SHORT),--short) $(if $(CPU),--cpu)
+	  $(if $(DATA),--data "$(DATA)") $(if $(OUT),--out "$(OUT)") $(if $(SHORT),--short)
 .snakemake-env/.made: requirements/snakemake.txt | .venv/.made
 	"$(BIN)/uv" venv -q --clear --python "$(BIN)/python" .snakemake-env
 	"$(BIN)/uv" pip install -q --python .snakemake-env --require-hashes --build-constraints $< -r $<

@@ -54,7 +54,6 @@ class Trained(NamedTuple):
     words: list[list[str | None]]
     before: Float[Tensor, "slot rank rank"]
     after: Float[Tensor, "slot rank rank"]
-    history: list[dict[str, float]]
 
 
 def train(chosen: RankSet, seed: int) -> Trained:
@@ -68,7 +67,7 @@ def train(chosen: RankSet, seed: int) -> Trained:
     embeddings = prompts.sentence_embeddings
 
     before = attention_weights(prompts.rankformer, embeddings, tokens)
-    history = list(train_stage1(model, TrainingData.load(data, model)))
+    list(train_stage1(model, TrainingData.load(data, model)))
     after = attention_weights(prompts.rankformer, embeddings, tokens)
 
     words = []
@@ -77,7 +76,7 @@ def train(chosen: RankSet, seed: int) -> Trained:
         is_word = tokens.words[:, slot].tolist()
         column = [row[slot] for row in spelt]
         words.append([text if real else None for text, real in zip(column, is_word, strict=True)])
-    return Trained(data.ranks.names, words, before, after, history)
+    return Trained(data.ranks.names, words, before, after)
 
 
 def by_word(
@@ -129,28 +128,22 @@ def rank_set(key: str, chosen: RankSet) -> dict[str, Any]:
     """Train a rank set with each of its seeds, and return what the page needs."""
     runs = []
     shares = []
-    errors = []
     for seed in chosen.seeds:
         trained = train(chosen, seed)
         runs.append(trained)
         shares += copies(trained, seed)
-        kept = min(trained.history, key=lambda row: (row["val_rps"], row["val_mae"]))
-        errors.append(round(kept["val_mae"], 2))
-        print(f"{key}, seed {seed}: validation MAE {errors[-1]}", flush=True)
 
     return {
         "key": key,
         "title": chosen.title,
         "names": list(runs[0].names),
-        "images": chosen.size,
-        "val_mae": errors,
         "copies": shares,
         "slots": slots(runs[0]),
     }
 
 
 def main() -> None:
-    """Write the file, one line per slot, so that a change reads."""
+    """Write the file."""
     torch.set_num_threads(1)
     content = {
         "commit": chapters.short_commit(),
@@ -158,10 +151,7 @@ def main() -> None:
         "unit": UNIT,
         "sets": [rank_set(key, chosen) for key, chosen in SETS.items()],
     }
-    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    text = text.replace('{"key"', '\n{"key"').replace('{"slot"', '\n{"slot"')
-    write_text(FILE, text.replace('{"seed"', '\n{"seed"') + "\n")
-    print(f"{FILE.name}: {FILE.stat().st_size / 1000:.0f} kB")
+    write_text(FILE, json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

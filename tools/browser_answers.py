@@ -1,8 +1,6 @@
 """Images for book/browser.md and the answers of onnxruntime in Python, for check_browser.mjs.
 
-python tools/browser_answers.py FOLDER [DATA]     -> FOLDER/*.jpg, *.png, FOLDER/answers.json
-
-Real coffee leaves of the test split where DATA holds bracol_severity, else drawn ones.
+python tools/browser_answers.py FOLDER     -> FOLDER/*.jpg, *.png, FOLDER/answers.json
 """
 
 from __future__ import annotations
@@ -21,17 +19,11 @@ EXIF_ORIENTATION = 0x0112
 TURNED = 6  # stored lying on its side
 
 
-def pictures(data: str) -> tuple[str, dict[str, Image.Image]]:
-    """Return of what the pictures are, and them: a leaf of every rank, and other shapes of one."""
-    kind = "drawn leaves"
+def pictures() -> dict[str, Image.Image]:
+    """Return a drawn leaf of every rank, and other shapes of one."""
     split = load_dataset("leaves", size=60, pixels=320).test
-    if data:
-        kind = "real coffee leaves"
-        split = load_dataset("bracol", root=Path(data, "bracol_severity"), fold=1).test
-
     targets = list(split.targets)
-    ranks = sorted(set(targets))
-    made = {f"rank-{rank}.png": split[targets.index(rank)][0] for rank in ranks}
+    made = {f"rank-{rank}.png": split[targets.index(rank)][0] for rank in range(5)}
     leaf = made["rank-1.png"]
     grey = leaf.convert("L")
     clear = leaf.convert("RGBA")
@@ -44,25 +36,22 @@ def pictures(data: str) -> tuple[str, dict[str, Image.Image]]:
         "grey.jpg": grey,
         "transparent.png": clear,
     }
-    return kind, made
+    return made
 
 
-def main(folder: Path, data: str = "") -> None:
+def main(folder: Path) -> None:
     """Write the images and the answers."""
-    kind, made = pictures(data)
     session = open_session(MODEL)
     answers = {}
-    for name, picture in made.items():
+    for name, picture in pictures().items():
         exif = picture.getexif()
         if name == "turned.jpg":
             exif[EXIF_ORIENTATION] = TURNED
         picture.save(folder / name, quality=90, exif=exif)
         probabilities, expected = answer(session, read_image(folder / name))
         answers[name] = {"probabilities": probabilities.tolist(), "expected": expected}
-
-    content = {"pictures": kind, "python": "onnxruntime in Python", "answers": answers}
-    write_json(folder / "answers.json", content)
+    write_json(folder / "answers.json", answers)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:])
+    main(Path(sys.argv[1]))

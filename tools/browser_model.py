@@ -4,7 +4,8 @@ python tools/browser_model.py DATA       DATA holds bracol_severity; minutes on 
     -> book/_static/browser/model.onnx   what the page runs
     -> book/_static/browser/model.json   its ranks, for the page
     -> book/_static/browser/leaf.png     a drawn leaf to try it on
-    -> book/results/browser.json, .csv   settings and test results, in fp32 and in 8 bits
+    -> book/_static/browser/scores.md    test results in fp32 and in 8 bits, for the page
+    -> book/results/browser.json         the same with intervals, and the settings
 
 The run stays in runs/browser: a second call only exports.
 """
@@ -21,7 +22,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import pandas as pd
 import torch
 from matplotlib.colors import to_hex
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 from PIL import Image
 
 from l2rclip_book.plots import rank_colours
+from l2rclip_book.results import markdown_table
 from l2rclip_lite import Config, evaluate, fit, load_dataset
 from l2rclip_lite.data import Options, OrdinalDataset, Split
 from l2rclip_lite.data.base import SPLITS
@@ -76,7 +77,7 @@ def images_of(split: Split) -> Iterator[Image.Image]:
 
 
 def measured(method: str, file: Path, data: OrdinalDataset) -> tuple[NDArray[Any], dict[str, Any]]:
-    """Return the probabilities of the test images, and one line of browser.csv."""
+    """Return the probabilities of the test images, and their scores."""
     session = open_session(file)
     probabilities = np.array([answer(session, image)[0] for image in images_of(data.test)])
     scores = evaluate(
@@ -86,6 +87,15 @@ def measured(method: str, file: Path, data: OrdinalDataset) -> tuple[NDArray[Any
     for name in SCORES:
         row[name] = round(scores[name], 6)
     return probabilities, row
+
+
+def scores_table(rows: list[dict[str, Any]]) -> str:
+    """Return the scores as the page shows them."""
+    cells = []
+    for row in rows:
+        numbers = [f"{row[name]:.3f}" for name in ("MB", "accuracy", "mae", "qwk")]
+        cells.append([row["method"], *numbers])
+    return markdown_table(["method", "MB", "accuracy", "MAE (grades)", "QWK"], cells, numbers=True)
 
 
 def quantise(file: str | Path) -> Path:
@@ -152,8 +162,8 @@ def main(folder: str) -> None:
 
     write_json(PAGE / "model.json", page_facts(data))
     draw_leaf(PAGE / "leaf.png")
-    table = pd.DataFrame([full_row, small_row])
-    write_text(RESULTS / "browser.csv", table.to_csv(index=False, lineterminator="\n"))
+    rows = [full_row, small_row]
+    write_text(PAGE / "scores.md", scores_table(rows) + "\n")
 
     changes = {
         "changed_ranks": round(float((full.argmax(1) != small.argmax(1)).mean()), 4),
@@ -169,10 +179,10 @@ def main(folder: str) -> None:
         "checked_images": n_checked,
         "int8": changes,
         "model_sha256": sha256_of(PAGE / "model.onnx"),
-        "results": json.loads(table.to_json(orient="records")),
+        "results": rows,
     }
     write_json(RESULTS / "browser.json", facts)
-    print(table.to_string(index=False), json.dumps(changes), sep="\n")
+    print(scores_table(rows), json.dumps(changes), sep="\n")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ folder has failed: the book says so in its place, and the status is 1.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import shutil
 import subprocess
 import sys
@@ -68,13 +67,8 @@ def build(root: Path = chapters.ROOT, out: Path | None = None, *, strict: bool =
         strict: Take warnings as errors.
 
     Raises:
-        SystemExit: Jupyter Book 2 is installed, which reads no _config.yml, builds nothing and
-            exits 0; a warning, if `strict`; a page that _toc.yml promises is missing.
+        SystemExit: A warning, if `strict`; a page that _toc.yml promises is missing.
     """
-    version = importlib.metadata.version("jupyter-book")
-    if not version.startswith("1."):
-        raise SystemExit(f"the book needs jupyter-book 1, found {version}: run `make install`")
-
     out = out or root
     for name in ("html", ".doctrees"):  # a doctree kept from a failed build would hide its warnings
         shutil.rmtree(out / "_build" / name, ignore_errors=True)

@@ -80,19 +80,6 @@ def stale(source: Path) -> str | None:
     return None
 
 
-def slowest_first(sources: Sequence[Path]) -> list[Path]:
-    """Sort chapters by the seconds that their pages took; one without a page comes first."""
-
-    def seconds(source: Path) -> float:
-        path = source.with_suffix(".ipynb")
-        if not path.exists():
-            return float("inf")
-        page = nbformat.read(path, as_version=4)
-        return float(page.metadata.get(STAMP, {}).get("seconds", 0))
-
-    return sorted(sources, key=seconds, reverse=True)
-
-
 def missing_pages(html: Path, root: Path = ROOT) -> list[str]:
     """List the pages that _toc.yml promises and `html` lacks, index.html included."""
     wanted = ["index.html", *(f"{name}.html" for name in parse_toc_yaml(root / "_toc.yml"))]

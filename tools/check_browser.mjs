@@ -1,8 +1,7 @@
-// node tools/check_browser.mjs [--require] [--python .venv/bin/python] [--data FOLDER] [SITE = _build/html] [SHOTS]
+// node tools/check_browser.mjs [--require] [--python .venv/bin/python] [SITE = _build/html] [SHOTS]
 // Gives photos to book/browser.html of the built book in Chromium and compares each answer with Python's: probabilities to 2e-2
 // and the same rank. By keyboard, drop and paste, in the light and the dark theme, at 1280 and 390 px; also what is no picture,
 // and the page from a folder and without JavaScript. A line a check, OK or FAIL; status 1 if one fails.
-//   --data     a folder that holds bracol_severity; without it drawn leaves (tools/browser_answers.py)
 //   --require  without Chromium or playwright-core: status 1 instead of SKIP and status 0
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { findTools, launch, openSite, tellViolations } from './site.mjs';
 
 const { values: options, positionals } = parseArgs({ allowPositionals: true, options: {
-  require: { type: 'boolean', default: false }, python: { type: 'string', default: '.venv/bin/python' }, data: { type: 'string', default: '' },
+  require: { type: 'boolean', default: false }, python: { type: 'string', default: '.venv/bin/python' },
 } });
 const [html = '_build/html', shots = ''] = positionals;
 
@@ -26,10 +25,9 @@ if (!existsSync(file)) { console.error(`FAIL ${file} is missing: run 'make book'
 if (shots) mkdirSync(shots, { recursive: true });
 
 const folder = mkdtempSync(join(tmpdir(), 'leaves-'));
-const made = spawnSync(options.python, ['tools/browser_answers.py', folder, ...(options.data ? [options.data] : [])], { encoding: 'utf8' });
+const made = spawnSync(options.python, ['tools/browser_answers.py', folder], { encoding: 'utf8' });
 if (made.status !== 0) { console.error(`FAIL ${options.python} tools/browser_answers.py: ${made.stderr || made.error}`); process.exit(1); }
-const { pictures, python, answers } = JSON.parse(readFileSync(join(folder, 'answers.json'), 'utf8'));
-console.log(`${Object.keys(answers).length} pictures made of ${pictures}; the answers to give are those of ${python}`);
+const answers = JSON.parse(readFileSync(join(folder, 'answers.json'), 'utf8'));
 
 const site = await openSite(html, new Map());
 const address = `${site.base}book/browser.html`;

@@ -83,7 +83,6 @@ def main(words: list[str]) -> None:
     table = pd.concat(tables, ignore_index=True).astype({"fold": "Int64"})
     write_text(OUT, table.to_csv(index=False, float_format="%g"))
     write_json(OUT.with_suffix(".json"), {"leakage": leakages})
-    print(table.groupby(["data", *KEYS], dropna=False)[list(SPLITS)].sum())
 
 
 if __name__ == "__main__":

@@ -2,11 +2,10 @@
 
     python tools/execute.py                      every chapter, at the profile `page`
     python tools/execute.py 05 06                two chapters
-    python tools/execute.py 05 --profile smoke --out runs/smoke -p SEED 1
-    python tools/execute.py --jobs 2             two chapters at a time, the longest first
-    python tools/execute.py --check              say whether the pages belong to their sources
+    python tools/execute.py 05 --profile smoke --out runs/smoke
+    python tools/execute.py --jobs 2             two chapters at a time
 
-Only the profile `page` without other parameters is written into the book; all else needs --out.
+Only the profile `page` is written into the book; another needs --out.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ import nbformat
 import page_rules
 import papermill
 import torch
-import yaml
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 import l2rclip_lite
+from l2rclip_lite.files import write_text
 
 FAILED = chapters.ROOT / "_build" / "failed"
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -47,20 +46,20 @@ def execute(source: Path, out: Path, parameters: Mapping[str, Any]) -> NotebookN
     """Run a chapter with `parameters` and write the stamped notebook to `out`.
 
     Raises:
-        SystemExit: for a misspelt parameter, a chapter that fails, or a page that may not be
-            published.
+        SystemExit: for a chapter that fails, or a page that may not be published.
     """
     start = time.perf_counter()
     page = run(source, parameters)
     stamp(page, source, parameters["PROFILE"], time.perf_counter() - start)
 
-    wrong = [text for text in page_rules.problems(page) if not text.startswith("the profile is")]
+    wrong = page_rules.problems(page)
     if wrong:
         kept = keep(nbformat.writes(page), source)
         message = f"{source.name} ran, but its page ({kept}) may not be published:"
         raise SystemExit("\n- ".join([message, *wrong]))
 
-    write(page, out)
+    nbformat.validate(page)
+    write_text(out, nbformat.writes(page) + "\n")
     return page
 
 
@@ -68,13 +67,12 @@ def run(source: Path, parameters: Mapping[str, Any]) -> NotebookNode:
     """Run a chapter with `parameters` and return the notebook as it is published, without a stamp.
 
     Raises:
-        SystemExit: for a misspelt parameter, or a chapter that fails.
+        SystemExit: the chapter fails.
     """
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "plain.ipynb"
         done = Path(folder) / "done.ipynb"
         nbformat.write(read(source), plain)
-        check_parameters(source, plain, parameters)
 
         def start() -> NotebookNode:
             return papermill.execute_notebook(
@@ -100,24 +98,10 @@ def run(source: Path, parameters: Mapping[str, Any]) -> NotebookNode:
         return clean(nbformat.read(done, as_version=4))
 
 
-def check_parameters(source: Path, notebook: Path, parameters: Mapping[str, Any]) -> None:
-    """Refuse parameters that a chapter lacks; papermill itself only warns.
-
-    Raises:
-        SystemExit: for a misspelt parameter.
-    """
-    own = papermill.inspect_notebook(notebook)
-    unknown = sorted(set(parameters) - set(own))
-    if unknown:
-        have = ", ".join(own) or "none: it lacks a cell tagged `parameters`"
-        raise SystemExit(f"{source.name} has no parameter {', '.join(unknown)}; it has {have}")
-
-
 def keep(notebook: str, source: Path) -> Path:
     """Keep a run that gave no page, for a look at what went wrong."""
-    FAILED.mkdir(parents=True, exist_ok=True)
     kept = FAILED / f"{source.stem}.ipynb"
-    kept.write_text(notebook, encoding="utf-8")
+    write_text(kept, notebook)
     return kept
 
 
@@ -197,37 +181,6 @@ def stamp(page: NotebookNode, source: Path, profile: str, seconds: float) -> Non
     page.cells.append(footer)
 
 
-def write(page: NotebookNode, out: Path) -> None:
-    """Write atomically, unless the old file differs only in the seconds.
-
-    So a second run leaves git clean.
-    """
-    nbformat.validate(page)
-    if out.exists() and timeless(nbformat.read(out, as_version=4)) == timeless(page):
-        return
-
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_suffix(".part")
-    part.write_text(nbformat.writes(page) + "\n", encoding="utf-8")
-    part.replace(out)
-
-
-def timeless(page: NotebookNode) -> dict[str, Any]:
-    """Return what a page holds besides the seconds it took."""
-    made = dict(page.metadata.get(page_rules.STAMP, {}))
-    made.pop("seconds", None)
-    cells = [cell for cell in page.cells if page_rules.FOOTER_TAG not in page_rules.tags(cell)]
-    return {"stamp": made, "cells": cells, "kernel": page.metadata.get("kernelspec")}
-
-
-def check(sources: Sequence[Path]) -> int:
-    """Print which pages are not current; the status is 1 if there is one."""
-    reasons = [chapters.stale(source) for source in sources]
-    failures = [f"FAIL {reason}: run `make execute`" for reason in reasons if reason]
-    print("\n".join(failures) or "every page is current")
-    return int(bool(failures))
-
-
 def execute_side_by_side(
     sources: Sequence[Path], out: Path | None, parameters: Mapping[str, Any], jobs: int
 ) -> int:
@@ -246,7 +199,10 @@ def execute_side_by_side(
 
 
 def workers(jobs: int) -> ProcessPoolExecutor:
-    """Return a pool of so many processes, which end at Ctrl-C, as this one does."""
+    """Return a pool of so many processes.
+
+    They are in this one's process group: Ctrl-C, a closed terminal and `kill -- -GROUP` end all.
+    """
     context = multiprocessing.get_context("spawn")
     default = (signal.SIGINT, signal.SIG_DFL)
     return ProcessPoolExecutor(jobs, context, initializer=signal.signal, initargs=default)
@@ -265,38 +221,21 @@ def execute_into(source: Path, out: Path | None, parameters: Mapping[str, Any]) 
 
 
 def main() -> int:
-    """Parse the command line and run the chapters.
-
-    The status is 1 if a chapter failed or, with --check, if a page is not current.
-    """
+    """Parse the command line and run the chapters; the status is 1 if one failed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("chapter", nargs="*", help="number or name; none means all")
     parser.add_argument("--profile", choices=("smoke", "page", "full"), default="page")
-    parser.add_argument(
-        "-p", dest="extra", nargs=2, action="append", default=[], metavar=("NAME", "VALUE")
-    )
     parser.add_argument("--out", type=Path, help="folder for the notebook, in place of the book")
     parser.add_argument("--jobs", type=int, default=1, help="chapters at a time")
-    parser.add_argument("--check", action="store_true", help="only say whether pages are current")
     options = parser.parse_args()
-    sources = chapters.sources(options.chapter)
-    if options.check:
-        return check(sources)
-
-    parameters = {"PROFILE": options.profile}
-    for name, value in options.extra:
-        parameters[name] = yaml.safe_load(value)
-    if options.out is None and parameters != {"PROFILE": "page"}:
-        parser.error(
-            "only the profile `page` without other parameters is written into the book; "
-            "give --out FOLDER"
-        )
+    if options.out is None and options.profile != "page":
+        parser.error("only the profile `page` is written into the book; give --out FOLDER")
 
     kernels.prepare_environment()
-    sources = chapters.slowest_first(sources)
-    return execute_side_by_side(sources, options.out, parameters, options.jobs)
+    sources = chapters.sources(options.chapter)
+    return execute_side_by_side(sources, options.out, {"PROFILE": options.profile}, options.jobs)
 
 
 if __name__ == "__main__":

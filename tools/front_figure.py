@@ -12,7 +12,7 @@ import hashlib
 
 import chapters
 
-from l2rclip_book.evidence import STEPS, finding, order_steps, staircase
+from l2rclip_book.evidence import STEPS, order_steps, staircase
 from l2rclip_book.gains import MANY, MEAN, gain_table, judge_claims
 from l2rclip_book.results import read_results
 from l2rclip_book.words_figures import few_figure, shares_of_chance
@@ -32,7 +32,7 @@ def table_hash() -> str:
 
 
 def main() -> None:
-    """Write the figures and the table; print both findings."""
+    """Write the figures and the table."""
     table, images, missing = read_results(str(TABLE.parent))
     metadata = {"Software": None, "Source": table_hash()}
     few = few_figure(shares_of_chance(table))
@@ -49,7 +49,6 @@ def main() -> None:
     on_mean = judged[judged["data"] == MEAN]  # the single sets are in chapter 9
     claims = gain_table(on_mean, "RPS saved, % [95 % interval]")
     write_text(CLAIMS, claims + "\n")
-    print(f"{finding(steps)}\n\n{claims}")
 
 
 if __name__ == "__main__":

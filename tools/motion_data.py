@@ -65,7 +65,7 @@ class Moment(NamedTuple):
 
 
 class WatchedData(TrainingData):
-    """Training data that call `watch` whenever a stage of images ends an epoch."""
+    """Training data that call `watch` whenever a baseline ends an epoch."""
 
     watch: Callable[[L2RCLIP], object]
 
@@ -87,7 +87,7 @@ def moments() -> tuple[list[Moment], list[Moment], int, Int[np.ndarray, " image"
     data = load_dataset("leaves", ranks=10, size=700, seed=SEED)
     model = L2RCLIP.build(data.ranks, SETTINGS)
     fresh = ResizedImages(unseen, model.towers.image_size)
-    training = WatchedData(**vars(TrainingData.load(data, model)))
+    training = TrainingData.load(data, model)
 
     def images_of(of: L2RCLIP) -> Points:
         return of.encode(fresh).double().numpy()
@@ -106,14 +106,14 @@ def moments() -> tuple[list[Moment], list[Moment], int, Int[np.ndarray, " image"
     model.config = replace(model.config, batch_size=BATCH2)
 
     rival = [Moment(start, np.zeros_like(first[0].ranks))]
-    training.watch = lambda of: rival.append(linear_moment(images_of(of), of))
-    train_baseline("cross-entropy", model, training)
+    watched = WatchedData(**vars(training))
+    watched.watch = lambda of: rival.append(linear_moment(images_of(of), of))
+    train_baseline("cross-entropy", model, watched)
     # the baseline encodes once more at its end, for a temperature
     rival = rival[: SETTINGS.epochs2 + 1]
 
-    second: list[Moment] = []
-    training.watch = lambda of: second.append(Moment(images_of(of), ranks_of(of)))
-    list(train_stage2(model, training))
+    stage2 = train_stage2(model, training)
+    second = [Moment(images_of(model), ranks_of(model)) for _ in stage2]
     labels = np.array(unseen.targets)
     return first + second, rival, len(first) - 1, labels, data.ranks
 
@@ -249,14 +249,10 @@ def store_places(made: dict[str, Any], corner: Float[np.ndarray, " 2"]) -> None:
 
 
 def main() -> None:
-    """Write the file, one line per moment, so that a change reads."""
+    """Write the file."""
     torch.set_num_threads(1)
     commit = {"commit": chapters.short_commit()}
-    text = json.dumps(commit | content(*moments()), separators=(",", ":"))
-    for piece in ('{"title"', '"labels"', '"images"', '"ranks"', "[["):
-        text = text.replace(piece, "\n" + piece)
-    write_text(FILE, text.replace("],[", "],\n[") + "\n")
-    print(f"{FILE.name}: {FILE.stat().st_size / 1000:.0f} kB")
+    write_text(FILE, json.dumps(commit | content(*moments()), separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

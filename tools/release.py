@@ -18,8 +18,6 @@ from pathlib import Path
 import chapters
 from verify import run
 
-LARGEST = 6e6  # bytes of the wheel, 4e6 of them the relative that ships
-
 
 def lowest() -> list[str]:
     """Return pins of the oldest torch and torchvision with which the package runs."""
@@ -62,10 +60,5 @@ def attempt(wheel: Path, pins: list[str]) -> None:
 
 if __name__ == "__main__":
     (wheel,) = (chapters.ROOT / "dist").glob("*.whl")
-    if wheel.stat().st_size > LARGEST:
-        raise SystemExit(
-            f"{wheel.name} has {wheel.stat().st_size:,} bytes; {LARGEST:,.0f} are the most"
-        )
-
     for pins in (lowest(), []):
         attempt(wheel, pins)

@@ -18,7 +18,6 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from threading import Lock
 
 import chapters
 import execute
@@ -26,17 +25,11 @@ import kernels
 import pandas as pd
 
 from l2rclip_book.results import KEPT_IN
+from l2rclip_lite.files import write_text
 
 SEEDS = range(5)
 FOLDER = chapters.BOOK / "results" / "spread"
 KEYS = ["kernels", "seed", "commit"]
-WRITING = Lock()
-
-
-def run_one(source: Path, seed: int) -> None:
-    """Execute a chapter with a seed, in this process; its numbers go where `KEPT_IN` says."""
-    kernels.prepare_environment()
-    execute.run(source, {"PROFILE": "page", "SEED": seed})
 
 
 def row_of(source: Path, kind: str, seed: int) -> dict[str, float | str]:
@@ -58,15 +51,10 @@ def row_of(source: Path, kind: str, seed: int) -> dict[str, float | str]:
 
 def add(file: Path, row: dict[str, float | str]) -> None:
     """Write a row into a table, which is replaced as a whole."""
-    with WRITING:
-        table = pd.DataFrame([row])
-        if file.exists():
-            table = pd.concat([pd.read_csv(file), table])
-        table = table.sort_values(KEYS)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        table.to_csv(part, index=False, lineterminator="\n")
-        part.replace(file)
+    table = pd.DataFrame([row])
+    if file.exists():
+        table = pd.concat([pd.read_csv(file), table])
+    write_text(file, table.sort_values(KEYS).to_csv(index=False, lineterminator="\n"))
 
 
 def missing(source: Path, kinds: list[str]) -> list[tuple[str, int]]:
@@ -85,7 +73,7 @@ def spread(sources: list[Path], jobs: int) -> int:
     with ThreadPoolExecutor(jobs) as pool:
         runs = {
             pool.submit(row_of, source, kind, seed): (source, kind, seed)
-            for source in chapters.slowest_first(sources)
+            for source in sources
             for kind, seed in missing(source, kernels.kinds_here())
         }
         for run in as_completed(runs):
@@ -109,8 +97,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="run one source with this seed, in this process")
     options = parser.parse_args()
 
-    if options.seed is not None:
-        run_one(Path(options.chapter[0]), options.seed)
+    if options.seed is not None:  # the numbers go where `KEPT_IN` says
+        kernels.prepare_environment()
+        execute.run(Path(options.chapter[0]), {"PROFILE": "page", "SEED": options.seed})
         return 0
     sources = chapters.sources(options.chapter) if options.chapter else chapters.trained()
     return spread(sources, options.jobs)

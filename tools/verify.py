@@ -83,10 +83,8 @@ def nbval(source: Path) -> str:
 
 
 def book(source: Path) -> str:
-    """Build the whole book, warnings as errors, and look for the chapter's page in it."""
-    html = build.build(source.parent.parent)
-    if not (html / source.parent.name / f"{source.stem}.html").is_file():
-        raise SystemExit(f"{source.stem} is not in _toc.yml")
+    """Build the whole book, warnings as errors, with a page for each entry of _toc.yml."""
+    build.build(source.parent.parent)
     return "no warning"
 
 
@@ -215,7 +213,6 @@ def main() -> int:
     if "colab" in runners:
         make_wheel()
     sources = chapters.trained() if options.trained else chapters.sources(options.chapter)
-    sources = chapters.slowest_first(sources)
     with execute.workers(options.jobs) as pool:
         proved = pool.map(prove_chapter, sources, repeat(runners))
         proofs = {source.stem: proof for source, proof in zip(sources, proved, strict=True)}

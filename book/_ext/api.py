@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from docutils.statemachine import StringList
 from pydantic import TypeAdapter
 from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
-from tables import Cell, table
+from tables import parsed
 
+from l2rclip_book.results import markdown_table
 from l2rclip_lite.config import PRESETS, Config, Controls, LossWeights
 
 PACKAGE = "l2rclip_lite"
@@ -63,9 +63,7 @@ def parameters(node: ast.FunctionDef | ast.ClassDef) -> str:
     For a class these are the arguments of `__init__`, or the fields of a dataclass.
     """
     if isinstance(node, ast.FunctionDef):
-        return (
-            ast.unparse(node.args).removeprefix("self, ").removeprefix("cls, ").removeprefix("self")
-        )
+        return re.sub(r"^(self|cls)(, |$)", "", ast.unparse(node.args))
     for inner in node.body:
         if isinstance(inner, ast.FunctionDef) and inner.name == "__init__":
             return parameters(inner)
@@ -127,14 +125,13 @@ def public(parent: ast.Module | ast.ClassDef) -> list[ast.FunctionDef | ast.Clas
 
 def aliases(tree: ast.Module) -> dict[str, str]:
     """The names that a module gives to types, such as `Batch` for `Float[Tensor, "batch dim"]`."""
-    found = {}
+    names = {}
     for node in tree.body:
-        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(
-            node.value, ast.Subscript | ast.BinOp
-        ):
-            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
-            found[ast.unparse(target)] = ast.unparse(node.value)
-    return found
+        is_named = isinstance(node, ast.Assign | ast.AnnAssign)
+        if is_named and isinstance(node.value, ast.Subscript | ast.BinOp):
+            name, _, meaning = ast.unparse(node).partition(" = ")
+            names[name.removesuffix(": TypeAlias")] = meaning
+    return names
 
 
 class Api(SphinxDirective):
@@ -153,27 +150,17 @@ class Api(SphinxDirective):
         chosen = [described(node) for node in public(tree) if not wanted or node.name in wanted]
         if missing := set(wanted) - {node.name for node in public(tree)}:
             raise self.error(f"{name} has no {', '.join(sorted(missing))}")
-        used = {
-            a: t
-            for a, t in aliases(tree).items()
-            if re.search(rf"(?:: |> |\| ){a}\b", " ".join(chosen))
-        }
-        types = [f"`{alias}` is `{meaning}`" for alias, meaning in used.items()]
-        said = [f"*Types:* {'; '.join(types)}."] if types else []
-        opening = [] if wanted else [markdown(ast.get_docstring(tree) or "")]
-        return parsed(
-            self, [f"```{{py:currentmodule}} {PACKAGE}.{name}\n```", *opening, *said, *chosen]
-        )
 
-
-def parsed(directive: SphinxDirective, blocks: list[str]) -> list[nodes.Node]:
-    """Blocks of Markdown as nodes."""
-    lines = "\n\n".join(blocks).splitlines()
-    node = nodes.Element()
-    directive.state.nested_parse(
-        StringList(lines, directive.env.docname), directive.content_offset, node
-    )
-    return node.children
+        blocks = [f"```{{py:currentmodule}} {PACKAGE}.{name}\n```"]
+        if not wanted:
+            blocks.append(markdown(ast.get_docstring(tree) or ""))
+        types = []
+        for alias, meaning in aliases(tree).items():
+            if re.search(rf"(?:: |> |\| ){alias}\b", " ".join(chosen)):
+                types.append(f"`{alias}` is `{meaning}`")
+        if types:
+            blocks.append(f"*Types:* {'; '.join(types)}.")
+        return parsed(self, "\n\n".join([*blocks, *chosen]))
 
 
 def allowed(field: dict[str, Any]) -> str:
@@ -192,16 +179,8 @@ def allowed(field: dict[str, Any]) -> str:
         "boolean": "`True`, `False`",
         "string": "text",
     }[field["type"]]
-    return ", ".join(
-        [
-            kind,
-            *(
-                f"{sign} {field[key]:,}".removesuffix(".0")
-                for key, sign in BOUNDS.items()
-                if key in field
-            ),
-        ]
-    )
+    bounds = [f"{sign} {field[key]:,}" for key, sign in BOUNDS.items() if key in field]
+    return ", ".join([kind, *(bound.removesuffix(".0") for bound in bounds)])
 
 
 class Settings(SphinxDirective):
@@ -216,7 +195,7 @@ class Settings(SphinxDirective):
         self.env.note_dependency(str(path))
         tree = ast.parse(path.read_text(encoding="utf-8"))
         docs = next(meanings(node) for node in public(tree) if node.name == kind.__name__)
-        rows: list[list[Cell]] = []
+        rows = []
         for name, field in TypeAdapter(kind).json_schema()["properties"].items():
             if "$ref" in field:  # the other table
                 continue
@@ -224,13 +203,12 @@ class Settings(SphinxDirective):
             self.env.domains["py"].note_object(
                 f"{PACKAGE}.config.{kind.__name__}.{name}", "attribute", anchor
             )
-            setting = nodes.inline("", "", nodes.literal(text=name), ids=[anchor])
             default = "by the preset" if name in LossWeights._fields else f"`{field['default']}`"
-            texts = (default, allowed(field), docs[name])
-            rows.append([setting, *(parsed(self, [text]) for text in texts)])
-        made = table(["setting", "default", "values", "meaning"], rows)
-        made["classes"] += ["colwidths-auto", "settings"]
-        return [made]
+            rows.append([f"[`{name}`]{{#{anchor}}}", default, allowed(field), docs[name]])
+
+        made = parsed(self, markdown_table(["setting", "default", "values", "meaning"], rows))
+        made[0]["classes"].append("settings")
+        return made
 
 
 class Presets(SphinxDirective):
@@ -238,14 +216,9 @@ class Presets(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Build the table."""
-        head = [nodes.literal(text=preset) for preset in PRESETS]
-        rows: list[list[Cell]] = [
-            [nodes.literal(text=name), *map(str, weights)]
-            for name, *weights in zip(LossWeights._fields, *PRESETS.values(), strict=True)
-        ]
-        made = table(["setting", *head], rows)
-        made["classes"] += ["colwidths-auto"]
-        return [made]
+        fields = [f"`{name}`" for name in LossWeights._fields]
+        rows = list(zip(fields, *PRESETS.values(), strict=True))
+        return parsed(self, markdown_table(["setting", *(f"`{name}`" for name in PRESETS)], rows))
 
 
 def targets(objects: dict[str, Any]) -> dict[str, tuple[str, str]]:
@@ -254,16 +227,16 @@ def targets(objects: dict[str, Any]) -> dict[str, tuple[str, str]]:
     A setting is written with its class (`Config.alpha`); alone (`lr1`) only where it is no word of
     everyday code.
     """
-    found = {}
+    places = {}
     for full, entry in objects.items():
         *_, owner, name = parts = full.split(".")
         at = entry.docname, entry.node_id
-        found |= {full: at, f"{owner}.{name}": at}
+        places |= {full: at, f"{owner}.{name}": at}
         if entry.objtype in ("function", "class"):
-            found |= {name: at, f"{parts[0]}.{name}": at}
+            places |= {name: at, f"{parts[0]}.{name}": at}
         elif entry.objtype == "attribute" and re.search(r"[_\d]", name):
-            found.setdefault(name, at)
-    return found
+            places.setdefault(name, at)
+    return places
 
 
 class LinkNames(SphinxPostTransform):
@@ -273,10 +246,10 @@ class LinkNames(SphinxPostTransform):
 
     def run(self, **kwargs: Any) -> None:
         """Wrap the literals of this page."""
-        known = targets(self.env.domains["py"].objects)
+        places = targets(self.env.domains["py"].objects)
         for literal in list(self.document.findall(nodes.literal)):
             name = re.fullmatch(r"([\w.]+)(?:\(.*\))?", literal.astext(), re.DOTALL)
-            page, anchor = known.get(name[1] if name else "", ("", ""))
+            page, anchor = places.get(name[1] if name else "", ("", ""))
             here = (
                 isinstance(literal.parent, nodes.reference | nodes.title)
                 or anchor in literal.parent["ids"]

@@ -14,19 +14,12 @@ from sphinx.config import Config
 def book_address(urls: dict[str, str]) -> str:
     """Where the built book is published, with a slash at the end.
 
-    `Documentation` of `[project.urls]` says it; without that entry it is the GitHub Pages address
-    of `Repository`.
+    It is the GitHub Pages address of `Repository` of `[project.urls]`.
 
     Example:
         >>> book_address({"Repository": "https://github.com/someone/clip-book"})
         'https://someone.github.io/clip-book/'
-        >>> book_address(
-        ...     {"Documentation": "https://example.org/book", "Repository": "https://example.org/r"}
-        ... )
-        'https://example.org/book/'
     """
-    if "Documentation" in urls:
-        return urls["Documentation"].rstrip("/") + "/"
     owner, name = urlsplit(urls["Repository"]).path.strip("/").split("/")
     return f"https://{owner}.github.io/{name}/"
 

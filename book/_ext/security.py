@@ -104,12 +104,8 @@ def _drop_thebe(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
 ) -> None:
     """Leave the scripts for a foreign server out of the head."""
-
-    def of_thebe(script: Any) -> bool:
-        attributes = getattr(script, "attributes", {})
-        return "thebe" in f"{getattr(script, 'filename', script)} {attributes.get('body')}".lower()
-
-    context["script_files"] = [s for s in context.get("script_files", []) if not of_thebe(s)]
+    scripts = context.get("script_files", [])
+    context["script_files"] = [script for script in scripts if "thebe" not in str(script).lower()]
 
 
 def _guard(app: Sphinx, error: Exception | None) -> None:

@@ -12,7 +12,6 @@ turn.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -33,17 +32,9 @@ def gather(folder: Path, plan: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, 
 
     Returns:
         The rows, and how they were made.
-
-    Raises:
-        SystemExit: There is no row.
     """
-    plan = planning.anywhere(plan)
     files = unit_files(folder, plan)
     done = {unit: file for unit, file in files.items() if is_finished(file)}
-    if not done:
-        raise SystemExit(
-            f"{folder}: no finished unit in {folder / 'rows'}; run experiments/Snakefile first."
-        )
 
     tables = [pd.read_csv(file, dtype=str, keep_default_na=False) for file in done.values()]
     rows = pd.concat(tables, ignore_index=True).fillna("")
@@ -57,7 +48,6 @@ def gather(folder: Path, plan: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, 
         "missing": sorted(files.keys() - done.keys()),
         "commits": sorted(rows["commit"].unique()),
         "versions": [dict(pairs) for pairs in sorted(versions)],
-        "features": feature_hashes(folder / "features"),
         "settings": plan["settings"],
         "data": data_with_cards(plan, origins),
         "studies": plan["studies"],
@@ -66,7 +56,7 @@ def gather(folder: Path, plan: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, 
 
 def unit_files(folder: Path, plan: dict[str, Any]) -> dict[str, Path]:
     """Return the file of rows of every unit of a plan, by its name, such as "main/hc18-0"."""
-    units = planning.units(planning.anywhere(plan))
+    units = planning.every_unit(plan)
     names = [f"{unit['study']}/{unit['data']}-{unit['run']}" for unit in units]
     return {name: folder / "rows" / f"{name}.csv" for name in names}
 
@@ -86,15 +76,6 @@ def data_with_cards(
         data, _ = file.rsplit("-", 1)
         used[data] = plan["data"][data] | {"card": origin["card"]}
     return used
-
-
-def feature_hashes(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file of image features.
-
-    Where it is another one, the processor rounds differently.
-    """
-    files = sorted(folder.glob("*.safetensors"))
-    return {file.stem: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 def image_scores(folder: Path, table: pd.DataFrame) -> pd.DataFrame:

@@ -50,13 +50,10 @@ def read(preset: str = "page") -> dict[str, Any]:
     if preset not in PRESETS:
         raise ValueError(f"preset {preset!r} is unknown; choose one of {', '.join(PRESETS)}")
 
-    searched = search(yaml.safe_load(SEARCH.read_text(encoding="utf-8")))
-    if preset == "search":
-        return searched
-
-    plan: dict[str, Any] = yaml.safe_load(STUDIES.read_text(encoding="utf-8"))
+    file = SEARCH if preset == "search" else STUDIES
+    plan: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     if preset == "smoke":
-        plan["studies"] |= searched["studies"]
+        plan["studies"] |= read("search")["studies"]
         for name, ranks in SMOKE_RANKS.items():
             size = 110 if ranks == 5 else 8 * ranks
             load = {"name": "leaves", "ranks": ranks, "size": size, "pixels": 64}
@@ -65,7 +62,7 @@ def read(preset: str = "page") -> dict[str, Any]:
 
         tried: set[str] = set()
         for facts in plan["studies"].values():
-            first, *others = _data_of(plan, facts)
+            first, *others = facts["data"]
             facts["data"] = [first, *(name for name in others if name not in tried)]
             tried.update(facts["data"])
     return plan
@@ -92,43 +89,7 @@ def read_clip(preset: str = "page") -> dict[str, Any]:
     return plan | {"studies": studies, "towers": clip["towers"]}
 
 
-def search(plan: dict[str, Any]) -> dict[str, Any]:
-    """Return a search as a plan: every method is a study, and every recipe one of its arms.
-
-    Args:
-        plan: `data`, `settings`, `recipes` and `methods`, as `search.yaml` explains them.
-    """
-    studies = {}
-    for method, facts in plan["methods"].items():
-        arm = {"method": method} if facts is None else facts
-        arms = {}
-        for recipe in plan["recipes"]:
-            settings = merged(arm.get("settings", {}), _settings(recipe))
-            arms[_title(recipe)] = arm | {"settings": settings}
-        studies[f"search-{_dashed(method)}"] = {
-            "question": f"Which rate and clipping suit {method}?",
-            "data": list(plan["data"]),
-            "settings": plan["settings"],
-            "arms": arms,
-        }
-    return {"settings": {}, "data": plan["data"], "groups": {}, "studies": studies}
-
-
-def _settings(combination: dict[str, Any]) -> dict[str, Any]:
-    """Return a combination as fields of `Config`: `controls.order` is nested."""
-    settings: dict[str, Any] = {}
-    for key, value in combination.items():
-        part, _, control = key.partition(".")
-        settings = merged(settings, {part: {control: value}} if control else {part: value})
-    return settings
-
-
-def _title(combination: dict[str, Any]) -> str:
-    """Return a combination in words."""
-    return ", ".join(f"{key} {value}" for key, value in combination.items())
-
-
-def _dashed(text: str) -> str:
+def dashed(text: str) -> str:
     """Return a text as a part of a path."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower())
 
@@ -155,23 +116,18 @@ def merged(*parts: dict[str, Any]) -> dict[str, Any]:
     return whole
 
 
-def units(plan: dict[str, Any], data_folder: Path | None = None) -> list[dict[str, Any]]:
+def every_unit(plan: dict[str, Any]) -> list[dict[str, Any]]:
     """Return every unit of a plan, in the order of its studies.
 
     Args:
         plan: From `read`.
-        data_folder: Units whose images are not in it, or those of a relative, are left out; None
-            leaves out all that need a folder.
 
     Returns:
         `study`, `data` and `run` of each unit; runs count from 0.
     """
     every = []
     for study, facts in plan["studies"].items():
-        for name in _data_of(plan, facts):
-            needed = _needed_data(plan, study, name)
-            if any(_is_missing(data, data_folder) for data in needed):
-                continue
+        for name in facts["data"]:
             n_runs = _n_runs(plan["data"][name])
             limit = facts.get("runs", n_runs)  # one number, or one for some data sets
             if isinstance(limit, dict):
@@ -181,10 +137,20 @@ def units(plan: dict[str, Any], data_folder: Path | None = None) -> list[dict[st
     return every
 
 
-def _data_of(plan: dict[str, Any], study: dict[str, Any]) -> list[str]:
-    """Return the data sets of a study, which may be those of a group."""
-    names = study["data"]
-    return plan["groups"][names] if isinstance(names, str) else names
+def units(plan: dict[str, Any], data_folder: Path | None = None) -> list[dict[str, Any]]:
+    """Return the units of a plan that can be run.
+
+    Args:
+        plan: From `read`.
+        data_folder: Units whose images are not in it, or those of a relative, are left out; None
+            leaves out all that need a folder.
+    """
+    present = []
+    for unit in every_unit(plan):
+        needed = _needed_data(plan, unit["study"], unit["data"])
+        if not any(_is_missing(data, data_folder) for data in needed):
+            present.append(unit)
+    return present
 
 
 def missing_folders(plan: dict[str, Any], data_folder: Path | None = None) -> dict[str, Path]:
@@ -197,14 +163,6 @@ def missing_folders(plan: dict[str, Any], data_folder: Path | None = None) -> di
     root = data_folder or Path("DATA")
     every = plan["data"].items()
     return {name: root / data["folder"] for name, data in every if _is_missing(data, data_folder)}
-
-
-def anywhere(plan: dict[str, Any]) -> dict[str, Any]:
-    """Return a plan whose units are there whether their images are here or not."""
-    plan = copy.deepcopy(plan)
-    for facts in plan["data"].values():
-        facts.pop("folder", None)
-    return plan
 
 
 def _needed_data(plan: dict[str, Any], study: str, name: str) -> list[dict[str, Any]]:
@@ -251,7 +209,10 @@ def unit(
     settings = merged(
         plan["settings"], data_facts.get("settings", {}), facts.get("settings", {}), {"seed": run}
     )
-    arms = {name: {"method": name} if arm is None else arm for name, arm in facts["arms"].items()}
+    arms = {}
+    for name, arm in facts["arms"].items():
+        own = {"method": name} if arm is None else arm
+        arms[name] = {"method": facts["method"]} | own if "method" in facts else own
     conditions = []
     for condition in facts.get("conditions", [{}]):
         own_settings = condition.pop("settings", {})

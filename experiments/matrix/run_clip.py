@@ -6,7 +6,8 @@ r"""The claims of chapter 9 with published CLIPs, for whoever has a network and 
 
 It fetches weights and images, runs the units of `clip.yaml` one after the other, and writes the
 rows, a figure and a paragraph, as chapter 9 shows them. The same command goes on where it was cut.
-A data set that cannot be had is left out, and a unit that fails stops no other one.
+A data set that cannot be had is left out, and a unit that fails stops no other one. By a count of
+operations it takes some three hours of a GPU; weights, images and features are a few gigabytes.
 """
 
 from __future__ import annotations
@@ -14,12 +15,10 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import clip_needs as needs
 import collect
 import pandas as pd
 import plan as planning
@@ -27,13 +26,32 @@ import torch
 from work import Work, write_unit
 
 from l2rclip_book.real_clip import TABLE, clip_figure, clip_paragraph, read_clip
-from l2rclip_lite import Config
+from l2rclip_lite import Config, load_towers
+from l2rclip_lite.data.benchmarks import download
 from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import InputError, TrainingError, sentence
-from l2rclip_lite.files import write_atomically, write_json, write_text
+from l2rclip_lite.files import digest_of, write_atomically, write_text
 
 RESULTS = Path("book/results")
 MINIATURE = "tiny/random"
+NOT_FREE = ("bracol-area", "apples81", "hc18")  # sets that nothing downloads
+
+
+class Weights(NamedTuple):
+    """The weights of towers.
+
+    Args:
+        commits: By repository on the hub, the commit they came from; none of weights that pip or a
+            seed brings.
+        sha256: Of the tensors.
+        pinned: Whether the digest was known before.
+        image_size: The towers' own.
+    """
+
+    commits: dict[str, str]
+    sha256: str
+    pinned: bool
+    image_size: int
 
 
 def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -45,7 +63,6 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="folder of data sets; OUT/data without it")
     parser.add_argument("--out", type=Path, help="runs/clip, or runs/clip-short")
     parser.add_argument("--short", action="store_true", help="in miniature, on generated leaves")
-    parser.add_argument("--cpu", action="store_true", help="allow a CPU where no GPU is, for days")
     options = parser.parse_args(arguments)
 
     if options.out is None:
@@ -55,43 +72,85 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
-def device_name(device: torch.device) -> str:
-    """Return the name of a GPU, or the kind of another device."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return device.type
+def fetch_weights(name: str, pins: Mapping[str, Any]) -> Weights:
+    """Return the weights of towers, downloaded where this machine lacks them.
+
+    Args:
+        name: Of the towers, as `load_towers` takes it.
+        pins: `commits` and `sha256` of `clip.yaml`, empty where they are not known.
+
+    Raises:
+        InputError: Weights that cannot be had, or others than are expected.
+    """
+    towers = load_towers(name, commits=pins.get("commits"))
+    digest = digest_of(towers.state_dict())
+    expected = pins.get("sha256")
+    if expected and digest != expected:
+        raise InputError(
+            f"{name}: the weights have the SHA-256 {digest[:12]}…, not {expected[:12]}… "
+            f"({planning.CLIP.name}); delete them, and give the same command again."
+        )
+    return Weights(dict(towers.commits), digest, bool(expected), towers.image_size)
 
 
-def unit_of(
-    plan: dict[str, Any],
-    key: dict[str, Any],
-    towers: str,
-    weights: needs.Weights,
-    options: argparse.Namespace,
-) -> dict[str, Any]:
-    """Return everything that a unit of these towers needs to know."""
-    preset = "smoke" if options.short else "page"
-    unit = planning.unit(plan, **key, preset=preset, data_folder=options.data)
-    unit["settings"]["towers"] = towers
-    if towers != MINIATURE:
-        unit["settings"]["image_size"] = weights.image_size
-    # for what a GPU would do, every core; a head is a small problem, for which one is faster
-    if options.cpu and unit["settings"]["image_side"] == "tower":
-        unit["settings"]["threads"] = None
-    return unit | {"commits": weights.commits}
+def fetch_data(plan: dict[str, Any], folder: Path) -> dict[str, str]:
+    """Download the images of a plan that are free and not in a folder yet.
+
+    Args:
+        plan: From `plan.read_clip`.
+        folder: Of the data sets; what is in it is left as it is.
+
+    Returns:
+        Why a data set is not there, for each that is not.
+
+    Raises:
+        InputError: No data set is there.
+    """
+    names: list[str] = []
+    for facts in plan["studies"].values():
+        names += facts["data"]
+
+    missing = {}
+    for name in dict.fromkeys(names):
+        place = folder / plan["data"][name]["folder"]
+        if place.is_dir() and any(place.iterdir()):
+            continue
+        print(f"{name}: looking for it, to fetch it into {place}", flush=True)
+        try:
+            download(plan["data"][name]["load"]["name"], place)
+        except InputError as error:
+            missing[name] = sentence(error)
+            print(f"{missing[name]}\nIt is left out.", flush=True)
+
+    if missing.keys() == set(names):
+        raise InputError(
+            "no data set is here, and none could be fetched; connect this machine to a network, "
+            "or name a folder that holds bracol_severity/ by DATA=FOLDER."
+        )
+    return missing
+
+
+def without(plan: dict[str, Any], left_out: Iterable[str]) -> dict[str, Any]:
+    """Return a plan without some data sets."""
+    studies = {}
+    for name, facts in plan["studies"].items():
+        present = [data for data in facts["data"] if data not in left_out]
+        studies[name] = facts | {"data": present}
+    return plan | {"studies": studies}
 
 
 def run_towers(
-    plan: dict[str, Any],
-    towers: str,
-    weights: needs.Weights,
-    options: argparse.Namespace,
-    commit: str,
+    plan: dict[str, Any], towers: str, weights: Weights, options: argparse.Namespace, commit: str
 ) -> Iterator[str]:
     """Run the units of some towers that have no rows yet; yield those that failed, and why."""
     folder = folder_of(options.out, towers)
     device = choose_device(Config(device="auto"))
-    origin = {"commit": commit, "towers": towers, "device": device_name(device)}
+    is_gpu = device.type == "cuda"
+    card = torch.cuda.get_device_name(device) if is_gpu else device.type
+    origin = {"commit": commit, "towers": towers, "device": card}
+    origin["weights_commit"] = " ".join(sorted(set(weights.commits.values())))
+    origin["weights_sha256"] = weights.sha256
+    preset = "smoke" if options.short else "page"
 
     for key in planning.units(plan, options.data):
         name = f"{key['study']}/{key['data']}-{key['run']}"
@@ -100,10 +159,14 @@ def run_towers(
             continue
 
         print(f"\n{towers} {name}", flush=True)
-        unit = unit_of(plan, key, towers, weights, options)
+        unit = planning.unit(plan, **key, preset=preset, data_folder=options.data)
+        unit["settings"]["towers"] = towers
+        if towers != MINIATURE:
+            unit["settings"]["image_size"] = weights.image_size
+        unit["commits"] = weights.commits
         try:
             work = Work(unit, key["data"], folder / "features")
-            write_unit(work, key, file, origin | weights.columns())
+            write_unit(work, key, file, origin)
         except (InputError, TrainingError) as error:
             yield f"{towers} {name}: {sentence(error)}"
 
@@ -119,11 +182,14 @@ def folder_of(out: Path, towers: str) -> Path:
 
 
 def gather(
-    plan: dict[str, Any], all_weights: dict[str, needs.Weights], out: Path, left_out: dict[str, str]
+    plan: dict[str, Any], all_weights: dict[str, Weights], out: Path, left_out: dict[str, str]
 ) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
     """Return the rows of all towers, the scores of their images, and how they were made.
 
     Towers of which every unit failed have no row, and each of their units is missing.
+
+    Raises:
+        TrainingError: No towers have rows.
     """
     tables = []
     images = []
@@ -131,17 +197,20 @@ def gather(
     missing: list[str] = []
     for towers in all_weights:
         folder = folder_of(out, towers)
-        if not has_rows(folder, plan):
-            missing += [f"{towers} {unit}" for unit in collect.unit_files(folder, plan)]
-            continue
-        table, origin = collect.gather(folder, plan)
-        tables.append(table)
-        images.append(collect.image_scores(folder, table).assign(towers=towers))
-        missing += [f"{towers} {unit}" for unit in origin.pop("missing")]
-        origins[towers] = origin
+        units = collect.unit_files(folder, plan)
+        if any(map(collect.is_finished, units.values())):
+            table, origin = collect.gather(folder, plan)
+            tables.append(table)
+            images.append(collect.image_scores(folder, table).assign(towers=towers))
+            missing += [f"{towers} {unit}" for unit in origin.pop("missing")]
+            origins[towers] = origin
+        else:
+            missing += [f"{towers} {unit}" for unit in units]
 
+    if not tables:
+        raise TrainingError("every unit failed, so there are no rows; the sentences above say why.")
     record = {
-        "towers": {towers: asdict(weights) for towers, weights in all_weights.items()},
+        "towers": {towers: weights._asdict() for towers, weights in all_weights.items()},
         "left_out": left_out,
         "missing": missing,
         "runs": origins,
@@ -165,58 +234,33 @@ def run(options: argparse.Namespace) -> int:
     pins = plan["towers"]
     names = options.towers or ([MINIATURE] if options.short else list(pins))
     commit = planning.code_commit()  # before rows are written into the tree
-
-    left_out: dict[str, str] = {}
-    if choose_device(Config()).type == "cpu" and not (options.short or options.cpu):
+    if choose_device(Config()).type == "cpu" and not options.short:
         raise InputError(
             "no GPU is visible here, and a CPU would take weeks; run it on a machine with a GPU, "
-            "in miniature by SHORT=1, or here all the same by CPU=1."
+            "or in miniature by SHORT=1."
         )
 
-    begun = options.out / "weights.json"
-    all_weights = {name: needs.fetch_weights(name, pins.get(name, {}), begun) for name in names}
-    kept = needs.read_begun(begun) | {name: asdict(each) for name, each in all_weights.items()}
-    write_json(begun, kept)
-    if not options.short:
-        left_out = needs.fetch_data(plan, options.data)
-    plan = needs.without(plan, needs.NOT_FREE if options.short else left_out)
+    all_weights = {name: fetch_weights(name, pins.get(name, {})) for name in names}
+    left_out = {} if options.short else fetch_data(plan, options.data)
+    plan = without(plan, NOT_FREE if options.short else left_out)
 
     failed: list[str] = []
     for name, weights in all_weights.items():
         failed += run_towers(plan, name, weights, options, commit)
     print("\n".join(["", *failed]))
 
-    if not any(has_rows(folder_of(options.out, name), plan) for name in names):
-        raise TrainingError("every unit failed, so there are no rows; the sentences above say why.")
-
     results = options.out if options.short else RESULTS
-    with_rows = {  # also those of an earlier call
-        name: needs.Weights(**facts)
-        for name, facts in kept.items()
-        if name in names or has_rows(folder_of(options.out, name), plan)
-    }
-    earlier = sorted(with_rows.keys() - set(names))
-    if earlier:
-        print(f"the table has the rows of an earlier call, too: {', '.join(earlier)}")
-    collect.write_table(results / TABLE, *gather(plan, with_rows, options.out, left_out))
+    collect.write_table(results / TABLE, *gather(plan, all_weights, options.out, left_out))
     write_page(results, options.out)
     if not options.short:
         print("Please send the rows: `Rows of your own` in CONTRIBUTING.md says how.")
     return 1 if failed else 0
 
 
-def has_rows(folder: Path, plan: dict[str, Any]) -> bool:
-    """Return whether a unit of a plan has its rows in the folder of some towers."""
-    return any(map(collect.is_finished, collect.unit_files(folder, plan).values()))
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; what is wrong is one sentence, and exit status 2."""
     try:
         return run(read_options(arguments))
-    except KeyboardInterrupt:
-        print("clip: stopped; the same command goes on after the last unit", file=sys.stderr)
-        return 130
     except (InputError, TrainingError) as error:
         print(f"clip: {sentence(error)}", file=sys.stderr)
         return 2

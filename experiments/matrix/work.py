@@ -1,29 +1,36 @@
-"""The work of one unit: trained for its notebook, for `make clip`, or to check a row again."""
+"""The work of one unit, for its notebook or for `make clip`, and what its arms may begin with.
+
+A relative is a run on related images, trained once for all arms that use it.
+"""
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from plan import merged
-from relatives import relative_of
+from filelock import FileLock
+from plan import dashed, merged
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from l2rclip_book.studies import Arm, Study, image_features
-from l2rclip_lite import L2RCLIP, Config, load_dataset, load_towers
+from l2rclip_book.studies import OURS, Arm, Study, image_features
+from l2rclip_lite import L2RCLIP, Config, fit, load_dataset, load_towers
+from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.files import write_json, write_text
+from l2rclip_lite.runs.model_file import MODEL
 from l2rclip_lite.towers.base import Towers
-
-ALL_THREADS = torch.get_num_threads()  # before a unit asks for fewer
+from l2rclip_lite.training_data import TrainingData
 
 
 class Work:
@@ -38,38 +45,29 @@ class Work:
 
     def __init__(self, unit: dict[str, Any], name: str, cache: Path | None = None) -> None:
         config = Config(**({"device": "cpu"} | unit["settings"]))
-        threads = config.threads or ALL_THREADS  # 1: rows do not depend on the machine's cores
-        torch.set_num_threads(threads)
-        threadpool_limits(threads)  # nor do those of scikit-learn
+        torch.set_num_threads(1)  # rows do not depend on the machine's cores
+        threadpool_limits(1)  # nor do those of scikit-learn
         self.unit = unit
         self.data = load_dataset(**unit["load"])
 
         size = config.image_size or self.data.image_size
-        self.towers = load_towers(
-            config.towers,
-            weights=config.weights,
-            image_size=size,
-            seed=0,
-            commits=unit.get("commits"),
-        ).to(choose_device(config))
+        self.towers = load_towers(config.towers, image_size=size, commits=unit.get("commits")).to(
+            choose_device(config)
+        )
 
-        parts = [name]
         if unit["load"]["name"] == "leaves":  # another seed is other images
-            parts.append(str(unit["seed"]))
-        tower = f"{config.weights or config.towers}-{self.towers.image_size}"
-        parts.append(re.sub(r"[^A-Za-z0-9.]+", "-", tower))
-        file = cache / f"{'-'.join(parts)}.safetensors" if cache else None
+            name += f"-{unit['seed']}"
+        name += f"-{config.towers}-{self.towers.image_size}"
+        name = re.sub(r"[^A-Za-z0-9.]+", "-", name)
+        file = cache / f"{name}.safetensors" if cache else None
         self.features = image_features(self.data, self.towers, file)
         self.cache = cache
 
-    def rows(
-        self, arm: str | None = None, condition: str | None = None
-    ) -> Iterator[dict[str, Any]]:
+    def rows(self, arm: str | None = None) -> Iterator[dict[str, Any]]:
         """Yield rows of metrics, each as soon as it is computed.
 
         Args:
             arm: Only this one; None trains all.
-            condition: Only this one, as `words` spells it; None takes all.
         """
         of_start: dict[str, list[Arm]] = {}
         for name, fields in self.unit["arms"].items():
@@ -80,9 +78,6 @@ class Work:
         for start, arms in of_start.items():
             towers, features, path = self._beginning(start)
             for change, settings in self.unit["conditions"]:
-                if condition not in (None, words(change)):
-                    continue
-
                 config = Config(**merged(self.unit["settings"], settings), start=path)
                 factor, level = next(iter(change.items()), ("", ""))
                 origin = {
@@ -104,8 +99,7 @@ class Work:
         """
         if not start:
             return self.towers, self.features, None
-        if self.cache is None:
-            raise ValueError(f"{start} is trained for several units; name a folder to keep it in")
+        assert self.cache is not None, "a relative is kept for other units"
         relative = relative_of(self.unit["relatives"][start], self.cache)
         config = Config(**({"device": "cpu"} | self.unit["settings"]), start=relative)
         model = L2RCLIP.build(self.data.ranks, config, self.data.image_size)
@@ -169,3 +163,46 @@ def words(condition: dict[str, Any]) -> str:
         'few_shot=4'
     """
     return ", ".join(f"{name}={value}" for name, value in condition.items())
+
+
+def relative_of(relative: dict[str, Any], cache: Path) -> str:
+    """Return what `Config.start` takes of a relative; train it where it is not there yet.
+
+    Args:
+        relative: One of the `relatives` of `plan.unit`.
+        cache: Folder that several units share.
+    """
+    if "shipped" in relative:
+        return str(relative["shipped"])
+
+    folder = folder_of(relative, cache)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+
+    with FileLock(folder.with_suffix(".lock")):  # another unit may be training it
+        if not (folder / MODEL).is_file():
+            _train(relative, folder)
+    return str(folder)
+
+
+def folder_of(relative: dict[str, Any], cache: Path) -> Path:
+    """Return where a relative is kept: other settings or images are another one."""
+    seed = relative["settings"]["seed"]
+    images = {key: value for key, value in relative["load"].items() if key != "root"}
+    made_by = json.dumps([relative["method"], relative["settings"], images], sort_keys=True)
+    digest = sha256(made_by.encode()).hexdigest()[:8]
+
+    return cache / "relatives" / f"{dashed(relative['name'])}-{seed}-{digest}"
+
+
+def _train(relative: dict[str, Any], folder: Path) -> None:
+    """Train a relative into a folder."""
+    data = load_dataset(**relative["load"])
+    config = Config(**({"device": "cpu"} | relative["settings"]))
+
+    if relative["method"] == OURS:
+        fit(data, config, folder, quiet=True)
+        return
+    config = replace(config, upside_down=not data.upright)
+    model = L2RCLIP.build(data.ranks, config, data.image_size)
+    images = TrainingData.load(data, model)
+    train_baseline(relative["method"], model, images).save_pretrained(folder)

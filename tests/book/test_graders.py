@@ -30,6 +30,8 @@ def test_the_model_of_the_page_is_the_one_that_the_results_are_of() -> None:
     assert Config.from_dict(facts["config"]).used() == browser_model.CONFIG.used()
     assert facts["checked_images"] == facts["data"]["counts"]["test"]
 
+    scores = (PAGE / "scores.md").read_text(encoding="utf-8")
+    assert scores == browser_model.scores_table(facts["results"]) + "\n"
     description = json.loads((PAGE / "model.json").read_text(encoding="utf-8"))
     assert description.pop("bytes") == model.stat().st_size <= 5e6
     assert len(description.pop("colours")) == 5

@@ -12,9 +12,7 @@ import pandas as pd
 import plan as planning
 import pytest
 import real_data
-import rerun
-from relatives import folder_of
-from work import Work
+from work import Work, folder_of
 
 from l2rclip_book.studies import Arm
 from l2rclip_book.study_parts import PROTOTYPES
@@ -161,24 +159,6 @@ def test_the_smallest_rows_come_out_again() -> None:
         (row,) = work.rows(arm)
         assert row["rps"] == pytest.approx(float(stored.loc[arm, "rps"]), rel=1e-3), arm
         assert set(row) - {"images"} <= set(table)
-
-
-def test_a_row_that_came_out_again_has_the_same_metrics() -> None:
-    """But for seconds and commit; an empty cell equals one that is not there."""
-    old = {
-        "arm": "full",
-        "mae": "0.25",
-        "seconds": "3.1",
-        "commit": "a",
-        "text_gap": "",
-        "level": "4",
-    }
-    new = {"arm": "full", "mae": 0.25, "seconds": 9.0, "commit": "b", "level": 4}
-    assert rerun.differences(old, new) == []
-
-    new["mae"] = 0.25000001
-    assert rerun.differences(old, new) == ["mae: 0.25 in the table, 0.25000001 now"]
-    assert rerun.differences(old, new, tolerance=1e-6) == []
 
 
 # --- units and Snakemake --------------------------------------------------------------------------

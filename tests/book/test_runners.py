@@ -12,7 +12,6 @@ import chapters
 import kernels
 import nbformat
 import pytest
-import release
 import setup_cell
 import slides
 import verify
@@ -42,7 +41,7 @@ def test_the_setup_cell_installs_the_wheel_where_the_package_is_missing(
     nbformat.write(page, chapter)
 
     wheel = verify.make_wheel()
-    assert wheel.stat().st_size <= release.LARGEST
+    assert wheel.stat().st_size <= 6e6  # 4e6 of them are the relative that ships
     assert verify.colab(chapter) == f"{wheel.name} alone in an empty folder"
 
     page.cells[-2].source = "open('01_tiny.py').close()"

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import clip_needs as needs
 import pandas as pd
 import plan as planning
 import pytest
@@ -61,29 +60,30 @@ def test_the_miniature_runs_from_end_to_end_and_goes_on_where_it_was_cut(
     assert repeated is not None
     pd.testing.assert_frame_equal(repeated.table.drop(columns=own), first.table.drop(columns=own))
 
-    begun = tmp_path / "weights.json"
-    digest = first.table["weights_sha256"].iloc[0]
-    begun.write_text(begun.read_text(encoding="utf-8").replace(digest, "0" * 64), encoding="utf-8")
-    assert run_clip.main(["--short", "--out", str(tmp_path)]) == 2
-    assert f"the weights have the SHA-256 {digest[:12]}…" in capsys.readouterr().err
-
 
 # --- what may be missing --------------------------------------------------------------------------
 
 
-def test_a_cpu_is_taken_only_by_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Before anything is fetched; a word goes on, here to a network that is not there."""
+def test_it_wants_a_gpu_before_anything_is_fetched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one sentence, with what to do."""
     if run_clip.choose_device(Config()).type != "cpu":
         pytest.skip("there is a GPU")
-    out = ["--out", str(tmp_path / "run")]
-    assert run_clip.main(out) == 2
-    assert "no GPU is visible here" in capsys.readouterr().err
+    assert run_clip.main(["--out", str(tmp_path / "run")]) == 2
+    sentence = capsys.readouterr().err
+    assert sentence.startswith("clip: no GPU is visible here")
+    assert sentence.count("\n") == 1
     assert not (tmp_path / "run").exists()
 
-    assert run_clip.main([*out, "--cpu"]) == 2
-    sentence = capsys.readouterr().err
-    assert sentence.startswith("clip: ViT-B-16/openai: the weights cannot be fetched (")
-    assert sentence.count("\n") == 1
+
+def test_other_weights_than_those_of_the_first_rows_are_refused() -> None:
+    """By the SHA-256 of their tensors; without one in clip.yaml what comes is taken."""
+    weights = run_clip.fetch_weights("tiny/random", {})
+    assert not weights.pinned
+    assert run_clip.fetch_weights("tiny/random", {"sha256": weights.sha256}).pinned
+    with pytest.raises(InputError, match=f"SHA-256 {weights.sha256[:12]}…, not 000000000000…"):
+        run_clip.fetch_weights("tiny/random", {"sha256": "0" * 64})
 
 
 def test_a_set_that_cannot_be_fetched_is_left_out(
@@ -98,11 +98,11 @@ def test_a_set_that_cannot_be_fetched_is_left_out(
             raise InputError(f"{name}: no network.")
         folder.mkdir()
 
-    monkeypatch.setattr(needs, "download", download)
-    left_out = needs.fetch_data(plan, tmp_path)
+    monkeypatch.setattr(run_clip, "download", download)
+    left_out = run_clip.fetch_data(plan, tmp_path)
     assert left_out.keys() == {"bracol", "bracol-area", "apples81"}
     assert left_out["bracol"] == "bracol: no network."
-    rest = needs.without(plan, left_out)
+    rest = run_clip.without(plan, left_out)
     assert {unit["data"] for unit in planning.units(rest, tmp_path)} == {"retinamnist", "hc18"}
 
 

@@ -2,7 +2,6 @@
 
     python tools/bench/bench.py                        every row -> book/results/speed.json
     python tools/bench/bench.py --only metrics,help    two rows, the others in the file stay
-    python tools/bench/bench.py --device cuda          -> book/results/speed-cuda.json
 
 A figure is a ratio of medians of calls that were measured in turns (see timing.py). Nothing else
 should run on the machine.
@@ -14,65 +13,134 @@ import argparse
 import json
 import logging
 import os
-import time
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from rows import ROWS
-from timing import NotMeasuredError, Setting, cores
+from timing import Figure, Setting, cores
+from training_rows import (
+    kernel_morph,
+    memory,
+    ordinalclip,
+    stage1_batch,
+    stage1_ranks,
+    stage2,
+)
+from use_rows import (
+    decode,
+    encoding_growth,
+    help_time,
+    inference,
+    list_seconds,
+    metrics,
+)
 
-from l2rclip_lite.files import write_json
+from l2rclip_lite.files import read_json, write_json
 
-RESULTS = Path(__file__).resolve().parents[2] / "book" / "results"
+OUT = Path(__file__).resolve().parents[2] / "book" / "results" / "speed.json"
 
 
-def machine(setting: Setting) -> str:
+@dataclass(frozen=True)
+class Row:
+    """A figure and its target."""
+
+    measure: Callable[[Setting], Figure]
+    what: str
+    target: float = 0
+    direction: Literal["at most", "at least", "none"] = "at most"
+    unit: str = "×"
+
+    def met(self, value: float) -> bool | None:
+        """Return whether a figure reaches the target; None where there is none.
+
+        Example:
+            >>> ROWS["inference"].met(0.9), ROWS["stage2-mini"].met(1.04)
+            (False, True)
+        """
+        if self.direction == "at most":
+            return value <= self.target
+        if self.direction == "at least":
+            return value >= self.target
+        return None
+
+
+ROWS = {
+    "stage2-mini": Row(
+        stage2, "stage-2 step ÷ forward and backward of the bare image tower, mini", 1.05
+    ),
+    "stage2-vit": Row(
+        partial(stage2, towers="ViT-B-16/random"),
+        "stage-2 step ÷ forward and backward of the bare image tower, ViT-B-16",
+        1.05,
+    ),
+    "stage1-ranks": Row(
+        stage1_ranks,
+        "growth of the stage-1 step ÷ growth of the ranks, the larger of 5 to 62 and 62 to 620",
+        1.0,
+    ),
+    "stage1-batch": Row(
+        stage1_batch, "stage-1 step per image, 6,250 a step ÷ 512 a step, 62 ranks, mini", 3.0
+    ),
+    "kernel-morph": Row(
+        kernel_morph, "choice of the kernel head, 55,134 images × 1,280 × 62 ranks", 240, unit="s"
+    ),
+    "inference": Row(
+        inference, "inference images/s ÷ images/s of the bare image tower, mini", 0.97, "at least"
+    ),
+    "help": Row(help_time, "l2rclip --help", 0.5, unit="s"),
+    "lists-million": Row(
+        list_seconds,
+        "1,000,000 rows of a CSV to a ready data set, processor time",
+        10.0,
+        unit="s",
+    ),
+    "encode-growth": Row(
+        encoding_growth, "slowest ÷ fastest image of 10,000, 100,000 and 200,000 to encode", 1.10
+    ),
+    "metrics": Row(
+        metrics, "all metrics of 55,134 predictions with 1,000 bootstrap samples", 5.0, unit="s"
+    ),
+    "memory": Row(memory, "peak memory of stage 2 ÷ training of the bare image tower, mini", 1.10),
+    "ordinalclip": Row(
+        ordinalclip, "step of OrdinalCLIP's scheme ÷ stage-2 step, 62 ranks, mini", 1.5, "at least"
+    ),
+    "decode": Row(
+        decode,
+        "JPEG files of 400 by 480 pixels decoded and resized, one process",
+        0,
+        "none",
+        "images/s",
+    ),
+}
+
+
+def machine() -> str:
     """Describe the machine in words."""
     information = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    words = [
-        information.partition("model name\t: ")[2].partition("\n")[0],
-        f"{cores()} cores",
-        f"threads: {torch.get_num_threads()}",
-        f"torch {torch.__version__.split('+')[0]}",
-    ]
-    if setting.device == "cuda":
-        words.insert(0, torch.cuda.get_device_name())
-    return ", ".join(words)
+    model = information.partition("model name\t: ")[2].partition("\n")[0]
+    version = torch.__version__.split("+")[0]
+    return f"{model}, {cores()} cores, threads: {torch.get_num_threads()}, torch {version}"
 
 
-def measured(name: str, setting: Setting) -> dict[str, Any]:
+def measured(row: Row, setting: Setting) -> dict[str, Any]:
     """Measure a row and return its entry in the results file."""
-    start = time.perf_counter()
-    row = ROWS[name]
     entry = {
         "what": row.what,
         "unit": row.unit,
         "target": row.target,
         "direction": row.direction,
-        "machine": machine(setting),
+        "machine": machine(),
         "threads": torch.get_num_threads(),
         "load_before": round(os.getloadavg()[0], 1),
     }
-    try:
-        figure = row.measure(setting)
-    except NotMeasuredError as reason:
-        return entry | {"value": None, "met": None, "repeats": 0, "reason": str(reason)}
-
+    figure = row.measure(setting)
     entry |= figure | {"met": row.met(figure["value"])}
-    entry["took_seconds"] = round(time.perf_counter() - start)
     # five digits; more would be noise
     return json.loads(json.dumps(entry), parse_float=lambda text: float(f"{float(text):.5g}"))
-
-
-def _line(name: str, entry: dict[str, Any]) -> str:
-    """Return a measured row as one line."""
-    if entry["value"] is None:
-        return f"{name:<14}not measured: {entry['reason']}"
-    value = format(entry["value"], ".3g")
-    verdict = {True: "met", False: "MISSED", None: "no target"}[entry["met"]]
-    return f"{name:<14}{value} {entry['unit']}  {verdict}"
 
 
 def main() -> None:
@@ -81,10 +149,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", default=",".join(ROWS), help="rows, by commas (default: all)")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--data", type=Path, help="folder that holds datalists")
-    options = parser.parse_args()
-    names = options.only.split(",")
+    names = parser.parse_args().only.split(",")
     unknown = set(names) - set(ROWS)
     if unknown:
         parser.error(f"there is no row {min(unknown)!r}; choose from {', '.join(ROWS)}")
@@ -93,18 +158,15 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
     torch.set_num_threads(cores())
-    setting = Setting(device=options.device, data=options.data)
 
-    out = RESULTS / ("speed-cuda.json" if options.device == "cuda" else "speed.json")
-    rows = json.loads(out.read_text(encoding="utf-8"))["rows"] if out.is_file() else {}
+    rows = read_json(OUT)["rows"] if OUT.is_file() else {}
+    verdicts = {True: "met", False: "MISSED", None: "no target"}
     for name in names:
-        entry = measured(name, setting)
-        print(_line(name, entry), flush=True)
-        if entry["value"] is None and name in rows:  # what was measured before stays
-            continue
+        entry = measured(ROWS[name], Setting())
+        verdict = verdicts[entry["met"]]
+        print(f"{name:<14}{entry['value']:.3g} {entry['unit']}  {verdict}", flush=True)
         rows[name] = entry
-        in_order = {key: rows[key] for key in ROWS if key in rows}
-        write_json(out, {"device": options.device, "rows": in_order})
+        write_json(OUT, {"rows": {key: rows[key] for key in ROWS if key in rows}})
 
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 
 from l2rclip_lite import Config, Ranks
@@ -37,29 +38,19 @@ class Setting:
 
     repeats: int = 7
     """Of each row."""
-    device: Literal["cpu", "cuda"] = "cpu"
-    data: Path | None = None
-    """The folder that holds `datalists`."""
     quick: bool = False
     """Whether to use tiny towers and few rows, which shows that a row runs and nothing else."""
 
-    def config(
-        self, towers: str, batch_size: int, precision: Literal["fp32", "bf16"] = "fp32"
-    ) -> Config:
+    def config(self, towers: str, batch_size: int) -> Config:
         """Return the package's defaults on these towers, for one epoch a stage."""
         return Config(
             towers="tiny/random" if self.quick else towers,
             batch_size=batch_size,
             image_size=64 if self.quick else 224,
-            device=self.device,
+            device="cpu",
             epochs1=1,
             epochs2=1,
-            precision=precision,
         )
-
-
-class NotMeasuredError(Exception):
-    """Why a row has no figure here."""
 
 
 def ages(number: int) -> Ranks:
@@ -67,18 +58,11 @@ def ages(number: int) -> Ranks:
     return Ranks.integers(121, 120 + number, template="a photo of a {rank} years old face")
 
 
-def now() -> float:
-    """Return the seconds of a steady clock, after the GPU has done its work."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
 def seconds_of(call: Call) -> float:
     """Measure the seconds of one call."""
-    start = now()
+    start = time.perf_counter()
     call()
-    return now() - start
+    return time.perf_counter() - start
 
 
 def in_turns(calls: Sequence[Call], repeats: int) -> list[list[float]]:
@@ -114,11 +98,11 @@ def steps_and(train: Train, other: Call, repeats: int, warmup: int = 2) -> list[
 
     def step(stage: Stage, loss: torch.Tensor, rows: torch.Tensor) -> None:
         real_step(stage, loss, rows)
-        steps.extend(now() - end for end in ended)
+        steps.extend(time.perf_counter() - end for end in ended)
         if len(steps) == warmup + repeats:
             raise EnoughError
         others.append(seconds_of(other))
-        ended[:] = [now()]
+        ended[:] = [time.perf_counter()]
 
     with patch.object(Stage, "step", step):
         try:
@@ -157,8 +141,7 @@ def ratio(ours: Sequence[float], other: Sequence[float], detail: Detail) -> Figu
 
 def summary(numbers: Sequence[float], detail: Detail | None = None) -> Figure:
     """Return the median and the quartiles of numbers; those of one number are that number."""
-    column = list(numbers) * 2 if len(numbers) == 1 else numbers  # `quantiles` takes no single one
-    low, median, high = statistics.quantiles(column, n=4, method="inclusive")
+    low, median, high = np.quantile(numbers, [0.25, 0.5, 0.75]).tolist()
     return {
         "value": median,
         "low": low,
@@ -176,11 +159,13 @@ def in_a_new_process(work: Callable[..., None], *calls: tuple[object, ...]) -> d
     """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context) as pool:
-        return pool.submit(_measure, work, calls).result()
+        return pool.submit(measure_last, work, calls).result()
 
 
-def _measure(work: Callable[..., None], calls: Sequence[tuple[object, ...]]) -> dict[str, float]:
-    """Work, in the child."""
+def measure_last(
+    work: Callable[..., None], calls: Sequence[tuple[object, ...]]
+) -> dict[str, float]:
+    """Call `work` with each of the arguments, and measure the last call."""
     *warm_up, last = calls
     for arguments in warm_up:
         work(*arguments)

@@ -13,7 +13,6 @@ from timing import (
     MORPH,
     Call,
     Figure,
-    NotMeasuredError,
     Setting,
     ages,
     in_a_new_process,
@@ -66,7 +65,7 @@ def bare_towers(config: Config) -> Towers:
     towers = load_towers(config.towers, image_size=config.image_size, seed=config.seed)
     for name, parameter in towers.named_parameters():
         parameter.requires_grad_(name.startswith("image."))
-    return towers.to(config.device)
+    return towers
 
 
 def bare_step(config: Config, towers: Towers) -> Call:
@@ -75,16 +74,14 @@ def bare_step(config: Config, towers: Towers) -> Call:
     There is no text, no loss and no optimiser.
     """
     batch = noise(config.batch_size, towers.image_size)
-    pixels = towers.normalize(batch.to(config.device).float() / 255)
-    gradient = torch.ones(config.batch_size, towers.dim, device=config.device)
+    pixels = towers.normalize(batch.float() / 255)
+    gradient = torch.ones(config.batch_size, towers.dim)
     parameters = _trainable(towers)
 
     def step() -> None:
         for parameter in parameters:
             parameter.grad = None
-        with torch.autocast(config.device, torch.bfloat16, enabled=config.precision == "bf16"):
-            features = towers.encode_image(pixels)
-        torch.autograd.backward(features.float(), gradient)
+        torch.autograd.backward(towers.encode_image(pixels), gradient)
 
     return step
 
@@ -96,25 +93,20 @@ def _trainable(module: nn.Module) -> list[nn.Parameter]:
 
 def time_stage2(config: Config, ranks: Ranks, other: Call, repeats: int) -> list[list[float]]:
     """Measure the seconds of stage-2 steps, and of another call in turns with them."""
-    model = L2RCLIP.build(ranks, config).to(config.device)
+    model = L2RCLIP.build(ranks, config)
     data = training_data(model, (repeats + 3) * config.batch_size)
     return steps_and(lambda: train_stage2(model, data), other, repeats)
 
 
-def stage2_mini(setting: Setting) -> Figure:
-    """Compare a short step, whose bound is near, so that twice as many are timed."""
-    config = setting.config("mini", 16)
+def stage2(setting: Setting, towers: str = "mini") -> Figure:
+    """Compare a step of stage 2 with one of the image tower alone.
+
+    Random weights of a ViT cost what trained ones cost.
+    """
+    config = setting.config(towers, 16)
     bare = bare_step(config, bare_towers(config))
-    ours, other = time_stage2(config, GRADES, bare, 2 * setting.repeats)
+    ours, other = time_stage2(config, GRADES, bare, setting.repeats)
     return ratio(ours, other, {"batch": 16, "towers": config.towers})
-
-
-def stage2_vit(setting: Setting) -> Figure:
-    """Compare a step of CLIP's ViT-B-16 with random weights, which cost what trained ones cost."""
-    config = setting.config("ViT-B-16/random", 64 if setting.device == "cuda" else 16)
-    bare = bare_step(config, bare_towers(config))
-    ours, other = time_stage2(config, GRADES, bare, min(5, setting.repeats))
-    return ratio(ours, other, {"batch": config.batch_size, "towers": config.towers})
 
 
 def ordinalclip(setting: Setting) -> Figure:
@@ -123,13 +115,13 @@ def ordinalclip(setting: Setting) -> Figure:
     Its one stage trains image tower and prompts together, and encodes all prompts in every step.
     """
     config = setting.config("mini", 16)
-    model = L2RCLIP.build(ages(62), config).to(config.device)
-    head = PromptHead(model.towers, ordinalclip_prompts(model)).to(config.device)
+    model = L2RCLIP.build(ages(62), config)
+    head = PromptHead(model.towers, ordinalclip_prompts(model))
     parameters = [*freeze(model, "stage 2").values(), *_trainable(head.prompts)]
     optimizer = torch.optim.Adam(parameters, lr=1e-4)
 
-    batch = noise(16, model.towers.image_size).to(config.device)
-    target = torch.arange(16, device=config.device)
+    batch = noise(16, model.towers.image_size)
+    target = torch.arange(16)
     augment = Augment()
 
     def step() -> None:
@@ -151,7 +143,7 @@ def stage1_ranks(setting: Setting) -> Figure:
     """
     runs = []
     for ranks, steps in STEPS.items():
-        model = L2RCLIP.build(ages(ranks), setting.config("mini", 16)).to(setting.device)
+        model = L2RCLIP.build(ages(ranks), setting.config("mini", 16))
         train = partial(train_stage1, model, training_data(model, 16 * (steps + 1)))
         runs.append((steps, train))
     seconds = steps_in_turns(runs, setting.repeats)
@@ -184,7 +176,7 @@ def stage1_batch(setting: Setting) -> Figure:
     runs = []
     for batch in BATCHES:
         config = replace(setting.config("mini", 16), batch_size1=batch)
-        model = L2RCLIP.build(ages(62), config).to(setting.device)
+        model = L2RCLIP.build(ages(62), config)
         data = TrainingData(*_random_features(model, 2 * batch), {})
         runs.append((1, partial(train_stage1, model, data)))
 
@@ -212,7 +204,7 @@ def kernel_morph(setting: Setting) -> Figure:
     turn = torch.linalg.qr(torch.randn(dim, dim, generator=generator)).Q
     rows = latent * spectrum.sqrt() @ turn
     n_val = number // 10
-    features = {"train": rows.to(setting.device), "val": rows[:n_val]}
+    features = {"train": rows, "val": rows[:n_val]}
     targets = {"train": target, "val": target[:n_val]}
     text = torch.eye(62)
 
@@ -257,15 +249,3 @@ def train_bare(config: Config) -> None:
     for _ in range(3):
         step()
         optimizer.step()
-
-
-def gpu(setting: Setting) -> Figure:
-    """Measure stage 2 of ViT-B-16 in bf16 as `fit` runs it, images per second."""
-    if setting.device != "cuda":
-        raise NotMeasuredError("needs a GPU: --device cuda")
-
-    config = setting.config("ViT-B-16/random", 256, precision="bf16")
-    steps, _ = time_stage2(config, GRADES, lambda: None, setting.repeats)
-    images_per_second = [config.batch_size / seconds for seconds in steps]
-    card = torch.cuda.get_device_name()
-    return summary(images_per_second, {"batch": config.batch_size, "card": card})

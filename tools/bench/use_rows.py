@@ -1,26 +1,45 @@
-"""Rows about the use of the package: its start, its answers, its metrics, its reading of files."""
+"""Rows about the use of the package: its start, its answers and metrics, many images."""
 
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from PIL import Image
-from timing import GRADES, MORPH, Call, Figure, Setting, ages, in_turns, ratio, summary
+from timing import (
+    GRADES,
+    MORPH,
+    Call,
+    Figure,
+    Setting,
+    ages,
+    in_a_new_process,
+    in_turns,
+    ratio,
+    summary,
+)
 from training_rows import noise
 
-from l2rclip_lite import L2RCLIP, evaluate, load_dataset, load_towers
+from l2rclip_lite import L2RCLIP, Config, evaluate, load_dataset, load_towers
+
+FEW = 100  # images, for what is done once
+FOLDER = 1_000  # images of a folder
+LINKS = 20_000  # names of one file: file systems allow no more than 65,000
+TRAINED = ("train", "train", "train", "val", "test")
 
 
 def inference(setting: Setting) -> Figure:
     """Compare images in memory per second with the bare tower on batches that are ready."""
     config = setting.config("mini", 32)
-    model = L2RCLIP.build(GRADES, config).to(config.device).eval()
+    model = L2RCLIP.build(GRADES, config).eval()
     images = noise(96, model.towers.image_size)
-    pixels = images.to(config.device)
-    batches = [model.towers.normalize(batch.float() / 255) for batch in torch.split(pixels, 32)]
+    batches = [model.towers.normalize(batch.float() / 255) for batch in torch.split(images, 32)]
 
     @torch.inference_mode()
     def bare() -> None:
@@ -38,25 +57,6 @@ def inference(setting: Setting) -> Figure:
 def python(*arguments: str) -> Call:
     """Return a call of a fresh interpreter."""
     return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
-
-
-def beyond_torch(setting: Setting, code: str) -> Figure:
-    """Measure the seconds that a line takes beyond `import torch`, in fresh interpreters."""
-    calls = [python("-c", f"import torch; {code}"), python("-c", "import torch")]
-    ours, torch_alone = in_turns(calls, setting.repeats)
-    beyond = [a - b for a, b in zip(ours, torch_alone, strict=True)]
-    return summary(beyond, {"seconds": summary(ours)["value"]})
-
-
-def import_time(setting: Setting) -> Figure:
-    """Measure the import of the package; a name's own imports wait for its first use."""
-    return beyond_torch(setting, "import l2rclip_lite")
-
-
-def first_use(setting: Setting) -> Figure:
-    """Measure the imports that the row above puts off: those of every public name."""
-    code = "import l2rclip_lite as l; [getattr(l, name) for name in l.__all__]"
-    return beyond_torch(setting, code)
 
 
 def help_time(setting: Setting) -> Figure:
@@ -97,3 +97,76 @@ def decode(setting: Setting) -> Figure:
 
     (times,) = in_turns([read], setting.repeats)
     return summary([len(files) / seconds for seconds in times])
+
+
+def list_seconds(setting: Setting) -> Figure:
+    """Measure how long CSV files of several lengths take to load; the value is the longest's."""
+    numbers = (100, 1_000, 10_000) if setting.quick else (10_000, 100_000, 1_000_000)
+    with tempfile.TemporaryDirectory() as folder:
+        _make_images(Path(folder), numbers[-1])
+        for number in {FEW, *numbers}:
+            _write_table(Path(folder), number, "01234")
+
+        measured = {}
+        for number in numbers:
+            calls = ((folder, FEW), (folder, number))
+            measured[number] = [in_a_new_process(_load, *calls) for _ in range(3)]
+    longest = [run["seconds"] for run in measured[numbers[-1]]]
+    return summary(longest, {"rows": {number: runs[0] for number, runs in measured.items()}})
+
+
+def encoding_growth(setting: Setting) -> Figure:
+    """Encode ever more images of 64 pixels by tiny towers, with features kept on the disk.
+
+    The value compares the slowest with the fastest image of the three largest numbers.
+    """
+    numbers = (100, 200, 400) if setting.quick else (1_000, 10_000, 100_000, 200_000)
+    measured = {}
+    with tempfile.TemporaryDirectory() as folder:
+        _make_images(Path(folder), numbers[-1])
+        for number in numbers:
+            measured[number] = in_a_new_process(_encode, (folder, FEW), (folder, number))
+
+    per_image = [measured[number]["seconds"] / number for number in numbers[-3:]]
+    return summary([max(per_image) / min(per_image)], {"images": measured})
+
+
+def _name(index: int) -> str:
+    """Return the path of an image."""
+    return f"{index // FOLDER:04d}/{index:07d}.jpg"
+
+
+def _make_images(root: Path, number: int) -> None:
+    """Write images of noise, each under many names."""
+    source = root / "0.jpg"
+    for index in range(number):
+        if index % LINKS == 0:
+            source = root / f"{index}.jpg"
+            Image.effect_noise((64, 64), 80).convert("RGB").save(source)
+        if index % FOLDER == 0:
+            (root / _name(index)).parent.mkdir()
+        os.link(source, root / _name(index))
+
+
+def _write_table(root: Path, number: int, names: Sequence[str]) -> None:
+    """Write a table of the first images, with a column of each kind."""
+    with (root / f"{number}.csv").open("w", encoding="utf-8") as stream:
+        stream.write("path,label,group,split\n")
+        for index in range(number):
+            group = index // len(names)
+            label = names[index % len(names)]
+            stream.write(f"{_name(index)},{label},g{group},{TRAINED[group % 5]}\n")
+
+
+def _load(folder: str, number: int) -> None:
+    """Load, in a child, a table."""
+    load_dataset("csv", root=folder, labels=f"{number}.csv")
+
+
+def _encode(folder: str, number: int) -> None:
+    """Encode, in a child, the first images of the folder, and keep their features."""
+    torch.set_num_threads(1)
+    model = L2RCLIP.build(GRADES, Config(towers="tiny/random", heads=2))
+    files = [os.path.join(folder, _name(index)) for index in range(number)]
+    with tempfile.TemporaryDirectory() as cache:
+        model.encode(files, backbone=True, cache=cache)
