@@ -75,11 +75,7 @@ FIRST = 'PROFILE = \\"page\\"'
         (FIRST, f"%timeit\\n{FIRST}", "the magic '%timeit'"),
         (SHOWN, f'{SHOWN} "in\\n/tmp/x\\n",', "this machine: '/tmp/x'"),
         (SHOWN, f'"text/markdown": "$a$ = 1", {SHOWN}', "'$a$' stays as it is"),
-        (
-            '"metadata": {\n',
-            '"metadata": {"path": "/Users/me/a",',
-            "metadata of the page shows a path",
-        ),
+        ('"kernelspec"', '"path": "/Users/me/a", "kernelspec"', "the metadata of the page"),
         ("print(check_", "print(see_", "no function check_… judges exercise 1. "),
         ("**Figure 1.1.**", "Figure 1.1", "no caption below the figure of"),
         ("# Ordered", "## One\\n## Two\\n# Ordered", "first figure comes after 2 headings"),

@@ -8,12 +8,13 @@ import json
 import re
 from typing import Any
 
+import chapters
 import numpy as np
 import playground_data
 import pytest
 import torch
 import torch.nn.functional as F
-from in_node import FOLDER, buttons, js, printed
+from in_node import FOLDER, buttons, js, printed, run_node
 
 from l2rclip_lite import load_towers
 from l2rclip_lite.method.losses import ordinal_pairwise_loss, rank_weights
@@ -178,3 +179,29 @@ def test_words_are_what_the_script_makes_and_what_the_page_offers_prints() -> No
     )
     scores = json.loads(printed(script).replace("'", '"'))
     assert scores == pytest.approx(template["centred"], abs=1e-4)
+
+
+# --- figures that move ----------------------------------------------------------------------------
+
+
+def test_damage_looks_at_its_own_copies() -> None:
+    """What chapter 4 says, of each run: more than before, and more than an even share."""
+    stored = (chapters.BOOK / "results" / "attention.json").read_text(encoding="utf-8")
+    for rank_set in json.loads(stored)["sets"]:
+        for row in rank_set["copies"]:
+            assert row["after"] > max(row["before"], row["even"])
+
+
+def test_the_page_reads_a_cell() -> None:
+    """Two of three words are "damage"; they give each other 0.45, and 0.1 to "low"."""
+    stored = {"words": ["damage", "low"], "of": [0, 1, 0, None]}
+    stored |= {"before": [[3, 4], [3, 4]], "after": [[4.5, 1], [2, 6]]}
+    module = (chapters.BOOK / "_static" / "moving" / "attention.mjs").as_uri()
+    script = f"""
+        import {{ reading, slotOf }} from {json.dumps(module)};
+        const slot = slotOf(JSON.parse(await new Response(process.stdin).text()), 0.1);
+        console.log(JSON.stringify([[0, 2], [2, 1]].map(cell => reading(slot, cell))));
+    """
+    own, other = run_node(["--input-type=module", "--eval", script], json.dumps(stored))
+    assert own.startswith("“damage” gives its own 2 copies 60 % of its attention before and 90 %")
+    assert other.endswith("40 % of its attention before and 10 % after; an even share is 33 %.")
