@@ -123,7 +123,7 @@ def test_gather_keeps_every_digit_in_the_order_of_the_plan(tmp_path: Path, folde
     """
     rows = {
         "others/leaves5-0": "NA,0.30000000000000004,abc",
-        "tuned/bracol-4": '"a, b",1e-05,def',
+        "tuned/bracol-4": '"a, b",0.250,def',
         "others/leaves20-0": "cut,1,cut",
     }
     for unit, row in rows.items():
