@@ -22,8 +22,11 @@ PAGE = SOURCE.with_suffix(".ipynb")
 
 def faults(page: NotebookNode) -> list[str]:
     """Return what every rule for pages says of one."""
-    rules = (page_rules.problems, page_rules.broken_contract, page_rules.unbound_numbers)
-    return [fault for rule in rules for fault in rule(page)]
+    return [
+        *page_rules.problems(page),
+        *page_rules.broken_contract(page),
+        *page_rules.unbound_numbers(page),
+    ]
 
 
 @pytest.mark.parametrize("source", chapters.sources(), ids=attrgetter("stem"))

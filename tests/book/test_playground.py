@@ -108,7 +108,7 @@ def test_a_link_holds_the_state_and_its_python_prints_the_loss_of_the_page(link:
     assert float(printed(script)) == pytest.approx(loss, abs=1.1e-6)
 
 
-def slide(link: str, **changes: Any) -> tuple[float, int]:
+def slide(link: str, **changes: object) -> tuple[float, int]:
     """Let the image slide to rest, change the state, and let it slide again.
 
     Returns:
