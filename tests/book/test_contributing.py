@@ -1,7 +1,4 @@
-"""The recipes of CONTRIBUTING.md, applied to copies of the tree.
-
-The command of a recipe passes, and fails where a number of the recipe is wrong.
-"""
+"""The recipes of CONTRIBUTING.md, applied to copies of the tree."""
 
 import os
 import re
@@ -96,45 +93,11 @@ def test_a_recipe_passes_its_own_command(title: str, everything: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_command_of_a_recipe_finds_a_wrong_number(tmp_path: Path) -> None:
-    """A test failed, and not the command."""
-    root = copy_of_the_tree(tmp_path / "tree")
-    *edits, (_, command) = blocks("A baseline loss")
-    for _, block in edits:
-        write(block.replace("0.7798", "0.7797"), root)
-    done = shell(f"{command.rstrip()} -x", root)
-    assert done.returncode == 1, done.stdout
-    assert "1 failed" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("command", "added"),
-    [
-        ("fit --help", ["--lambda-expectation FLOAT"]),
-        ("data bananas", ["Bananas by the day", "--fold 1 to 5: the fifth of bananas"]),
-    ],
-)
-def test_the_command_line_names_what_was_added(
-    command: str, added: list[str], everything: Path
-) -> None:
-    """Helps and cards read the registries."""
-    done = shell(f".venv/bin/python -m l2rclip_lite {command}", everything)
-    shown = " ".join(done.stdout.replace("│", " ").split())
-    assert done.returncode == 0, done.stderr
-    assert [text for text in added if text not in shown] == []
-
-
 def test_what_was_added_is_written_as_the_linter_wants_it(everything: Path) -> None:
     """Order of imports, line lengths, docstrings."""
-    files = set()
-    for title in RECIPES:
-        for _, block in blocks(title)[:-1]:
-            header = block.partition("\n")[0]
-            files.add(header.removeprefix("# ").partition(",")[0])
-    names = " ".join(name for name in sorted(files) if name.endswith(".py"))
-
     ruff = ".venv/bin/python -m ruff"
-    done = shell(f"{ruff} check -q {names} && {ruff} format -q --check {names}", everything)
+    rooms = "l2rclip_lite tests"
+    done = shell(f"{ruff} check -q {rooms} && {ruff} format -q --check {rooms}", everything)
     assert done.returncode == 0, done.stdout
 
 
@@ -155,6 +118,5 @@ def test_a_new_chapter_runs_and_breaks_no_rule(tmp_path: Path) -> None:
     page = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
     assert page.cells[0].source.startswith("# Honest probabilities")
     assert chapters.stale(source) is None
-    assert page_rules.problems(page) == []
-    assert page_rules.broken_contract(page) == []
-    assert page_rules.unbound_numbers(page) == []
+    for rule in (page_rules.problems, page_rules.broken_contract, page_rules.unbound_numbers):
+        assert rule(page) == []

@@ -1,6 +1,5 @@
 """The parameter files of chapter 08: each fits the chapter, the loaders and the counts."""
 
-import re
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -8,13 +7,12 @@ from typing import Any
 import chapters
 import jupytext
 import nbformat
-import pandas as pd
 import papermill
 import pytest
 import yaml
 from drawn import make_fixture
 
-from l2rclip_book.training_runs import FORWARD, NAMES, check_parameters, images_of
+from l2rclip_book.training_runs import NAMES, check_parameters
 from l2rclip_lite import Config
 from l2rclip_lite.baselines import check_baselines
 from l2rclip_lite.data import load_dataset
@@ -32,9 +30,6 @@ def read(file: Path) -> dict[str, Any]:
     return yaml.safe_load(file.read_text(encoding="utf-8"))
 
 
-PARAMETERS = {file.stem: read(file) for file in FILES}
-
-
 def lower(parameters: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     """Return those of the parameters that are set, as the package spells them."""
     return {name.lower(): parameters[name] for name in names if name in parameters}
@@ -49,23 +44,35 @@ def test_a_parameter_that_the_chapter_does_not_have_is_refused(tmp_path: Path) -
         check_parameters({"PROFILE": "ful"})
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("file", FILES, ids=attrgetter("stem"))
 def test_a_file_runs_all_of_the_chapter_on_data_that_can_be_loaded(
-    name: str, tmp_path: Path
+    file: Path, tmp_path: Path
 ) -> None:
-    """Its settings are a config, its baselines exist; data from a drawn folder in their layout."""
-    parameters = PARAMETERS[name]
+    """Its settings are a config, its baselines exist; data from a drawn folder in their layout.
+
+    A published number has a source. FOLDS are for a loop in a shell; the first of them is run.
+    """
+    parameters = read(file)
     check_parameters(parameters)
     check_baselines(parameters.get("BASELINES", ()))
     Config(**lower(parameters, SETTINGS), **parameters.get("SETTINGS", {}))
     assert parameters["PROFILE"] == "full"
+    for row in parameters["PUBLISHED"]:
+        scores = row.keys() - {"method", "source"}
+        assert scores <= SCORES
+        assert bool(scores) == (row["source"] != "not obtained")
+
+    data_set = parameters["DATASET"]
+    folds = DATA_SETS[data_set].protocols[parameters.get("PROTOCOL", "")].folds
+    if len(folds) > 1:
+        assert parameters["FOLDS"] == list(folds)
+        assert parameters["FOLD"] == folds[0]
+    else:
+        assert "FOLD" not in parameters
 
     options = lower(parameters, LOAD_OPTIONS) | parameters.get("DATA_OPTIONS", {})
-    data_set = parameters["DATASET"]
     if data_set == "retinamnist":  # only the published file will do
-        assert not options
         return
-
     if data_set == "leaves":
         options["size"] = 60
     else:
@@ -73,55 +80,11 @@ def test_a_file_runs_all_of_the_chapter_on_data_that_can_be_loaded(
     assert len(load_dataset(data_set, **options).test) > 0
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_a_published_number_has_a_source(name: str) -> None:
-    """A row without numbers says that they were not obtained."""
-    for row in PARAMETERS[name]["PUBLISHED"]:
-        scores = row.keys() - {"method", "source"}
-        assert scores <= SCORES
-        assert bool(scores) == (row["source"] != "not obtained")
-
-
 def test_every_data_set_and_protocol_is_covered() -> None:
     """By one file at least."""
-    covered = {
-        (parameters["DATASET"], parameters.get("PROTOCOL", ""))
-        for parameters in PARAMETERS.values()
-    }
+    every = [read(file) for file in FILES]
+    covered = {(parameters["DATASET"], parameters.get("PROTOCOL", "")) for parameters in every}
     protocols = set()
     for name, facts in DATA_SETS.items():
         protocols.update((name, protocol) for protocol in facts.protocols)
     assert covered == protocols
-
-
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_folds_are_all_of_the_protocol_and_the_first_is_run(name: str) -> None:
-    """FOLDS are for a loop in a shell; where there is one split, neither is set."""
-    parameters = PARAMETERS[name]
-    protocols = DATA_SETS[parameters["DATASET"]].protocols
-    folds = protocols[parameters.get("PROTOCOL", "")].folds
-    if len(folds) > 1:
-        assert parameters["FOLDS"] == list(folds)
-        assert parameters["FOLD"] == folds[0]
-    else:
-        assert not parameters.get("FOLDS")
-        assert parameters.get("FOLD") is None
-
-
-@pytest.mark.parametrize("file", FILES, ids=attrgetter("stem"))
-def test_the_cost_in_the_head_of_a_file_follows_from_the_counts(file: Path) -> None:
-    """Images and operations of a ViT-B/16; the offline towers cost next to nothing."""
-    parameters = PARAMETERS[file.stem]
-    if parameters["TOWERS"] == "mini":
-        return
-
-    counts = pd.read_csv(chapters.BOOK / "results" / "data_sets.csv")
-    train, val, test = images_of(parameters, counts)
-    epochs = parameters["EPOCHS2"]
-    operations = FORWARD * (2 * epochs * (3 * train + val) + 2 * (train + val + test))
-
-    head = " ".join(file.read_text(encoding="utf-8").replace("\n#", " ").split())
-    assert f" {train:,} training images x {epochs} epochs, for L2RCLIP and again for" in head
-    written = re.search(r"cross-entropy: ([\d.]+) PFLOP", head)
-    assert written is not None
-    assert float(written[1]) == pytest.approx(operations / 1e15, rel=0.01, abs=0.05)

@@ -1,27 +1,26 @@
-"""The losses of the playground against the package, and its two files of JavaScript.
+"""The JavaScript of the pages against the package: losses, words, figures that move.
 
-Node runs the modules of `book/_static/playground`; `tools/check_playground.mjs` opens the built
-page in a browser.
+Node runs the modules of `book/_static`; `tools/check_playground.mjs` and `tools/check_moving.mjs`
+open the built pages in a browser.
 """
 
-import hashlib
+import json
 import re
-import subprocess
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import chapters
 import numpy as np
-import playground
+import playground_data
 import pytest
 import torch
 import torch.nn.functional as F
-from in_node import buttons, js, node, printed
+from in_node import FOLDER, buttons, js, printed, run_node
 
+from l2rclip_lite import load_towers
 from l2rclip_lite.method.losses import ordinal_pairwise_loss, rank_weights
 from l2rclip_lite.method.ranks import cyclic_permutation
 
-BOOK = chapters.ROOT / "book"
+# --- losses ---------------------------------------------------------------------------------------
 
 
 def random_case(number: int, draw: np.random.Generator) -> dict[str, Any]:
@@ -42,26 +41,21 @@ def random_case(number: int, draw: np.random.Generator) -> dict[str, Any]:
     }
 
 
-def package_results(case: dict[str, Any]) -> tuple[list[Any], list[float], list[Any]]:
+def package_results(case: dict[str, Any]) -> list[Any]:
     """Return weights, both losses and their forces on the images, from the package."""
     image = torch.tensor(case["image"], dtype=torch.float64).requires_grad_()
     text = torch.tensor(case["text"], dtype=torch.float64)
     values = torch.tensor(case["values"], dtype=torch.float64)
     target = torch.tensor(case["target"])
 
-    weights = rank_weights(target, values, normalise=case["normalise"], order=case["order"])
+    options = {name: case[name] for name in ("normalise", "order")}
+    weights = rank_weights(target, values, **options)
     pairwise = ordinal_pairwise_loss(
-        image,
-        text,
-        target,
-        values,
-        push_power=case["power"],
-        normalise=case["normalise"],
-        order=case["order"],
+        image, text, target, values, push_power=case["power"], **options
     )
     entropy = F.cross_entropy(case["scale"] * image @ text.T, target)
-    forces = [(-torch.autograd.grad(loss, image)[0]).tolist() for loss in (pairwise, entropy)]
-    return weights.tolist(), [pairwise.item(), entropy.item()], forces
+    forces = [-torch.autograd.grad(loss, image)[0] for loss in (pairwise, entropy)]
+    return [weights, torch.stack([pairwise, entropy]).detach(), *forces]
 
 
 PAGE_RESULTS = """({ cases }) => cases.map(({ image, text, target, values, scale, ...options }) => {
@@ -70,10 +64,10 @@ PAGE_RESULTS = """({ cases }) => cases.map(({ image, text, target, values, scale
     return [losses.rankWeights(target, values, options), [
         losses.ordinalPairwise(image, text, target, values, options).loss,
         losses.crossEntropy(image, text, target, scale).loss,
-    ], [
+    ],
         total(losses.ordinalPairwiseForces(image, text, target, values, options)),
         total(losses.crossEntropyForces(image, text, target, scale)),
-    ]];
+    ];
 })"""
 
 
@@ -88,26 +82,8 @@ def test_weights_losses_and_forces_are_the_packages() -> None:
     draw = np.random.default_rng(1)
     cases = [random_case(number, draw) for number in range(40)]
     for page, case in zip(js(PAGE_RESULTS, cases=cases), cases, strict=True):
-        page_weights, page_losses, page_forces = page
-        weights, losses, forces = package_results(case)
-        np.testing.assert_allclose(page_weights, weights, atol=1e-12)
-        np.testing.assert_allclose(page_losses, losses, atol=1e-10)
-        np.testing.assert_allclose(page_forces, forces, atol=1e-9)
-
-
-LINKS = ["loss=ce", "loss=both&lambda=2.5&scale=9", "order=blind&power=2&ranks=7&own=6"]
-
-
-def test_the_net_force_is_minus_the_slope_of_the_loss_and_sliding_ends_where_it_is_0() -> None:
-    """By a difference of 1e-4° on either side."""
-    call = """({ links }) => links.map(link => {
-        const here = { ...state.parse(link), image: 33.3 };
-        const at = angle => losses.measure(here, angle).sum.loss;
-        const slope = (at(33.3 + 1e-4) - at(33.3 - 1e-4)) / losses.radians(2e-4);
-        const end = { ...here, image: losses.slide(here).at(-1) };
-        return [losses.forces(here).net + slope, losses.forces(end).net];
-    })"""
-    np.testing.assert_allclose(js(call, links=LINKS), 0, atol=1e-4)
+        for ours, theirs in zip(page, package_results(case), strict=True):
+            np.testing.assert_allclose(ours, theirs, atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +92,6 @@ def test_the_net_force_is_minus_the_slope_of_the_loss_and_sliding_ends_where_it_
         "loss=ce&scale=7.5&ranks=3&own=2&image=-12.3",
         "loss=both&lambda=0.7&order=shuffled&normalise=global&power=2&ranks=6&own=0"
         "&texts=-100,-20.5,3,40,90,120&image=180",
-        "order=blind&own=4&image=-179.9&arrangement=ring",
     ],
 )
 def test_a_link_holds_the_state_and_its_python_prints_the_loss_of_the_page(link: str) -> None:
@@ -133,63 +108,100 @@ def test_a_link_holds_the_state_and_its_python_prints_the_loss_of_the_page(link:
     assert float(printed(script)) == pytest.approx(loss, abs=1.1e-6)
 
 
-def test_a_link_with_nonsense_changes_nothing_else() -> None:
-    """What is unknown keeps its value, what is out of range is limited."""
-    nonsense = "loss=mse&own=x&image=900&scale=1e9&texts=1,2&highlight=a"
-    start, parsed = js("({ link }) => [state.initial(), state.parse(link)]", link=nonsense)
-    assert parsed == start | {"image": 0, "scale": 100}
+def slide(link: str, **changes: object) -> tuple[float, int]:
+    """Let the image slide to rest, change the state, and let it slide again.
 
-
-class End(NamedTuple):
-    """Where an image comes to rest: degrees beyond its own text, the answer, the loss."""
-
-    beyond: float
-    rank: int
-    loss: float
-
-
-def slide(link: str, changes: dict[str, Any] | None = None) -> End:
-    """Let the image slide to rest, change the state, and let it slide again."""
+    Returns:
+        Degrees beyond its own text, and the answer.
+    """
     call = """({ link, changes }) => {
         const slid = from => ({ ...from, image: losses.slide(from).at(-1) });
         const end = slid({ ...slid(state.parse(link)), ...changes });
-        const beyond = end.image - end.texts[end.own];
-        return [beyond, losses.answer(end).rank, losses.measure(end).sum.loss];
+        return [end.image - end.texts[end.own], losses.answer(end).rank];
     }"""
-    return End(*js(call, link=link, changes=changes or {}))
+    return tuple(js(call, link=link, changes=changes))
 
 
 def test_what_the_page_asks_a_reader_to_try_happens() -> None:
     """Behind its four buttons; what is claimed of each stands beside it."""
     first, second, third, fourth = buttons("loss")
     fan = js("() => state.ARRANGEMENTS.fan.angles(5)")
-    blind, true, shuffled = (
-        slide(second, {"order": kind}) for kind in ("blind", "true", "shuffled")
+    assert -10 < slide(first)[0] < -3  # a little beyond its own text
+    assert 3 < abs(slide(second, order="blind")[0]) < 10  # blind: beside its text; true: on it
+    assert slide(second, order="true")[0] == pytest.approx(0, abs=0.01)
+    assert slide(third)[0] < -45  # cross-entropy goes on and on, the ordinal loss does not
+    assert abs(slide(third, loss="ordinal")[0]) < 10
+    assert slide(fourth)[1] != 2  # the own rank loses, and there are two ways out
+    assert slide(fourth, loss="both")[1] == slide(fourth, texts=fan)[1] == 2
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+WORDS = json.loads((FOLDER / "words.json").read_text(encoding="utf-8"))
+SETS = {each["key"]: each for each in WORDS["sets"]}
+
+
+def test_the_page_scores_words_as_the_package_does() -> None:
+    """From cosines rounded to 1e-6 the scores agree to 1e-4; behind each button is a set."""
+    assert {re.search(r"set=([\w-]+)", state)[1] for state in buttons("words")} <= set(SETS)
+    call = """({ sets, unit }) => sets.map(({ names, templates }) =>
+        templates.map(({ cosines }) => {
+            const raw = ordinality.unfold(cosines, names.length, unit);
+            const centred = ordinality.centre(raw);
+            return { raw: ordinality.scorer(raw)(), centred: ordinality.scorer(centred)() };
+        }))"""
+    for scores_of_set, stored in zip(js(call, **WORDS), WORDS["sets"], strict=True):
+        for scores, template in zip(scores_of_set, stored["templates"], strict=True):
+            for kind in ("raw", "centred"):
+                assert scores[kind] == pytest.approx(template[kind], abs=1e-4), stored["key"]
+
+
+@pytest.mark.slow
+def test_words_are_what_the_script_makes_and_what_the_page_offers_prints() -> None:
+    """One set anew: cosines to 3e-6, since machines differ in float32; words the same."""
+    assert list(SETS) == list(playground_data.SETS)
+    stored = SETS["severity"]
+    facts = playground_data.SETS["severity"]
+    made = playground_data.rank_set(load_towers("mini"), "severity", facts)
+    for new, old in zip(made["templates"], stored["templates"], strict=True):
+        assert new["template"] == old["template"]
+        assert np.abs(np.subtract(new["cosines"], old["cosines"])).max() <= 3  # in 1e-6
+        assert new["raw"] == pytest.approx(old["raw"], abs=1e-4)
+        assert new["centred"] == pytest.approx(old["centred"], abs=1e-4)
+    assert made | {"templates": stored["templates"]} == stored
+
+    template = stored["templates"][0]
+    script = js(
+        "({ names, template }) => state.wordsScript(names, template, true)",
+        names=stored["names"],
+        template=template["template"],
     )
-
-    assert -10 < slide(first).beyond < -3  # a little beyond its own text
-    assert 3 < abs(blind.beyond) < 10  # blind: beside its text; true: on it; shuffled: astray
-    assert true.beyond == pytest.approx(0, abs=0.01)
-    assert abs(shuffled.beyond) > 5
-    assert shuffled.loss > true.loss
-    assert slide(third).beyond < -45  # cross-entropy goes on and on, the ordinal loss does not
-    assert abs(slide(third, {"loss": "ordinal"}).beyond) < 10
-    assert slide(fourth).rank != 2  # the own rank loses, and there are two ways out
-    assert slide(fourth, {"loss": "both"}).rank == slide(fourth, {"texts": fan}).rank == 2
+    scores = json.loads(printed(script).replace("'", '"'))
+    assert scores == pytest.approx(template["centred"], abs=1e-4)
 
 
-@pytest.mark.parametrize("name", playground.SCRIPTS)
-def test_the_modules_make_one_plain_script(tmp_path: Path, name: str) -> None:
-    """No name is declared twice, and node reads it: no import or export is left."""
-    text = playground.bundle(playground.SCRIPTS[name], BOOK)
-    names = re.findall(r"^(?:(?:async )?function|const|let) (\w+)", text, re.MULTILINE)
-    assert len(names) == len(set(names))
-    (tmp_path / "page.js").write_text(text, encoding="utf-8")
-    subprocess.run([node(), "--check", str(tmp_path / "page.js")], check=True)
+# --- figures that move ----------------------------------------------------------------------------
 
 
-def test_the_library_is_the_one_that_its_note_names() -> None:
-    """SHA-256 of D3."""
-    folder = BOOK / "_extra" / "d3"
-    digest = hashlib.sha256((folder / "d3.min.js").read_bytes()).hexdigest()
-    assert digest in (folder / "README.md").read_text(encoding="utf-8")
+def test_damage_looks_at_its_own_copies() -> None:
+    """What chapter 4 says, of each run: more than before, and more than an even share."""
+    stored = (chapters.BOOK / "results" / "attention.json").read_text(encoding="utf-8")
+    for rank_set in json.loads(stored)["sets"]:
+        for row in rank_set["copies"]:
+            assert row["after"] > max(row["before"], row["even"])
+
+
+def test_the_page_reads_a_cell() -> None:
+    """Two of three words are "damage"; they give each other 0.45, and 0.1 to "low"."""
+    stored = {"words": ["damage", "low"], "of": [0, 1, 0, None]}
+    stored |= {"before": [[3, 4], [3, 4]], "after": [[4.5, 1], [2, 6]]}
+    module = (chapters.BOOK / "_static" / "moving" / "attention.mjs").as_uri()
+    script = f"""
+        import {{ reading, slotOf }} from {json.dumps(module)};
+        const slot = slotOf(JSON.parse(await new Response(process.stdin).text()), 0.1);
+        console.log(JSON.stringify([[0, 2], [2, 1]].map(cell => reading(slot, cell))));
+    """
+    own, other = run_node(["--input-type=module", "--eval", script], json.dumps(stored))
+    assert own.startswith("“damage” gives its own 2 copies 60 % of its attention before and 90 %")
+    assert other.endswith("40 % of its attention before and 10 % after; an even share is 33 %.")

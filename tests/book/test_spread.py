@@ -1,5 +1,6 @@
 """Stored runs of chapters: how they are kept, and what a page says of a number outside them."""
 
+from operator import attrgetter
 from pathlib import Path
 
 import execute
@@ -22,47 +23,36 @@ print(beside_stored({"test mae": 0.5 + SEED}, stored_runs("01")))
 """
 
 
-@pytest.fixture
-def chapter(tmp_path: Path) -> Path:
-    """A chapter that hands over one number, beside two stored runs of it."""
-    source = tmp_path / "book" / "01_band.py"
-    table = source.parent / "results" / "spread" / "01.csv"
-    table.parent.mkdir(parents=True)
-    source.write_text(BAND, encoding="utf-8")
-    rows = {"kernels": ["avx2", "sse"], "seed": [0, 0], "test mae": [0.4, 0.6]}
-    pd.DataFrame(rows).to_csv(table, index=False)
-    return source
-
-
 @pytest.mark.slow
-def test_a_number_outside_the_band_stops_no_page_and_is_told(chapter: Path) -> None:
-    """The page is made, and its last cell names the number and the band."""
-    page = chapter.with_suffix(".ipynb")
-    for seed, sentence in (
-        (0, "Today’s run lies in the band of the 2 stored runs"),
-        (3, "in 1 of 1 numbers: test mae 3.5 (0.4 to 0.6)."),
-    ):
-        execute.execute(chapter, page, {"PROFILE": "page", "SEED": seed})
-        assert sentence in page.read_text(encoding="utf-8")
-
-
-@pytest.mark.slow
-def test_a_stopped_spread_goes_on_where_it_was(
-    chapter: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_stopped_spread_goes_on_and_a_page_names_a_number_outside_the_band(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run is a row with its seed and its kernels; what is there is not run again."""
-    monkeypatch.setattr(spread, "FOLDER", chapter.parent / "results" / "spread")
+    """A run is a row with its seed and its kernels; what is there is not run again.
+
+    A number outside the band of the stored runs stops no page.
+    """
+    folder = tmp_path / "results" / "spread"
+    folder.mkdir(parents=True)
+    monkeypatch.setattr(spread, "FOLDER", folder)
     monkeypatch.setattr(spread, "SEEDS", range(2))
-    assert spread.missing(chapter, ["avx2", "sse"]) == [("avx2", 1), ("sse", 1)]
+    chapter = tmp_path / "01_band.py"
+    chapter.write_text(BAND, encoding="utf-8")
+    stored = pd.DataFrame(
+        {"kernels": "avx2", "seed": [0, 1], "commit": "a", "test mae": [0.4, 0.6]}
+    )
+    stored.to_csv(folder / "01.csv", index=False)
+    assert spread.missing(chapter, ["avx2", "sse"]) == [("sse", 0), ("sse", 1)]
 
-    row = spread.row_of(chapter, "sse", 1)
-    assert (row["kernels"], row["seed"], row["test mae"]) == ("sse", 1, 1.5)
-    spread.add(spread.FOLDER / "01.csv", row)
-    assert spread.missing(chapter, ["avx2", "sse"]) == [("avx2", 1)]
-    assert list(pd.read_csv(spread.FOLDER / "01.csv")["test mae"]) == [0.4, 0.6, 1.5]
+    spread.add(folder / "01.csv", spread.row_of(chapter, "sse", 1))
+    assert spread.missing(chapter, ["avx2", "sse"]) == [("sse", 0)]
+    last = pd.read_csv(folder / "01.csv").iloc[-1]
+    assert (last["kernels"], last["seed"], last["test mae"]) == ("sse", 1, 1.5)
+
+    page = execute.execute(chapter, chapter.with_suffix(".ipynb"), {"PROFILE": "page", "SEED": 3})
+    assert "in 1 of 1 numbers: test mae 3.5 (0.4 to 1.5)." in str(page.cells[2].outputs)
 
 
-@pytest.mark.parametrize("file", sorted(spread.FOLDER.glob("*.csv")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(spread.FOLDER.glob("*.csv")), ids=attrgetter("stem"))
 def test_stored_runs_are_five_seeds_under_three_kinds_of_kernels(file: Path) -> None:
     """Each with the commit that made it, and with no gap."""
     runs = pd.read_csv(file)

@@ -6,48 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageEnhance
 from scipy import stats
 from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 
-from l2rclip_book.loss_figures import on_circle
 from l2rclip_book.metric_figures import expected_price
-from l2rclip_book.statistics import (
-    compare,
-    holm,
-    near_duplicates,
-    ordinality,
-    spearman_rho,
-)
-from l2rclip_lite.data.base import OrdinalDataset
+from l2rclip_book.statistics import compare, holm, ordinality, spearman_rho
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method.ranks import Ranks
-
-THREE = Ranks(("a", "b", "c"), (0, 1, 3), "grade {rank}")
-
-
-def test_ranks_out_of_order_score_by_the_share_that_is_in_order() -> None:
-    """Ranks 0, 1, 2 at 60°, 0°, 120°: d01 = ½, d12 = 1½, d02 = ½.
-
-    Of two comparisons d01 < d02 ties (½) and d12 < d02 fails: ¼. Gaps 1, 1, 2 against ½, 1½, ½ have
-    mid-ranks 1½, 1½, 3 and 1½, 3, 1½: ρ = −½. On the first component the ranks have the order
-    1, 0, 2: ρ = 1 − 6 · 2 / 24 = ½.
-    """
-    scores = ordinality(on_circle(60, 0, 120))
-    assert scores == pytest.approx({"gap": -0.5, "triplets": 0.25, "component": 0.5})
-    same = ordinality(np.ones((5, 8)))  # every comparison ties
-    assert same == {"gap": 0.0, "triplets": 0.5, "component": 0.0}
-
-
-@pytest.mark.parametrize(
-    ("rows", "sentence"),
-    [(np.ones((2, 4)), "three or more"), (np.array([[1.0], [0], [1]]), "row 1 is zero")],
-)
-def test_two_ranks_and_a_row_of_zeros_have_no_ordinality(rows: np.ndarray, sentence: str) -> None:
-    """There is nothing to compare, or no direction."""
-    with pytest.raises(InputError, match=sentence):
-        ordinality(rows)
 
 
 def test_ordinality_agrees_with_scipy_scikit_learn_and_a_loop() -> None:
@@ -67,25 +32,27 @@ def test_ordinality_agrees_with_scipy_scikit_learn_and_a_loop() -> None:
 
     expected = {"gap": gap, "triplets": np.mean(in_order), "component": abs(component)}
     assert ordinality(rows) == pytest.approx(expected, abs=1e-12)
+    same = ordinality(np.ones((5, 8)))  # every comparison ties
+    assert same == {"gap": 0.0, "triplets": 0.5, "component": 0.0}
+    with pytest.raises(InputError, match="row 1 is zero"):
+        ordinality(np.array([[1.0], [0], [1]]))
 
 
 def test_numbers_that_float_noise_holds_apart_are_tied() -> None:
     """0.1 + 0.2 and 0.3 are one number, so the order is that of 1, 1, 2."""
-    rho = spearman_rho(np.array([[0.1 + 0.2, 0.3, 0.5]]), np.array([[1, 1, 2]]))
-    assert rho.tolist() == [1.0]
+    assert spearman_rho(np.array([[0.1 + 0.2, 0.3, 0.5]]), np.array([[1, 1, 2]])) == [1.0]
+    assert compare([0.1 + 0.2, 0.1], [0.3, 0.1]) == (0, 0, 0, 1)
 
 
 def test_a_p_value_counts_the_signings_that_are_as_extreme() -> None:
-    """With 1, 2, −3, 4, 5, 0: of 2⁵ signings 5 have a rank sum of at most 3, on either side."""
+    """With 1, 2, −3, 4, 5, 0: of 2⁵ signings 5 have a rank sum of at most 3, on either side.
+
+    The mean of two draws from {0, 2} is 0, 1 or 2: both ends are in the interval.
+    """
     comparison = compare([10] * 6, [11, 12, 7, 14, 15, 10])
     assert comparison.difference == 1.5
     assert comparison.p == pytest.approx(10 / 32)
-
-
-def test_an_interval_holds_both_ends_of_few_draws() -> None:
-    """The mean of two draws from {0, 2} is 0, 1 or 2 with chance ¼, ½, ¼: both ends are inside."""
     assert compare([1, 1], [1, 3])[:3] == (1, 0, 2)
-    assert compare([0.1 + 0.2, 0.1], [0.3, 0.1]) == (0, 0, 0, 1)  # float noise is a tie
 
 
 @given(st.lists(st.integers(0, 30), min_size=5, max_size=5).filter(any))
@@ -106,21 +73,3 @@ def test_holm_rejects_what_the_step_down_procedure_rejects(p: list[float], alpha
     while rejected < len(p) and sorted(p)[rejected] * (len(p) - rejected) <= alpha:
         rejected += 1
     assert sum(value <= alpha for value in holm(p)) == rejected
-
-
-def test_a_second_shot_is_found_across_splits() -> None:
-    """Image 1 again, lighter and cropped, is the test image; images of one grey are no copies."""
-    noise = np.random.default_rng(0).integers(0, 200, size=(4, 8, 8, 3), dtype=np.uint8)
-    scenes = [Image.fromarray(small).resize((64, 64), Image.Resampling.BICUBIC) for small in noise]
-    second = ImageEnhance.Brightness(scenes[1].crop((1, 1, 63, 63))).enhance(1.2)
-    flat = Image.new("RGB", (20, 20), "grey")
-
-    train = [(image, 0) for image in (*scenes[:3], flat, flat)]
-    splits = (train, [(scenes[3], 0)], [(second, 0)])
-    data = OrdinalDataset.from_datasets(splits, THREE, allow_empty_ranks=True)
-    (pair,) = near_duplicates(data).to_dict("records")
-
-    assert pair["first_split"] == "train"
-    assert pair["second_split"] == "test"
-    assert pair["first"] == data.train.paths[1]
-    assert 0.92 <= pair["similarity"] < 1

@@ -18,8 +18,6 @@ def test_it_takes_no_tensor_of_the_cpu(numbers: torch.Tensor) -> None:
         numbers + torch.ones(6)
     with pytest.raises(RuntimeError, match=r"one of shape \[1\] is on the CPU"):
         numbers[torch.tensor([0])]
-    with pytest.raises(RuntimeError, match=r"one of shape \[6\] is on the CPU"):
-        torch.dot(torch.ones(6), numbers)
 
 
 def test_it_notes_what_is_sent_and_what_is_waited_for(numbers: torch.Tensor) -> None:
@@ -36,7 +34,5 @@ def test_it_notes_what_is_sent_and_what_is_waited_for(numbers: torch.Tensor) -> 
     with pretend.watched() as traffic:
         float(numbers.sum())
         numbers.cpu()
-        numbers.tolist()
         numbers[numbers > 2]
-        bool(numbers.isfinite().all())
-    assert (len(traffic.sent), len(traffic.waits)) == (0, 5)
+    assert (len(traffic.sent), len(traffic.waits)) == (0, 3)

@@ -43,24 +43,21 @@ def test_the_miniature_runs_from_end_to_end_and_goes_on_where_it_was_cut(
     assert first.table.groupby(["study", "data"]).size().to_dict() == {
         (study, data): count for study, count in n_arms.items() for data in OPEN
     }
-    for column in ("seed", "commit", "towers", "weights_sha256", "device"):
-        assert first.table[column].notna().all(), column
+    own = ["seconds", "commit"]  # of each call
+    assert first.table[["seed", "towers", "weights_sha256", "device", *own]].notna().all(axis=None)
     assert first.record["missing"] == []
     assert (tmp_path / "clip.png").stat().st_size > 10_000
     assert (tmp_path / "clip.md").read_text(encoding="utf-8") == clip_paragraph(first) + "\n"
 
-    units = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("rows/*/*.json")}
-    cut = next(file for file in units if "main" in file.parts and file.stem == "bracol-0")
+    (cut,) = tmp_path.rglob("rows/main/bracol-0.json")
     cut.unlink()
     capsys.readouterr()
     assert run_clip.main(["--short", "--out", str(tmp_path)]) == 0
     trained = [line for line in capsys.readouterr().out.splitlines() if "/random " in line]
     assert trained == ["tiny/random main/bracol-0"]
-    assert {file for file, time in units.items() if file.stat().st_mtime_ns != time} == {cut}
 
     repeated = read_clip(str(tmp_path))
     assert repeated is not None
-    own = ["seconds", "commit"]  # of each call
     pd.testing.assert_frame_equal(repeated.table.drop(columns=own), first.table.drop(columns=own))
 
 
@@ -95,21 +92,17 @@ def test_a_set_that_cannot_be_fetched_is_left_out(
     """It goes on with the others; one that is there is not fetched."""
     plan = planning.read_clip()
     (tmp_path / "hc18" / "images").mkdir(parents=True)
-    asked = []
 
-    def download(name: str, folder: Path) -> Path:
-        asked.append(name)
+    def download(name: str, folder: Path) -> None:
         if name != "retinamnist":
             raise InputError(f"{name}: no network.")
         folder.mkdir()
-        return folder
 
     monkeypatch.setattr(run_clip, "download", download)
     left_out = run_clip.fetch_data(plan, tmp_path)
-    assert asked == ["bracol", "retinamnist", "bracol-area", "apples81"]
+    assert left_out.keys() == {"bracol", "bracol-area", "apples81"}
     assert left_out["bracol"] == "bracol: no network."
     rest = run_clip.without(plan, left_out)
-    assert rest["studies"]["main"]["data"] == ["retinamnist", "hc18"]
     assert {unit["data"] for unit in planning.units(rest, tmp_path)} == {"retinamnist", "hc18"}
 
 
@@ -126,10 +119,7 @@ def test_a_unit_that_fails_stops_no_other_one(
     printed = capsys.readouterr()
     assert "tiny/random tuned-1e-4/retinamnist-0: retinamnist: out of memory." in printed.out
     assert printed.out.count("out of memory") == 2 * 4
-    assert printed.err == (
-        "clip: every unit failed, so there are no rows; the sentences above say why.\n"
-    )
-    assert not (tmp_path / "clip.csv").exists()
+    assert printed.err.startswith("clip: every unit failed, so there are no rows;")
 
 
 @pytest.mark.gpu
@@ -149,30 +139,8 @@ def test_a_study_computes_on_the_device_of_its_towers() -> None:
 # --- the page -------------------------------------------------------------------------------------
 
 
-def drawn(main: dict[str, float], tuned: dict[str, tuple[float, float]]) -> ClipRows:
-    """Return rows of one towers on one set: 40 images, whose RPS is that of the arm or near it.
-
-    Args:
-        main: RPS of each arm.
-        tuned: RPS of each arm at the rate that validation prefers, and at the other one.
-    """
-    rows = [("main", arm, rps, 0.0) for arm, rps in main.items()]
-    for arm, (preferred, other) in tuned.items():
-        rows += [("tuned-5e-6", arm, other, 2.0), ("tuned-2e-5", arm, preferred, 1.0)]
-
-    table = pd.DataFrame(rows, columns=["study", "arm", "rps", "val_rps"])
-    table = table.assign(towers="a/b", data="bracol", run=0)
-    parts = []
-    for place in range(40):
-        shift = 0.001 * (place % 5)
-        parts.append(table.assign(path=f"{place}.jpg", rps=table["rps"] + shift))
-    images = pd.concat(parts).drop(columns="val_rps")
-    weights = {"commits": {}, "sha256": "12" * 32, "pinned": False}
-    record = {"towers": {"a/b": weights}, "left_out": {}, "missing": []}
-    return ClipRows(table, images, record)
-
-
-CLAIMED = {
+# RPS of each arm; of the tuned ones at the rate that validation prefers, and at the other one.
+MAIN = {
     "words": 0.8,
     "shuffled words": 1.0,
     "L2RCLIP": 1.1,
@@ -188,9 +156,29 @@ TUNED = {
 }
 
 
-def test_claims_are_judged_on_the_mean_of_the_sets() -> None:
+@pytest.fixture
+def clip() -> ClipRows:
+    """Rows of one towers on one set: 40 images, whose RPS is that of the arm or near it."""
+    rows = [("main", arm, rps, 0.0) for arm, rps in MAIN.items()]
+    for arm, (preferred, other) in TUNED.items():
+        rows += [("tuned-5e-6", arm, other, 2.0), ("tuned-2e-5", arm, preferred, 1.0)]
+
+    table = pd.DataFrame(rows, columns=["study", "arm", "rps", "val_rps"])
+    table = table.assign(towers="a/b", data="bracol", run=0)
+    parts = []
+    for place in range(40):
+        rps = table["rps"] + 0.001 * (place % 5)
+        parts.append(table.assign(path=f"{place}.jpg", rps=rps))
+    images = pd.concat(parts).drop(columns="val_rps")
+    weights = {"commits": {"timm/b": "ab" * 20}, "sha256": "12" * 32, "pinned": False}
+    left_out = {"hc18": "nothing to download"}
+    return ClipRows(
+        table, images, {"towers": {"a/b": weights}, "left_out": left_out, "missing": []}
+    )
+
+
+def test_claims_are_judged_on_the_mean_of_the_sets(clip: ClipRows) -> None:
     """One is better, one worse, and one the same; all wait while a unit is missing."""
-    clip = drawn(CLAIMED, TUNED)
     judged = judged_claims(clip).query("verdict != ''")
     assert judged["verdict"].tolist() == ["better", "worse", "not shown"]
     assert judged["holm"].tolist() == pytest.approx([3 * 2 / 10_001] * 2 + [1.0])
@@ -199,22 +187,18 @@ def test_claims_are_judged_on_the_mean_of_the_sets() -> None:
     assert set(judged_claims(clip).query("verdict != ''")["verdict"]) == {"incomplete"}
 
 
-def test_a_tuned_arm_counts_at_the_rate_of_its_best_validation() -> None:
+def test_a_tuned_arm_counts_at_the_rate_of_its_best_validation(clip: ClipRows) -> None:
     """Not of its best test: at 0.5 and 1.0 L2RCLIP saves half, at 0.1 nothing."""
-    clip = drawn(CLAIMED, TUNED)
     assert set(at_best_rate(clip)["study"]) == {"tuned-2e-5"}
     gains = tuned_gains(clip).query("data == 'bracol'").set_index("row")["gain"]
     assert gains.round(0).tolist() == [50, 0, -99]
 
 
-def test_the_page_says_what_was_measured_and_what_was_not(tmp_path: Path) -> None:
+def test_the_page_says_what_was_measured_and_what_was_not(clip: ClipRows, tmp_path: Path) -> None:
     """Verdicts, the origin of the weights, sets that were left out; without rows how to make them.
 
     A device has no name there.
     """
-    clip = drawn(CLAIMED, TUNED)
-    clip.record["left_out"]["hc18"] = "nothing to download"
-    clip.record["towers"]["a/b"]["commits"] = {"timm/b": "ab" * 20}
     text = clip_paragraph(clip)
     assert "**a/b**: timm/b, commit abababababab; SHA-256 121212121212… as it was there" in text
     assert "| order in the words, a/b | +20.0 [" in text
