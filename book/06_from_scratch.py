@@ -702,15 +702,18 @@ print(f"images with another answer: {different} of {len(answers)}")
 # %% tags=["remove-cell"]
 numbers["answers apart"] = different
 if len(stored):  # what the text says of all stored runs
-    assert len(stored) == 15 and not stored["answers apart"].any()
+    assert len(stored) == 15
+    assert not stored["answers apart"].any()
     after = [stored[f"{name} RPS {epochs1}"] for name in runs]
     assert (abs(after[0] / stored["median rank rps"] - 1) < 0.03).all()
     assert (after[1] < stored["median rank rps"]).all()
     early = [stored[f"{name} RPS 2"] for name in runs]
     assert (early[2] < early[1]).all()
     ends = [stored[f"{name} test rps"] for name in runs]
-    assert (ends[3] < ends[2]).all() and (ends[5] < ends[4]).all()
-    assert 8 <= (ends[2] > ends[1]).sum() < 15 and (ends[5] < ends[0]).all()
+    assert (ends[3] < ends[2]).all()
+    assert (ends[5] < ends[4]).all()
+    assert 8 <= (ends[2] > ends[1]).sum() < 15
+    assert (ends[5] < ends[0]).all()
     curve = [stored[f"{name} RPS {last}"] for name in runs]
     assert (curve[5] < curve[0]).all()
 

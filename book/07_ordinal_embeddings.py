@@ -426,13 +426,15 @@ for moment in (START, L2R, CE):
     numbers[f"{moment} along sentences"] = cosine
 if len(stored):  # what the text says of all stored runs
     failed = stored[f"{L2R} ρ, single images"] < 0.1
-    assert failed.sum() == 1 and len(stored) == 15
+    assert failed.sum() == 1
+    assert len(stored) == 15
     healthy = stored[~failed]
     order = [healthy[f"{m} ρ, single images"] for m in (START, L2R, CE)]
     assert order[0].max() < 0.1 < 0.3 < min(map(min, order[1:]))
     assert (order[1] > order[2]).nunique() == 2
     along = [healthy[f"{m} along sentences"] for m in (START, CE, L2R)]
-    assert (along[0] < along[1]).all() and (along[1] < along[2]).all()
+    assert (along[0] < along[1]).all()
+    assert (along[1] < along[2]).all()
 
 # %% [markdown]
 # **L2RCLIP orders the images, and so does cross-entropy.** By both scores of single images each is far from the untrained tower
