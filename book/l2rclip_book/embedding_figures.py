@@ -19,7 +19,6 @@ from sklearn.neighbors import NearestNeighbors
 
 from l2rclip_book.plots import INK, WIDTH, canvas, frame_image, rank_colours, spread_out, style, tie
 from l2rclip_book.statistics import spearman_rho
-from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import Ranks
 
 Points: TypeAlias = Float[np.ndarray, "batch dim"]
@@ -47,21 +46,12 @@ def umap_layout(
         epochs: Rounds of its optimiser; None leaves the number to UMAP.
 
     Raises:
-        InputError: A setting outside its range, or umap-learn is missing.
+        ImportError: umap-learn is missing.
     """
-    if not (2 <= neighbours <= len(points) and 0 <= min_dist <= 1):
-        ranges = f"neighbours from 2 to {len(points)}, min_dist from 0 to 1"
-        raise InputError(f"umap: {ranges}; not {neighbours} and {min_dist}.")
-
     with warnings.catch_warnings():
         # it warns of TensorFlow, and of points that cannot be added later
         warnings.simplefilter("ignore")
-        try:
-            from umap import UMAP
-        except ImportError as error:
-            raise InputError(
-                "umap: umap-learn is not installed; run: pip install umap-learn"
-            ) from error
+        from umap import UMAP
 
         search = NearestNeighbors(n_neighbors=neighbours).fit(points)
         distance, index = search.kneighbors(points)

@@ -17,8 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from l2rclip_book.plots import GRID, INK, canvas, ink_on, look, rank_colours, style
-from l2rclip_lite.errors import InputError
+from l2rclip_book.plots import GRID, INK, METHODS, canvas, ink_on, rank_colours, style
 
 Loss: TypeAlias = Callable[[Tensor], Tensor]
 
@@ -121,9 +120,6 @@ def walk(
     Returns:
         The places of all points: the start, and after each step.
 
-    Raises:
-        InputError: A start is not of unit length.
-
     Example:
         >>> def nearer_to_east(point):
         ...     return (point - on_circle(0)).square().sum()
@@ -131,12 +127,6 @@ def walk(
         >>> way.shape, way[-1, 0, 0].round(decimals=3).tolist()
         (torch.Size([51, 1, 1, 2]), [1.0, 0.0])
     """
-    length = start.norm(dim=-1)
-    if not torch.allclose(length, torch.ones_like(length), atol=1e-4):
-        raise InputError(
-            "walk: a start is not of unit length; use torch.nn.functional.normalize first."
-        )
-
     gradient = torch.func.vmap(torch.func.grad(loss), randomness="same")
     places = [start]
     for _ in range(steps):
@@ -149,9 +139,9 @@ def walk(
 STAR_RADIUS = 0.19  # of the star that is an image
 # name and colour of each weight of the push
 ORDERS = {
-    "true": ("true order", look("full")[0]),
+    "true": ("true order", METHODS["after stage 1"][0]),
     "blind": ("order-blind", INK),
-    "shuffled": ("shuffled", look("shuffled text")[0]),
+    "shuffled": ("shuffled", METHODS["shuffled words"][0]),
 }
 
 

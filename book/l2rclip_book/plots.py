@@ -33,21 +33,17 @@ from l2rclip_lite.metrics import Probabilities, mae
 MANY = 10  # ranks beyond which a heat map has no numbers
 INK = "#76818e"  # contrast 4 on white and 4.6 on the dark page of the book
 COLOURS = {"stage 1": "#3b6fb6", "stage 2": "#c8553d", "reference": INK, "ink": INK}
-# contrast of at least 2.5 on white and on the dark page; warm colours for arms that read sentences,
+# colour and marker; contrast of at least 2.5 on white and on the dark page; warm colours for arms that read sentences,
 # cold ones for those that do not
 METHODS: dict[str, tuple[str, str]] = {
-    "full": ("#c8553d", "o"),
-    "template only": ("#d18f2b", "D"),
-    "shuffled text": ("#b07aa1", "v"),
-    "shuffled template": ("#b07aa1", "v"),
     "cross-entropy": ("#3b6fb6", "^"),
-    "linear-probe": ("#58a3c9", "<"),
     "ridge": ("#2a8c82", "X"),
     "shuffled words": ("#b07aa1", "v"),
     "words": ("#d18f2b", "D"),
     "after stage 1": ("#c8553d", "o"),
     "numbers": ("#247a55", "P"),
-    "median-rank": (COLOURS["reference"], "s"),
+    "median-rank": (INK, "s"),
+    "L2RCLIP": (INK, "o"),
 }
 # name, colour (the first after Okabe and Ito), marker
 DATA: dict[str, tuple[str, str, str]] = {
@@ -118,16 +114,6 @@ def frame_image(axis: Axes, image: ArrayLike, colour: ColorType) -> None:
     axis.imshow(np.asarray(image), aspect="auto")
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set(visible=True, color=colour, linewidth=2.4)
-
-
-def look(arm: str) -> tuple[str, str]:
-    """Return colour and marker of an arm; ink and a disc for one that has none.
-
-    Example:
-        >>> look("ridge"), look("mine")
-        (('#2a8c82', 'X'), ('#76818e', 'o'))
-    """
-    return METHODS.get(arm, (COLOURS["ink"], "o"))
 
 
 def ink_on(colour: ColorType) -> str:

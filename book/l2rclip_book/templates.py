@@ -16,7 +16,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from l2rclip_book.plots import COLOURS, canvas, grid, ink_on, look, name_rows, rank_colours, style
+from l2rclip_book.plots import (
+    INK,
+    METHODS,
+    canvas,
+    grid,
+    ink_on,
+    name_rows,
+    rank_colours,
+    style,
+)
 from l2rclip_book.statistics import spearman_rho
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
@@ -133,9 +142,8 @@ def shuffled_gaps(
     return spearman_rho(gap, distance[names[:, i], names[:, j]])
 
 
-INK = COLOURS["ink"]
-TRAINED = look("template only")[0]
-SHUFFLED = look("shuffled template")[0]
+TRAINED = METHODS["words"][0]
+SHUFFLED = METHODS["shuffled words"][0]
 
 
 class Scores(NamedTuple):

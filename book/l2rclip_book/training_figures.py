@@ -33,16 +33,6 @@ FROZEN = "#e4e7eb"
 CACHED = "#f0cfa8"
 
 
-def state_of(parameter: str, stage: str, config: Config) -> str:
-    """Return whether a part trains or is frozen, as the freezing table says.
-
-    Example:
-        >>> state_of("towers.image.x", "stage 1", Config())
-        'frozen'
-    """
-    return "trains" if trains(parameter, stage, config) else "frozen"
-
-
 def computed_once(stage: str, config: Config) -> list[str]:
     """Return which features a stage computes once: those behind which nothing trains.
 
@@ -52,8 +42,7 @@ def computed_once(stage: str, config: Config) -> list[str]:
     """
     once = []
     for feature, (_, _, parts) in LANES.items():
-        states = [state_of(parameter, stage, config) for _, parameter in parts.values()]
-        if "trains" not in states:
+        if not any(trains(parameter, stage, config) for _, parameter in parts.values()):
             once.append(feature)
     return once
 
@@ -86,14 +75,14 @@ def _draw_stage(axis: Axes, stage: str, config: Config) -> None:
     for feature, (lane, first, parts) in LANES.items():
         stops = [_box(axis, first, (0.0, lane), "none")]
         for name, (across, parameter) in parts.items():
-            learns = state_of(parameter, stage, config) == "trains"
-            stops.append(_box(axis, name, (across, lane), COLOURS[stage] if learns else FROZEN))
+            colour = COLOURS[stage] if trains(parameter, stage, config) else FROZEN
+            stops.append(_box(axis, name, (across, lane), colour))
 
         is_kept = feature in once
         stops.append(_box(axis, feature, (4.35, lane), CACHED if is_kept else "white"))
-        for start, end in pairwise(stops):
-            _arrow(axis, start, end, dashed=is_kept)
-        _arrow(axis, stops[-1], loss, dashed=False)
+        for start, end in pairwise([*stops, loss]):
+            dashed = is_kept and end is not loss
+            _arrow(axis, start, end, "--" if dashed else "-")
 
     axis.set(xlim=(-0.5, 5.7), ylim=(-0.6, 2.4), title=stage.capitalize())
     axis.set_axis_off()
@@ -101,23 +90,16 @@ def _draw_stage(axis: Axes, stage: str, config: Config) -> None:
 
 def _box(axis: Axes, name: str, place: tuple[float, float], colour: str) -> Text:
     """Write a name, in a rounded box where it has a colour."""
-    box = {"boxstyle": "round,pad=0.5", "facecolor": colour, "edgecolor": INK}
-    if colour == "none":
-        box["edgecolor"] = "none"
-    ink = ink_on(colour)
-    return axis.text(*place, name, ha="center", va="center", color=ink, bbox=box, zorder=2)
+    edge = "none" if colour == "none" else INK
+    box = {"boxstyle": "round,pad=0.5", "facecolor": colour, "edgecolor": edge}
+    return axis.text(*place, name, ha="center", va="center", color=ink_on(colour), bbox=box)
 
 
-def _arrow(axis: Axes, start: Text, end: Text, *, dashed: bool) -> None:
+def _arrow(axis: Axes, start: Text, end: Text, line: str) -> None:
     """Draw an arrow from one box to the next."""
-    look = {
-        "arrowstyle": "->",
-        "color": INK,
-        "linestyle": "--" if dashed else "-",
-        "patchA": start.get_bbox_patch(),
-        "patchB": end.get_bbox_patch(),
-    }
-    axis.annotate("", end.get_position(), start.get_position(), arrowprops=look, zorder=3)
+    patches = {"patchA": start.get_bbox_patch(), "patchB": end.get_bbox_patch()}
+    look = {"arrowstyle": "->", "color": INK, "linestyle": line}
+    axis.annotate("", end.get_position(), start.get_position(), arrowprops=look | patches)
 
 
 Errors = Sequence[Float[Tensor, "2 image"]]  # of each epoch: RPS and absolute error of each image
