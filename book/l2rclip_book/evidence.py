@@ -46,6 +46,7 @@ def finding(steps: pd.DataFrame) -> str:
     return "Words save {} % of what the numbers save; after stage 1, {} %".format(*ranges)
 
 
+@style()
 def staircase(steps: pd.DataFrame) -> Figure:
     """Draw RPS without text, with words, after stage 1 and with the hand-made order.
 
@@ -59,25 +60,24 @@ def staircase(steps: pd.DataFrame) -> Figure:
     arms = [arm for arm in STEPS if (steps["arm"] == arm).any()]
     sets = [data for data in DATA if (steps["data"] == data).any()]
     n_rows = -(-len(sets) // PANELS)
-    with style():
-        height = 0.8 + n_rows * (0.3 + 0.3 * len(arms))
-        figure = canvas(height)
-        if not sets:
-            return nothing(figure)
+    height = 0.8 + n_rows * (0.3 + 0.3 * len(arms))
+    figure = canvas(height)
+    if not sets:
+        return nothing(figure)
 
-        table = figure.subplots(n_rows, min(len(sets), PANELS), sharey=True, squeeze=False)
-        axes = table.ravel()[: len(sets)]
-        for axis, data in zip(axes, sets, strict=True):
-            rows = steps[steps["data"] == data].set_index("arm").reindex(arms)
-            _draw_steps(axis, rows)
-            grid(axis, "x", DATA[data][0])
-        for axis in table.ravel()[len(sets) :]:
-            axis.remove()
+    table = figure.subplots(n_rows, min(len(sets), PANELS), sharey=True, squeeze=False)
+    axes = table.ravel()[: len(sets)]
+    for axis, data in zip(axes, sets, strict=True):
+        rows = steps[steps["data"] == data].set_index("arm").reindex(arms)
+        _draw_steps(axis, rows)
+        grid(axis, "x", DATA[data][0])
+    for axis in table.ravel()[len(sets) :]:
+        axis.remove()
 
-        for axis in table[:, 0]:
-            name_rows(axis, [STEPS[arm] for arm in arms], 9.5)
-        figure.supxlabel("RPS of the test images (left is better; dashed: no text)", fontsize=9.5)
-        figure.suptitle(finding(steps), x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+    for axis in table[:, 0]:
+        name_rows(axis, [STEPS[arm] for arm in arms], 9.5)
+    figure.supxlabel("RPS of the test images (left is better; dashed: no text)", fontsize=9.5)
+    figure.suptitle(finding(steps), x=0.01, ha="left", fontsize=10.5, fontweight="bold")
     return figure
 
 
@@ -127,6 +127,7 @@ def _write_beside(
     )
 
 
+@style()
 def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float = 30.0) -> Figure:
     """Draw gains with 95 % intervals, a line per comparison and within it a mark per data set.
 
@@ -141,34 +142,33 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float 
     rows = list(gains["row"].unique())
     looks = DATA | {MEAN: (MEAN, INK, "D")}
     looks = {data: looks[data] for data in looks if (gains["data"] == data).any()}
-    with style():
-        figure = canvas(1.3 + (0.1 + 0.095 * len(looks)) * len(rows))
-        if not rows:
-            return nothing(figure)
+    figure = canvas(1.3 + (0.1 + 0.095 * len(looks)) * len(rows))
+    if not rows:
+        return nothing(figure)
 
-        axis = figure.subplots()
-        axis.axvline(0, color=INK, linewidth=1)
-        ends = gains[gains.columns.intersection(["gain", "low", "high", "run_low", "run_high"])]
-        marks = gains.assign(**ends.clip(-limit, limit), mark=gains["data"])
-        range_marks(axis, marks.rename(columns={"gain": "value"}), rows, looks)
+    axis = figure.subplots()
+    axis.axvline(0, color=INK, linewidth=1)
+    ends = gains[gains.columns.intersection(["gain", "low", "high", "run_low", "run_high"])]
+    marks = gains.assign(**ends.clip(-limit, limit), mark=gains["data"])
+    range_marks(axis, marks.rename(columns={"gain": "value"}), rows, looks)
 
-        for _, far in gains[gains["gain"].abs() > limit].iterrows():
-            place = rows.index(far["row"]) + shift_of(list(looks).index(far["data"]), len(looks))
-            colour = looks[far["data"]][1]
-            axis.text(
-                0.96 * limit * np.sign(far["gain"]),
-                place,
-                f"{far['gain']:+.0f} %",
-                ha="right" if far["gain"] > 0 else "left",
-                va="center",
-                fontsize=8,
-                bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.5},
-                color=ink_on(colour),
-            )
+    for _, far in gains[gains["gain"].abs() > limit].iterrows():
+        place = rows.index(far["row"]) + shift_of(list(looks).index(far["data"]), len(looks))
+        colour = looks[far["data"]][1]
+        axis.text(
+            0.96 * limit * np.sign(far["gain"]),
+            place,
+            f"{far['gain']:+.0f} %".replace("-", "−"),
+            ha="right" if far["gain"] > 0 else "left",
+            va="center",
+            fontsize=8,
+            bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.5},
+            color=ink_on(colour),
+        )
 
-        axis.set(xlabel=label)
-        figure.legend(loc="outside lower left", ncols=4, handletextpad=0.1, columnspacing=1.2)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+    axis.set(xlabel=label)
+    figure.legend(loc="outside lower left", ncols=4, handletextpad=0.1, columnspacing=1.2)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
     return figure
 
 

@@ -400,6 +400,7 @@ BAD = "#d55e00"
 Values = Mapping[str, float | str]
 
 
+@style()
 def sign_ranges(runs: Mapping[str, Values]) -> Figure:
     """Draw each sign of a healthy run, and of the run that was made to fail in its way.
 
@@ -409,22 +410,21 @@ def sign_ranges(runs: Mapping[str, Values]) -> Figure:
     Args:
         runs: What `signs.measure` returns, by name of the run: `HEALTHY`, or one of `PROVOKED`.
     """
-    with style():
-        height = 0.6 + 0.62 * len(SIGNS)
-        figure = canvas(height)
-        axes = figure.subplots(len(SIGNS), squeeze=False)[:, 0]
+    height = 0.6 + 0.62 * len(SIGNS)
+    figure = canvas(height)
+    axes = figure.subplots(len(SIGNS), squeeze=False)[:, 0]
 
-        for axis, sign in zip(axes, SIGNS, strict=True):
-            rows = ((HEALTHY, sign.healthy, GOOD, "o"), (sign.provoked_by, sign.provoked, BAD, "X"))
-            for row, (name, band, colour, marker) in enumerate(rows):
-                axis.plot(band, [row, row], color=colour, linewidth=9, alpha=0.35)
-                value = runs.get(name, {}).get(sign.column)
-                if isinstance(value, float):
-                    axis.scatter(value, row, color=colour, marker=marker, s=45, zorder=3)
+    for axis, sign in zip(axes, SIGNS, strict=True):
+        rows = ((HEALTHY, sign.healthy, GOOD, "o"), (sign.provoked_by, sign.provoked, BAD, "X"))
+        for row, (name, band, colour, marker) in enumerate(rows):
+            axis.plot(band, [row, row], color=colour, linewidth=9, alpha=0.35)
+            value = runs.get(name, {}).get(sign.column)
+            if isinstance(value, float):
+                axis.scatter(value, row, color=colour, marker=marker, s=45, zorder=3)
 
-            axis.set(yticks=[0.5], yticklabels=[sign.short], ylim=(1.7, -0.7))
-            axis.grid(axis="x", color=GRID)
-            if sign.threshold is not None:
-                axis.axvline(sign.threshold, color=INK, linestyle="--")
-        axes[0].set_title("blue: healthy runs      orange: runs that fail on purpose")
+        axis.set(yticks=[0.5], yticklabels=[sign.short], ylim=(1.7, -0.7))
+        axis.grid(axis="x", color=GRID)
+        if sign.threshold is not None:
+            axis.axvline(sign.threshold, color=INK, linestyle="--")
+    axes[0].set_title("blue: healthy runs      orange: runs that fail on purpose")
     return figure

@@ -47,6 +47,7 @@ def computed_once(stage: str, config: Config) -> list[str]:
     return once
 
 
+@style()
 def stage_diagram(config: Config) -> Figure:
     """Draw both stages side by side, coloured by the freezing table.
 
@@ -59,12 +60,11 @@ def stage_diagram(config: Config) -> Figure:
         "frozen": FROZEN,
         "computed once (dashed)": CACHED,
     }
-    with style():
-        figure = canvas(2.6)
-        for axis, stage in zip(figure.subplots(1, 2), ("stage 1", "stage 2"), strict=True):
-            _draw_stage(axis, stage, config)
-        patches = [Patch(color=colour, label=label) for label, colour in keys.items()]
-        figure.legend(handles=patches, loc="outside lower center", ncols=4)
+    figure = canvas(2.6)
+    for axis, stage in zip(figure.subplots(1, 2), ("stage 1", "stage 2"), strict=True):
+        _draw_stage(axis, stage, config)
+    patches = [Patch(color=colour, label=label) for label, colour in keys.items()]
+    figure.legend(handles=patches, loc="outside lower center", ncols=4)
     return figure
 
 
@@ -122,6 +122,7 @@ def mean_scores(history: Errors) -> pd.DataFrame:
     return pd.DataFrame(means, columns=list(SCORES), index=range(1, len(means) + 1))
 
 
+@style()
 def repair_curves(
     runs: Mapping[str, Errors],
     constant: Mapping[str, float],
@@ -134,21 +135,18 @@ def repair_curves(
         runs: By name; the last is drawn strongest.
         constant: `rps` and `mae` of the median rank, drawn as dotted lines.
         epochs1: Epochs of stage 1; what follows is stage 2.
-        stored: Stored runs of the page, drawn as thin lines, see `spread.stored_runs`.
+        stored: Stored runs of the page, drawn as thin lines, see `results.stored_runs`.
     """
     lines = LINES[-len(runs) :]
-    with style():
-        figure = canvas(2.6, 7.6)
-        axes = figure.subplots(1, 2)
-        for axis, score in zip(axes, SCORES, strict=True):
-            for (name, history), line in zip(runs.items(), lines, strict=True):
-                axis.plot(mean_scores(history)[score], label=name, **line)
-                draw_stored(axis, stored, f"{name} {score}", str(line["color"]))
-            reference = constant[score.lower()]
-            axis.axhline(reference, color=INK, linestyle=":", label="median rank")
-            axis.axvline(epochs1 + 0.5, color=INK, linewidth=0.6)
-            axis.set(
-                xlabel="epoch: stage 1 | stage 2", ylabel=f"validation {score}", ylim=(0, None)
-            )
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    figure = canvas(2.6, 7.6)
+    axes = figure.subplots(1, 2)
+    for axis, score in zip(axes, SCORES, strict=True):
+        for (name, history), line in zip(runs.items(), lines, strict=True):
+            axis.plot(mean_scores(history)[score], label=name, **line)
+            draw_stored(axis, stored, f"{name} {score}", str(line["color"]))
+        reference = constant[score.lower()]
+        axis.axhline(reference, color=INK, linestyle=":", label="median rank")
+        axis.axvline(epochs1 + 0.5, color=INK, linewidth=0.6)
+        axis.set(xlabel="epoch: stage 1 | stage 2", ylabel=f"validation {score}", ylim=(0, None))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
     return figure

@@ -18,6 +18,7 @@ import pandas as pd
 
 from l2rclip_book.gains import (
     EDGES,
+    MEAN,
     WITHOUT_LEAVES,
     compare_pairs,
     over_trainings,
@@ -236,7 +237,8 @@ def doubts(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     few = _each_condition_a_run(with_few(table, images))
     gains = without_sets(few, DOUBTED, WITHOUT_LEAVES)
     by_subject = compare_pairs(few, DOUBTED, by_subject=True).assign(change=BY_SUBJECT)
-    means = pd.concat([gains, by_subject]).query("data == @MEAN")
+    gains = pd.concat([gains, by_subject])
+    means = gains[gains["data"] == MEAN]
     # with few labels two trainings hardly share an image, so they count as independent
     over = over_trainings(with_few(table, table).assign(n=0), DOUBTED)
     both = pd.concat([means, over.assign(change=OVER_TRAININGS)], ignore_index=True)

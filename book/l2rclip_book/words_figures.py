@@ -35,6 +35,7 @@ ALL_IMAGES = {"words": "L2RCLIP", "labels": "rps"}  # as `at-best` names these a
 AMOUNTS = (*SHOTS, "all")
 
 
+@style()
 def landings(places: Mapping[Sequence[str], Float[np.ndarray, " rank"]], most: float) -> Figure:
     """Draw where the sentences of other vocabularies land on a scale of percents.
 
@@ -42,33 +43,33 @@ def landings(places: Mapping[Sequence[str], Float[np.ndarray, " rank"]], most: f
         places: For the names of each vocabulary, lowest first, the percent of each.
         most: The highest percent that the tower has learned.
     """
-    with style():
-        figure = canvas(0.8 + 0.62 * len(places))
-        axis = figure.subplots()
-        for row, (names, percents) in enumerate(places.items()):
-            rows = np.full(len(percents), row)
-            axis.plot(percents, rows, color=GRID, linewidth=1, zorder=1)
-            axis.scatter(percents, rows, s=90, c=rank_colours(len(names)), zorder=2)
+    figure = canvas(0.8 + 0.62 * len(places))
+    axis = figure.subplots()
+    for row, (names, percents) in enumerate(places.items()):
+        rows = np.full(len(percents), row)
+        axis.plot(percents, rows, color=GRID, linewidth=1, zorder=1)
+        axis.scatter(percents, rows, s=90, c=rank_colours(len(names)), zorder=2)
 
-            # from left to right above and below, so that names have room
-            for order, rank in enumerate(np.argsort(percents, kind="stable")):
-                height, va = (-8, "top") if order % 2 else (8, "bottom")
-                axis.annotate(
-                    names[rank],
-                    (percents[rank], row),
-                    (0, height),
-                    textcoords="offset points",
-                    ha="center",
-                    va=va,
-                    fontsize=8.5,
-                )
+        # from left to right above and below, so that names have room
+        for order, rank in enumerate(np.argsort(percents, kind="stable")):
+            height, va = (-8, "top") if order % 2 else (8, "bottom")
+            axis.annotate(
+                names[rank],
+                (percents[rank], row),
+                (0, height),
+                textcoords="offset points",
+                ha="center",
+                va=va,
+                fontsize=8.5,
+            )
 
-        axis.set(ylim=(len(places) - 0.4, -0.6), xlim=(-0.04 * most, 1.02 * most), yticks=[])
-        axis.set_xlabel("percent of damage that the sentence is nearest to")
-        axis.spines["left"].set_visible(False)
+    axis.set(ylim=(len(places) - 0.4, -0.6), xlim=(-0.04 * most, 1.02 * most), yticks=[])
+    axis.set_xlabel("percent of damage that the sentence is nearest to")
+    axis.spines["left"].set_visible(False)
     return figure
 
 
+@style()
 def order_figure(orders: pd.DataFrame, chance: pd.DataFrame) -> Figure:
     """Draw how well each arm orders images whose labels nobody used.
 
@@ -77,21 +78,20 @@ def order_figure(orders: pd.DataFrame, chance: pd.DataFrame) -> Figure:
         chance: From `words.chance_orders`.
     """
     sets = [data for data in SETS if (orders["data"] == data).any()]
-    with style():
-        figure = canvas(1.2 + 0.72 * max(len(sets), 1))
-        if not sets:
-            return nothing(figure)
+    figure = canvas(1.2 + 0.72 * max(len(sets), 1))
+    if not sets:
+        return nothing(figure)
 
-        axis = figure.subplots()
-        axis.axvline(0, color=INK, linewidth=1)
-        band = chance.reindex(sets)
-        width = band["chance_high"] - band["chance_low"]
-        axis.barh(range(len(sets)), width, 0.7, band["chance_low"], color=GRID, label=BAND)
-        marks = orders.rename(columns={"arm": "mark", "rho": "value"})
-        _draw_sets(axis, marks, sets, ORDERS)
-        axis.set_xlim(-1, 1)
-        axis.set_xlabel("Spearman's ρ of expected and true value (right is better; 0 is no order)")
-        figure.legend(loc="outside lower left", ncols=2)
+    axis = figure.subplots()
+    axis.axvline(0, color=INK, linewidth=1)
+    band = chance.reindex(sets)
+    width = band["chance_high"] - band["chance_low"]
+    axis.barh(range(len(sets)), width, 0.7, band["chance_low"], color=GRID, label=BAND)
+    marks = orders.rename(columns={"arm": "mark", "rho": "value"})
+    _draw_sets(axis, marks, sets, ORDERS)
+    axis.set_xlim(-1, 1)
+    axis.set_xlabel("Spearman's ρ of expected and true value (right is better; 0 is no order)")
+    figure.legend(loc="outside lower left", ncols=2)
     return figure
 
 
@@ -120,6 +120,7 @@ def shares_of_chance(table: pd.DataFrame) -> pd.DataFrame:
     return rows[["data", "run", "arm", "shots", "share"]]
 
 
+@style()
 def few_figure(shares: pd.DataFrame) -> Figure:
     """Draw the error over the number of labelled images a rank, a panel for each data set.
 
@@ -127,18 +128,17 @@ def few_figure(shares: pd.DataFrame) -> Figure:
         shares: From `shares_of_chance`.
     """
     sets = [data for data in SETS if (shares["data"] == data).any()]
-    with style():
-        figure = canvas(3.3)
-        if not sets:
-            return nothing(figure)
+    figure = canvas(3.3)
+    if not sets:
+        return nothing(figure)
 
-        axes = figure.subplots(1, len(sets), squeeze=False)[0]
-        for axis, data in zip(axes, sets, strict=True):
-            _draw_lines(axis, shares[shares["data"] == data], DATA[data][0])
-            axis.set_xlabel("labels for each rank")
-        axes[0].set_ylabel("error (RPS), % of an answer\nthat looks at no image")
-        lines, names = axes[0].get_legend_handles_labels()
-        figure.legend(lines, names, loc="outside lower left", ncols=4, columnspacing=1.2)
+    axes = figure.subplots(1, len(sets), squeeze=False)[0]
+    for axis, data in zip(axes, sets, strict=True):
+        _draw_lines(axis, shares[shares["data"] == data], DATA[data][0])
+        axis.set_xlabel("labels for each rank")
+    axes[0].set_ylabel("error (RPS), % of an answer\nthat looks at no image")
+    lines, names = axes[0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower left", ncols=4, columnspacing=1.2)
     return figure
 
 
@@ -190,6 +190,7 @@ def speed_shares(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts).reset_index()
 
 
+@style()
 def speeds_figure(shares: pd.DataFrame) -> Figure:
     """Draw a line for each data set, with a mark for each way to train.
 
@@ -197,21 +198,20 @@ def speeds_figure(shares: pd.DataFrame) -> Figure:
         shares: From `speed_shares`.
     """
     sets = [data for data in MANY if (shares["data"] == data).any()]
-    with style():
-        figure = canvas(1.4 + 0.42 * len(sets))
-        if not sets:
-            return nothing(figure)
+    figure = canvas(1.4 + 0.42 * len(sets))
+    if not sets:
+        return nothing(figure)
 
-        axis = figure.subplots()
-        axis.axvline(100, color=INK, linewidth=1, linestyle="--")
-        looks = {speed: (speed, colour, marker) for speed, (*_, colour, marker) in SPEEDS.items()}
-        marks = shares.rename(columns={"speed": "mark", "share": "value"})
-        _draw_sets(axis, marks, sets, looks)
-        axis.set_xlim(0, 1.05 * max(115, shares["high"].max()))
-        axis.set_xlabel(
-            "error (RPS), % of that of the median rank; dots are means, lines ranges of runs"
-        )
-        figure.legend(loc="outside lower left", ncols=2)
+    axis = figure.subplots()
+    axis.axvline(100, color=INK, linewidth=1, linestyle="--")
+    looks = {speed: (speed, colour, marker) for speed, (*_, colour, marker) in SPEEDS.items()}
+    marks = shares.rename(columns={"speed": "mark", "share": "value"})
+    _draw_sets(axis, marks, sets, looks)
+    axis.set_xlim(0, 1.05 * max(115, shares["high"].max()))
+    axis.set_xlabel(
+        "error (RPS), % of that of the median rank; dots are means, lines ranges of runs"
+    )
+    figure.legend(loc="outside lower left", ncols=2)
     return figure
 
 
