@@ -17,7 +17,7 @@ from scipy.spatial.distance import pdist, squareform
 from sklearn.cluster import DBSCAN
 from sklearn.neighbors import NearestNeighbors
 
-from l2rclip_book.plots import INK, WIDTH, canvas, frame_image, rank_colours, spread_out, style, tie
+from l2rclip_book.plots import INK, WIDTH, canvas, drawn, frame_image, rank_colours, spread_out, tie
 from l2rclip_book.statistics import spearman_rho
 from l2rclip_lite.method.ranks import Ranks
 
@@ -149,7 +149,7 @@ class Cloud(NamedTuple):
     ranks: Flat | None = None
 
 
-@style()
+@drawn()
 def clouds(
     panels: Mapping[str, Cloud], ranks: Ranks, *, columns: int = 3, metric: bool = False
 ) -> Figure:
@@ -186,7 +186,7 @@ def _draw_ranks(axis: Axes, places: Flat) -> None:
     axis.scatter(*places.T, c=colours, s=38, marker="D", edgecolor=INK, zorder=4)
 
 
-@style()
+@drawn()
 def thumbnails(
     flat: Flat,
     labels: Index,
@@ -228,7 +228,7 @@ def thumbnails(
     return figure
 
 
-@style()
+@drawn()
 def motion_figure(stored: Mapping[str, Any], frames: Mapping[str, int], ranks: Ranks) -> Figure:
     """Draw frames of the map that moves: a row per model, a column per moment.
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from l2rclip_book.gains import EDGES, MEAN, NONE, NUMBERS, paired_scores, resampled_means
-from l2rclip_book.plots import DATA, INK, METHODS, canvas, grid, ink_on, name_rows, style
+from l2rclip_book.plots import DATA, INK, METHODS, canvas, drawn, grid, ink_on, name_rows
 
 STEPS = {  # the staircase, then what is only there for comparison
     "shuffled words": "shuffled words",
@@ -46,7 +46,7 @@ def finding(steps: pd.DataFrame) -> str:
     return "Words save {} % of what the numbers save; after stage 1, {} %".format(*ranges)
 
 
-@style()
+@drawn()
 def staircase(steps: pd.DataFrame) -> Figure:
     """Draw RPS without text, with words, after stage 1 and with the hand-made order.
 
@@ -127,7 +127,7 @@ def _write_beside(
     )
 
 
-@style()
+@drawn()
 def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float = 30.0) -> Figure:
     """Draw gains with 95 % intervals, a line per comparison and within it a mark per data set.
 

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from l2rclip_book.plots import GRID, INK, METHODS, canvas, ink_on, rank_colours, style
+from l2rclip_book.plots import GRID, INK, METHODS, canvas, drawn, ink_on, rank_colours
 
 Places: TypeAlias = Float[Tensor, "rank 2"]
 Angles: TypeAlias = Float[Tensor, " angle"]
@@ -165,7 +165,7 @@ def circle(axis: Axes, places: Places) -> None:
     axis.spines[:].set_visible(False)
 
 
-@style()
+@drawn()
 def force_circles(
     panels: Mapping[str, Places],
     text: Places,
@@ -243,7 +243,7 @@ def _draw_forces(
         axis.text(x, y, names[place], ha="center", va="center")
 
 
-@style()
+@drawn()
 def free_texts(
     ways: Mapping[str, Float[Tensor, "step point 2"]],
     order: Mapping[str, Mapping[str, Sequence[float]]],

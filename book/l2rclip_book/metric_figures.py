@@ -21,12 +21,12 @@ from l2rclip_book.plots import (
     COLOURS,
     INK,
     canvas,
+    drawn,
     frame_image,
     grid,
     ink_on,
     name_ranks,
     rank_colours,
-    style,
     tie,
 )
 from l2rclip_lite.method.ranks import Ranks
@@ -42,7 +42,7 @@ DECODERS = {
 }
 
 
-@style()
+@drawn()
 def threshold_scale(
     images: Sequence[Image.Image], shares: Sequence[float], edges: Sequence[float], ranks: Ranks
 ) -> Figure:
@@ -87,7 +87,7 @@ def _draw_ruler(axis: Axes, thresholds: Float[np.ndarray, " threshold"], ranks: 
     axis.spines[["left", "bottom"]].set_visible(False)
 
 
-@style()
+@drawn()
 def arrows(true: Sequence[int], answers: Sequence[int], ranks: Ranks) -> Figure:
     """Draw one row per image: a dot on its true rank, and an arrow to a wrong answer.
 
@@ -123,7 +123,7 @@ def arrows(true: Sequence[int], answers: Sequence[int], ranks: Ranks) -> Figure:
     return figure
 
 
-@style()
+@drawn()
 def staircases(rows: Mapping[str, Sequence[float]], target: int, ranks: Ranks) -> Figure:
     """Draw probabilities above their running sum, and the gap that RPS squares and adds up.
 
@@ -207,7 +207,7 @@ def expected_price(
     return a, price, float(a[cheapest])
 
 
-@style()
+@drawn()
 def decoders(row: Sequence[float], ranks: Ranks) -> Figure:
     """Draw a row of probabilities, its three answers, and the cost of every possible answer.
 
@@ -291,7 +291,7 @@ def reliability(
     return curve.reset_index(drop=True)
 
 
-@style()
+@drawn()
 def reliability_diagram(curves: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw accuracy over confidence, one panel per model, above the number of images.
 

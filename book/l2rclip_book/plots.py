@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -82,10 +82,15 @@ STYLE: dict[Any, Any] = {
 }
 
 
+def style() -> AbstractContextManager[None]:
+    """Give figures the look of the book; on exit the former look is back."""
+    return mpl.rc_context(STYLE)
+
+
 @contextmanager
-def style() -> Iterator[None]:
-    """Give figures the look of the book, in a `with` or as a decorator; then the former is back."""
-    with mpl.rc_context(STYLE):
+def drawn() -> Iterator[None]:
+    """Give a figure the look of the book; its names stand as they are, for one may hold a $."""
+    with mpl.rc_context(STYLE | {"text.parse_math": False}):
         yield
 
 
@@ -162,7 +167,7 @@ def unit_of(ranks: Ranks) -> str:
     return "grades" if ranks.unit == "grade" else ranks.unit
 
 
-@style()
+@drawn()
 def contact_sheet(split: Split, ranks: Ranks, *, rows: int = 3, columns: int = 5) -> Figure:
     """Draw images of each rank, one column per rank, lowest on the left.
 
@@ -189,7 +194,7 @@ def contact_sheet(split: Split, ranks: Ranks, *, rows: int = 3, columns: int = 5
     return figure
 
 
-@style()
+@drawn()
 def image_grid(images: Sequence[Image.Image], names: Sequence[str], *, columns: int = 4) -> Figure:
     """Draw images with a line of text below each, in reading order.
 
@@ -211,7 +216,7 @@ def image_grid(images: Sequence[Image.Image], names: Sequence[str], *, columns: 
     return figure
 
 
-@style()
+@drawn()
 def training_curves(
     history: Sequence[Mapping[str, float]],
     ranks: Ranks,
@@ -287,7 +292,7 @@ def _mark_epochs(axis: Axes, epochs: pd.DataFrame) -> None:
         )
 
 
-@style()
+@drawn()
 def confusion(answers: Mapping[str, tuple[ArrayLike, ArrayLike]], ranks: Ranks) -> Figure:
     """Draw the share of each answer among the images of each true rank, one panel per model.
 
@@ -324,7 +329,7 @@ def confusion(answers: Mapping[str, tuple[ArrayLike, ArrayLike]], ranks: Ranks) 
     return figure
 
 
-@style()
+@drawn()
 def gallery(
     split: Split, probabilities: Probabilities, ranks: Ranks, chosen: Sequence[int]
 ) -> Figure:

@@ -16,7 +16,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.typing import ColorType
 from torch import Tensor, nn
 
-from l2rclip_book.plots import COLOURS, INK, PAPER, canvas, ink_on, rank_colours, style
+from l2rclip_book.plots import COLOURS, INK, PAPER, canvas, drawn, ink_on, rank_colours
 from l2rclip_book.templates import token_text
 from l2rclip_lite.method.rankformer import RankFormer
 from l2rclip_lite.towers.base import Tokens, Towers
@@ -222,7 +222,7 @@ def _frame(axis: Axes, rank: int, slot: int, colour: ColorType) -> None:
     axis.add_patch(frame)
 
 
-@style()
+@drawn()
 def token_grid(spelt: Spelt, rank_words: Bool[Tensor, "rank token"], context: int) -> Figure:
     """Draw the kind of each slot of every rank sentence, and who may change it.
 
@@ -254,7 +254,7 @@ def token_grid(spelt: Spelt, rank_words: Bool[Tensor, "rank token"], context: in
     return figure
 
 
-@style()
+@drawn()
 def axes_figure(
     reads: Mapping[str, Slots],
     changes: Mapping[str, Float[Tensor, "rank rank"]],
@@ -285,7 +285,7 @@ def axes_figure(
     return figure
 
 
-@style()
+@drawn()
 def movement_figure(moves: Mapping[str, Slots], spelt: Spelt) -> Figure:
     """Draw how far each word moved, in its own length, on one logarithmic scale for all axes.
 
@@ -310,7 +310,7 @@ def movement_figure(moves: Mapping[str, Slots], spelt: Spelt) -> Figure:
     return figure
 
 
-@style()
+@drawn()
 def attention_figure(stored: Mapping[str, Any], chosen: Sequence[tuple[str, int]]) -> Figure:
     """Draw who looks at whom in some slots, before stage 1 and, in the row below, after it.
 

@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from l2rclip_book.plots import GRID, INK, canvas, style
+from l2rclip_book.plots import GRID, INK, canvas, drawn
 from l2rclip_book.provoked import APART, FAST, HARD, HEALTHY, SLOW
 from l2rclip_book.statistics import cosine_distances, gap_order
 from l2rclip_lite.data.base import OrdinalDataset
@@ -400,7 +400,7 @@ BAD = "#d55e00"
 Values = Mapping[str, float | str]
 
 
-@style()
+@drawn()
 def sign_ranges(runs: Mapping[str, Values]) -> Figure:
     """Draw each sign of a healthy run, and of the run that was made to fail in its way.
 

@@ -20,11 +20,11 @@ from l2rclip_book.plots import (
     INK,
     METHODS,
     canvas,
+    drawn,
     grid,
     ink_on,
     name_rows,
     rank_colours,
-    style,
 )
 from l2rclip_book.statistics import spearman_rho
 from l2rclip_lite.method.ranks import Ranks
@@ -154,7 +154,7 @@ class Scores(NamedTuple):
     shuffled: tuple[float, float]  # nine of ten shuffles score between these
 
 
-@style()
+@drawn()
 def token_figure(
     sentences: Mapping[str, Sequence[tuple[Sequence[tuple[str, bool]], float]]],
 ) -> Figure:
@@ -196,7 +196,7 @@ def _write_tokens(axis: Axes, row: int, tokens: Sequence[tuple[str, bool]], plac
         left += len(text) + 1.6
 
 
-@style()
+@drawn()
 def score_rows(panels: Mapping[str, Mapping[str, Scores]]) -> Figure:
     """Draw gap scores beside their controls.
 
@@ -238,7 +238,7 @@ def _draw_scores(axis: Axes, scores: Sequence[Scores]) -> None:
 Table = Float[Tensor, "row column"] | Float[np.ndarray, "row column"]
 
 
-@style()
+@drawn()
 def heat_maps(  # noqa: PLR0913  (as chapters name them)
     tables: Mapping[str, Table],
     names: Sequence[str],

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 from torch import Tensor
 
-from l2rclip_book.plots import COLOURS, INK, canvas, draw_stored, ink_on, style
+from l2rclip_book.plots import COLOURS, INK, canvas, draw_stored, drawn, ink_on
 from l2rclip_lite.config import Config
 from l2rclip_lite.method.stages import trains
 
@@ -47,7 +47,7 @@ def computed_once(stage: str, config: Config) -> list[str]:
     return once
 
 
-@style()
+@drawn()
 def stage_diagram(config: Config) -> Figure:
     """Draw both stages side by side, coloured by the freezing table.
 
@@ -122,7 +122,7 @@ def mean_scores(history: Errors) -> pd.DataFrame:
     return pd.DataFrame(means, columns=list(SCORES), index=range(1, len(means) + 1))
 
 
-@style()
+@drawn()
 def repair_curves(
     runs: Mapping[str, Errors],
     constant: Mapping[str, float],

@@ -282,7 +282,7 @@ def chosen_recipes(search: pd.DataFrame) -> pd.DataFrame:
     chosen = {}
     for name, mean in means.items():
         chosen[name] = mean.groupby("study").idxmin().str[1]
-    return pd.DataFrame(chosen)
+    return pd.DataFrame(chosen).rename_axis(None)
 
 
 def rps_of_own_recipes(search: pd.DataFrame) -> pd.DataFrame:

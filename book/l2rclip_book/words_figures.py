@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from l2rclip_book.evidence import nothing, range_marks
 from l2rclip_book.gains import MANY
-from l2rclip_book.plots import DATA, GRID, INK, canvas, grid, rank_colours, style
+from l2rclip_book.plots import DATA, GRID, INK, canvas, drawn, grid, rank_colours
 from l2rclip_book.words import SETS, SHOTS, WORDS
 
 WARM = "#c8553d"  # reads sentences
@@ -35,7 +35,7 @@ ALL_IMAGES = {"words": "L2RCLIP", "labels": "rps"}  # as `at-best` names these a
 AMOUNTS = (*SHOTS, "all")
 
 
-@style()
+@drawn()
 def landings(places: Mapping[Sequence[str], Float[np.ndarray, " rank"]], most: float) -> Figure:
     """Draw where the sentences of other vocabularies land on a scale of percents.
 
@@ -69,7 +69,7 @@ def landings(places: Mapping[Sequence[str], Float[np.ndarray, " rank"]], most: f
     return figure
 
 
-@style()
+@drawn()
 def order_figure(orders: pd.DataFrame, chance: pd.DataFrame) -> Figure:
     """Draw how well each arm orders images whose labels nobody used.
 
@@ -120,7 +120,7 @@ def shares_of_chance(table: pd.DataFrame) -> pd.DataFrame:
     return rows[["data", "run", "arm", "shots", "share"]]
 
 
-@style()
+@drawn()
 def few_figure(shares: pd.DataFrame) -> Figure:
     """Draw the error over the number of labelled images a rank, a panel for each data set.
 
@@ -190,7 +190,7 @@ def speed_shares(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts).reset_index()
 
 
-@style()
+@drawn()
 def speeds_figure(shares: pd.DataFrame) -> Figure:
     """Draw a line for each data set, with a mark for each way to train.
 
