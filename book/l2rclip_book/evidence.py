@@ -148,8 +148,9 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float 
 
     axis = figure.subplots()
     axis.axvline(0, color=INK, linewidth=1)
-    ends = gains[gains.columns.intersection(["gain", "low", "high", "run_low", "run_high"])]
-    marks = gains.assign(**ends.clip(-limit, limit), mark=gains["data"])
+    ends = gains.columns.intersection(["gain", "low", "high", "run_low", "run_high"])
+    marks = gains.assign(mark=gains["data"])
+    marks[ends] = gains[ends].clip(-limit, limit)
     range_marks(axis, marks.rename(columns={"gain": "value"}), rows, looks)
 
     for _, far in gains[gains["gain"].abs() > limit].iterrows():

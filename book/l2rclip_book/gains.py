@@ -131,16 +131,16 @@ def compare_arms(
         ['hc18', 50.0, 50.0, 50.0]
     """
     generator = np.random.default_rng(0)
-    gains = {}
-    draws = {}
+    gains: dict[str, float] = {}
+    draws: dict[str, Float[np.ndarray, " draw"]] = {}
     for data, scores in paired_scores(images, [one, other]).groupby(level="data", sort=False):
-        groups = scores.index.get_level_values("path")
+        groups: ArrayLike = scores.index.get_level_values("path")
         if by_subject:
             of_set = images[images["data"] == data].drop_duplicates("path")
             groups = of_set.set_index("path")["subject"][groups]
 
-        gains[data] = _gain(scores.mean().to_numpy())
-        draws[data] = _gain(resampled_means(scores, groups, generator))
+        gains[str(data)] = float(_gain(scores.mean().to_numpy()))
+        draws[str(data)] = _gain(resampled_means(scores, groups, generator))
     return with_mean(gains, draws)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from l2rclip_book.gains import (
     EDGES,
@@ -153,13 +154,13 @@ def compare_orders(images: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
         As `gains.compare_arms`, but `gain` is a difference of Spearman's ρ.
     """
     generator = np.random.default_rng(0)  # one for all data sets, so that draws are independent
-    gains = {}
-    changes = {}
+    gains: dict[str, float] = {}
+    changes: dict[str, Float[np.ndarray, " draw"]] = {}
     for data, part in images[images["arm"].isin([one, other])].groupby("data", sort=False):
         rho, draws = _orders_of(part, generator)
         if len(rho) == 2:
-            gains[data] = rho[one] - rho[other]
-            changes[data] = draws[one] - draws[other]
+            gains[str(data)] = rho[one] - rho[other]
+            changes[str(data)] = (draws[one] - draws[other]).to_numpy()
     return with_mean(gains, changes)
 
 
