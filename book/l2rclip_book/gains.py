@@ -298,25 +298,6 @@ def over_trainings(table: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) ->
     return pd.DataFrame(rows, columns=["row", "gain", "low", "high"])
 
 
-def without_sets(
-    images: pd.DataFrame,
-    pairs: Mapping[str, tuple[str, str]],
-    left_out: Mapping[str, Sequence[str]],
-) -> pd.DataFrame:
-    """Return `compare_pairs` without some data sets, which the column `change` names.
-
-    Args:
-        images: As `paired_scores` takes them.
-        pairs: One arm against another, by name.
-        left_out: Data sets, by the name of the change.
-    """
-    parts = []
-    for change, sets in left_out.items():
-        of_others = images[~images["data"].isin(sets)]
-        parts.append(compare_pairs(of_others, pairs).assign(change=change))
-    return pd.concat(parts, ignore_index=True)
-
-
 def judge_claims(
     table: pd.DataFrame,
     images: pd.DataFrame,

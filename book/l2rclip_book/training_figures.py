@@ -1,4 +1,4 @@
-"""Figures of training: the two stages as a diagram, and a loop before and after a repair."""
+"""Figures of training: the two stages as a diagram, a loop before and after a repair, and signs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 from torch import Tensor
 
-from l2rclip_book.plots import COLOURS, INK, canvas, draw_stored, drawn, ink_on
+from l2rclip_book.plots import COLOURS, GRID, INK, canvas, draw_stored, drawn, ink_on
+from l2rclip_book.provoked import HEALTHY
+from l2rclip_book.signs import SIGNS
 from l2rclip_lite.config import Config
 from l2rclip_lite.method.stages import trains
 
@@ -149,4 +151,39 @@ def repair_curves(
         axis.axvline(epochs1 + 0.5, color=INK, linewidth=0.6)
         axis.set(xlabel="epoch: stage 1 | stage 2", ylabel=f"validation {score}", ylim=(0, None))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    return figure
+
+
+GOOD = "#0072b2"  # after Okabe and Ito
+BAD = "#d55e00"
+Values = Mapping[str, float | str]
+
+
+@drawn()
+def sign_ranges(runs: Mapping[str, Values]) -> Figure:
+    """Draw each sign of a healthy run, and of the run that was made to fail in its way.
+
+    Bands are the ranges of earlier runs, see `signs.SIGNS`. The second dot is that of the run that
+    should fire the sign.
+
+    Args:
+        runs: What `signs.measure` returns, by name of the run: `HEALTHY`, or one of `PROVOKED`.
+    """
+    height = 0.6 + 0.62 * len(SIGNS)
+    figure = canvas(height)
+    axes = figure.subplots(len(SIGNS), squeeze=False)[:, 0]
+
+    for axis, sign in zip(axes, SIGNS, strict=True):
+        rows = ((HEALTHY, sign.healthy, GOOD, "o"), (sign.provoked_by, sign.provoked, BAD, "X"))
+        for row, (name, band, colour, marker) in enumerate(rows):
+            axis.plot(band, [row, row], color=colour, linewidth=9, alpha=0.35)
+            value = runs.get(name, {}).get(sign.column)
+            if isinstance(value, float):
+                axis.scatter(value, row, color=colour, marker=marker, s=45, zorder=3)
+
+        axis.set(yticks=[0.5], yticklabels=[sign.short], ylim=(1.7, -0.7))
+        axis.grid(axis="x", color=GRID)
+        if sign.threshold is not None:
+            axis.axvline(sign.threshold, color=INK, linestyle="--")
+    axes[0].set_title("blue: healthy runs      orange: runs that fail on purpose")
     return figure

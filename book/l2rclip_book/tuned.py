@@ -21,7 +21,6 @@ from l2rclip_book.gains import (
     judge_claims,
     over_trainings,
     with_best,
-    without_sets,
 )
 from l2rclip_book.results import find_result
 
@@ -81,6 +80,25 @@ def judge_tuned(
         sets=SETS,
         pairs=CLAIMS,
     )
+
+
+def without_sets(
+    images: pd.DataFrame,
+    pairs: Mapping[str, tuple[str, str]],
+    left_out: Mapping[str, Sequence[str]],
+) -> pd.DataFrame:
+    """Return `compare_pairs` without some data sets, which the column `change` names.
+
+    Args:
+        images: As `paired_scores` takes them.
+        pairs: One arm against another, by name.
+        left_out: Data sets, by the name of the change.
+    """
+    parts = []
+    for change, sets in left_out.items():
+        of_others = images[~images["data"].isin(sets)]
+        parts.append(compare_pairs(of_others, pairs).assign(change=change))
+    return pd.concat(parts, ignore_index=True)
 
 
 def variations(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:

@@ -26,9 +26,9 @@ from l2rclip_book.gains import (
     with_best,
     with_mean,
     with_verdicts,
-    without_sets,
 )
 from l2rclip_book.statistics import centred_ranks, correlation_of_ranks, spearman_rho
+from l2rclip_book.tuned import without_sets
 
 SETS = ("bracol-area", "bracol", "pears", "cherries81")
 FEW = ("few_shot=2", "few_shot=4")  # the conditions of the two claims about few images
