@@ -82,8 +82,8 @@ from l2rclip_book.signs import (
     SeenImages,
     measure,
     see_images,
-    sign_ranges,
 )
+from l2rclip_book.training_figures import sign_ranges
 from l2rclip_lite import L2RCLIP, Config, fit, load_dataset
 from l2rclip_lite.baselines import check_baselines, run_baseline
 from l2rclip_lite.data.check import leakage

@@ -17,9 +17,8 @@ from scipy.spatial.distance import pdist, squareform
 from sklearn.cluster import DBSCAN
 from sklearn.neighbors import NearestNeighbors
 
-from l2rclip_book.plots import INK, WIDTH, canvas, frame_image, rank_colours, spread_out, style, tie
+from l2rclip_book.plots import INK, WIDTH, canvas, drawn, frame_image, rank_colours, spread_out, tie
 from l2rclip_book.statistics import spearman_rho
-from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import Ranks
 
 Points: TypeAlias = Float[np.ndarray, "batch dim"]
@@ -47,21 +46,12 @@ def umap_layout(
         epochs: Rounds of its optimiser; None leaves the number to UMAP.
 
     Raises:
-        InputError: A setting outside its range, or umap-learn is missing.
+        ImportError: umap-learn is missing.
     """
-    if not (2 <= neighbours <= len(points) and 0 <= min_dist <= 1):
-        ranges = f"neighbours from 2 to {len(points)}, min_dist from 0 to 1"
-        raise InputError(f"umap: {ranges}; not {neighbours} and {min_dist}.")
-
     with warnings.catch_warnings():
         # it warns of TensorFlow, and of points that cannot be added later
         warnings.simplefilter("ignore")
-        try:
-            from umap import UMAP
-        except ImportError as error:
-            raise InputError(
-                "umap: umap-learn is not installed; run: pip install umap-learn"
-            ) from error
+        from umap import UMAP
 
         search = NearestNeighbors(n_neighbors=neighbours).fit(points)
         distance, index = search.kneighbors(points)
@@ -159,6 +149,7 @@ class Cloud(NamedTuple):
     ranks: Flat | None = None
 
 
+@drawn()
 def clouds(
     panels: Mapping[str, Cloud], ranks: Ranks, *, columns: int = 3, metric: bool = False
 ) -> Figure:
@@ -171,21 +162,20 @@ def clouds(
         metric: Whether distances on the page mean something: if so, both axes have one scale.
     """
     rows = -(-len(panels) // columns)
-    with style():
-        figure = canvas(0.35 + rows * min((WIDTH - 0.8) / columns, 2.6))
-        axes = figure.subplots(rows, columns, squeeze=False)
+    figure = canvas(0.35 + rows * min((WIDTH - 0.8) / columns, 2.6))
+    axes = figure.subplots(rows, columns, squeeze=False)
 
-        for axis, (title, panel) in zip(axes.flat, panels.items(), strict=True):
-            cloud(axis, panel.places, panel.labels, ranks)
-            if panel.ranks is not None:
-                _draw_ranks(axis, panel.ranks)
+    for axis, (title, panel) in zip(axes.flat, panels.items(), strict=True):
+        cloud(axis, panel.places, panel.labels, ranks)
+        if panel.ranks is not None:
+            _draw_ranks(axis, panel.ranks)
 
-            axis.set_title(title, fontsize=9)
-            axis.set(xticks=[], yticks=[])
-            if metric:
-                axis.set_aspect("equal", adjustable="datalim")
+        axis.set_title(title, fontsize=9)
+        axis.set(xticks=[], yticks=[])
+        if metric:
+            axis.set_aspect("equal", adjustable="datalim")
 
-        rank_bar(figure, axes, ranks)
+    rank_bar(figure, axes, ranks)
     return figure
 
 
@@ -196,6 +186,7 @@ def _draw_ranks(axis: Axes, places: Flat) -> None:
     axis.scatter(*places.T, c=colours, s=38, marker="D", edgecolor=INK, zorder=4)
 
 
+@drawn()
 def thumbnails(
     flat: Flat,
     labels: Index,
@@ -214,30 +205,30 @@ def thumbnails(
     """
     columns = len(next(iter(chosen.values())))
     colours = rank_colours(len(ranks))
-    with style():
-        side = WIDTH / columns
-        figure = canvas(2 * side + 3.9)
-        grid = figure.add_gridspec(3, columns, height_ratios=(side, 3, side))
-        middle = figure.add_subplot(grid[1, :])
-        cloud(middle, flat, labels, ranks)
-        middle.set(xticks=[], yticks=[])
+    side = WIDTH / columns
+    figure = canvas(2 * side + 3.9)
+    grid = figure.add_gridspec(3, columns, height_ratios=(side, 3, side))
+    middle = figure.add_subplot(grid[1, :])
+    cloud(middle, flat, labels, ranks)
+    middle.set(xticks=[], yticks=[])
 
-        above, below = chosen
-        figure.suptitle(above, x=0.02, ha="left")
-        figure.supxlabel(below, x=0.02, ha="left")
-        for row, strip in zip((0, 2), chosen.values(), strict=True):
-            from_left = sorted(strip, key=lambda index: float(flat[index, 0]))
-            for column, index in enumerate(from_left):
-                axis = figure.add_subplot(grid[row, column])
-                colour = colours[labels[index]]
-                frame_image(axis, images[index].transpose(1, 2, 0), colour)
-                axis.set_xlabel(f"{ranks.values[labels[index]]:g}")
-                axis.xaxis.set_label_position("top" if row == 0 else "bottom")
-                tie(figure, axis, row / 2, middle, flat[index], INK)
-                middle.scatter(*flat[index], color=colour, s=52, edgecolor=INK, zorder=4)
+    above, below = chosen
+    figure.suptitle(above, x=0.02, ha="left")
+    figure.supxlabel(below, x=0.02, ha="left")
+    for row, strip in zip((0, 2), chosen.values(), strict=True):
+        from_left = sorted(strip, key=lambda index: float(flat[index, 0]))
+        for column, index in enumerate(from_left):
+            axis = figure.add_subplot(grid[row, column])
+            colour = colours[labels[index]]
+            frame_image(axis, images[index].transpose(1, 2, 0), colour)
+            axis.set_xlabel(f"{ranks.values[labels[index]]:g}")
+            axis.xaxis.set_label_position("top" if row == 0 else "bottom")
+            tie(figure, axis, row / 2, middle, flat[index], INK)
+            middle.scatter(*flat[index], color=colour, s=52, edgecolor=INK, zorder=4)
     return figure
 
 
+@drawn()
 def motion_figure(stored: Mapping[str, Any], frames: Mapping[str, int], ranks: Ranks) -> Figure:
     """Draw frames of the map that moves: a row per model, a column per moment.
 
@@ -248,22 +239,21 @@ def motion_figure(stored: Mapping[str, Any], frames: Mapping[str, int], ranks: R
     """
     labels = np.array(stored["labels"])
     wide, tall = stored["box"]
-    with style():
-        column = (WIDTH - 0.8) / len(frames)
-        figure = canvas(len(stored["panels"]) * (column * tall / wide + 0.4))
-        axes = figure.subplots(len(stored["panels"]), len(frames), squeeze=False)
+    column = (WIDTH - 0.8) / len(frames)
+    figure = canvas(len(stored["panels"]) * (column * tall / wide + 0.4))
+    axes = figure.subplots(len(stored["panels"]), len(frames), squeeze=False)
 
-        for row, panel in zip(axes, stored["panels"], strict=True):
-            row[0].set_ylabel(f"{panel['title']}, {panel['shows']:.0%} shown")
-            for axis, (title, frame) in zip(row, frames.items(), strict=True):
-                images, vectors = panel["frames"][frame]
-                cloud(axis, _pairs(panel["images"][images]), labels, ranks)
-                _draw_ranks(axis, _pairs(panel["ranks"][vectors]))
-                rho = panel["rho"][frame] / 100
-                axis.set_title(f"{title}\nρ = {rho:.2f}", fontsize=9)
-                axis.set(xlim=(0, wide), ylim=(0, tall), xticks=[], yticks=[], aspect="equal")
+    for row, panel in zip(axes, stored["panels"], strict=True):
+        row[0].set_ylabel(f"{panel['title']}, {panel['shows']:.0%} shown")
+        for axis, (title, frame) in zip(row, frames.items(), strict=True):
+            images, vectors = panel["frames"][frame]
+            cloud(axis, _pairs(panel["images"][images]), labels, ranks)
+            _draw_ranks(axis, _pairs(panel["ranks"][vectors]))
+            rho = panel["rho"][frame] / 100
+            axis.set_title(f"{title}\nρ = {rho:.2f}", fontsize=9)
+            axis.set(xlim=(0, wide), ylim=(0, tall), xticks=[], yticks=[], aspect="equal")
 
-        rank_bar(figure, axes, ranks)
+    rank_bar(figure, axes, ranks)
     return figure
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from l2rclip_book.gains import EDGES, MEAN, NONE, NUMBERS, paired_scores, resampled_means
-from l2rclip_book.plots import COLOURS, DATA, canvas, grid, ink_on, look, name_rows, style
+from l2rclip_book.plots import DATA, INK, METHODS, canvas, drawn, grid, ink_on, name_rows
 
 STEPS = {  # the staircase, then what is only there for comparison
     "shuffled words": "shuffled words",
@@ -37,24 +36,17 @@ def finding(steps: pd.DataFrame) -> str:
         >>> finding(steps)
         'Words save 39 to 56 % of what the numbers save; after stage 1, 75 %'
     """
-    words = _share_range(steps, "words")
-    trained = _share_range(steps, "after stage 1")
-    if not (words and trained):
-        return ""
-    return f"Words save {words} % of what the numbers save; after stage 1, {trained} %"
+    ranges = []
+    for arm in ("words", "after stage 1"):
+        shares = steps.loc[steps["arm"] == arm, "share"]
+        if shares.empty:
+            return ""
+        ends = dict.fromkeys([f"{shares.min():.0f}", f"{shares.max():.0f}"])
+        ranges.append(" to ".join(ends).replace("-", "−"))
+    return "Words save {} % of what the numbers save; after stage 1, {} %".format(*ranges)
 
 
-def _share_range(steps: pd.DataFrame, arm: str) -> str:
-    """Return the lowest and the highest share of an arm, once if they are the same."""
-    shares = sorted(steps.loc[steps["arm"] == arm, "share"])
-    if not shares:
-        return ""
-
-    lowest = f"{shares[0]:.0f}".replace("-", "−")
-    highest = f"{shares[-1]:.0f}".replace("-", "−")
-    return lowest if lowest == highest else f"{lowest} to {highest}"
-
-
+@drawn()
 def staircase(steps: pd.DataFrame) -> Figure:
     """Draw RPS without text, with words, after stage 1 and with the hand-made order.
 
@@ -68,25 +60,24 @@ def staircase(steps: pd.DataFrame) -> Figure:
     arms = [arm for arm in STEPS if (steps["arm"] == arm).any()]
     sets = [data for data in DATA if (steps["data"] == data).any()]
     n_rows = -(-len(sets) // PANELS)
-    with style():
-        height = 0.8 + n_rows * (0.3 + 0.3 * len(arms))
-        figure = canvas(height)
-        if not sets:
-            return nothing(figure)
+    height = 0.8 + n_rows * (0.3 + 0.3 * len(arms))
+    figure = canvas(height)
+    if not sets:
+        return nothing(figure)
 
-        table = figure.subplots(n_rows, min(len(sets), PANELS), sharey=True, squeeze=False)
-        axes = table.ravel()[: len(sets)]
-        for axis, data in zip(axes, sets, strict=True):
-            rows = steps[steps["data"] == data].set_index("arm").reindex(arms)
-            _draw_steps(axis, rows)
-            grid(axis, "x", DATA[data][0])
-        for axis in table.ravel()[len(sets) :]:
-            axis.remove()
+    table = figure.subplots(n_rows, min(len(sets), PANELS), sharey=True, squeeze=False)
+    axes = table.ravel()[: len(sets)]
+    for axis, data in zip(axes, sets, strict=True):
+        rows = steps[steps["data"] == data].set_index("arm").reindex(arms)
+        _draw_steps(axis, rows)
+        grid(axis, "x", DATA[data][0])
+    for axis in table.ravel()[len(sets) :]:
+        axis.remove()
 
-        for axis in table[:, 0]:
-            name_rows(axis, [STEPS[arm] for arm in arms], 9.5)
-        figure.supxlabel("RPS of the test images (left is better; dashed: no text)", fontsize=9.5)
-        figure.suptitle(finding(steps), x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+    for axis in table[:, 0]:
+        name_rows(axis, [STEPS[arm] for arm in arms], 9.5)
+    figure.supxlabel("RPS of the test images (left is better; dashed: no text)", fontsize=9.5)
+    figure.suptitle(finding(steps), x=0.01, ha="left", fontsize=10.5, fontweight="bold")
     return figure
 
 
@@ -97,41 +88,27 @@ def _draw_steps(axis: Axes, rows: pd.DataFrame) -> None:
         axis: The panel.
         rows: A row per arm, the first on top.
     """
-    stair_arms = list(STEPS)[:-REFERENCES]
-    stairs = rows.loc[[arm for arm in rows.index if arm in stair_arms]]
-    low = stairs[["low", "rps"]].min().min()
-    high = stairs[["high", "rps"]].max().max()
+    stairs = rows[rows.index.isin(list(STEPS)[:-REFERENCES])]
+    low = stairs[["low", "rps"]].min(axis=None)
+    high = stairs[["high", "rps"]].max(axis=None)
     edge = high + 0.35 * (high - low)
+    shown = rows.where(rows["rps"] <= edge)
 
-    no_text = rows["rps"].loc[NONE]
-    axis.axvline(no_text, color=COLOURS["reference"], linestyle="--", linewidth=1)
-    for place, (arm, row) in enumerate(rows.iterrows()):
-        _draw_step(axis, place, str(arm), row, edge)
+    axis.axvline(rows.loc[NONE, "rps"], color=INK, linestyle="--", linewidth=1)
+    axis.axhline(len(stairs) - 0.5, color=INK, linewidth=0.5)
+    axis.set_xlim(shown[["low", "rps"]].min(axis=None) - 0.65 * (high - low), edge)
+    for place, arm in enumerate(rows.index):
+        colour, marker = METHODS[arm]
+        rps, left, right, share = shown.loc[arm, ["rps", "low", "high", "share"]]
+        axis.hlines(place, left, right, color=colour, linewidth=2.2)
+        axis.scatter(rps, place, marker=marker, s=44, color=colour, zorder=3)
 
-    inside = rows[rows["rps"] <= edge]
-    left = inside[["low", "rps"]].min().min()
-    axis.set_xlim(left - 0.65 * (high - low), edge)
-    axis.axhline(len(stairs) - 0.5, color=COLOURS["reference"], linewidth=0.5)
-
-
-def _draw_step(axis: Axes, place: int, arm: str, row: pd.Series, edge: float) -> None:
-    """Draw one arm as a bar, a mark and its share; as an arrow where it lies beyond the edge."""
-    colour, marker = look(arm)
-    if row["rps"] > edge:
-        _write_beside(axis, f"{row['rps']:.2f} →", (edge, place), -2, colour)
-        return
-    if not np.isfinite(row["rps"]):
-        return
-
-    axis.hlines(place, row["low"], row["high"], color=colour, linewidth=2.2)
-    axis.scatter(row["rps"], place, marker=marker, s=44, color=colour, zorder=3)
-
-    if arm != NONE:  # its share is 0
-        share = f"{row['share']:.0f} %".replace("-", "−")
-        if row["share"] < 0:
-            _write_beside(axis, share, (row["high"], place), 6, colour)
-        else:
-            _write_beside(axis, share, (row["low"], place), -6, colour)
+        if rows.loc[arm, "rps"] > edge:
+            _write_beside(axis, f"{rows.loc[arm, 'rps']:.2f} →", (edge, place), -2, colour)
+        elif share < 0:
+            _write_beside(axis, f"−{-share:.0f} %", (right, place), 6, colour)
+        elif share >= 0 and arm != NONE:  # its share is 0
+            _write_beside(axis, f"{share:.0f} %", (left, place), -6, colour)
 
 
 def _write_beside(
@@ -150,6 +127,7 @@ def _write_beside(
     )
 
 
+@drawn()
 def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float = 30.0) -> Figure:
     """Draw gains with 95 % intervals, a line per comparison and within it a mark per data set.
 
@@ -161,54 +139,66 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float 
         title: The finding.
         limit: A mark further from 0 is drawn at the edge, with its number.
     """
-    rows = list(dict.fromkeys(gains["row"]))
-    sets = [data for data in [*DATA, MEAN] if (gains["data"] == data).any()]
-    with style():
-        height = 1.3 + (0.1 + 0.095 * len(sets)) * len(rows)
-        figure = canvas(height)
-        if not rows:
-            return nothing(figure)
+    rows = list(gains["row"].unique())
+    looks = DATA | {MEAN: (MEAN, INK, "D")}
+    looks = {data: looks[data] for data in looks if (gains["data"] == data).any()}
+    figure = canvas(1.3 + (0.1 + 0.095 * len(looks)) * len(rows))
+    if not rows:
+        return nothing(figure)
 
-        axis = figure.subplots()
-        axis.axvline(0, color=COLOURS["ink"], linewidth=1)
-        for at, data in enumerate(sets):
-            own_gains = gains[gains["data"] == data]
-            shift = 0.7 * ((at + 0.5) / len(sets) - 0.5)  # the marks of a line one below the other
-            places = np.array([rows.index(row) for row in own_gains["row"]]) + shift
-            _draw_gains(axis, data, own_gains, places, limit)
+    axis = figure.subplots()
+    axis.axvline(0, color=INK, linewidth=1)
+    ends = gains.columns.intersection(["gain", "low", "high", "run_low", "run_high"])
+    marks = gains.assign(mark=gains["data"])
+    marks[ends] = gains[ends].clip(-limit, limit)
+    range_marks(axis, marks.rename(columns={"gain": "value"}), rows, looks)
 
-        grid(axis, "x")
-        name_rows(axis, rows, 9.5)
-        axis.set(xlabel=label)
-        figure.legend(loc="outside lower left", ncols=4, handletextpad=0.1, columnspacing=1.2)
-        figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
+    for _, far in gains[gains["gain"].abs() > limit].iterrows():
+        place = rows.index(far["row"]) + shift_of(list(looks).index(far["data"]), len(looks))
+        colour = looks[far["data"]][1]
+        axis.text(
+            0.96 * limit * np.sign(far["gain"]),
+            place,
+            f"{far['gain']:+.0f} %".replace("-", "−"),
+            ha="right" if far["gain"] > 0 else "left",
+            va="center",
+            fontsize=8,
+            bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.5},
+            color=ink_on(colour),
+        )
+
+    axis.set(xlabel=label)
+    figure.legend(loc="outside lower left", ncols=4, handletextpad=0.1, columnspacing=1.2)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
     return figure
 
 
-def _draw_gains(
-    axis: Axes, data: str, gains: pd.DataFrame, places: NDArray[np.float64], limit: float
+def shift_of(at: int, number: int) -> float:
+    """Return where a mark lies in its row, from -0.35 above to 0.35 below."""
+    return 0.7 * ((at + 0.5) / number - 0.5)
+
+
+def range_marks(
+    axis: Axes, table: pd.DataFrame, rows: Sequence[str], looks: Mapping[str, tuple[str, str, str]]
 ) -> None:
-    """Draw the marks and intervals of one data set, with a number where a mark is off the panel."""
-    name, colour, marker = DATA.get(data, (data, COLOURS["ink"], "D"))
-    columns = ["gain", "low", "high", "run_low", "run_high"]
-    ends = gains.reindex(columns=columns).clip(-limit, limit)
+    """Draw marks with their ranges, one below the other in each row.
 
-    axis.hlines(places, ends["run_low"], ends["run_high"], color=colour, linewidth=0.8)
-    axis.hlines(places, ends["low"], ends["high"], color=colour, linewidth=2.4)
-    axis.scatter(ends["gain"], places, marker=marker, s=30, color=colour, zorder=3, label=name)
-
-    for place, gain in zip(places, gains["gain"], strict=True):
-        if abs(gain) > limit:
-            axis.text(
-                0.96 * limit * np.sign(gain),
-                place,
-                f"{gain:+.0f} %",
-                ha="right" if gain > 0 else "left",
-                va="center",
-                fontsize=8,
-                bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.5},
-                color=ink_on(colour),
-            )
+    Args:
+        axis: Where to draw.
+        table: `row`, `mark`, `value`, `low` and `high`; where it has them, `run_low` and `run_high`
+            are drawn as a thin line.
+        rows: The first on top.
+        looks: Name, colour and marker of each mark.
+    """
+    for at, (mark, (name, colour, marker)) in enumerate(looks.items()):
+        own = table[table["mark"] == mark].set_index("row").reindex(rows)
+        places = np.arange(len(rows)) + shift_of(at, len(looks))
+        if "run_low" in own:
+            axis.hlines(places, own["run_low"], own["run_high"], color=colour, linewidth=0.8)
+        axis.hlines(places, own["low"], own["high"], color=colour, linewidth=2.4)
+        axis.scatter(own["value"], places, marker=marker, s=32, color=colour, zorder=3, label=name)
+    grid(axis, "x")
+    name_rows(axis, rows, 9.5)
 
 
 def nothing(figure: Figure) -> Figure:
@@ -234,6 +224,7 @@ def order_steps(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
         `NONE`, put around `rps`; `share`, `share_low` and `share_high`.
     """
     generator = np.random.default_rng(0)
+    columns = ["data", "arm", "rps", "low", "high", "share", "share_low", "share_high"]
     parts = []
     for data, part in images.groupby("data", sort=False):
         trained = set(part["arm"])
@@ -242,28 +233,16 @@ def order_steps(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
 
         present = [arm for arm in dict.fromkeys([NONE, NUMBERS, *arms]) if arm in trained]
         scores = paired_scores(part, present)
-        paths = scores.index.get_level_values("path")
-        mean = scores.mean().to_numpy()
+        rps = scores.mean()
+        draws = resampled_means(scores, scores.index.get_level_values("path"), generator)
 
-        draws = resampled_means(scores.to_numpy(), paths, generator)
         change = draws - draws[:, :1]
-        share = 100 * change / change[:, 1:2]
-        low, high = np.quantile(change, EDGES, axis=0) + mean[0]
-        share_low, share_high = np.quantile(share, EDGES, axis=0)
-
-        stairs = {
-            "data": data,
-            "arm": present,
-            "rps": mean,
-            "low": low,
-            "high": high,
-            "share": 100 * (mean - mean[0]) / (mean[1] - mean[0]),
-            "share_low": share_low,
-            "share_high": share_high,
-        }
-        parts.append(pd.DataFrame(stairs))
+        ends = np.quantile(change, EDGES, axis=0) + rps[NONE]
+        share = 100 * (rps - rps[NONE]) / (rps[NUMBERS] - rps[NONE])
+        share_ends = np.quantile(100 * change / change[:, 1:2], EDGES, axis=0)
+        values = [[data] * len(rps), rps.index, rps, *ends, share, *share_ends]
+        parts.append(pd.DataFrame(dict(zip(columns, values, strict=True))))
 
     if not parts:
-        columns = ["data", "arm", "rps", "low", "high", "share", "share_low", "share_high"]
         return pd.DataFrame(columns=columns)
     return pd.concat(parts, ignore_index=True)

@@ -31,7 +31,6 @@ from scipy import stats
 from l2rclip_book.plots import DATA
 from l2rclip_book.results import markdown_table
 from l2rclip_book.statistics import holm
-from l2rclip_lite.errors import InputError
 
 LARGEST = ("bracol-area", "apples81", "hc18")  # the sets of the smaller studies
 MANY = (*LARGEST, "cherries81", "pears", "portraits")  # those of the primary claims
@@ -67,7 +66,7 @@ def paired_scores(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
         A row per image, indexed by `data` and `path`, and a column per arm.
 
     Raises:
-        InputError: An arm has two rows for an image in one run.
+        ValueError: An arm has two rows for an image in one run.
 
     Example:
         >>> images = pd.DataFrame(
@@ -78,40 +77,30 @@ def paired_scores(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
         ... ).values.tolist()
         [[2.0, 4.0]]
     """
-    keys = ["data", "path", "run"]
     mine = images[images["arm"].isin(arms)]
-    if mine.duplicated([*keys, "arm"]).any():
-        raise InputError(
-            "gains: two rows for an image of one run; select one study and one condition."
-        )
-
-    wide = mine.pivot(index=keys, columns="arm", values="rps").reindex(columns=list(arms)).dropna()
-    return wide.groupby(level=["data", "path"]).mean()
+    wide = mine.pivot(index=["data", "path", "run"], columns="arm", values="rps")
+    return wide.reindex(columns=list(arms)).dropna().groupby(level=["data", "path"]).mean()
 
 
 def resampled_means(
-    scores: Float[np.ndarray, "image arm"], groups: ArrayLike, generator: np.random.Generator
+    scores: pd.DataFrame, groups: ArrayLike, generator: np.random.Generator
 ) -> Float[np.ndarray, "draw arm"]:
     """Return the mean scores of bootstrap draws, the same draws for every arm.
 
     Whole groups are drawn, as many as there are.
 
     Args:
-        scores: A row per image.
+        scores: A row per image, a column per arm.
         groups: Which images are drawn together, one name per image; names of their own draw images.
         generator: Of the draws; one for all data sets, so that their draws are independent.
     """
-    _, group = np.unique(np.asarray(groups), return_inverse=True)
-    group_sizes = np.bincount(group)
-    group_sums = np.stack([np.bincount(group, column) for column in scores.T], 1)
-    n_groups = len(group_sizes)
-
+    sums = scores.assign(images=1.0).groupby(np.asarray(groups)).sum().to_numpy()
     means = []
     for _ in range(DRAWS // AT_ONCE):
-        draw = generator.integers(n_groups, size=(AT_ONCE, n_groups))
-        cell = draw + n_groups * np.arange(AT_ONCE)[:, None]  # of a table of draws by groups
-        counts = np.bincount(cell.ravel(), minlength=draw.size).reshape(draw.shape)
-        means.append(counts @ group_sums / (counts @ group_sizes)[:, None])
+        draw = generator.integers(len(sums), size=(AT_ONCE, len(sums)))
+        counts = np.stack([np.bincount(row, minlength=len(sums)) for row in draw])
+        drawn = counts @ sums
+        means.append(drawn[:, :-1] / drawn[:, -1:])
     return np.concatenate(means)
 
 
@@ -129,9 +118,9 @@ def compare_arms(
         by_subject: Whether all images of one `subject`, such as a tree, are drawn together.
 
     Returns:
-        A row per data set, then one for their mean: `data`, `images`, `gain`, `low`, `high`, `p`,
-        and `seen`, the smallest true gain that would be found four times in five: (1.96 + 0.84)
-        standard errors.
+        A row per data set, then one for their mean: `data`, `gain`, `low`, `high`, `p`, and `seen`,
+        the smallest true gain that would be found four times in five: (1.96 + 0.84) standard
+        errors.
 
     Example:
         >>> images = pd.DataFrame(
@@ -142,56 +131,52 @@ def compare_arms(
         ['hc18', 50.0, 50.0, 50.0]
     """
     generator = np.random.default_rng(0)
-    rows = []
-    draws_by_set = []
+    gains: dict[str, float] = {}
+    draws: dict[str, Float[np.ndarray, " draw"]] = {}
     for data, scores in paired_scores(images, [one, other]).groupby(level="data", sort=False):
-        groups = scores.index.get_level_values("path").to_numpy()
+        groups: ArrayLike = scores.index.get_level_values("path")
         if by_subject:
             of_set = images[images["data"] == data].drop_duplicates("path")
-            groups = of_set.set_index("path")["subject"][groups].to_numpy()
+            groups = of_set.set_index("path")["subject"][groups]
 
-        draws = _gain(resampled_means(scores.to_numpy(), groups, generator))
-        gain = _gain(scores.mean().to_numpy())
-        rows.append({"data": data, "images": len(scores), "gain": gain} | interval_of(draws))
-        draws_by_set.append(draws)
-
-    return with_mean(rows, draws_by_set)
+        gains[str(data)] = float(_gain(scores.mean().to_numpy()))
+        draws[str(data)] = _gain(resampled_means(scores, groups, generator))
+    return with_mean(gains, draws)
 
 
 def with_mean(
-    rows: Sequence[Mapping[str, object]], draws_by_set: Sequence[Float[np.ndarray, " draw"]]
+    gains: Mapping[str, float], draws: Mapping[str, Float[np.ndarray, " draw"]]
 ) -> pd.DataFrame:
-    """Return the rows of data sets, and below them that of their mean, where there are any.
+    """Return a row for each data set, and one for their mean, with what their draws say.
 
     Args:
-        rows: `data`, `images`, `gain`, `low`, `high`, `p` and `seen` of each data set.
-        draws_by_set: Of the gain of each.
-    """
-    table = pd.DataFrame(rows, columns=["data", "images", "gain", "low", "high", "p", "seen"])
-    if table.empty:
-        return table
+        gains: Of the data sets.
+        draws: Bootstrap draws of each gain.
 
-    mean = {"data": MEAN, "images": table["images"].sum(), "gain": table["gain"].mean()}
-    total = pd.DataFrame([mean | interval_of(np.mean(draws_by_set, axis=0))])
-    return pd.concat([table, total], ignore_index=True)
+    Returns:
+        The columns of `compare_arms`.
+    """
+    gain = pd.Series(gains, dtype=float)
+    drawn = pd.DataFrame(draws, dtype=float)
+    if gains:
+        gain[MEAN] = gain.mean()
+        drawn[MEAN] = drawn.mean(axis=1)
+
+    # a draw that is no number counts on both sides
+    tails = np.minimum((~(drawn > 0)).sum(), (~(drawn < 0)).sum()) + 1
+    columns = {
+        "gain": gain,
+        "low": drawn.quantile(EDGES[0]),
+        "high": drawn.quantile(EDGES[1]),
+        "p": (2 * tails / (1 + len(drawn))).clip(upper=1),
+        "seen": 2.8 * drawn.std(ddof=0),
+    }
+    return pd.DataFrame(columns, index=gain.index).rename_axis("data").reset_index()
 
 
 def _gain(means: Float[np.ndarray, "*draw arm"]) -> Float[np.ndarray, "*draw"]:
     """Return what the first of two arms saves against the second, in percent."""
     return 100 * (1 - means[..., 0] / means[..., 1])
-
-
-def interval_of(draws: Float[np.ndarray, " draw"]) -> dict[str, float]:
-    """Return the interval, p and smallest visible gain of bootstrap draws of a gain."""
-    low, high = np.quantile(draws, EDGES)
-    # a draw that is no number counts on both sides
-    tail = 1 + min((~(draws > 0)).sum(), (~(draws < 0)).sum())
-    return {
-        "low": low,
-        "high": high,
-        "p": min(1.0, 2 * tail / (1 + len(draws))),
-        "seen": 2.8 * draws.std(),
-    }
 
 
 def compare_pairs(
@@ -200,13 +185,9 @@ def compare_pairs(
     """Return `compare_arms` of every pair that shares images, with its name in the column `row`."""
     parts = []
     for row, (one, other) in pairs.items():
-        table = compare_arms(images, one, other, by_subject=by_subject)
-        if len(table):
-            parts.append(table.assign(row=row))
-
-    if not parts:
-        return compare_arms(images, "", "").assign(row="")
-    return pd.concat(parts, ignore_index=True)
+        parts.append(compare_arms(images, one, other, by_subject=by_subject).assign(row=row))
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled or parts, ignore_index=True)
 
 
 def run_interval(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
@@ -216,14 +197,14 @@ def run_interval(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
     would be absent.
 
     Args:
-        table: A row per `data`, `run` and `arm`, with `rps`, `n` (test images) and `n_train`: one
-            study, one condition.
+        table: A row per `data`, `run` and `arm`, with `rps`, `n` (test images) and `n_train`; of
+            several rows the mean counts.
         one: The arm that should be better.
         other: The arm that should be worse.
 
     Returns:
-        `data`, `runs`, `run_gain`, `run_low`, `run_high` and `run_p`; the last three are NaN for a
-        single run.
+        `data`, `runs`, `run_gain`, `run_error` (the standard error), `run_low` and `run_high`; the
+        last three are NaN for a single run.
 
     Example:
         >>> table = pd.DataFrame(
@@ -232,32 +213,23 @@ def run_interval(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
         >>> run_interval(table.assign(rps=[3.0, 4.0, 2.0, 4.0]), "a", "b")["run_gain"].tolist()
         [37.5]
     """
-    rows = []
-    for data, part in table[table["arm"].isin([one, other])].groupby("data", sort=False):
-        scores = part.pivot(index="run", columns="arm", values="rps")
-        scores = scores.reindex(columns=[one, other]).dropna()
-        runs = len(scores)
-        if runs == 0:
-            continue
+    arms = table[table["arm"].isin([one, other])].astype({"rps": float})
+    scores = arms.pivot_table("rps", ["data", "run"], "arm")
+    scores = scores.reindex(columns=[one, other]).dropna()
+    gains = (100 * (1 - scores[one] / scores[other])).groupby("data")
 
-        gains = pd.Series(_gain(scores.to_numpy()))
-        mean = gains.mean()
-        shared = (part["n"] / part["n_train"]).mean()  # runs share training images
-        error = np.sqrt((1 / runs + shared) * gains.var())
-
-        reach = error * stats.t.ppf(0.975, runs - 1)
-        is_constant = error == 0  # such as one arm under two names: there is no t
-        p = float(mean == 0) if is_constant else 2 * stats.t.sf(abs(mean) / error, runs - 1)
-        rows.append((data, runs, mean, mean - reach, mean + reach, p))
-    return pd.DataFrame(rows, columns=["data", "runs", "run_gain", "run_low", "run_high", "run_p"])
-
-
-def with_runs(
-    gains: pd.DataFrame, table: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]
-) -> pd.DataFrame:
-    """Add the columns of `run_interval` to the rows of `compare_pairs`."""
-    runs = [run_interval(table, one, other).assign(row=row) for row, (one, other) in pairs.items()]
-    return gains.merge(pd.concat(runs), how="left", on=["row", "data"])
+    runs = gains.size()
+    shared = (arms["n"] / arms["n_train"]).astype(float).groupby(arms["data"]).mean()
+    error = np.sqrt((1 / runs + shared) * gains.var())
+    reach = error * stats.t.ppf(0.975, runs - 1)
+    columns = {
+        "runs": runs,
+        "run_gain": gains.mean(),
+        "run_error": error,
+        "run_low": gains.mean() - reach,
+        "run_high": gains.mean() + reach,
+    }
+    return pd.DataFrame(columns, index=runs.index).reset_index()
 
 
 def with_best(
@@ -291,9 +263,7 @@ def with_best(
     return pd.concat([images, chosen], ignore_index=True)
 
 
-def over_trainings(
-    gains: pd.Series[float], squares: pd.Series[float], freedoms: pd.Series[float] | pd.Series[int]
-) -> tuple[float, float, float]:
+def over_trainings(table: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
     """Return the mean gain of data sets with the interval in which the unit is a training.
 
     The squared standard errors add up over the sets, as if none shared images with another (the two
@@ -301,22 +271,31 @@ def over_trainings(
     Satterthwaite.
 
     Args:
-        gains: Mean gain of each data set.
-        squares: Its squared standard error.
-        freedoms: The degrees of freedom of that error.
+        table: As `run_interval` takes it; a set with one run is left out.
+        pairs: One arm against another, by name.
 
     Returns:
-        The mean, and the ends of its 95 % interval.
+        `row`, `gain`, `low` and `high`, the ends of its 95 % interval.
 
     Example:
-        >>> ends = over_trainings(pd.Series([40.0, 60.0]), pd.Series([4.0, 0.0]), pd.Series([1, 1]))
-        >>> [round(end, 1) for end in ends]  # t of one degree is 12.7, the error of the mean 1
-        [50.0, 37.3, 62.7]
+        >>> runs = {"data": ["pears"] * 4 + ["hc18"] * 4, "run": [0, 0, 1, 1] * 2, "n": 0}
+        >>> table = pd.DataFrame(runs).assign(arm=["a", "b"] * 4, n_train=1)
+        >>> rps = [0.58, 1.0, 0.62, 1.0, 0.4, 1.0, 0.4, 1.0]  # gains of 42, 38 and twice 60
+        >>> over_trainings(table.assign(rps=rps), {"": ("a", "b")}).round(1).values.tolist()
+        [['', 50.0, 37.3, 62.7]]
     """
-    freedom = squares.sum() ** 2 / (squares**2 / freedoms).sum()
-    mean = float(gains.mean())
-    reach = float(stats.t.ppf(0.975, freedom) * np.sqrt(squares.sum()) / len(gains))
-    return mean, mean - reach, mean + reach
+    rows = []
+    for row, (one, other) in pairs.items():
+        runs = run_interval(table, one, other).dropna()
+        squares = runs["run_error"] ** 2
+        if squares.sum() == 0:
+            continue
+
+        freedom = squares.sum() ** 2 / (squares**2 / (runs["runs"] - 1)).sum()
+        reach = stats.t.ppf(0.975, freedom) * np.sqrt(squares.sum()) / len(runs)
+        mean = runs["run_gain"].mean()
+        rows.append((row, mean, mean - reach, mean + reach))
+    return pd.DataFrame(rows, columns=["row", "gain", "low", "high"])
 
 
 def judge_claims(
@@ -345,7 +324,8 @@ def judge_claims(
         shown", or "incomplete" while runs are missing.
     """
     claims = compare_pairs(images[images["data"].isin(sets)], pairs)
-    claims = with_runs(claims, table, pairs)
+    runs = [run_interval(table, one, other).assign(row=row) for row, (one, other) in pairs.items()]
+    claims = claims.merge(pd.concat(runs), how="left", on=["row", "data"])
     primary = {f"{study}/{data}" for data in sets}
     waiting = any(unit.rsplit("-", 1)[0] in primary for unit in missing)
     return with_verdicts(claims, len(pairs), len(sets), waiting=waiting)
@@ -398,8 +378,7 @@ def gain_table(gains: pd.DataFrame, title: str, *, digits: int = 1) -> str:
     if gains.empty:
         return "*No rows of these runs here.*"
 
-    intervals = gains[["gain", "low", "high"]].values
-    texts = [gain_text(gain, low, high, digits) for gain, low, high in intervals]
+    texts = [gain_text(*values, digits) for values in gains[["gain", "low", "high"]].values]
     cells = gains.assign(text=texts).pivot(index="row", columns="data", values="text")
 
     titles = {data: name for data, (name, *_) in DATA.items()} | {MEAN: MEAN}
@@ -408,13 +387,9 @@ def gain_table(gains: pd.DataFrame, title: str, *, digits: int = 1) -> str:
 
     if "verdict" in gains:
         judged = gains[gains["data"] == MEAN].set_index("row")
-        cells["p (Holm)"] = judged["holm"].map(_p_text)
+        p = judged["holm"]
+        cells["p (Holm)"] = p.map("{:.3f}".format).mask(p < 0.001, "< 0.001")
         cells["verdict"] = judged["verdict"]
 
     rows = cells.fillna("–").reset_index().values.tolist()
     return markdown_table([title, *cells.columns], rows, numbers=True)
-
-
-def _p_text(p: float) -> str:
-    """Return a p with three decimals, or that it is smaller."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"

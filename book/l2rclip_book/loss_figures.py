@@ -17,9 +17,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from l2rclip_book.plots import GRID, INK, canvas, ink_on, look, rank_colours, style
-from l2rclip_lite.errors import InputError
+from l2rclip_book.plots import GRID, INK, METHODS, canvas, drawn, ink_on, rank_colours
 
+Places: TypeAlias = Float[Tensor, "rank 2"]
+Angles: TypeAlias = Float[Tensor, " angle"]
 Loss: TypeAlias = Callable[[Tensor], Tensor]
 
 
@@ -75,9 +76,7 @@ def tangential(
     return force - (force * at).sum(dim=-1, keepdim=True) * at
 
 
-def along_circle(
-    loss: Loss, degrees: Float[Tensor, " angle"]
-) -> tuple[Float[Tensor, " angle"], Float[Tensor, " angle"]]:
+def along_circle(loss: Loss, degrees: Angles) -> tuple[Angles, Angles]:
     """Compute the loss of one image all round the circle, and its tangential force.
 
     Args:
@@ -121,9 +120,6 @@ def walk(
     Returns:
         The places of all points: the start, and after each step.
 
-    Raises:
-        InputError: A start is not of unit length.
-
     Example:
         >>> def nearer_to_east(point):
         ...     return (point - on_circle(0)).square().sum()
@@ -131,12 +127,6 @@ def walk(
         >>> way.shape, way[-1, 0, 0].round(decimals=3).tolist()
         (torch.Size([51, 1, 1, 2]), [1.0, 0.0])
     """
-    length = start.norm(dim=-1)
-    if not torch.allclose(length, torch.ones_like(length), atol=1e-4):
-        raise InputError(
-            "walk: a start is not of unit length; use torch.nn.functional.normalize first."
-        )
-
     gradient = torch.func.vmap(torch.func.grad(loss), randomness="same")
     places = [start]
     for _ in range(steps):
@@ -149,13 +139,13 @@ def walk(
 STAR_RADIUS = 0.19  # of the star that is an image
 # name and colour of each weight of the push
 ORDERS = {
-    "true": ("true order", look("full")[0]),
+    "true": ("true order", METHODS["after stage 1"][0]),
     "blind": ("order-blind", INK),
-    "shuffled": ("shuffled", look("shuffled text")[0]),
+    "shuffled": ("shuffled", METHODS["shuffled words"][0]),
 }
 
 
-def circle(axis: Axes, places: Float[Tensor, "rank 2"]) -> None:
+def circle(axis: Axes, places: Places) -> None:
     """Draw the unit circle, with texts as numbered discs, on equal scales and without a frame.
 
     Args:
@@ -175,9 +165,10 @@ def circle(axis: Axes, places: Float[Tensor, "rank 2"]) -> None:
     axis.spines[:].set_visible(False)
 
 
+@drawn()
 def force_circles(
-    panels: Mapping[str, Float[Tensor, "rank 2"]],
-    text: Float[Tensor, "rank 2"],
+    panels: Mapping[str, Places],
+    text: Places,
     image: Float[Tensor, "1 2"],
     own: int,
 ) -> Figure:
@@ -186,7 +177,7 @@ def force_circles(
     In grey is the part of their sum that turns the image.
 
     Args:
-        panels: Force of each text (`loss_geometry.text_forces`) by title of the panel.
+        panels: Force of each text (`text_forces`) by title of the panel.
         text: Places of the texts.
         image: Place of the image.
         own: Rank of the image.
@@ -200,25 +191,24 @@ def force_circles(
         ['a push\nnet force 0.00', 'none\nnet force 0.00']
     """
     rows = -(-len(panels) // 2)
-    with style():
-        figure = canvas(3.3 * rows, 5.4)
-        axes = figure.subplots(rows, 2, squeeze=False).ravel()
+    figure = canvas(3.3 * rows, 5.4)
+    axes = figure.subplots(rows, 2, squeeze=False).ravel()
 
-        for axis, (title, forces) in zip(axes, panels.items(), strict=False):
-            circle(axis, text)
-            net = tangential(forces.sum(0, keepdim=True), image)
-            _draw_forces(axis, image[0], forces, net)
-            axis.scatter(*image.T, marker="*", s=230, color=rank_colours(len(text))[own], zorder=6)
-            axis.text(*(0.74 * image[0]).tolist(), "image", ha="center", va="center")
-            axis.set_title(f"{title}\nnet force {float(net.norm()):.2f}")
-            axis.set(xlim=(-1.5, 1.5), ylim=(-1.2, 2.45))
+    for axis, (title, forces) in zip(axes, panels.items(), strict=False):
+        circle(axis, text)
+        net = tangential(forces.sum(0, keepdim=True), image)
+        _draw_forces(axis, image[0], forces, net)
+        axis.scatter(*image.T, marker="*", s=230, color=rank_colours(len(text))[own], zorder=6)
+        axis.text(*(0.74 * image[0]).tolist(), "image", ha="center", va="center")
+        axis.set_title(f"{title}\nnet force {float(net.norm()):.2f}")
+        axis.set(xlim=(-1.5, 1.5), ylim=(-1.2, 2.45))
     return figure
 
 
 def _draw_forces(
     axis: Axes,
     image: Float[Tensor, " 2"],
-    forces: Float[Tensor, "rank 2"],
+    forces: Places,
     net: Float[Tensor, "1 2"],
 ) -> None:
     """Draw an arrow for each force and one for the net force, the longest of the forces 1.1 long.
@@ -253,6 +243,7 @@ def _draw_forces(
         axis.text(x, y, names[place], ha="center", va="center")
 
 
+@drawn()
 def free_texts(
     ways: Mapping[str, Float[Tensor, "step point 2"]],
     order: Mapping[str, Mapping[str, Sequence[float]]],
@@ -265,20 +256,19 @@ def free_texts(
         order: Ordinality (`gap`) at the end of each start, by order of the weight and by name of
             the sphere.
     """
-    with style():
-        figure = canvas(4.6, 7.2)
-        axes = figure.subplots(2, len(ways), height_ratios=(1.75, 1), squeeze=False, sharey="row")
+    figure = canvas(4.6, 7.2)
+    axes = figure.subplots(2, len(ways), height_ratios=(1.75, 1), squeeze=False, sharey="row")
 
-        for (above, below), (kind, way) in zip(axes.T, ways.items(), strict=True):
-            name, colour = ORDERS[kind]
-            circle(above, way[-1])
-            above.plot(*(0.45 * on_circle(*range(361))).T, color=GRID, zorder=0)
-            radius = torch.linspace(0.45, 1.0, len(way))[:, None]
-            for rank, own in enumerate(rank_colours(way.shape[1])):
-                above.plot(*(radius * way[:, rank]).T, color=own, linewidth=2)
+    for (above, below), (kind, way) in zip(axes.T, ways.items(), strict=True):
+        name, colour = ORDERS[kind]
+        circle(above, way[-1])
+        above.plot(*(0.45 * on_circle(*range(361))).T, color=GRID, zorder=0)
+        radius = torch.linspace(0.45, 1.0, len(way))[:, None]
+        for rank, own in enumerate(rank_colours(way.shape[1])):
+            above.plot(*(radius * way[:, rank]).T, color=own, linewidth=2)
 
-            above.set_title(name, color=colour, loc="center")
-            _draw_orders(below, order[kind], colour)
+        above.set_title(name, color=colour, loc="center")
+        _draw_orders(below, order[kind], colour)
     return figure
 
 

@@ -21,12 +21,12 @@ from l2rclip_book.plots import (
     COLOURS,
     INK,
     canvas,
+    drawn,
     frame_image,
     grid,
     ink_on,
     name_ranks,
     rank_colours,
-    style,
     tie,
 )
 from l2rclip_lite.method.ranks import Ranks
@@ -42,6 +42,7 @@ DECODERS = {
 }
 
 
+@drawn()
 def threshold_scale(
     images: Sequence[Image.Image], shares: Sequence[float], edges: Sequence[float], ranks: Ranks
 ) -> Figure:
@@ -55,19 +56,18 @@ def threshold_scale(
     """
     thresholds = 100 * np.array(edges)
     colours = rank_colours(len(ranks))
-    with style():
-        figure = canvas(2.6)
-        cells = figure.add_gridspec(2, len(images), height_ratios=(5, 1))
-        ruler = figure.add_subplot(cells[1, :])
-        _draw_ruler(ruler, thresholds, ranks)
+    figure = canvas(2.6)
+    cells = figure.add_gridspec(2, len(images), height_ratios=(5, 1))
+    ruler = figure.add_subplot(cells[1, :])
+    _draw_ruler(ruler, thresholds, ranks)
 
-        for place, (image, share) in enumerate(zip(images, shares, strict=True)):
-            percent = 100 * share
-            rank = int(np.searchsorted(thresholds[1:-1], percent, side="right"))
-            axis = figure.add_subplot(cells[0, place])
-            frame_image(axis, image, colours[rank])
-            tie(figure, axis, 0, ruler, (percent, 1), colours[rank])
-            ruler.plot(percent, 1, marker="v", color=INK, markersize=5, clip_on=False, zorder=4)
+    for place, (image, share) in enumerate(zip(images, shares, strict=True)):
+        percent = 100 * share
+        rank = int(np.searchsorted(thresholds[1:-1], percent, side="right"))
+        axis = figure.add_subplot(cells[0, place])
+        frame_image(axis, image, colours[rank])
+        tie(figure, axis, 0, ruler, (percent, 1), colours[rank])
+        ruler.plot(percent, 1, marker="v", color=INK, markersize=5, clip_on=False, zorder=4)
     return figure
 
 
@@ -87,6 +87,7 @@ def _draw_ruler(axis: Axes, thresholds: Float[np.ndarray, " threshold"], ranks: 
     axis.spines[["left", "bottom"]].set_visible(False)
 
 
+@drawn()
 def arrows(true: Sequence[int], answers: Sequence[int], ranks: Ranks) -> Figure:
     """Draw one row per image: a dot on its true rank, and an arrow to a wrong answer.
 
@@ -104,25 +105,25 @@ def arrows(true: Sequence[int], answers: Sequence[int], ranks: Ranks) -> Figure:
     n_images = len(true)
     colours = rank_colours(len(ranks))
     arrow = {"arrowstyle": "-|>", "color": WRONG, "linewidth": 1.8, "shrinkA": 3, "shrinkB": 0}
-    with style():
-        figure = canvas(0.27 * n_images + 0.6, 5.2)
-        axis = figure.subplots()
-        axis.scatter(true, range(n_images), s=75, c=[colours[rank] for rank in true], zorder=3)
+    figure = canvas(0.27 * n_images + 0.6, 5.2)
+    axis = figure.subplots()
+    axis.scatter(true, range(n_images), s=75, c=[colours[rank] for rank in true], zorder=3)
 
-        for row, (rank, answer) in enumerate(zip(true, answers, strict=True)):
-            if answer != rank:
-                axis.annotate("", (answer, row), (rank, row), arrowprops=arrow, zorder=4)
-                error = f"{answer - rank:+d}".replace("-", "−")
-                axis.text(len(ranks) - 0.6, row, error, fontsize=9.5, color=WRONG, va="center")
+    for row, (rank, answer) in enumerate(zip(true, answers, strict=True)):
+        if answer != rank:
+            axis.annotate("", (answer, row), (rank, row), arrowprops=arrow, zorder=4)
+            error = f"{answer - rank:+d}".replace("-", "−")
+            axis.text(len(ranks) - 0.6, row, error, fontsize=9.5, color=WRONG, va="center")
 
-        axis.set_xticks(range(len(ranks)), ranks.names)
-        axis.set(xlim=(-0.4, len(ranks) - 0.3), ylim=(n_images - 0.5, -0.5))
-        axis.set(yticks=[], ylabel="images")
-        axis.spines["left"].set_visible(False)
-        grid(axis, "x")
+    axis.set_xticks(range(len(ranks)), ranks.names)
+    axis.set(xlim=(-0.4, len(ranks) - 0.3), ylim=(n_images - 0.5, -0.5))
+    axis.set(yticks=[], ylabel="images")
+    axis.spines["left"].set_visible(False)
+    grid(axis, "x")
     return figure
 
 
+@drawn()
 def staircases(rows: Mapping[str, Sequence[float]], target: int, ranks: Ranks) -> Figure:
     """Draw probabilities above their running sum, and the gap that RPS squares and adds up.
 
@@ -131,21 +132,20 @@ def staircases(rows: Mapping[str, Sequence[float]], target: int, ranks: Ranks) -
         target: The true rank index.
         ranks: The label space.
     """
-    with style():
-        figure = canvas(3.9, 3.4 * len(rows))
-        axes = figure.subplots(
-            2, len(rows), squeeze=False, sharex=True, sharey="row", height_ratios=(1, 1.25)
-        )
+    figure = canvas(3.9, 3.4 * len(rows))
+    axes = figure.subplots(
+        2, len(rows), squeeze=False, sharex=True, sharey="row", height_ratios=(1, 1.25)
+    )
 
-        for (above, below), (title, row) in zip(axes.T, rows.items(), strict=True):
-            bars = above.bar(range(len(ranks)), row, color=rank_colours(len(ranks)), width=0.75)
-            bars[target].set(edgecolor=WRONG, linewidth=2.2)
-            above.set_title(title)
-            _draw_gap(below, np.cumsum(row), target)
-            name_ranks(below, ranks, range(len(ranks)))
+    for (above, below), (title, row) in zip(axes.T, rows.items(), strict=True):
+        bars = above.bar(range(len(ranks)), row, color=rank_colours(len(ranks)), width=0.75)
+        bars[target].set(edgecolor=WRONG, linewidth=2.2)
+        above.set_title(title)
+        _draw_gap(below, np.cumsum(row), target)
+        name_ranks(below, ranks, range(len(ranks)))
 
-        axes[0, 0].set(ylabel="probability", ylim=(0, 1))
-        axes[1, 0].set(ylabel="running sum", ylim=(0, 1.06))
+    axes[0, 0].set(ylabel="probability", ylim=(0, 1))
+    axes[1, 0].set(ylabel="running sum", ylim=(0, 1.06))
     return figure
 
 
@@ -207,6 +207,7 @@ def expected_price(
     return a, price, float(a[cheapest])
 
 
+@drawn()
 def decoders(row: Sequence[float], ranks: Ranks) -> Figure:
     """Draw a row of probabilities, its three answers, and the cost of every possible answer.
 
@@ -223,30 +224,29 @@ def decoders(row: Sequence[float], ranks: Ranks) -> Figure:
     """
     values = np.array(ranks.values)
     p = np.array(row, dtype=float)
-    with style():
-        figure = canvas(3.3)
-        left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
-        left.bar(values, p, color=rank_colours(len(ranks)), width=0.7 * np.diff(values).min())
-        left.set(ylabel="probability", ylim=(0, 1.35 * p.max()))
+    figure = canvas(3.3)
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
+    left.bar(values, p, color=rank_colours(len(ranks)), width=0.7 * np.diff(values).min())
+    left.set(ylabel="probability", ylim=(0, 1.35 * p.max()))
 
-        for name, (power, colour, marker) in DECODERS.items():
-            a, price, best = expected_price(p, values, power)
-            line = "-" if power else ":"
-            highest = price.max()
-            right.plot(a, price / highest, color=colour, linewidth=1.8, linestyle=line)
-            lowest = price.min() / highest
-            right.scatter(best, lowest, s=64, color=colour, marker=marker, zorder=3)
+    for name, (power, colour, marker) in DECODERS.items():
+        a, price, best = expected_price(p, values, power)
+        line = "-" if power else ":"
+        highest = price.max()
+        right.plot(a, price / highest, color=colour, linewidth=1.8, linestyle=line)
+        lowest = price.min() / highest
+        right.scatter(best, lowest, s=64, color=colour, marker=marker, zorder=3)
 
-            height = (1.29 - 0.09 * power) * p.max()
-            left.vlines(best, 0, height, color=colour, linewidth=1.3, linestyle=(0, (3, 2)))
-            left.scatter(best, height, s=52, color=colour, marker=marker, zorder=3, label=name)
+        height = (1.29 - 0.09 * power) * p.max()
+        left.vlines(best, 0, height, color=colour, linewidth=1.3, linestyle=(0, (3, 2)))
+        left.scatter(best, height, s=52, color=colour, marker=marker, zorder=3, label=name)
 
-        name_ranks(left, ranks, values)
-        name_ranks(right, ranks, values)
-        right.set(xlabel="the answer given", ylabel="expected price ÷ its highest")
-        figure.legend(loc="outside upper center", ncols=3, fontsize=9)
-        grid(left, "y", "What the model says")
-        grid(right, "y", "What an answer costs")
+    name_ranks(left, ranks, values)
+    name_ranks(right, ranks, values)
+    right.set(xlabel="the answer given", ylabel="expected price ÷ its highest")
+    figure.legend(loc="outside upper center", ncols=3, fontsize=9)
+    grid(left, "y", "What the model says")
+    grid(right, "y", "What an answer costs")
     return figure
 
 
@@ -291,6 +291,7 @@ def reliability(
     return curve.reset_index(drop=True)
 
 
+@drawn()
 def reliability_diagram(curves: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw accuracy over confidence, one panel per model, above the number of images.
 
@@ -300,23 +301,22 @@ def reliability_diagram(curves: Mapping[str, pd.DataFrame]) -> Figure:
         curves: From `reliability`, by panel title.
     """
     most = max(curve["count"].max() for curve in curves.values())
-    with style():
-        figure = canvas(4.3)
-        axes = figure.subplots(2, len(curves), sharex=True, height_ratios=(3.4, 1), squeeze=False)
+    figure = canvas(4.3)
+    axes = figure.subplots(2, len(curves), sharex=True, height_ratios=(3.4, 1), squeeze=False)
 
-        colours = cycle((COLOURS["stage 2"], COLOURS["stage 1"]))
-        for (above, below), (title, curve) in zip(axes.T, curves.items(), strict=True):
-            colour = next(colours)
-            _draw_accuracy(above, curve, colour)
-            above.set(title=title, ylim=(-0.03, 1.03), xlim=(0, 1))
-            middle = (curve["low"] + curve["high"]) / 2
-            width = 0.86 * (curve["high"] - curve["low"])
-            below.bar(middle, curve["count"], width=width, color=colour, alpha=0.75)
-            below.set(xlabel="probability of the answer", ylim=(0, 1.1 * most))
+    colours = cycle((COLOURS["stage 2"], COLOURS["stage 1"]))
+    for (above, below), (title, curve) in zip(axes.T, curves.items(), strict=True):
+        colour = next(colours)
+        _draw_accuracy(above, curve, colour)
+        above.set(title=title, ylim=(-0.03, 1.03), xlim=(0, 1))
+        middle = (curve["low"] + curve["high"]) / 2
+        width = 0.86 * (curve["high"] - curve["low"])
+        below.bar(middle, curve["count"], width=width, color=colour, alpha=0.75)
+        below.set(xlabel="probability of the answer", ylim=(0, 1.1 * most))
 
-        axes[0, 0].set_ylabel("share of right answers")
-        axes[1, 0].set_ylabel("images")
-        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower right", ncols=2)
+    axes[0, 0].set_ylabel("share of right answers")
+    axes[1, 0].set_ylabel("images")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower right", ncols=2)
     return figure
 
 

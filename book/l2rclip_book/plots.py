@@ -8,8 +8,8 @@ a light and on a dark page.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -33,21 +33,17 @@ from l2rclip_lite.metrics import Probabilities, mae
 MANY = 10  # ranks beyond which a heat map has no numbers
 INK = "#76818e"  # contrast 4 on white and 4.6 on the dark page of the book
 COLOURS = {"stage 1": "#3b6fb6", "stage 2": "#c8553d", "reference": INK, "ink": INK}
-# contrast of at least 2.5 on white and on the dark page; warm colours for arms that read sentences,
-# cold ones for those that do not
+# colour and marker; contrast of at least 2.5 on white and on the dark page; warm colours for arms
+# that read sentences, cold ones for those that do not
 METHODS: dict[str, tuple[str, str]] = {
-    "full": ("#c8553d", "o"),
-    "template only": ("#d18f2b", "D"),
-    "shuffled text": ("#b07aa1", "v"),
-    "shuffled template": ("#b07aa1", "v"),
     "cross-entropy": ("#3b6fb6", "^"),
-    "linear-probe": ("#58a3c9", "<"),
     "ridge": ("#2a8c82", "X"),
     "shuffled words": ("#b07aa1", "v"),
     "words": ("#d18f2b", "D"),
     "after stage 1": ("#c8553d", "o"),
     "numbers": ("#247a55", "P"),
-    "median-rank": (COLOURS["reference"], "s"),
+    "median-rank": (INK, "s"),
+    "L2RCLIP": (INK, "o"),
 }
 # name, colour (the first after Okabe and Ito), marker
 DATA: dict[str, tuple[str, str, str]] = {
@@ -91,6 +87,13 @@ def style() -> AbstractContextManager[None]:
     return mpl.rc_context(STYLE)
 
 
+@contextmanager
+def drawn() -> Iterator[None]:
+    """Give a figure the look of the book; its names stand as they are, for one may hold a $."""
+    with mpl.rc_context(STYLE | {"text.parse_math": False}):
+        yield
+
+
 def canvas(height: float, width: float = WIDTH) -> Figure:
     """Return an empty figure of so many inches whose parts find their places themselves."""
     return Figure(figsize=(width, height), layout="constrained")
@@ -118,16 +121,6 @@ def frame_image(axis: Axes, image: ArrayLike, colour: ColorType) -> None:
     axis.imshow(np.asarray(image), aspect="auto")
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set(visible=True, color=colour, linewidth=2.4)
-
-
-def look(arm: str) -> tuple[str, str]:
-    """Return colour and marker of an arm; ink and a disc for one that has none.
-
-    Example:
-        >>> look("ridge"), look("mine")
-        (('#2a8c82', 'X'), ('#76818e', 'o'))
-    """
-    return METHODS.get(arm, (COLOURS["ink"], "o"))
 
 
 def ink_on(colour: ColorType) -> str:
@@ -174,6 +167,7 @@ def unit_of(ranks: Ranks) -> str:
     return "grades" if ranks.unit == "grade" else ranks.unit
 
 
+@drawn()
 def contact_sheet(split: Split, ranks: Ranks, *, rows: int = 3, columns: int = 5) -> Figure:
     """Draw images of each rank, one column per rank, lowest on the left.
 
@@ -185,22 +179,22 @@ def contact_sheet(split: Split, ranks: Ranks, *, rows: int = 3, columns: int = 5
     """
     shown = spread_out(ranks, columns)
     colours = rank_colours(len(ranks))
-    with style():
-        figure = canvas(1.55 * rows + 0.35, 1.55 * len(shown))
-        axes = figure.subplots(rows, len(shown), squeeze=False)
+    figure = canvas(1.55 * rows + 0.35, 1.55 * len(shown))
+    axes = figure.subplots(rows, len(shown), squeeze=False)
 
-        for rank, column in zip(shown, axes.T, strict=True):
-            column[0].set_title(ranks.names[rank], loc="center")
-            indices = [index for index, target in enumerate(split.targets) if target == rank]
+    for rank, column in zip(shown, axes.T, strict=True):
+        column[0].set_title(ranks.names[rank], loc="center")
+        indices = [index for index, target in enumerate(split.targets) if target == rank]
 
-            for row, axis in enumerate(column):
-                if row < len(indices):
-                    frame_image(axis, split[indices[row]][0], colours[rank])
-                else:
-                    axis.axis("off")
+        for row, axis in enumerate(column):
+            if row < len(indices):
+                frame_image(axis, split[indices[row]][0], colours[rank])
+            else:
+                axis.axis("off")
     return figure
 
 
+@drawn()
 def image_grid(images: Sequence[Image.Image], names: Sequence[str], *, columns: int = 4) -> Figure:
     """Draw images with a line of text below each, in reading order.
 
@@ -210,19 +204,19 @@ def image_grid(images: Sequence[Image.Image], names: Sequence[str], *, columns: 
         columns: Images per row.
     """
     rows = -(-len(images) // columns)
-    with style():
-        figure = canvas(2.2 * rows, 1.95 * columns)
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        for axis in axes:
-            axis.axis("off")
+    figure = canvas(2.2 * rows, 1.95 * columns)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes:
+        axis.axis("off")
 
-        for axis, image, name in zip(axes, images, names, strict=False):
-            axis.imshow(np.asarray(image))
-            text = textwrap.fill(name, 22, break_on_hyphens=False)
-            axis.text(0.5, -0.04, text, transform=axis.transAxes, ha="center", va="top", fontsize=9)
+    for axis, image, name in zip(axes, images, names, strict=False):
+        axis.imshow(np.asarray(image))
+        text = textwrap.fill(name, 22, break_on_hyphens=False)
+        axis.text(0.5, -0.04, text, transform=axis.transAxes, ha="center", va="top", fontsize=9)
     return figure
 
 
+@drawn()
 def training_curves(
     history: Sequence[Mapping[str, float]],
     ranks: Ranks,
@@ -240,29 +234,28 @@ def training_curves(
         reference: MAE of the median-rank predictor, drawn as a line.
         split: The images of which the reference is the error.
         select: How the run kept an epoch, see `Controls`.
-        stored: Stored runs of the page, drawn as thin lines, see `spread.stored_runs`.
+        stored: Stored runs of the page, drawn as thin lines, see `results.stored_runs`.
     """
     table = pd.DataFrame(history).assign(epoch=range(1, len(history) + 1))
     table["stage"] = "stage " + table["stage"].astype(str)
-    with style():
-        figure = canvas(3.1, 7.6)
-        left, right = figure.subplots(1, 2)
-        for axis, column in ((left, "val_mae"), (right, "loss")):
-            seaborn.lineplot(table, x="epoch", y=column, hue="stage", palette=COLOURS, ax=axis)
-            axis.set_xlabel("epoch, both stages")
-            if stored is not None:
-                draw_stored(axis, stored, column)
-        right.set(title="Training loss (the two stages' losses differ)", ylabel="loss")
+    figure = canvas(3.1, 7.6)
+    left, right = figure.subplots(1, 2)
+    for axis, column in ((left, "val_mae"), (right, "loss")):
+        seaborn.lineplot(table, x="epoch", y=column, hue="stage", palette=COLOURS, ax=axis)
+        axis.set_xlabel("epoch, both stages")
+        if stored is not None:
+            draw_stored(axis, stored, column)
+    right.set(title="Training loss (the two stages' losses differ)", ylabel="loss")
 
-        _mark_epochs(left, kept_epochs(table, select))
-        if reference is not None:
-            label = f"median rank ({split})"
-            left.axhline(reference, color=COLOURS["reference"], linestyle="--", label=label)
-        highest = max(table["val_mae"].max(), reference or 0)
-        left.set(title="Validation error", ylabel=f"MAE ({unit_of(ranks)})")
-        left.set(ylim=(0, 1.5 * highest))
-        left.legend(loc="upper right")
-        right.legend().remove()
+    _mark_epochs(left, kept_epochs(table, select))
+    if reference is not None:
+        label = f"median rank ({split})"
+        left.axhline(reference, color=COLOURS["reference"], linestyle="--", label=label)
+    highest = max(table["val_mae"].max(), reference or 0)
+    left.set(title="Validation error", ylabel=f"MAE ({unit_of(ranks)})")
+    left.set(ylim=(0, 1.5 * highest))
+    left.legend(loc="upper right")
+    right.legend().remove()
     return figure
 
 
@@ -299,6 +292,7 @@ def _mark_epochs(axis: Axes, epochs: pd.DataFrame) -> None:
         )
 
 
+@drawn()
 def confusion(answers: Mapping[str, tuple[ArrayLike, ArrayLike]], ranks: Ranks) -> Figure:
     """Draw the share of each answer among the images of each true rank, one panel per model.
 
@@ -306,35 +300,36 @@ def confusion(answers: Mapping[str, tuple[ArrayLike, ArrayLike]], ranks: Ranks) 
         answers: (true rank indices, predicted rank indices) by panel title.
         ranks: The label space.
     """
-    with style():
-        figure = canvas(3.4, 3.3 * len(answers) + 0.6)
-        axes = figure.subplots(1, len(answers), squeeze=False)[0]
+    figure = canvas(3.4, 3.3 * len(answers) + 0.6)
+    axes = figure.subplots(1, len(answers), squeeze=False)[0]
 
-        for axis, (title, (true, predicted)) in zip(axes, answers.items(), strict=True):
-            seaborn.heatmap(
-                confusion_matrix(true, predicted, labels=range(len(ranks)), normalize="true"),
-                ax=axis,
-                cmap="cividis",
-                vmin=0,
-                vmax=1,
-                cbar=False,
-                square=True,
-                annot=len(ranks) <= MANY,
-                fmt=".0%",
-                annot_kws={"fontsize": 7.5},
-            )
-            error = mae(np.asarray(true), np.asarray(predicted), ranks)
-            axis.set_title(f"{title}\nMAE {error:.2f} {unit_of(ranks)}")
-            axis.set(xlabel="predicted", yticks=[])
-            name_ranks(axis, ranks, np.arange(len(ranks)) + 0.5)
+    for axis, (title, (true, predicted)) in zip(axes, answers.items(), strict=True):
+        seaborn.heatmap(
+            confusion_matrix(true, predicted, labels=range(len(ranks)), normalize="true"),
+            ax=axis,
+            cmap="cividis",
+            vmin=0,
+            vmax=1,
+            cbar=False,
+            square=True,
+            annot=len(ranks) <= MANY,
+            fmt=".0%",
+            annot_kws={"fontsize": 7.5},
+        )
+        error = mae(np.asarray(true), np.asarray(predicted), ranks)
+        axis.set_title(f"{title}\nMAE {error:.2f} {unit_of(ranks)}")
+        axis.set(xlabel="predicted", yticks=[])
+        name_ranks(axis, ranks, np.arange(len(ranks)) + 0.5)
 
-        axes[0].set_yticks(axes[0].get_xticks(), axes[0].get_xticklabels())
-        axes[0].set_ylabel("true")
-        mesh = axes[0].collections[0]
-        figure.colorbar(mesh, ax=list(axes), label="share of the true rank", shrink=0.85)
+    axes[0].set_yticks(axes[0].get_xticks(), axes[0].get_xticklabels())
+    axes[0].set_ylabel("true")
+    axes[0].tick_params("y", rotation=0)
+    mesh = axes[0].collections[0]
+    figure.colorbar(mesh, ax=list(axes), label="share of the true rank", shrink=0.85)
     return figure
 
 
+@drawn()
 def gallery(
     split: Split, probabilities: Probabilities, ranks: Ranks, chosen: Sequence[int]
 ) -> Figure:
@@ -350,23 +345,22 @@ def gallery(
     """
     colours = rank_colours(len(ranks))
     highest = np.ceil(10 * np.asarray(probabilities)[chosen].max()) / 10
-    with style():
-        figure = canvas(3.0, 1.75 * len(chosen))
-        axes = figure.subplots(2, len(chosen), height_ratios=(1.35, 1), squeeze=False)
+    figure = canvas(3.0, 1.75 * len(chosen))
+    axes = figure.subplots(2, len(chosen), height_ratios=(1.35, 1), squeeze=False)
 
-        for index, (above, below) in zip(chosen, axes.T, strict=True):
-            image, target = split[index]
-            above.imshow(np.asarray(image), aspect="auto")
-            above.axis("off")
-            above.set_title(f"true: {ranks.names[target]}", loc="center", fontsize=8.5)
+    for index, (above, below) in zip(chosen, axes.T, strict=True):
+        image, target = split[index]
+        above.imshow(np.asarray(image), aspect="auto")
+        above.axis("off")
+        above.set_title(f"true: {ranks.names[target]}", loc="center", fontsize=8.5)
 
-            bars = below.bar(range(len(ranks)), np.asarray(probabilities[index]), color=colours)
-            bars[target].set(edgecolor=COLOURS["stage 2"], linewidth=2.2)
-            below.plot(target, 0.04 * highest, "^", color=COLOURS["stage 2"], markersize=5)
-            below.set(ylim=(0, highest), yticks=[])
-            name_ranks(below, ranks, range(len(ranks)), most=5)
+        bars = below.bar(range(len(ranks)), np.asarray(probabilities[index]), color=colours)
+        bars[target].set(edgecolor=COLOURS["stage 2"], linewidth=2.2)
+        below.plot(target, 0.04 * highest, "^", color=COLOURS["stage 2"], markersize=5)
+        below.set(ylim=(0, highest), yticks=[])
+        name_ranks(below, ranks, range(len(ranks)), most=5)
 
-        axes[1, 0].set(yticks=[0, highest], ylabel="probability")
+    axes[1, 0].set(yticks=[0, highest], ylabel="probability")
     return figure
 
 

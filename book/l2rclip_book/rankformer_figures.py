@@ -16,12 +16,13 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.typing import ColorType
 from torch import Tensor, nn
 
-from l2rclip_book.plots import COLOURS, INK, PAPER, canvas, ink_on, rank_colours, style
+from l2rclip_book.plots import COLOURS, INK, PAPER, canvas, drawn, ink_on, rank_colours
 from l2rclip_book.templates import token_text
 from l2rclip_lite.method.rankformer import RankFormer
 from l2rclip_lite.towers.base import Tokens, Towers
 
 Embeddings = Float[Tensor, "rank token width"]
+Slots = Float[Tensor, "rank token"]
 START = "start"
 END = "end"
 PADDING = "·"
@@ -66,7 +67,7 @@ def woken(former: RankFormer, seed: int = 0) -> RankFormer:
 
 def read_by(
     former: RankFormer, embeddings: Embeddings, tokens: Tokens, rank: int, slot: int
-) -> Float[Tensor, "rank token"]:
+) -> Slots:
     r"""Measure how strongly one refined word depends on every slot.
 
     It is $\lVert\partial(v\cdot R'_{kn})/\partial R\rVert$ for a random v.
@@ -118,9 +119,7 @@ def changed_ranks(
 
 
 @torch.no_grad()
-def movement(
-    former: RankFormer, embeddings: Embeddings, tokens: Tokens
-) -> Float[Tensor, "rank token"]:
+def movement(former: RankFormer, embeddings: Embeddings, tokens: Tokens) -> Slots:
     r"""Measure how far RankFormer moves each slot, in its own length.
 
     It is $\lVert R'_{kn}-R_{kn}\rVert/\lVert R_{kn}\rVert$.
@@ -223,11 +222,12 @@ def _frame(axis: Axes, rank: int, slot: int, colour: ColorType) -> None:
     axis.add_patch(frame)
 
 
+@drawn()
 def token_grid(spelt: Spelt, rank_words: Bool[Tensor, "rank token"], context: int) -> Figure:
     """Draw the kind of each slot of every rank sentence, and who may change it.
 
     Args:
-        spelt: Words of the template, from `rankformer_views.spellings`.
+        spelt: Words of the template, from `spellings`.
         rank_words: Which of these spell the rank.
         context: Number of context vectors.
     """
@@ -243,20 +243,20 @@ def token_grid(spelt: Spelt, rank_words: Bool[Tensor, "rank token"], context: in
         "context: learned, one for all ranks": Patch(facecolor=CONTEXT),
         "start, end: never read, never changed": Patch(facecolor=FIXED),
     }
-    with style():
-        figure = canvas(0.42 * len(rows) + 1.05)
-        axis = figure.subplots()
-        sentence_grid(axis, rows, kinds, ListedColormap([PAPER, FIXED, CONTEXT, WORD]))
+    figure = canvas(0.42 * len(rows) + 1.05)
+    axis = figure.subplots()
+    sentence_grid(axis, rows, kinds, ListedColormap([PAPER, FIXED, CONTEXT, WORD]))
 
-        colours = rank_colours(len(rows))
-        for rank, slot in rank_words.nonzero().tolist():
-            _frame(axis, rank, slot + context, colours[rank])
-        figure.legend(list(keys.values()), list(keys), loc="outside lower left", ncols=2)
+    colours = rank_colours(len(rows))
+    for rank, slot in rank_words.nonzero().tolist():
+        _frame(axis, rank, slot + context, colours[rank])
+    figure.legend(list(keys.values()), list(keys), loc="outside lower left", ncols=2)
     return figure
 
 
+@drawn()
 def axes_figure(
-    reads: Mapping[str, Float[Tensor, "rank token"]],
+    reads: Mapping[str, Slots],
     changes: Mapping[str, Float[Tensor, "rank rank"]],
     spelt: Spelt,
     asked: tuple[int, int],
@@ -264,55 +264,53 @@ def axes_figure(
     """Draw the words that one word reads, and which ranks change with the words of another.
 
     Args:
-        reads: `rankformer_views.read_by` of the asked word, by axis.
-        changes: `rankformer_views.changed_ranks`, by axis.
+        reads: `read_by` of the asked word, by axis.
+        changes: `changed_ranks`, by axis.
         spelt: Words of the template.
         asked: Rank and slot of the word.
     """
     height = (0.32 * len(spelt) + 0.6) * len(reads)
-    with style():
-        figure = canvas(height)
-        axes = figure.subplots(len(reads), 2, squeeze=False, width_ratios=(4.2, 1))
+    figure = canvas(height)
+    axes = figure.subplots(len(reads), 2, squeeze=False, width_ratios=(4.2, 1))
 
-        for (title, read), (left, right) in zip(reads.items(), axes, strict=True):
-            kinds = _is_word(spelt).astype(int) + (read.numpy() > 0)
-            sentence_grid(left, spelt, kinds, ListedColormap([PAPER, FIXED, SEEN]))
-            _frame(left, *asked, COLOURS["stage 2"])
-            left.set_title(f"axis {title}: what the framed word reads")
-            changed = changes[title].numpy() > 1e-6
-            right.imshow(changed, cmap=ListedColormap([PAPER, SEEN]), vmin=0, vmax=1)
-            right.set(title="who changes", ylabel="disturbed rank", xlabel="changed rank")
-            right.set(xticks=range(len(spelt)), yticks=range(len(spelt)))
+    for (title, read), (left, right) in zip(reads.items(), axes, strict=True):
+        kinds = _is_word(spelt).astype(int) + (read.numpy() > 0)
+        sentence_grid(left, spelt, kinds, ListedColormap([PAPER, FIXED, SEEN]))
+        _frame(left, *asked, COLOURS["stage 2"])
+        left.set_title(f"axis {title}: what the framed word reads")
+        changed = changes[title].numpy() > 1e-6
+        right.imshow(changed, cmap=ListedColormap([PAPER, SEEN]), vmin=0, vmax=1)
+        right.set(title="who changes", ylabel="disturbed rank", xlabel="changed rank")
+        right.set(xticks=range(len(spelt)), yticks=range(len(spelt)))
     return figure
 
 
-def movement_figure(moves: Mapping[str, Float[Tensor, "rank token"]], spelt: Spelt) -> Figure:
+@drawn()
+def movement_figure(moves: Mapping[str, Slots], spelt: Spelt) -> Figure:
     """Draw how far each word moved, in its own length, on one logarithmic scale for all axes.
 
     Args:
-        moves: `rankformer_views.movement` after training, by axis.
+        moves: `movement` after training, by axis.
         spelt: Words of the template.
     """
     cmap = sns.color_palette("YlGnBu", as_cmap=True).with_extremes(under=FIXED)
     words = _is_word(spelt)
     height = (0.44 * len(spelt) + 0.42) * len(moves)
-    with style():
-        figure = canvas(height)
-        axes = figure.subplots(len(moves), 1, squeeze=False)[:, 0]
+    figure = canvas(height)
+    axes = figure.subplots(len(moves), 1, squeeze=False)[:, 0]
 
-        for axis, (title, moved) in zip(axes, moves.items(), strict=True):
-            lengths = np.char.mod("\n%.2f", moved.numpy())
-            texts = np.where(words, np.char.add(spelt, lengths), spelt)
-            values = np.where(words, moved.numpy().clip(0.125, 8), 1e-9)
-            sentence_grid(axis, texts, values, cmap, LogNorm(0.125, 8))
-            axis.set_title(f"axis {title}")
+    for axis, (title, moved) in zip(axes, moves.items(), strict=True):
+        lengths = np.char.mod("\n%.2f", moved.numpy())
+        texts = np.where(words, np.char.add(spelt, lengths), spelt)
+        values = np.where(words, moved.numpy().clip(0.125, 8), 1e-9)
+        sentence_grid(axis, texts, values, cmap, LogNorm(0.125, 8))
+        axis.set_title(f"axis {title}")
 
-        mesh = axes[0].collections[0]
-        label = "moved, in lengths of the word"
-        figure.colorbar(mesh, ax=list(axes), shrink=0.6, aspect=30, label=label, format="%g")
+    _log_bar(figure, axes, "moved, in lengths of the word")
     return figure
 
 
+@drawn()
 def attention_figure(stored: Mapping[str, Any], chosen: Sequence[tuple[str, int]]) -> Figure:
     """Draw who looks at whom in some slots, before stage 1 and, in the row below, after it.
 
@@ -321,19 +319,17 @@ def attention_figure(stored: Mapping[str, Any], chosen: Sequence[tuple[str, int]
         chosen: The key of a rank set and a slot, for each column.
     """
     sets = {each["key"]: each for each in stored["sets"]}
-    with style():
-        figure = canvas(5.2)
-        axes = figure.subplots(2, len(chosen), squeeze=False)
+    figure = canvas(5.2)
+    axes = figure.subplots(2, len(chosen), squeeze=False)
 
-        for column, (key, number) in zip(axes.T, chosen, strict=True):
-            slot = next(each for each in sets[key]["slots"] if each["slot"] == number)
-            for axis, when in zip(column, ("before", "after"), strict=True):
-                _draw_attention(axis, slot, when, stored["unit"])
-                axis.set_title(f"{sets[key]['title']}, slot {number}\n{when} stage 1", fontsize=9)
-            column[0].set_xticks([])
+    for column, (key, number) in zip(axes.T, chosen, strict=True):
+        slot = next(each for each in sets[key]["slots"] if each["slot"] == number)
+        for axis, when in zip(column, ("before", "after"), strict=True):
+            _draw_attention(axis, slot, when, stored["unit"])
+            axis.set_title(f"{sets[key]['title']}, slot {number}\n{when} stage 1", fontsize=9)
+        column[0].set_xticks([])
 
-        mesh = axes[0, 0].collections[0]
-        figure.colorbar(mesh, ax=axes, shrink=0.5, label="times an even share", format="%g")
+    _log_bar(figure, axes, "times an even share")
     return figure
 
 
@@ -355,3 +351,12 @@ def _draw_attention(axis: Axes, slot: Mapping[str, Any], when: str, unit: float)
     )
     axis.tick_params(length=0, labelsize=8)
     axis.tick_params("x", rotation=60)
+    axis.tick_params("y", rotation=0)
+
+
+def _log_bar(figure: Figure, axes: np.ndarray, label: str) -> None:
+    """Draw a colour bar of heat maps on a logarithmic scale, with ticks at powers of two."""
+    mesh = axes.flat[0].collections[0]
+    ticks = 2.0 ** np.arange(-3, 4)
+    bar = figure.colorbar(mesh, ax=axes, shrink=0.6, label=label, ticks=ticks, format="%g")
+    bar.minorticks_off()

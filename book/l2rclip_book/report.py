@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
@@ -62,30 +61,29 @@ def write_report(
     p = probabilities_of(answers)
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    with mpl.rc_context({"text.parse_math": False}):  # a rank may be called $
-        page = template.render(
-            title=Path(run).resolve().name,  # no path of this machine
-            unit=plots.unit_of(ranks),
-            n_ranks=len(ranks),
-            name=compared.name,
-            answers=answers,
-            metrics=metrics,
-            kept=Comparison(kept["kept"], kept["rps"]).in_words() if kept else "",
-            titles=SCORES,
-            scores=scores,
-            differences=compared.differences,
-            cell=cell,
-            curves=_curves(directory, ranks, metrics),
-            confusion=_png(plots.confusion({compared.name: (true, medians(p))}, ranks)),
-            reliability=_png(reliability_diagram({compared.name: reliability(true, p, ranks)})),
-            n_held=answers["true_rank"].between(answers["low_rank"], answers["high_rank"]).sum(),
-            width=(answers["high_rank"] - answers["low_rank"] + 1).mean(),
-            signs=_signs(directory.folder, read_once),
-            about_signs=signs.LEGEND,
-            in_words=signs.in_words,
-            worst=_worst(read_once, answers, ranks),
-            card=_card(directory.read_card()),
-        )
+    page = template.render(
+        title=Path(run).resolve().name,  # no path of this machine
+        unit=plots.unit_of(ranks),
+        n_ranks=len(ranks),
+        name=compared.name,
+        answers=answers,
+        metrics=metrics,
+        kept=Comparison(kept["kept"], kept["rps"]).in_words() if kept else "",
+        titles=SCORES,
+        scores=scores,
+        differences=compared.differences,
+        cell=cell,
+        curves=_curves(directory, ranks, metrics),
+        confusion=_png(plots.confusion({compared.name: (true, medians(p))}, ranks)),
+        reliability=_png(reliability_diagram({compared.name: reliability(true, p, ranks)})),
+        n_held=answers["true_rank"].between(answers["low_rank"], answers["high_rank"]).sum(),
+        width=(answers["high_rank"] - answers["low_rank"] + 1).mean(),
+        signs=_signs(directory.folder, read_once),
+        about_signs=signs.LEGEND,
+        in_words=signs.in_words,
+        worst=_worst(read_once, answers, ranks),
+        card=_card(directory.read_card()),
+    )
     write_text(file, page)
 
 

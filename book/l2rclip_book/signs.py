@@ -7,7 +7,7 @@ made to fail.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,11 +15,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from l2rclip_book.plots import GRID, INK, canvas, style
-from l2rclip_book.provoked import APART, FAST, HARD, HEALTHY, SLOW
+from l2rclip_book.provoked import APART, FAST, HARD, SLOW
 from l2rclip_book.statistics import cosine_distances, gap_order
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError
@@ -393,38 +391,3 @@ def in_words(values: Range) -> str:
     """
     low, high = values
     return f"{low:.2f} to {high:.2f}".replace("-", "−")
-
-
-GOOD = "#0072b2"  # after Okabe and Ito
-BAD = "#d55e00"
-Values = Mapping[str, float | str]
-
-
-def sign_ranges(runs: Mapping[str, Values]) -> Figure:
-    """Draw each sign of a healthy run, and of the run that was made to fail in its way.
-
-    Bands are the ranges of earlier runs, see `signs.SIGNS`. The second dot is that of the run that
-    should fire the sign.
-
-    Args:
-        runs: What `signs.measure` returns, by name of the run: `HEALTHY`, or one of `PROVOKED`.
-    """
-    with style():
-        height = 0.6 + 0.62 * len(SIGNS)
-        figure = canvas(height)
-        axes = figure.subplots(len(SIGNS), squeeze=False)[:, 0]
-
-        for axis, sign in zip(axes, SIGNS, strict=True):
-            rows = ((HEALTHY, sign.healthy, GOOD, "o"), (sign.provoked_by, sign.provoked, BAD, "X"))
-            for row, (name, band, colour, marker) in enumerate(rows):
-                axis.plot(band, [row, row], color=colour, linewidth=9, alpha=0.35)
-                value = runs.get(name, {}).get(sign.column)
-                if isinstance(value, float):
-                    axis.scatter(value, row, color=colour, marker=marker, s=45, zorder=3)
-
-            axis.set(yticks=[0.5], yticklabels=[sign.short], ylim=(1.7, -0.7))
-            axis.grid(axis="x", color=GRID)
-            if sign.threshold is not None:
-                axis.axvline(sign.threshold, color=INK, linestyle="--")
-        axes[0].set_title("blue: healthy runs      orange: runs that fail on purpose")
-    return figure

@@ -99,7 +99,7 @@ class Arm:
 
 
 def image_features(
-    data: OrdinalDataset, towers: Towers, file: Path | None = None, *, quiet: bool = True
+    data: OrdinalDataset, towers: Towers, file: Path | None = None
 ) -> dict[str, Float[Tensor, " dim"]]:
     """Return features of every image, before projection, by path; from a file if there is one.
 
@@ -107,7 +107,6 @@ def image_features(
         data: All splits are encoded.
         towers: In their starting state.
         file: A safetensors file, written if it is not there; None keeps nothing.
-        quiet: Whether to hide progress bars.
 
     Raises:
         InputError: An image or the file cannot be read, or the file holds other images.
@@ -129,7 +128,7 @@ def image_features(
     in_order = sorted(range(len(listed)), key=listed.__getitem__)
     images: Subset[tuple[Any, int]] = Subset(ConcatDataset(splits), in_order)
     model = L2RCLIP(towers, data.ranks, NO_TEXT).to(towers.logit_scale.device)
-    features = model.encode(images, backbone=True, quiet=quiet)
+    features = model.encode(images, backbone=True)
     if file is not None:
         save_tensors(file, {"features": features}, {"paths": json.dumps(paths)})
     return dict(zip(paths, features, strict=True))
@@ -143,7 +142,6 @@ class Study:
         towers: In their starting state, on the device to compute on; every arm leaves them so.
         config: What the arms share.
         features: Of every image, by path; see `image_features`.
-        quiet: Whether to hide progress bars.
     """
 
     def __init__(
@@ -152,13 +150,10 @@ class Study:
         towers: Towers,
         config: Config,
         features: Mapping[str, Tensor],
-        *,
-        quiet: bool = True,
     ) -> None:
         self.data = data
         self.towers = towers
         self.features = features
-        self.quiet = quiet
         if config.upside_down is None:
             config = replace(config, upside_down=not data.upright)
         self.config = config
@@ -274,7 +269,7 @@ class Study:
     def _answer_by_baseline(self, method: str, model: L2RCLIP, inputs: TrainingData) -> Answer:
         """Train a baseline; of a tuned one the validation RPS is that of its kept epoch."""
         check_baselines([method])
-        baseline = train_baseline(method, model, inputs, quiet=self.quiet)
+        baseline = train_baseline(method, model, inputs)
         val_probabilities = baseline.probabilities(inputs.encode(baseline, "val"))
         test_probabilities = baseline.probabilities(inputs.encode(baseline, "test"))
 

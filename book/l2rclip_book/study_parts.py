@@ -253,17 +253,6 @@ def _answers(
     return torch.from_numpy(ends[:, :-1] - ends[:, 1:])
 
 
-def unseen_ranks(data: OrdinalDataset) -> list[int]:
-    """Return the indices of the ranks without a training image.
-
-    Example:
-        >>> from l2rclip_lite.data import load_dataset
-        >>> unseen_ranks(load_dataset("leaves", size=60, hold_out=3))
-        [2]
-    """
-    return [rank for rank, count in enumerate(data.counts("train")) if count == 0]
-
-
 def seen_and_unseen(
     probabilities: Float[Tensor, "batch rank"], data: OrdinalDataset
 ) -> dict[str, float]:
@@ -287,7 +276,7 @@ def seen_and_unseen(
         (8.0, 2.0, 2.0, 2.0)
     """
     target = torch.tensor(data.test.targets)
-    unseen = torch.isin(target, torch.tensor(unseen_ranks(data), dtype=target.dtype))
+    unseen = torch.tensor(data.counts("train"))[target] == 0
     if not unseen.any():
         return {}
 

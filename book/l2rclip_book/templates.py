@@ -16,7 +16,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from l2rclip_book.plots import COLOURS, canvas, grid, ink_on, look, name_rows, rank_colours, style
+from l2rclip_book.plots import (
+    INK,
+    METHODS,
+    canvas,
+    drawn,
+    grid,
+    ink_on,
+    name_rows,
+    rank_colours,
+)
 from l2rclip_book.statistics import spearman_rho
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
@@ -133,9 +142,8 @@ def shuffled_gaps(
     return spearman_rho(gap, distance[names[:, i], names[:, j]])
 
 
-INK = COLOURS["ink"]
-TRAINED = look("template only")[0]
-SHUFFLED = look("shuffled template")[0]
+TRAINED = METHODS["words"][0]
+SHUFFLED = METHODS["shuffled words"][0]
 
 
 class Scores(NamedTuple):
@@ -146,6 +154,7 @@ class Scores(NamedTuple):
     shuffled: tuple[float, float]  # nine of ten shuffles score between these
 
 
+@drawn()
 def token_figure(
     sentences: Mapping[str, Sequence[tuple[Sequence[tuple[str, bool]], float]]],
 ) -> Figure:
@@ -156,16 +165,15 @@ def token_figure(
             and the place of its rank between lowest (0) and highest (1), for the colour.
     """
     lines = [len(rows) for rows in sentences.values()]
-    with style():
-        figure = canvas(0.36 * sum(lines) + 0.6)
-        axes = figure.subplots(len(lines), 1, height_ratios=lines, squeeze=False)
+    figure = canvas(0.36 * sum(lines) + 0.6)
+    axes = figure.subplots(len(lines), 1, height_ratios=lines, squeeze=False)
 
-        for axis, (title, rows) in zip(axes.flat, sentences.items(), strict=True):
-            axis.set(xlim=(0, 66), ylim=(len(rows) - 0.4, -0.6), title=title)
-            axis.axis("off")
+    for axis, (title, rows) in zip(axes.flat, sentences.items(), strict=True):
+        axis.set(xlim=(0, 66), ylim=(len(rows) - 0.4, -0.6), title=title)
+        axis.axis("off")
 
-            for row, (tokens, place) in enumerate(rows):
-                _write_tokens(axis, row, tokens, place)
+        for row, (tokens, place) in enumerate(rows):
+            _write_tokens(axis, row, tokens, place)
     return figure
 
 
@@ -188,6 +196,7 @@ def _write_tokens(axis: Axes, row: int, tokens: Sequence[tuple[str, bool]], plac
         left += len(text) + 1.6
 
 
+@drawn()
 def score_rows(panels: Mapping[str, Mapping[str, Scores]]) -> Figure:
     """Draw gap scores beside their controls.
 
@@ -197,17 +206,16 @@ def score_rows(panels: Mapping[str, Mapping[str, Scores]]) -> Figure:
         panels: By panel title and row; every panel has the same rows.
     """
     rows = list(next(iter(panels.values())))
-    with style():
-        figure = canvas(0.36 * len(rows) + 1.2)
-        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    figure = canvas(0.36 * len(rows) + 1.2)
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
 
-        for axis, (title, panel) in zip(axes, panels.items(), strict=True):
-            _draw_scores(axis, [panel[row] for row in rows])
-            axis.set(xlim=(-1, 1), xticks=(-0.5, 0, 0.5, 1), xlabel="gap score")
-            grid(axis, "x", title)
+    for axis, (title, panel) in zip(axes, panels.items(), strict=True):
+        _draw_scores(axis, [panel[row] for row in rows])
+        axis.set(xlim=(-1, 1), xticks=(-0.5, 0, 0.5, 1), xlabel="gap score")
+        grid(axis, "x", title)
 
-        name_rows(axes[0], rows)
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    name_rows(axes[0], rows)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
     return figure
 
 
@@ -230,6 +238,7 @@ def _draw_scores(axis: Axes, scores: Sequence[Scores]) -> None:
 Table = Float[Tensor, "row column"] | Float[np.ndarray, "row column"]
 
 
+@drawn()
 def heat_maps(  # noqa: PLR0913  (as chapters name them)
     tables: Mapping[str, Table],
     names: Sequence[str],
@@ -259,33 +268,32 @@ def heat_maps(  # noqa: PLR0913  (as chapters name them)
         'mine'
     """
     rows = -(-len(tables) // columns)
-    with style():
-        figure = canvas(rows * height)
-        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    figure = canvas(rows * height)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
 
-        for place, (title, table) in enumerate(tables.items()):
-            is_left = place % columns == 0
-            is_lowest = place + columns >= len(tables)
-            sns.heatmap(
-                np.asarray(table),
-                ax=axes[place],
-                cmap=cmap,
-                vmin=-1.0,
-                vmax=1.0,
-                square=True,
-                cbar=False,
-                annot=None if digits is None else np.round(table, digits) + 0.0,  # without -0.0
-                fmt=".2g" if digits is None else f".{digits}f",
-                yticklabels=names if is_left else False,
-                xticklabels=names if below and is_lowest else False,
-            )
-            axes[place].set_title(title)
-            axes[place].tick_params(length=0)
-            axes[place].tick_params("y", rotation=0)
+    for place, (title, table) in enumerate(tables.items()):
+        is_left = place % columns == 0
+        is_lowest = place + columns >= len(tables)
+        sns.heatmap(
+            np.asarray(table),
+            ax=axes[place],
+            cmap=cmap,
+            vmin=-1.0,
+            vmax=1.0,
+            square=True,
+            cbar=False,
+            annot=None if digits is None else np.round(table, digits) + 0.0,  # without -0.0
+            fmt=".2g" if digits is None else f".{digits}f",
+            yticklabels=names if is_left else False,
+            xticklabels=names if below and is_lowest else False,
+        )
+        axes[place].set_title(title)
+        axes[place].tick_params(length=0)
+        axes[place].tick_params("y", rotation=0)
 
-        for empty in axes[len(tables) :]:
-            empty.remove()
-        shown = list(axes[: len(tables)])
-        mesh = shown[0].collections[0]
-        figure.colorbar(mesh, ax=shown, label=label, shrink=0.8, pad=0.02, aspect=30)
+    for empty in axes[len(tables) :]:
+        empty.remove()
+    shown = list(axes[: len(tables)])
+    mesh = shown[0].collections[0]
+    figure.colorbar(mesh, ax=shown, label=label, shrink=0.8, pad=0.02, aspect=30)
     return figure

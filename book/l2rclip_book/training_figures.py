@@ -1,4 +1,4 @@
-"""Figures of training: the two stages as a diagram, and a loop before and after a repair."""
+"""Figures of training: the two stages as a diagram, a loop before and after a repair, and signs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from matplotlib.patches import Patch
 from matplotlib.text import Text
 from torch import Tensor
 
-from l2rclip_book.plots import COLOURS, INK, canvas, draw_stored, ink_on, style
+from l2rclip_book.plots import COLOURS, GRID, INK, canvas, draw_stored, drawn, ink_on
+from l2rclip_book.provoked import HEALTHY
+from l2rclip_book.signs import SIGNS
 from l2rclip_lite.config import Config
 from l2rclip_lite.method.stages import trains
 
@@ -33,16 +35,6 @@ FROZEN = "#e4e7eb"
 CACHED = "#f0cfa8"
 
 
-def state_of(parameter: str, stage: str, config: Config) -> str:
-    """Return whether a part trains or is frozen, as the freezing table says.
-
-    Example:
-        >>> state_of("towers.image.x", "stage 1", Config())
-        'frozen'
-    """
-    return "trains" if trains(parameter, stage, config) else "frozen"
-
-
 def computed_once(stage: str, config: Config) -> list[str]:
     """Return which features a stage computes once: those behind which nothing trains.
 
@@ -52,12 +44,12 @@ def computed_once(stage: str, config: Config) -> list[str]:
     """
     once = []
     for feature, (_, _, parts) in LANES.items():
-        states = [state_of(parameter, stage, config) for _, parameter in parts.values()]
-        if "trains" not in states:
+        if not any(trains(parameter, stage, config) for _, parameter in parts.values()):
             once.append(feature)
     return once
 
 
+@drawn()
 def stage_diagram(config: Config) -> Figure:
     """Draw both stages side by side, coloured by the freezing table.
 
@@ -70,12 +62,11 @@ def stage_diagram(config: Config) -> Figure:
         "frozen": FROZEN,
         "computed once (dashed)": CACHED,
     }
-    with style():
-        figure = canvas(2.6)
-        for axis, stage in zip(figure.subplots(1, 2), ("stage 1", "stage 2"), strict=True):
-            _draw_stage(axis, stage, config)
-        patches = [Patch(color=colour, label=label) for label, colour in keys.items()]
-        figure.legend(handles=patches, loc="outside lower center", ncols=4)
+    figure = canvas(2.6)
+    for axis, stage in zip(figure.subplots(1, 2), ("stage 1", "stage 2"), strict=True):
+        _draw_stage(axis, stage, config)
+    patches = [Patch(color=colour, label=label) for label, colour in keys.items()]
+    figure.legend(handles=patches, loc="outside lower center", ncols=4)
     return figure
 
 
@@ -86,14 +77,14 @@ def _draw_stage(axis: Axes, stage: str, config: Config) -> None:
     for feature, (lane, first, parts) in LANES.items():
         stops = [_box(axis, first, (0.0, lane), "none")]
         for name, (across, parameter) in parts.items():
-            learns = state_of(parameter, stage, config) == "trains"
-            stops.append(_box(axis, name, (across, lane), COLOURS[stage] if learns else FROZEN))
+            colour = COLOURS[stage] if trains(parameter, stage, config) else FROZEN
+            stops.append(_box(axis, name, (across, lane), colour))
 
         is_kept = feature in once
         stops.append(_box(axis, feature, (4.35, lane), CACHED if is_kept else "white"))
-        for start, end in pairwise(stops):
-            _arrow(axis, start, end, dashed=is_kept)
-        _arrow(axis, stops[-1], loss, dashed=False)
+        for start, end in pairwise([*stops, loss]):
+            dashed = is_kept and end is not loss
+            _arrow(axis, start, end, "--" if dashed else "-")
 
     axis.set(xlim=(-0.5, 5.7), ylim=(-0.6, 2.4), title=stage.capitalize())
     axis.set_axis_off()
@@ -101,23 +92,16 @@ def _draw_stage(axis: Axes, stage: str, config: Config) -> None:
 
 def _box(axis: Axes, name: str, place: tuple[float, float], colour: str) -> Text:
     """Write a name, in a rounded box where it has a colour."""
-    box = {"boxstyle": "round,pad=0.5", "facecolor": colour, "edgecolor": INK}
-    if colour == "none":
-        box["edgecolor"] = "none"
-    ink = ink_on(colour)
-    return axis.text(*place, name, ha="center", va="center", color=ink, bbox=box, zorder=2)
+    edge = "none" if colour == "none" else INK
+    box = {"boxstyle": "round,pad=0.5", "facecolor": colour, "edgecolor": edge}
+    return axis.text(*place, name, ha="center", va="center", color=ink_on(colour), bbox=box)
 
 
-def _arrow(axis: Axes, start: Text, end: Text, *, dashed: bool) -> None:
+def _arrow(axis: Axes, start: Text, end: Text, line: str) -> None:
     """Draw an arrow from one box to the next."""
-    look = {
-        "arrowstyle": "->",
-        "color": INK,
-        "linestyle": "--" if dashed else "-",
-        "patchA": start.get_bbox_patch(),
-        "patchB": end.get_bbox_patch(),
-    }
-    axis.annotate("", end.get_position(), start.get_position(), arrowprops=look, zorder=3)
+    patches = {"patchA": start.get_bbox_patch(), "patchB": end.get_bbox_patch()}
+    look = {"arrowstyle": "->", "color": INK, "linestyle": line}
+    axis.annotate("", end.get_position(), start.get_position(), arrowprops=look | patches)
 
 
 Errors = Sequence[Float[Tensor, "2 image"]]  # of each epoch: RPS and absolute error of each image
@@ -140,6 +124,7 @@ def mean_scores(history: Errors) -> pd.DataFrame:
     return pd.DataFrame(means, columns=list(SCORES), index=range(1, len(means) + 1))
 
 
+@drawn()
 def repair_curves(
     runs: Mapping[str, Errors],
     constant: Mapping[str, float],
@@ -152,21 +137,53 @@ def repair_curves(
         runs: By name; the last is drawn strongest.
         constant: `rps` and `mae` of the median rank, drawn as dotted lines.
         epochs1: Epochs of stage 1; what follows is stage 2.
-        stored: Stored runs of the page, drawn as thin lines, see `spread.stored_runs`.
+        stored: Stored runs of the page, drawn as thin lines, see `results.stored_runs`.
     """
     lines = LINES[-len(runs) :]
-    with style():
-        figure = canvas(2.6, 7.6)
-        axes = figure.subplots(1, 2)
-        for axis, score in zip(axes, SCORES, strict=True):
-            for (name, history), line in zip(runs.items(), lines, strict=True):
-                axis.plot(mean_scores(history)[score], label=name, **line)
-                draw_stored(axis, stored, f"{name} {score}", str(line["color"]))
-            reference = constant[score.lower()]
-            axis.axhline(reference, color=INK, linestyle=":", label="median rank")
-            axis.axvline(epochs1 + 0.5, color=INK, linewidth=0.6)
-            axis.set(
-                xlabel="epoch: stage 1 | stage 2", ylabel=f"validation {score}", ylim=(0, None)
-            )
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    figure = canvas(2.6, 7.6)
+    axes = figure.subplots(1, 2)
+    for axis, score in zip(axes, SCORES, strict=True):
+        for (name, history), line in zip(runs.items(), lines, strict=True):
+            axis.plot(mean_scores(history)[score], label=name, **line)
+            draw_stored(axis, stored, f"{name} {score}", str(line["color"]))
+        reference = constant[score.lower()]
+        axis.axhline(reference, color=INK, linestyle=":", label="median rank")
+        axis.axvline(epochs1 + 0.5, color=INK, linewidth=0.6)
+        axis.set(xlabel="epoch: stage 1 | stage 2", ylabel=f"validation {score}", ylim=(0, None))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    return figure
+
+
+GOOD = "#0072b2"  # after Okabe and Ito
+BAD = "#d55e00"
+Values = Mapping[str, float | str]
+
+
+@drawn()
+def sign_ranges(runs: Mapping[str, Values]) -> Figure:
+    """Draw each sign of a healthy run, and of the run that was made to fail in its way.
+
+    Bands are the ranges of earlier runs, see `signs.SIGNS`. The second dot is that of the run that
+    should fire the sign.
+
+    Args:
+        runs: What `signs.measure` returns, by name of the run: `HEALTHY`, or one of `PROVOKED`.
+    """
+    height = 0.6 + 0.62 * len(SIGNS)
+    figure = canvas(height)
+    axes = figure.subplots(len(SIGNS), squeeze=False)[:, 0]
+
+    for axis, sign in zip(axes, SIGNS, strict=True):
+        rows = ((HEALTHY, sign.healthy, GOOD, "o"), (sign.provoked_by, sign.provoked, BAD, "X"))
+        for row, (name, band, colour, marker) in enumerate(rows):
+            axis.plot(band, [row, row], color=colour, linewidth=9, alpha=0.35)
+            value = runs.get(name, {}).get(sign.column)
+            if isinstance(value, float):
+                axis.scatter(value, row, color=colour, marker=marker, s=45, zorder=3)
+
+        axis.set(yticks=[0.5], yticklabels=[sign.short], ylim=(1.7, -0.7))
+        axis.grid(axis="x", color=GRID)
+        if sign.threshold is not None:
+            axis.axvline(sign.threshold, color=INK, linestyle="--")
+    axes[0].set_title("blue: healthy runs      orange: runs that fail on purpose")
     return figure

@@ -7,7 +7,7 @@ of each method, its rate and whether gradients are shortened, is chosen.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from scipy import stats
@@ -20,7 +20,6 @@ from l2rclip_book.gains import (
     compare_pairs,
     judge_claims,
     over_trainings,
-    run_interval,
     with_best,
 )
 from l2rclip_book.results import find_result
@@ -38,8 +37,8 @@ LEFT_OUT = WITHOUT_LEAVES | {
     "without faces and pears": ("portraits", "pears"),
     "cherries and retinas alone": tuple(set(SETS) - {"cherries81", "retinamnist"}),
 }
-BY_ERROR = "judged by the error of the median"
 BY_SUBJECT = "drawn by tree, person or examination"
+BY_ERROR = "judged by the error of the median"
 OVER_RUNS = "over trainings"
 OVER_SETS = "for the mean of sets like these eight"
 OVER_OTHERS = "for the mean of sets like these, without coffee leaves"
@@ -83,6 +82,25 @@ def judge_tuned(
     )
 
 
+def without_sets(
+    images: pd.DataFrame,
+    pairs: Mapping[str, tuple[str, str]],
+    left_out: Mapping[str, Sequence[str]],
+) -> pd.DataFrame:
+    """Return `compare_pairs` without some data sets, which the column `change` names.
+
+    Args:
+        images: As `paired_scores` takes them.
+        pairs: One arm against another, by name.
+        left_out: Data sets, by the name of the change.
+    """
+    parts = []
+    for change, sets in left_out.items():
+        of_others = images[~images["data"].isin(sets)]
+        parts.append(compare_pairs(of_others, pairs).assign(change=change))
+    return pd.concat(parts, ignore_index=True)
+
+
 def variations(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     """Return what the two claims are without some sets, by another score, and over other units.
 
@@ -95,58 +113,40 @@ def variations(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         interval over test images, or over what the change names.
     """
     arms = with_best_rival(table, images)
-    parts = []
-    for change, sets in LEFT_OUT.items():
-        kept = arms[~arms["data"].isin(sets)]
-        parts.append(compare_pairs(kept, CLAIMS).assign(change=change))
+    gains = without_sets(arms, CLAIMS, LEFT_OUT)
+    by_error = compare_pairs(arms.assign(rps=arms.get("error")), CLAIMS).assign(change=BY_ERROR)
+    by_subject = compare_pairs(arms, CLAIMS, by_subject=True).assign(change=BY_SUBJECT)
+    over_runs = over_trainings(with_best_rival(table, table), CLAIMS).assign(change=OVER_RUNS)
 
-    by_error = compare_pairs(arms.assign(rps=arms.get("error")), CLAIMS)
-    parts.append(by_error.assign(change=BY_ERROR))
-    by_subject = compare_pairs(arms, CLAIMS, by_subject=True)
-    parts.append(by_subject.assign(change=BY_SUBJECT))
-
-    gains = pd.concat(parts, ignore_index=True)
-    means = gains[gains["data"] == MEAN]
-    over_sets = _over_sets(gains[gains["change"] == "as registered"])
-    over_others = _over_sets(gains[gains["change"] == "without coffee leaves"])
-    over_others = over_others[over_others["change"] == OVER_SETS].assign(change=OVER_OTHERS)
+    registered = gains[gains["change"] == "as registered"]
+    others = gains[gains["change"] == "without coffee leaves"]
+    means = pd.concat([gains, by_error, by_subject])
+    over = [
+        over_runs,
+        _over_sets(registered, {OVER_SETS: False, NEW_SET: True}),
+        _over_sets(others, {OVER_OTHERS: False}),
+    ]
     columns = ["change", "row", "gain", "low", "high"]
-    over = [_over_runs(table), over_sets, over_others]
-    return pd.concat([means, *over], ignore_index=True)[columns]
+    return pd.concat([means[means["data"] == MEAN], *over], ignore_index=True)[columns]
 
 
-def _over_runs(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `over_trainings` of each claim, with the standard errors of `run_interval`."""
-    rows = []
-    arms = with_best_rival(table, table)
-    for claim, (one, other) in CLAIMS.items():
-        of_set = run_interval(arms, one, other).dropna()
-        if of_set.empty:
-            continue
-        own = of_set["runs"] - 1
-        squares = ((of_set["run_high"] - of_set["run_gain"]) / stats.t.ppf(0.975, own)) ** 2
-        rows.append((claim, *over_trainings(of_set["run_gain"], squares, own)))
-    columns = ["row", "gain", "low", "high"]
-    return pd.DataFrame(rows, columns=columns).assign(change=OVER_RUNS)
+def _over_sets(gains: pd.DataFrame, changes: Mapping[str, bool]) -> pd.DataFrame:
+    """Return the mean gain of each claim with t intervals in which the unit is a data set.
 
+    One for the mean of such sets is √(1/n) standard deviations of the gains wide. A prediction
+    interval, for the gain on one more of them, is √(1 + 1/n) wide.
 
-def _over_sets(gains: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean gain of each claim with two t intervals in which the unit is a data set.
-
-    The first is for the mean of such sets. The second, a prediction interval, is for the gain on
-    one more of them: it is √(1 + 1/n) standard deviations of the gains wide where that of the mean
-    is √(1/n).
+    Args:
+        gains: A row per claim and data set.
+        changes: Whether an interval is for one more set, by its name.
     """
     rows = []
     for claim, part in gains[gains["data"] != MEAN].groupby("row", sort=False):
-        of_set = part["gain"].to_numpy(float)
-        if len(of_set) < 2:
-            continue
-        n_sets = len(of_set)
-        mean = float(of_set.mean())
-        unit = float(stats.t.ppf(0.975, n_sets - 1) * of_set.std(ddof=1))
-        for change, share in ((OVER_SETS, 1 / n_sets), (NEW_SET, 1 + 1 / n_sets)):
-            reach = unit * math.sqrt(share)
+        n_sets = len(part)
+        mean = part["gain"].mean()
+        unit = stats.t.ppf(0.975, n_sets - 1) * part["gain"].std()
+        for change, is_new in changes.items():
+            reach = unit * math.sqrt(is_new + 1 / n_sets)
             rows.append((change, claim, mean, mean - reach, mean + reach))
     return pd.DataFrame(rows, columns=["change", "row", "gain", "low", "high"])
 
@@ -261,9 +261,9 @@ def recipe_table(search: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A line per recipe, a column per method: the mean over data sets of `relative_scores`.
     """
-    scores = relative_scores(search).replace({"arm": RECIPES, "study": METHODS})
-    cells = scores.pivot_table("relative", "arm", "study") * 100
-    cells = cells.reindex(index=list(RECIPES.values()), columns=list(METHODS.values()))
+    cells = 100 * relative_scores(search).mean().unstack("study")
+    cells = cells.reindex(index=list(RECIPES), columns=list(METHODS))
+    cells = cells.rename(index=RECIPES, columns=METHODS)
     return cells.rename_axis(index=None, columns="validation RPS, %")
 
 
@@ -274,13 +274,13 @@ def relative_scores(search: pd.DataFrame) -> pd.DataFrame:
         search: The rows of a search.
 
     Returns:
-        A row for each method (`study`), recipe (`arm`) and data set: validation RPS divided by the
-        mean of all recipes of that method in that run, then the mean over runs.
+        A row for each data set, a column for each method (`study`) and recipe (`arm`): validation
+        RPS divided by the mean of all recipes of that method in that run, then the mean over runs.
     """
-    scores = search.assign(val_rps=search["val_rps"].astype(float))
+    scores = search.astype({"val_rps": float})
     of_run = scores.groupby(["study", "data", "run"])["val_rps"]
     scores["relative"] = scores["val_rps"] / of_run.transform("mean")
-    return scores.groupby(["study", "arm", "data"])["relative"].mean().reset_index()
+    return scores.pivot_table("relative", "data", ["study", "arm"])
 
 
 def chosen_recipes(search: pd.DataFrame) -> pd.DataFrame:
@@ -293,18 +293,14 @@ def chosen_recipes(search: pd.DataFrame) -> pd.DataFrame:
         A row for each method, with a column `all` and one for each data set that was left out.
     """
     scores = relative_scores(search)
-    chosen = {"all": _lowest(scores)}
-    for data in scores["data"].unique():
-        chosen[f"without {data}"] = _lowest(scores[scores["data"] != data])
-    return pd.DataFrame(chosen)
+    means = {"all": scores.mean()}
+    for data in search["data"].unique():
+        means[f"without {data}"] = scores.drop(index=data).mean()
 
-
-def _lowest(scores: pd.DataFrame) -> dict[str, str]:
-    """Return the recipe of each method with the lowest mean over data sets."""
-    lowest = {}
-    for study, rows in scores.groupby("study"):
-        lowest[str(study)] = str(rows.groupby("arm")["relative"].mean().idxmin())
-    return lowest
+    chosen = {}
+    for name, mean in means.items():
+        chosen[name] = mean.groupby("study").idxmin().str[1]
+    return pd.DataFrame(chosen).rename_axis(None)
 
 
 def rps_of_own_recipes(search: pd.DataFrame) -> pd.DataFrame:

@@ -15,20 +15,20 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from l2rclip_book.gains import (
     EDGES,
     MEAN,
     WITHOUT_LEAVES,
     compare_pairs,
-    interval_of,
     over_trainings,
     with_best,
     with_mean,
-    with_runs,
     with_verdicts,
 )
 from l2rclip_book.statistics import centred_ranks, correlation_of_ranks, spearman_rho
+from l2rclip_book.tuned import without_sets
 
 SETS = ("bracol-area", "bracol", "pears", "cherries81")
 FEW = ("few_shot=2", "few_shot=4")  # the conditions of the two claims about few images
@@ -154,19 +154,14 @@ def compare_orders(images: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
         As `gains.compare_arms`, but `gain` is a difference of Spearman's ρ.
     """
     generator = np.random.default_rng(0)  # one for all data sets, so that draws are independent
-    rows = []
-    draws_by_set = []
+    gains: dict[str, float] = {}
+    changes: dict[str, Float[np.ndarray, " draw"]] = {}
     for data, part in images[images["arm"].isin([one, other])].groupby("data", sort=False):
         rho, draws = _orders_of(part, generator)
-        if len(rho) < 2:
-            continue
-
-        change = (draws[one] - draws[other]).to_numpy()
-        row: dict[str, object] = {"data": data, "images": part["path"].nunique()}
-        rows.append(row | {"gain": rho[one] - rho[other]} | interval_of(change))
-        draws_by_set.append(change)
-
-    return with_mean(rows, draws_by_set)
+        if len(rho) == 2:
+            gains[str(data)] = rho[one] - rho[other]
+            changes[str(data)] = (draws[one] - draws[other]).to_numpy()
+    return with_mean(gains, changes)
 
 
 def _orders_of(
@@ -194,28 +189,25 @@ def _orders_of(
     return pd.concat(rho_of_run, axis=1).mean(axis=1), mean_draws
 
 
-def with_chosen(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
-    """Add the arm that validates best in each run: of those without words, and of all.
+def with_few(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows with few images, and once more those of the arms that validate best in each run.
 
     Args:
         table: A row per `data`, `run`, `condition` and `arm`, with `val_rps`.
-        images: Rows for the same: the table itself, or scores of images.
+        rows: For the same: the table itself, or scores of images.
 
     Returns:
-        The rows of `images`, then once more those that were chosen, as `BEST_WORDLESS` and as
-        `BEST_OF_ALL`, which may choose the sentences, too.
+        Rows under the conditions of `FEW`, each of which is a run of its own; those that were
+        chosen are called `BEST_WORDLESS` and `BEST_OF_ALL`, which may choose the sentences, too.
     """
     run = ["data", "run", "condition"]
-    images = with_best(table, images, BEST_WORDLESS, WORDLESS, run)
-    return with_best(table, images, BEST_OF_ALL, [*WORDLESS, WORDS], run)
+    rows = with_best(table, rows, BEST_WORDLESS, WORDLESS, run)
+    rows = with_best(table, rows, BEST_OF_ALL, [*WORDLESS, WORDS], run)
+    return rows[rows["condition"].isin(FEW)]
 
 
 def few_gains(
-    table: pd.DataFrame,
-    images: pd.DataFrame,
-    pairs: Mapping[str, tuple[str, str]],
-    *,
-    by_subject: bool = False,
+    table: pd.DataFrame, images: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]
 ) -> pd.DataFrame:
     """Return what arms save against others with few images, as `compare_pairs` does.
 
@@ -223,23 +215,13 @@ def few_gains(
         table: Rows of `words-few`, and of studies beside it.
         images: Their scores of test images.
         pairs: One arm against another, by name.
-        by_subject: Whether the images of a tree or block are drawn together.
-
-    Returns:
-        The rows of `compare_pairs`, with the columns of `run_interval`.
     """
-    parts = []
-    for rows in (table, images):
-        chosen = with_chosen(table, rows)
-        parts.append(chosen[chosen["condition"].isin(FEW)])
+    return compare_pairs(_each_condition_a_run(with_few(table, images)), pairs)
 
-    of_runs, of_images = parts
-    runs_of_condition = of_images["run"].astype(str) + " " + of_images["condition"]
-    gains = compare_pairs(of_images.assign(run=runs_of_condition), pairs, by_subject=by_subject)
 
-    keys = ["data", "run", "arm"]
-    means = of_runs.groupby(keys, sort=False)[["rps", "n", "n_train"]].mean().reset_index()
-    return with_runs(gains, means, pairs)
+def _each_condition_a_run(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows with the condition in the name of their run."""
+    return rows.assign(run=rows["run"].astype(str) + " " + rows["condition"])
 
 
 def doubts(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
@@ -253,39 +235,15 @@ def doubts(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         `change`, `row` (of `DOUBTED`), `gain` on the mean of the sets, `low` and `high`: its 95 %
         interval over test images, or over what the change names.
     """
-    parts = []
-    for change, sets in WITHOUT_LEAVES.items():
-        of_runs = table[~table["data"].isin(sets)]
-        of_images = images[~images["data"].isin(sets)]
-        parts.append(few_gains(of_runs, of_images, DOUBTED).assign(change=change))
-    parts.append(few_gains(table, images, DOUBTED, by_subject=True).assign(change=BY_SUBJECT))
-
-    gains = pd.concat(parts, ignore_index=True)
-    columns = ["change", "row", "gain", "low", "high"]
-    means = gains.loc[gains["data"] == MEAN, columns]
-    return pd.concat([means, _over_trainings(table)], ignore_index=True)
-
-
-def _over_trainings(table: pd.DataFrame) -> pd.DataFrame:
-    """Return `gains.over_trainings` of each comparison.
-
-    With few labels two trainings hardly share an image, so they count as independent.
-    """
-    chosen = with_chosen(table, table)
-    chosen = chosen[chosen["condition"].isin(FEW)].astype({"rps": float})
-    rps = chosen.pivot_table("rps", ["data", "run"], "arm")
-
-    rows = []
-    for row, (one, other) in DOUBTED.items():
-        if not {one, other} <= set(rps):
-            continue
-        of_training = (100 * (1 - rps[one] / rps[other])).groupby("data")
-        squares = of_training.var() / of_training.size()
-        if squares.sum() == 0:  # or nothing is known, of single trainings
-            continue
-        ends = over_trainings(of_training.mean(), squares, of_training.size() - 1)
-        rows.append((OVER_TRAININGS, row, *ends))
-    return pd.DataFrame(rows, columns=["change", "row", "gain", "low", "high"])
+    few = _each_condition_a_run(with_few(table, images))
+    gains = without_sets(few, DOUBTED, WITHOUT_LEAVES)
+    by_subject = compare_pairs(few, DOUBTED, by_subject=True).assign(change=BY_SUBJECT)
+    gains = pd.concat([gains, by_subject])
+    means = gains[gains["data"] == MEAN]
+    # with few labels two trainings hardly share an image, so they count as independent
+    over = over_trainings(with_few(table, table).assign(n=0), DOUBTED)
+    both = pd.concat([means, over.assign(change=OVER_TRAININGS)], ignore_index=True)
+    return both[["change", "row", "gain", "low", "high"]]
 
 
 def gains_by_shots(images: pd.DataFrame) -> pd.DataFrame:
@@ -319,9 +277,8 @@ def judge_words(table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str
     """
     new = images[images["study"] == "words-new"]
     few = images[images["study"] == "words-few"]
-    parts = [few_gains(table[table["study"] == "words-few"], few, FEW_IMAGES)]
-    for row, (one, other) in NEW_WORDS.items():
-        parts.insert(0, compare_orders(new, one, other).assign(row=row))
+    parts = [compare_orders(new, *pair).assign(row=row) for row, pair in NEW_WORDS.items()]
+    parts.append(few_gains(table[table["study"] == "words-few"], few, FEW_IMAGES))
 
     n_claims = len(NEW_WORDS) + len(FEW_IMAGES)
     waiting = any(unit.startswith(("words-new/", "words-few/")) for unit in missing)

@@ -10,9 +10,9 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from l2rclip_book.evidence import nothing
+from l2rclip_book.evidence import nothing, range_marks
 from l2rclip_book.gains import MANY
-from l2rclip_book.plots import DATA, GRID, INK, canvas, grid, rank_colours, style
+from l2rclip_book.plots import DATA, GRID, INK, canvas, drawn, grid, rank_colours
 from l2rclip_book.words import SETS, SHOTS, WORDS
 
 WARM = "#c8553d"  # reads sentences
@@ -35,6 +35,7 @@ ALL_IMAGES = {"words": "L2RCLIP", "labels": "rps"}  # as `at-best` names these a
 AMOUNTS = (*SHOTS, "all")
 
 
+@drawn()
 def landings(places: Mapping[Sequence[str], Float[np.ndarray, " rank"]], most: float) -> Figure:
     """Draw where the sentences of other vocabularies land on a scale of percents.
 
@@ -42,39 +43,33 @@ def landings(places: Mapping[Sequence[str], Float[np.ndarray, " rank"]], most: f
         places: For the names of each vocabulary, lowest first, the percent of each.
         most: The highest percent that the tower has learned.
     """
-    with style():
-        figure = canvas(0.8 + 0.62 * len(places))
-        axis = figure.subplots()
-        for row, (names, percents) in enumerate(places.items()):
-            axis.plot(percents, np.full(len(percents), row), color=GRID, linewidth=1, zorder=1)
-            _name_landings(axis, row, names, percents)
+    figure = canvas(0.8 + 0.62 * len(places))
+    axis = figure.subplots()
+    for row, (names, percents) in enumerate(places.items()):
+        rows = np.full(len(percents), row)
+        axis.plot(percents, rows, color=GRID, linewidth=1, zorder=1)
+        axis.scatter(percents, rows, s=90, c=rank_colours(len(names)), zorder=2)
 
-        axis.set(ylim=(len(places) - 0.4, -0.6), xlim=(-0.04 * most, 1.02 * most), yticks=[])
-        axis.set_xlabel("percent of damage that the sentence is nearest to")
-        axis.spines[["left", "right", "top"]].set_visible(False)
+        # from left to right above and below, so that names have room
+        for order, rank in enumerate(np.argsort(percents, kind="stable")):
+            height, va = (-8, "top") if order % 2 else (8, "bottom")
+            axis.annotate(
+                names[rank],
+                (percents[rank], row),
+                (0, height),
+                textcoords="offset points",
+                ha="center",
+                va=va,
+                fontsize=8.5,
+            )
+
+    axis.set(ylim=(len(places) - 0.4, -0.6), xlim=(-0.04 * most, 1.02 * most), yticks=[])
+    axis.set_xlabel("percent of damage that the sentence is nearest to")
+    axis.spines["left"].set_visible(False)
     return figure
 
 
-def _name_landings(
-    axis: Axes, row: int, names: Sequence[str], percents: Float[np.ndarray, " rank"]
-) -> None:
-    """Draw a dot for each name, and the name below or above it."""
-    colours = rank_colours(len(names))
-    by_place = np.argsort(percents, kind="stable")
-    for order, rank in enumerate(by_place):
-        axis.scatter(percents[rank], row, s=90, color=colours[rank], zorder=2)
-        above = order % 2 == 0
-        axis.annotate(
-            names[rank],
-            (percents[rank], row),
-            xytext=(0, 8 if above else -8),
-            textcoords="offset points",
-            ha="center",
-            va="bottom" if above else "top",
-            fontsize=8.5,
-        )
-
-
+@drawn()
 def order_figure(orders: pd.DataFrame, chance: pd.DataFrame) -> Figure:
     """Draw how well each arm orders images whose labels nobody used.
 
@@ -83,19 +78,20 @@ def order_figure(orders: pd.DataFrame, chance: pd.DataFrame) -> Figure:
         chance: From `words.chance_orders`.
     """
     sets = [data for data in SETS if (orders["data"] == data).any()]
-    with style():
-        figure = canvas(1.2 + 0.72 * max(len(sets), 1))
-        if not sets:
-            return nothing(figure)
+    figure = canvas(1.2 + 0.72 * max(len(sets), 1))
+    if not sets:
+        return nothing(figure)
 
-        axis = figure.subplots()
-        axis.axvline(0, color=INK, linewidth=1)
-        low, high = (chance[name].reindex(sets) for name in ("chance_low", "chance_high"))
-        axis.barh(range(len(sets)), high - low, left=low, height=0.7, color=GRID, label=BAND)
-        _draw_ways(axis, orders.rename(columns={"arm": "way", "rho": "mark"}), sets, ORDERS)
-        axis.set_xlim(-1, 1)
-        axis.set_xlabel("Spearman's ρ of expected and true value (right is better; 0 is no order)")
-        figure.legend(loc="outside lower left", ncols=2)
+    axis = figure.subplots()
+    axis.axvline(0, color=INK, linewidth=1)
+    band = chance.reindex(sets)
+    width = band["chance_high"] - band["chance_low"]
+    axis.barh(range(len(sets)), width, 0.7, band["chance_low"], color=GRID, label=BAND)
+    marks = orders.rename(columns={"arm": "mark", "rho": "value"})
+    _draw_sets(axis, marks, sets, ORDERS)
+    axis.set_xlim(-1, 1)
+    axis.set_xlabel("Spearman's ρ of expected and true value (right is better; 0 is no order)")
+    figure.legend(loc="outside lower left", ncols=2)
     return figure
 
 
@@ -124,6 +120,7 @@ def shares_of_chance(table: pd.DataFrame) -> pd.DataFrame:
     return rows[["data", "run", "arm", "shots", "share"]]
 
 
+@drawn()
 def few_figure(shares: pd.DataFrame) -> Figure:
     """Draw the error over the number of labelled images a rank, a panel for each data set.
 
@@ -131,18 +128,17 @@ def few_figure(shares: pd.DataFrame) -> Figure:
         shares: From `shares_of_chance`.
     """
     sets = [data for data in SETS if (shares["data"] == data).any()]
-    with style():
-        figure = canvas(3.3)
-        if not sets:
-            return nothing(figure)
+    figure = canvas(3.3)
+    if not sets:
+        return nothing(figure)
 
-        axes = figure.subplots(1, len(sets), squeeze=False)[0]
-        for axis, data in zip(axes, sets, strict=True):
-            _draw_lines(axis, shares[shares["data"] == data], DATA[data][0])
-            axis.set_xlabel("labels for each rank")
-        axes[0].set_ylabel("error (RPS), % of an answer\nthat looks at no image")
-        lines, names = axes[0].get_legend_handles_labels()
-        figure.legend(lines, names, loc="outside lower left", ncols=4, columnspacing=1.2)
+    axes = figure.subplots(1, len(sets), squeeze=False)[0]
+    for axis, data in zip(axes, sets, strict=True):
+        _draw_lines(axis, shares[shares["data"] == data], DATA[data][0])
+        axis.set_xlabel("labels for each rank")
+    axes[0].set_ylabel("error (RPS), % of an answer\nthat looks at no image")
+    lines, names = axes[0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower left", ncols=4, columnspacing=1.2)
     return figure
 
 
@@ -177,21 +173,24 @@ def speed_shares(table: pd.DataFrame) -> pd.DataFrame:
         `data`, `speed` (a key of `SPEEDS`), `share`, a mean over the runs that the tuned towers
         have, and `low` and `high`, its range over them.
     """
-    of_tuned = table[table["study"] == "at-best"][["data", "run"]].drop_duplicates()
-    chance = table[(table["study"] == "main") & (table["arm"] == "median-rank")]
-    rps_of_chance = chance[chance["condition"] == ""].set_index(["data", "run"])["rps"]
+    runs = ["data", "run"]
+    rows = table[table["data"].isin(MANY)].astype({"rps": float})
+    of_tuned = rows.loc[rows["study"] == "at-best", runs].drop_duplicates()
+    arms = rows.groupby(["study", "condition", "arm"])
 
-    rows = []
-    for speed, (study, condition, arm, *_) in SPEEDS.items():
-        where = (table["study"] == study) & (table["arm"] == arm)
-        of_arm = table[where & (table["condition"] == condition)].merge(of_tuned)
-        rps = of_arm[of_arm["data"].isin(MANY)].set_index(["data", "run"])["rps"]
-        of_fold = (100 * rps / rps_of_chance).dropna()
-        for data, shares in of_fold.groupby("data"):
-            rows.append((data, speed, shares.mean(), shares.min(), shares.max()))
-    return pd.DataFrame(rows, columns=["data", "speed", "share", "low", "high"])
+    def rps_of(*arm: str) -> pd.Series[float]:
+        of_arm = rows.loc[arms.groups.get(arm, [])]
+        return of_arm.merge(of_tuned).set_index(runs)["rps"]
+
+    chance = rps_of("main", "", "median-rank")
+    parts = []
+    for speed, (*arm, _, _) in SPEEDS.items():
+        shares = (100 * rps_of(*arm) / chance).dropna().groupby("data")
+        parts.append(shares.agg(share="mean", low="min", high="max").assign(speed=speed))
+    return pd.concat(parts).reset_index()
 
 
+@drawn()
 def speeds_figure(shares: pd.DataFrame) -> Figure:
     """Draw a line for each data set, with a mark for each way to train.
 
@@ -199,40 +198,26 @@ def speeds_figure(shares: pd.DataFrame) -> Figure:
         shares: From `speed_shares`.
     """
     sets = [data for data in MANY if (shares["data"] == data).any()]
-    with style():
-        figure = canvas(1.4 + 0.42 * len(sets))
-        if not sets:
-            return nothing(figure)
+    figure = canvas(1.4 + 0.42 * len(sets))
+    if not sets:
+        return nothing(figure)
 
-        axis = figure.subplots()
-        axis.axvline(100, color=INK, linewidth=1, linestyle="--")
-        ways = {speed: (speed, colour, marker) for speed, (*_, colour, marker) in SPEEDS.items()}
-        _draw_ways(axis, shares.rename(columns={"speed": "way", "share": "mark"}), sets, ways)
-        axis.set_xlim(0, 1.05 * max(115, shares["high"].max()))
-        axis.set_xlabel(
-            "error (RPS), % of that of the median rank; dots are means, lines ranges of runs"
-        )
-        figure.legend(loc="outside lower left", ncols=2)
+    axis = figure.subplots()
+    axis.axvline(100, color=INK, linewidth=1, linestyle="--")
+    looks = {speed: (speed, colour, marker) for speed, (*_, colour, marker) in SPEEDS.items()}
+    marks = shares.rename(columns={"speed": "mark", "share": "value"})
+    _draw_sets(axis, marks, sets, looks)
+    axis.set_xlim(0, 1.05 * max(115, shares["high"].max()))
+    axis.set_xlabel(
+        "error (RPS), % of that of the median rank; dots are means, lines ranges of runs"
+    )
+    figure.legend(loc="outside lower left", ncols=2)
     return figure
 
 
-def _draw_ways(
-    axis: Axes, table: pd.DataFrame, sets: Sequence[str], ways: Mapping[str, tuple[str, str, str]]
+def _draw_sets(
+    axis: Axes, table: pd.DataFrame, sets: Sequence[str], looks: Mapping[str, tuple[str, str, str]]
 ) -> None:
-    """Draw a line for each data set, and on it a mark with its range for each way to train.
-
-    Args:
-        axis: Where to draw.
-        table: `data`, `way`, `mark`, `low` and `high`.
-        sets: The first on top.
-        ways: Name, colour and marker of each.
-    """
-    for at, (way, (name, colour, marker)) in enumerate(ways.items()):
-        rows = table[table["way"] == way].set_index("data").reindex(sets)
-        places = np.arange(len(sets)) + 0.17 * (at - 1.5)
-        axis.hlines(places, rows["low"], rows["high"], color=colour, linewidth=2.4)
-        axis.scatter(rows["mark"], places, marker=marker, s=36, color=colour, label=name, zorder=3)
-
-    grid(axis, "x")
-    axis.set_yticks(range(len(sets)), [DATA[data][0] for data in sets])
-    axis.set_ylim(len(sets) - 0.5, -0.5)
+    """Draw a line for each data set, as `range_marks` does, and write their names."""
+    range_marks(axis, table.assign(row=table["data"]), sets, looks)
+    axis.set_yticklabels([DATA[data][0] for data in sets])

@@ -11,6 +11,7 @@ import pytest
 import torch
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from l2rclip_book import embedding_figures as embed
@@ -110,6 +111,14 @@ def test_of_two_lows_one_is_called_high() -> None:
     """A row of a confusion is a true rank, and adds up to one."""
     figure = plots.confusion({"me": ([0, 0, 2], [0, 2, 2])}, RANKS)
     assert cells(figure) == [0.5, 0, 0.5, 0, 0, 0, 0, 0, 1]
+
+
+def test_names_with_two_dollars_are_no_formula() -> None:
+    """A rank may be called "$5 to $10"."""
+    axis = plots.confusion({"$5 to $10": ([0, 1, 2], [0, 1, 2])}, RANKS).axes[0]
+    names = axis.findobj(Text)
+    assert "$5 to $10\nMAE 0.00 years" in [name.get_text() for name in names]
+    assert not any(name.get_parse_math() for name in names)
 
 
 @pytest.mark.parametrize(("select", "kept"), [("auto", [5, 0.7]), ("rps", [4, 0.6])])
