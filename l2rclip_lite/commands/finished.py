@@ -18,7 +18,7 @@ from l2rclip_lite.commands.options import Place, Weights
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.data.fingerprint import UNKNOWN_IMAGES, covers_images, difference, fingerprint
 from l2rclip_lite.errors import InputError, one_line, plural
-from l2rclip_lite.export import check_installed, export_onnx
+from l2rclip_lite.export import check_installed, export_onnx, resizing_difference
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import Scores, resampled, with_intervals
@@ -238,11 +238,14 @@ def export(arguments: commands.Export) -> None:
     print("writing the graph, and comparing it with PyTorch", file=sys.stderr, flush=True)
 
     largest, n_images = export_onnx(model, file, images)
+    resized_largest, resized_mean = resizing_difference(model, file, images)
+
     size = file.stat().st_size / 1e6
     print(
         f"{file}: {size:.1f} MB, input pixels, outputs probabilities and expected\n"
         f"largest difference from PyTorch: {largest:.1g} in a probability, "
-        f"on {plural(n_images, 'image')}"
+        f"on {plural(n_images, 'image')}\n"
+        f"where the file resizes them itself: {resized_largest:.1g}, on average {resized_mean:.1g}"
     )
 
 

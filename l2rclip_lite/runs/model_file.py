@@ -47,7 +47,7 @@ FLOATS = (torch.float32, torch.float16, torch.bfloat16)
 class Settings(BaseModel):
     """The metadata of a model file, see `ModelFile`."""
 
-    config: Config
+    config: dict[str, Any]
     ranks: dict[str, Any]
     decoder: str = "softmax"
     commits: dict[str, str] = {}
@@ -98,15 +98,16 @@ class ModelFile:
             if settings.decoder not in DECODERS:
                 raise ValueError(f"its decoder {settings.decoder!r} does not exist")
 
+            config = Config.from_dict(settings.config)
             shapes = {}
             for name, value in tensors.items():
                 # prompts that nobody trained are the plain sentences: `rank_features` has them
-                is_plain = name.startswith("prompts.") and settings.config.stage1_epochs() == 0
+                is_plain = name.startswith("prompts.") and config.stage1_epochs() == 0
                 if not (is_plain or is_step(name, tensors)):
                     shapes[name] = value
 
             return cls(
-                config=settings.config,
+                config=config,
                 ranks=Ranks.from_dict(settings.ranks),
                 tensors=shapes,
                 decoder=settings.decoder,

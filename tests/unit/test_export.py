@@ -164,7 +164,7 @@ def test_a_model_without_data_is_checked_on_drawn_leaves(model: L2RCLIP, tmp_pat
     outcome = run("export", tmp_path, file)
     assert outcome.code == 0
     assert "checked on drawn leaves" in outcome.err
-    assert "in a probability, on 10 images\n" in outcome.out
+    assert "in a probability, on 10 images\nwhere the file resizes them itself: " in outcome.out
     assert file.is_file()
 
 
