@@ -269,7 +269,7 @@ class Doctor:
 
 
 # Of each command the module that has the function of its name.
-COMMANDS: dict[str, tuple[type, str]] = {
+COMMANDS: dict[str, tuple[type[object], str]] = {
     "fit": (Fit, "train"),
     "baselines": (Baselines, "train"),
     "compare": (Compare, "finished"),

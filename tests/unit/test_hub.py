@@ -40,7 +40,9 @@ class Hub:
     def download(self, repository: str, name: str, *, revision: str | None) -> str:
         """Put a file into the cache, as the client lays it out."""
         self.requested.append(name)
-        commit = revision if revision in self.commits else [*self.commits][-1]
+        commit = revision or "main"
+        if commit == "main":
+            commit = [*self.commits][-1]
         if name not in self.commits[commit]:
             raise EntryNotFoundError(name)
 
