@@ -1,10 +1,11 @@
 """The command `l2rclip`: fit, baselines, compare, report, predict, evaluate, export, data, doctor.
 
-What the user can mend is said in one sentence on stderr, with exit code 2. Whatever needs torch is
-imported when a command runs, so that help and a misspelt option answer at once.
+What the user can mend is said in one sentence on stderr, with exit code 2. The module that does the
+work of a command is imported here, when the command runs: help and a misspelt option need no torch.
 """
 
 import ctypes
+import importlib
 import io
 import os
 import sys
@@ -15,17 +16,9 @@ from importlib.metadata import version
 import tyro
 from pydantic import ValidationError
 
-from l2rclip_lite.commands.answer import evaluate, predict
-from l2rclip_lite.commands.data import data
-from l2rclip_lite.commands.doctor import doctor
-from l2rclip_lite.commands.finished import baselines, compare, export, report
-from l2rclip_lite.commands.fit import fit
+from l2rclip_lite.commands import COMMANDS
 from l2rclip_lite.errors import InputError, TrainingError, sentence
 
-COMMANDS = {
-    command.__name__: command
-    for command in (fit, baselines, compare, report, predict, evaluate, export, data, doctor)
-}
 ABOUT = """Ordinal classification by learning to rank with language (L2RCLIP).
 
 `l2rclip COMMAND --help` shows examples; begin with `l2rclip doctor`. With --debug an error shows
@@ -90,8 +83,8 @@ def run(words: Sequence[str]) -> int:
         return 0
     if not words or words[0] in ("-h", "--help"):
         print(ABOUT)
-        for name, command in COMMANDS.items():
-            print(f"  {name:<10} {str(command.__doc__).splitlines()[0]}")
+        for name, (arguments, _) in COMMANDS.items():
+            print(f"  {name:<10} {str(arguments.__doc__).splitlines()[0]}")
         return 0
 
     name = words[0]
@@ -100,26 +93,26 @@ def run(words: Sequence[str]) -> int:
     if name != "fit" and os.environ.get("WORLD_SIZE", "1") != "1":
         raise InputError(f"{name}: works in one process; start it without `accelerate launch`.")
 
-    keep_freed_memory()
-    code: int | None = tyro.cli(
-        COMMANDS[name], prog=f"l2rclip {name}", args=words[1:], config=(tyro.conf.DisallowNone,)
+    takes, module = COMMANDS[name]
+    arguments = tyro.cli(
+        takes, prog=f"l2rclip {name}", args=words[1:], config=(tyro.conf.DisallowNone,)
     )
+    keep_freed_memory()
+    work = importlib.import_module(f"l2rclip_lite.commands.{module}")
+    code: int | None = getattr(work, name)(arguments)
     return code or 0
 
 
-def keep_freed_memory() -> bool:
+def keep_freed_memory() -> None:
     """Make this process keep large blocks that are freed.
 
     glibc gives them back, and the system hands each page of the next one out anew, filled with
     zeros. An image tower frees and takes the same blocks in every batch: on a virtual machine that
     was up to half of its time. Results do not change. Settings of your own (`MALLOC_...`) win.
-
-    Returns:
-        Whether it does so now; other C libraries have no such setting.
     """
     if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
-        return False
+        return
     library = ctypes.CDLL(None)
-    if not hasattr(library, "mallopt"):
-        return False
-    return bool(library.mallopt(M_TRIM_THRESHOLD, LARGEST) and library.mallopt(M_MMAP_MAX, 0))
+    if hasattr(library, "mallopt"):  # other C libraries have no such setting
+        library.mallopt(M_TRIM_THRESHOLD, LARGEST)
+        library.mallopt(M_MMAP_MAX, 0)

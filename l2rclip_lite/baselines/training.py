@@ -18,9 +18,8 @@ from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.method.stage import Row, Stage
 from l2rclip_lite.method.stages import ImageSide, freeze
-from l2rclip_lite.runs.model_file import ModelFile
+from l2rclip_lite.runs.model_file import ModelFile, find_model_file
 from l2rclip_lite.runs.run_directory import RunDirectory
-from l2rclip_lite.runs.start import find_start
 from l2rclip_lite.training import run_stage
 from l2rclip_lite.training_data import TrainingData
 
@@ -83,7 +82,7 @@ def train_objective(
     if objective.prompts is None:
         head = objective.head(model).to(model.device)
         if isinstance(head, nn.Linear) and model.config.start is not None:
-            start = ModelFile.read(find_start(model.config.start))
+            start = ModelFile.read_for(find_model_file(model.config.start), model.towers)
             if start.decoder == objective.decoder:
                 carry_head(head, model, start)
     else:

@@ -1,69 +1,134 @@
-"""What is made of a finished run: `l2rclip baselines`, `compare`, `report` and `export`."""
+"""`l2rclip compare`, `report` and `export`: what is made of a finished run, read again here."""
 
+import math
 import sys
+from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
-from l2rclip_lite.commands.options import (
-    How,
-    MethodNames,
-    OutFile,
-    Place,
-    Reading,
-    RunFolder,
-    Where,
-)
-from l2rclip_lite.errors import InputError, plural
+import pandas as pd
+from PIL import Image
+
+from l2rclip_lite import commands
+from l2rclip_lite.baselines import BASELINES
+from l2rclip_lite.commands.options import Place, Weights
+from l2rclip_lite.data import OrdinalDataset, load_dataset
+from l2rclip_lite.data.fingerprint import difference, fingerprint
+from l2rclip_lite.errors import InputError, one_line, plural
+from l2rclip_lite.export import check_installed, export_onnx, resizing_difference
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.metrics import Scores, resampled, with_intervals
+from l2rclip_lite.runs.model_file import find_model_file, read_settings
+from l2rclip_lite.runs.results import SCORES, cell, row_titles
+from l2rclip_lite.runs.run_directory import RunDirectory, probabilities_of
 
 REPORTS = "l2rclip_lite.report"  # entry points: the package does not import who writes its report
+PLACES = ("root", "labels", "lists")  # options that say where the data are now
+MAX_IMAGES = 64  # that an exported file is checked on
+TRAIN_AGAIN = "delete the folder and train it again"
 
 
-def baselines(
-    run: RunFolder, names: MethodNames, start: str | None = None, how: How = Reading()
-) -> None:
-    """Train other methods on towers, data and budget of a finished run, and compare them with it.
+# --- a finished run, read again -----------------------------------------------------------------
 
-    Try:
-      l2rclip baselines runs/mine cross-entropy linear-probe
 
-    On fixed image features, in seconds: zero-shot, linear-probe, rank-axis, ridge.
-    On a tower that is trained: cross-entropy, coral, corn, sord, dldl-v2, mean-variance,
-    ordinal-entropy, supcon, rank-n-contrast, coop, ordinalclip, ordinalclip-inverse, rps; with
-    -frozen behind the name, as in sord-frozen, on fixed features; under cross-entropy this is
-    linear-probe.
+def load_model(run: str, method: str | None, weights: Weights, device: str = "cpu") -> L2RCLIP:
+    """Return L2RCLIP of a run, or one of its baselines.
 
-    Each is kept as a model in RUN/baselines/NAME, and not trained again: `predict`, `evaluate` and
-    `export` take it by --method NAME.
+    Raises:
+        InputError: A method that was not trained, a model that is damaged, or a link in the place
+            of a file of the run.
+    """
+    directory = RunDirectory(run)
+    source = directory
+    if method is not None:
+        source = directory.baseline(method)
+        if not source.model.is_file():
+            fix = f"train it by `l2rclip baselines {run} {method}`"
+            raise InputError(f"{source.folder}: not there; {fix}.")
+        check_same_data(directory, source)
+
+    source.check_model()
+    return L2RCLIP.from_pretrained(
+        source.folder,
+        device=device,
+        weights=weights.weights,
+        allow_download=weights.allow_download,
+    )
+
+
+def check_same_data(run: RunDirectory, baseline: RunDirectory) -> None:
+    """Refuse a baseline that was trained on other data than the run, or has no record of them."""
+    if not (baseline.config.is_file() or baseline.predictions.is_file()):
+        return
+    theirs = baseline.read_record().dataset.fingerprint
+    if theirs != run.read_record().dataset.fingerprint:
+        problem = "was trained on other data than the run"
+        raise InputError(f"{baseline.folder}: {problem}; {TRAIN_AGAIN}.")
+
+
+def is_complete(baseline: RunDirectory) -> bool:
+    """Return whether training of a baseline has come to its end."""
+    has_files = baseline.model.is_file() and baseline.predictions.is_file()
+    return has_files and not baseline.unfinished.exists()
+
+
+def data_of(run: str, where: Place) -> OrdinalDataset:
+    """Return the data of a run, read again and compared with what they were.
+
+    Raises:
+        InputError: They cannot be read, or have changed.
+    """
+    stored = RunDirectory(run).read_record().dataset
+    if stored.source is None:
+        fix = "fit it by `l2rclip fit`, or let `evaluate` score a table by --root and --labels"
+        raise InputError(f"{run}: has no record of where its data are; {fix}.")
+
+    moved = {name: getattr(where, name) for name in PLACES if getattr(where, name)}
+    try:
+        data = load_dataset(**{**stored.source, **moved})
+    except (LookupError, TypeError, ValueError) as error:  # a record may hold anything
+        fix = "fit it by `l2rclip fit`, or pass --root if it has moved"
+        raise InputError(f"{run}: its data cannot be read again; {fix} ({error})") from error
+
+    changed = difference(stored.fingerprint, fingerprint(data))
+    if changed:
+        raise InputError(f"{run}: data with {changed} now; pass the old --root.")
+    return data
+
+
+def warn(message: str) -> None:
+    """Write a warning on stderr."""
+    print(f"warning: {one_line(message)}", file=sys.stderr)
+
+
+# --- compare ------------------------------------------------------------------------------------
+
+
+class Compared(NamedTuple):
+    """What a run answered to its test images, beside its baselines.
 
     Args:
-        run: The --out of a finished fit.
-        names: Which methods; none trains ridge and linear-probe, in seconds.
-        start: Where the run that this one began with is now, if it has moved.
-        how: Where to find data and device.
+        ranks: The ranks of the run.
+        name: What answered: L2RCLIP, or what was kept in its place.
+        answers: Its `predictions.csv`.
+        scores: Of it and of each baseline, with intervals.
+        differences: Of the scores of each baseline from its own, with intervals, paired.
     """
-    from l2rclip_lite.commands.finished_baselines import train_missing
 
-    train_missing(run, names or ["ridge", "linear-probe"], start, how)
-    compare(run)
+    ranks: Ranks
+    name: str
+    answers: pd.DataFrame
+    scores: dict[str, dict[str, float]]
+    differences: dict[str, dict[str, float]]
 
 
-def compare(run: RunFolder) -> None:
-    """Print the test scores of a run and its baselines, and how much each differs from L2RCLIP.
-
-    Try:
-      l2rclip compare runs/mine
-
-    All scores come with 95 % bootstrap intervals. The differences are paired: the same resamples of
-    images, or where the data say whom they show, of subjects. No image is read.
-
-    Args:
-        run: The --out of a finished fit.
-    """
-    from l2rclip_lite.commands.finished_baselines import compared, table
-
-    comparison = compared(run)
+def compare(arguments: commands.Compare) -> None:
+    """Print the scores of a run and its baselines, and their paired differences."""
+    comparison = compared(arguments.run)
     print(table(comparison.scores, f"test; unit of MAE: {comparison.ranks.unit}"))
     if comparison.differences:
         drawn = "subject" if "subject" in comparison.answers else "image"
@@ -71,77 +136,103 @@ def compare(run: RunFolder) -> None:
         print(f"\n{table(comparison.differences, f'{title}; an interval without 0 shows one')}")
 
 
-def report(run: RunFolder, out: Path | None = None, where: Where = Place()) -> None:
-    """Write one HTML page about a finished run, with its figures and its worst images in it.
+def compared(run: str) -> Compared:
+    """Return what a run and its baselines answered to the test images, and how well.
 
-    Try:
-      l2rclip report runs/mine
-      l2rclip report runs/mine --out mine.html --root /where/the/images/are/now
+    A baseline that is not complete is left out, with a warning.
 
-    It has the scores beside those of the baselines, training curves, confusion, reliability, signs
-    of failure, the worst test images and the model card, and asks no other host for anything. Look
-    at the images before you hand it on.
-
-    Args:
-        run: The --out of a finished fit.
-        out: What to write; RUN/report.html if not given.
-        where: Where to find the images.
+    Raises:
+        InputError: A file of the run was changed, or a baseline belongs to other images.
     """
-    target = out or Path(run, "report.html")
+    directory = RunDirectory(run)
+    directory.check_model()
+    _, ranks = read_settings(find_model_file(run))
+    ours = directory.read_predictions(ranks)
+    subjects = ours["subject"].tolist() if "subject" in ours else None
+
+    def score(answers: pd.DataFrame) -> Scores:
+        true = answers["true_rank"].to_numpy()
+        return resampled(probabilities_of(answers), true, ranks, groups=subjects)
+
+    name = row_titles(directory.read_metrics())["test"]
+    of_ours = score(ours)
+    scores = {name: with_intervals(of_ours)}
+    differences = {}
+    for method in sorted(BASELINES):
+        baseline = directory.baseline(method)
+        if not baseline.folder.is_dir():
+            continue
+        if not is_complete(baseline):
+            fix = f"`l2rclip baselines {run} {method}` trains it"
+            warn(f"{baseline.folder} is not complete and is left out; {fix}.")
+            continue
+
+        check_same_data(directory, baseline)
+        theirs = score(_in_order_of(ours, baseline.read_predictions(ranks), baseline))
+        scores[method] = with_intervals(theirs)
+        differences[method] = with_intervals({key: theirs[key] - of_ours[key] for key in SCORES})
+    return Compared(ranks, name, ours, scores, differences)
+
+
+def _in_order_of(ours: pd.DataFrame, theirs: pd.DataFrame, baseline: RunDirectory) -> pd.DataFrame:
+    """Return the answers of a baseline in the order of the run's own, image by image.
+
+    Raises:
+        InputError: It answered other images, or knows another true rank of one.
+    """
+    aligned = theirs.set_index("path", drop=False).reindex(ours["path"]).reset_index(drop=True)
+    if len(ours) != len(theirs) or (aligned["true_rank"] != ours["true_rank"]).any():
+        problem = "its images are not those of the run, or have other true ranks"
+        raise InputError(f"{baseline.predictions}: {problem}; {TRAIN_AGAIN}.")
+    return aligned
+
+
+def table(rows: Mapping[str, Mapping[str, float]], title: str) -> str:
+    """Return one line per method with its scores and their intervals.
+
+    The last two scores stand below the others, as terminals are narrow.
+    """
+    cells = {}
+    for name, row in rows.items():
+        cells[name] = {heading: cell(row, score, 3) for score, heading in SCORES.items()}
+    frame = pd.DataFrame(cells).T
+    return f"{title}\n{frame.iloc[:, :3].to_string()}\n\n{frame.iloc[:, 3:].to_string()}"
+
+
+# --- report and export --------------------------------------------------------------------------
+
+
+def report(arguments: commands.Report) -> None:
+    """Write the page by whoever is installed to write it.
+
+    Raises:
+        InputError: A file that is no HTML, or a library that is missing.
+    """
+    run = arguments.run
+    target = arguments.out or Path(run, "report.html")
     if target.suffix.lower() not in (".html", ".htm"):
         raise InputError(f"report: {target} must end in .html.")
     if find_spec("seaborn") is None:
         raise InputError('report: seaborn is not installed; run: pip install "l2rclip-lite[plots]"')
-    from l2rclip_lite.commands.finished_baselines import compared
-    from l2rclip_lite.commands.finished_run import data_of
 
     (writer,) = entry_points(group=REPORTS)
     write_report = writer.load()
-    write_report(run, target, compared(run), partial(data_of, run, where))
+    write_report(run, target, compared(run), partial(data_of, run, arguments))
     print(f"{target}: open it in a browser")
 
 
-def export(
-    run: RunFolder,
-    file: OutFile,
-    method: str | None = None,
-    allow_download: bool = False,
-    where: Where = Place(),
-) -> None:
-    """Write a finished run as one ONNX file, checked against PyTorch before it is kept.
+def export(arguments: commands.Export) -> None:
+    """Write the file, checked on test images of the run or on drawn leaves.
 
-    Try:
-      l2rclip export runs/mine model.onnx
-          image tower, text features, probabilities and expectation in one file, which needs no
-          Python
-      l2rclip export leaves leaves.onnx
-          the model that ships with the package
-
-    Input of the file: pixels, bytes [batch, 3, height, width], RGB, of any size. Outputs:
-    probabilities [batch, rank], at the temperature of the model, and expected [batch]. Its
-    metadata, under the key l2rclip, names the ranks and holds the level of the 90 % interval,
-    conformal (`Prediction.of`).
-
-    It is kept if no probability differs from PyTorch by more than 0.0001 on test images of the run,
-    resized alike; what resizing by the file itself adds is printed beside. Where the images of the
-    run are not at hand, drawn leaves stand in for them.
-
-    Args:
-        run: The --out of a finished fit, or leaves or leaves-percent.
-        file: What to write, such as model.onnx.
-        method: A baseline of the run, such as sord, in place of L2RCLIP.
-        allow_download: Let weights and tokenizer that the run names be downloaded, where this
-            machine lacks them.
-        where: Where to find data.
+    Raises:
+        InputError: Another ending than .onnx, or what `export_onnx` raises.
     """
+    file = arguments.file
     if file.suffix != ".onnx":
         raise InputError(f"export: {file} must end in .onnx.")
-    from l2rclip_lite.commands.finished_run import images_to_check, load_model
-    from l2rclip_lite.export import check_installed, export_onnx, resizing_difference
-
     check_installed()  # before the model is loaded
-    model = load_model(run, method, Reading(allow_download=allow_download))
-    images = images_to_check(run, where)
+    model = load_model(arguments.run, arguments.method, arguments)
+    images = _images_to_check(arguments)
     print("writing the graph, and comparing it with PyTorch", file=sys.stderr, flush=True)
 
     largest, n_images = export_onnx(model, file, images)
@@ -154,3 +245,15 @@ def export(
         f"on {plural(n_images, 'image')}\n"
         f"where the file resizes them itself: {resized_largest:.1g}, on average {resized_mean:.1g}"
     )
+
+
+def _images_to_check(arguments: commands.Export) -> list[Image.Image]:
+    """Return test images of the run, or drawn leaves where its own are not at hand."""
+    try:
+        part = data_of(arguments.run, arguments).test
+    except InputError as error:
+        warn(f"checked on drawn leaves, as its own images are not at hand: {error}")
+        part = load_dataset("leaves", size=60, pixels=320).test
+
+    step = math.ceil(len(part) / MAX_IMAGES)
+    return [part[index][0] for index in range(0, len(part), step)]

@@ -1,23 +1,17 @@
-"""Options and arguments of the command line that several commands share.
+"""Options of the command line that several commands share.
 
 Nothing here needs torch, so that help answers at once.
 """
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
-RunFolder = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
-MethodNames = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]")]
-ImagePaths = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="IMAGE [IMAGE ...]")]
-OutFile = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
-Part = Literal["train", "val", "test"]
 LabelsAre = Literal["names", "index", "position"]  # as `data` has it, which needs torch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Place:
     """Where the data of a finished run are now; each is needed only if it has moved."""
 
@@ -29,21 +23,27 @@ class Place:
     """Folder of the official split lists, if it has moved."""
 
 
-@dataclass(frozen=True)
-class Reading(Place):
-    """How to read the data of a run, and where to compute."""
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """What a run may need besides its own files, and only with the user's word."""
 
-    cache: str | None = None
-    """Keep image features of a frozen tower in this folder, and take them from there."""
-    device: str = "cpu"
-    """Where to compute: cpu, cuda or mps."""
     weights: str | None = None
     """The local file of weights that the run began with; a path in a run is not followed."""
     allow_download: bool = False
     """Let weights and tokenizer that the run names be downloaded, where this machine lacks them."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Reading(Place, Weights):
+    """How to read the data of a run, and where to compute."""
+
+    cache: str | None = None
+    """Keep image features of a frozen tower in this folder, and take them from there."""
+    device: str = "cpu"
+    """Where to compute: cpu, cuda or mps."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Words:
     """Ranks that training never had."""
 
@@ -53,12 +53,7 @@ class Words:
     """Their sentence, with {rank} where the name goes; that of the run if not given."""
 
 
-OtherWords = tyro.conf.OmitArgPrefixes[Words]
-Where = tyro.conf.OmitArgPrefixes[Place]
-How = tyro.conf.OmitArgPrefixes[Reading]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DataOptions:
     """What `load_dataset` takes besides the name; a loader knows its own defaults."""
 
@@ -125,12 +120,6 @@ class DataOptions:
     """Keep so many training images per rank."""
     protocol_seed: int | None = None
     """Seed of what the six options above draw or choose."""
-
-
-Name = Annotated[str | None, tyro.conf.Positional]
-Data = tyro.conf.OmitArgPrefixes[DataOptions]
-DATA = DataOptions()
-WORDS = Words()
 
 
 def load_options(options: DataOptions) -> dict[str, Any]:

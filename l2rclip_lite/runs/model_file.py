@@ -21,7 +21,12 @@ from torch import Tensor, nn
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, one_line, sentence
-from l2rclip_lite.files import NamedTensors, read_header, read_tensors, save_tensors
+from l2rclip_lite.files import (
+    NamedTensors,
+    read_header,
+    read_tensors,
+    save_tensors,
+)
 from l2rclip_lite.heads.decoders import DECODERS, n_outputs
 from l2rclip_lite.heads.kernel import LinearHead
 from l2rclip_lite.method.rankformer import RankFormer
@@ -67,39 +72,28 @@ class ModelFile:
     commits: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, file: Path) -> "ModelFile":
-        """Read what `write` wrote; tensors of 16 or 8 bits become float32.
+    def read_for(cls, file: Path, towers: Towers) -> "ModelFile":
+        """Read the file of a model on these towers; tensors of 16 or 8 bits become float32.
 
         Raises:
             InputError: A damaged file, or one that `save_pretrained` did not write.
+            ValueError: See `check_shapes` and `as_float32`.
         """
         header = cls.read_header(file)
-        tensors, _ = read_tensors(file)
-        with one_sentence(file):
-            numbers = as_float32(tensors)
-            return replace(header, tensors={name: numbers[name] for name in header.tensors})
-
-    @classmethod
-    def read_for(cls, file: Path, towers: Towers) -> "ModelFile":
-        """Read the file of a model on these towers, and refuse one that is not whole.
-
-        Raises:
-            InputError: See `read`.
-            ValueError: See `check_shapes`.
-        """
-        cls.read_header(file).check_shapes(towers)  # before memory is taken
-        return cls.read(file)
+        header.check_shapes(towers)  # before memory is taken
+        numbers = as_float32(read_tensors(file)[0])
+        return replace(header, tensors={name: numbers[name] for name in header.tensors})
 
     @classmethod
     def read_header(cls, file: Path) -> "ModelFile":
-        """Return what `read` returns, with tensors on the device "meta": types and shapes.
+        """Return what `read_for` returns, with tensors on the device "meta": names and shapes.
 
         Raises:
             InputError: A damaged file, or one that `save_pretrained` did not write.
         """
         tensors, metadata = read_header(file)
         with one_sentence(file):
-            settings = Settings.model_validate_json(metadata["l2rclip"])
+            settings = Settings.model_validate_json(metadata.get("l2rclip", ""))
             if settings.decoder not in DECODERS:
                 raise ValueError(f"its decoder {settings.decoder!r} does not exist")
 
@@ -180,17 +174,17 @@ class ModelFile:
                 commits=self.commits,
             )
 
-        named_by_caller = towers is not None or weights is not None
-        if not named_by_caller and config.weights is not None:
-            raise NotAllowedError(
-                f"its towers need the weights of {config.weights!r}, and a path in a file is not "
-                "followed; pass weights=FILE."
-            )
-        if not named_by_caller and name.endswith("/random") and name != "tiny/random":
-            raise NotAllowedError(
-                f"it names the towers {name!r} without holding their weights; pass towers={name!r} "
-                "to build them at random all the same."
-            )
+        if towers is None and weights is None:
+            if config.weights is not None:
+                raise NotAllowedError(
+                    f"its towers need the weights of {config.weights!r}, and a path in a file is "
+                    "not followed; pass weights=FILE."
+                )
+            if name.endswith("/random") and name != "tiny/random":
+                raise NotAllowedError(
+                    f"it names the towers {name!r} without holding their weights; pass "
+                    f"towers={name!r} to build them at random all the same."
+                )
         return load_towers(
             name,
             weights=weights,
@@ -277,14 +271,12 @@ def as_float32(tensors: NamedTensors) -> dict[str, Tensor]:
         step = tensors.get(name + SCALE)
         if value.dtype == torch.int8 and step is not None and step.shape == value.shape[:1]:
             value = value * step.reshape(-1, *[1] * (value.ndim - 1))
-        if value.dtype == torch.int64:
-            numbers[name] = value
-            continue
-        if value.dtype not in FLOATS or not value.isfinite().all():
-            raise ValueError(
-                f"{name} must hold finite numbers of type float32, float16 or bfloat16"
-            )
-        numbers[name] = value.float()
+        if value.dtype != torch.int64:
+            if value.dtype not in FLOATS or not value.isfinite().all():
+                problem = "must hold finite numbers of type float32, float16 or bfloat16"
+                raise ValueError(f"{name} {problem}")
+            value = value.float()
+        numbers[name] = value
     return numbers
 
 
@@ -325,9 +317,6 @@ def find_model_file(name: str | Path, revision: str = "main") -> Path:
     Raises:
         InputError: There is none.
     """
-    advice = f"give the --out of a finished fit, or {' or '.join(SHIPPED)}"
-    if str(name) in ("", HUB):
-        raise InputError(f'"{name}" names no run; {advice}.')
     if str(name).startswith(HUB):
         try:
             return download(str(name).removeprefix(HUB), MODEL, revision)
@@ -340,6 +329,7 @@ def find_model_file(name: str | Path, revision: str = "main") -> Path:
     if str(name) in SHIPPED and not os.path.isfile(file):
         file = Path(__file__).parents[1] / f"{name}.safetensors"
     if not os.path.isfile(file):  # `Path.is_file` would raise on a name that is too long
+        advice = f"give the --out of a finished fit, or {' or '.join(SHIPPED)}"
         raise InputError(f"{name}: no {MODEL} here; {advice}.")
     return file
 
@@ -387,10 +377,7 @@ def one_sentence(file: Path, **named: object) -> Iterator[None]:
         if isinstance(error, InputError) and str(error).startswith(f"{file}: "):
             raise  # it says all
 
-        reason = " ".join(sentence(error).split())[:300].rstrip(".")
-        if isinstance(error, KeyError | AttributeError | TypeError):
-            reason = f"its metadata are not what `save_pretrained` writes: {reason}"
-
+        reason = sentence(error)[:300].rstrip(".")
         blamed = [f"{key}={str(value)!r:.99}" for key, value in named.items() if value is not None]
         problem = f"{file}: cannot be used"
         fix = "restore it, or train again"

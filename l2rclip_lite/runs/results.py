@@ -49,11 +49,15 @@ tags: [ordinal-classification]
 **Data:** {data}. Licence: {licence}. Images per rank:
 
 {counts}
-{start}
+
+**Began with:** {start}.
+
+**Kept:** {kept}.
+
 **Test results** ({n_test} images, 95 % bootstrap intervals; lower MAE, RPS and ECE are better):
 
 {scores}
-{kept}
+
 **Probabilities:** at temperature {temperature:.2f}, fitted on {validation_images}.
 
 **Limits:** tested on images from the same source as the training images, and on no others; \
@@ -64,10 +68,8 @@ tags: [ordinal-classification]
 
 **Made with:** {versions}.
 """
-START = """
-**Began with:** what the run {name} had learned. (write here its data and their licence, which may \
-bind you)
-"""
+START = """what the run {name} had learned (write here its data and their licence, which may bind \
+you)"""
 ROWS = {"test": "L2RCLIP", "test_after_stage1": "after stage 1", "median_rank": "median rank"}
 
 
@@ -264,15 +266,15 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any])
     unseen = [as_text(name) for name, count in n_train if count == 0]
     packages = ("torch", "timm", "open_clip_torch")
 
-    start = ""
+    start = "towers as they are published"
     if model.config.start is not None:
         name = model.config.start
         if not name.startswith(HUB):
             name = Path(name).name  # the card holds no path
         start = START.format(name=as_text(name))
-    kept = ""
+    kept = "what was trained"
     if "comparison" in metrics:
-        kept = f"\n**Kept:** {Comparison(**metrics['comparison']).in_words()}.\n"
+        kept = Comparison(**metrics["comparison"]).in_words()
     return CARD.format(
         n_ranks=len(ranks),
         towers=model.config.towers,

@@ -31,8 +31,6 @@ from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.model_file import MODEL
 from l2rclip_lite.runs.start import start_digest
 
-LOCK = f"{PREFIX}lock"
-BASELINES_FOLDER = "baselines"  # of a run; a run directory for each method
 PACKAGES = ("torch", "timm", "open_clip_torch", "transformers")  # whose versions are recorded
 ANOTHER_PLACE = "choose a new --out, or delete the folder"
 RESTORE = "restore the file, or train again in a new folder"
@@ -63,6 +61,9 @@ class RunDirectory:
         folder: New, empty, or a run directory. It may itself be a link.
         inside: The run that it is a part of.
 
+    Raises:
+        InputError: Something in it that is read, written or deleted is a link out of the run.
+
     Example:
         >>> RunDirectory("runs/leaves").baseline("ridge").predictions.as_posix()
         'runs/leaves/baselines/ridge/predictions.csv'
@@ -72,64 +73,33 @@ class RunDirectory:
         self.folder = Path(folder)
         self.root = self.folder if inside is None else Path(inside)
 
-        self.config = self.folder / "config.json"
-        self.metrics = self.folder / "metrics.json"
-        self.history = self.folder / "history.csv"
-        self.predictions = self.folder / "predictions.csv"
-        self.model = self.folder / MODEL
-        self.card = self.folder / "README.md"
-        self.unfinished = self.folder / "checkpoint"  # a folder, there while a run is unfinished
-        self.features = self.folder / ".features"  # of images, as long as that
+        self.config = self.own("config.json")
+        self.metrics = self.own("metrics.json")
+        self.history = self.own("history.csv")
+        self.predictions = self.own("predictions.csv")
+        self.model = self.own(MODEL)
+        self.card = self.own("README.md")
+        self.unfinished = self.own("checkpoint")  # a folder, there while a run is unfinished
+        self.features = self.own(".features")  # of images, as long as that
+        self.lock = self.own(f"{PREFIX}lock")
+        self.baselines = self.own("baselines")  # a folder; in it a run directory for each method
 
-    @property
-    def folders(self) -> tuple[Path, ...]:
-        """The folders that a run may hold."""
-        return self.unfinished, self.features, self.folder / BASELINES_FOLDER
-
-    def baseline(self, name: str) -> "RunDirectory":
-        """Return the directory of a baseline of this run, there or not."""
-        return RunDirectory(self.folder / BASELINES_FOLDER / name, inside=self.root)
-
-    def baseline_names(self) -> list[str]:
-        """Return the names in the folder of baselines, sorted; hidden ones are left out.
-
-        Raises:
-            InputError: The folder is a link out of the run.
-        """
-        folder = self.folder / BASELINES_FOLDER
-        if not self.has_folder(folder):
-            return []
-        return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-
-    def own(self, path: Path) -> Path:
-        """Return a path of the run, there or not.
+    def own(self, name: str) -> Path:
+        """Return the path of a file or folder of the run, there or not.
 
         Raises:
             InputError: It leads out of the run, through a link or by its name.
         """
+        path = self.folder / name
         real = path.resolve()
         if not real.is_relative_to(self.root.resolve()):
             problem = f"is a link to {real}, which is not in the run {self.root}"
             raise InputError(f"{path}: {problem}; put the file or folder itself there.")
         return path
 
-    def has_folder(self, folder: Path) -> bool:
-        """Return whether a folder of the run is there; see `own`."""
-        return self.own(folder).is_dir()
-
-    def has_file(self, file: Path) -> bool:
-        """Return whether a file of the run is there; see `own`."""
-        return self.own(file).is_file()
-
-    def check(self) -> None:
-        """Refuse a run of which something that is read, written or deleted lies elsewhere.
-
-        Raises:
-            InputError: See `own`.
-        """
-        files = (self.config, self.metrics, self.history, self.predictions, self.model, self.card)
-        for path in (self.folder, *files, self.folder / LOCK, *self.folders):
-            self.own(path)
+    def baseline(self, name: str) -> "RunDirectory":
+        """Return the directory of a baseline of this run, there or not."""
+        return RunDirectory(self.baselines / name, inside=self.root)
 
     def read_record(self) -> RunRecord:
         """Return settings and data of the run.
@@ -138,7 +108,7 @@ class RunDirectory:
             InputError: The file is missing, damaged, or lacks what every run records.
         """
         try:
-            return RunRecord.model_validate(read_json(self.own(self.config)))
+            return RunRecord.model_validate(read_json(self.config))
         except ValidationError as error:
             raise InputError(f"{self.config}: {sentence(error)}; {RESTORE}.") from error
 
@@ -148,7 +118,7 @@ class RunDirectory:
         Raises:
             InputError: The file is missing or damaged.
         """
-        metrics: dict[str, Any] = read_json(self.own(self.metrics))
+        metrics: dict[str, Any] = read_json(self.metrics)
         return metrics
 
     def read_history(self) -> list[dict[str, float]]:
@@ -157,7 +127,7 @@ class RunDirectory:
         Raises:
             InputError: The file is missing or damaged.
         """
-        with reading(self.own(self.history), RESTORE):
+        with reading(self.history, RESTORE):
             rows: list[Any] = pd.read_csv(self.history).to_dict("records")
             return rows
 
@@ -173,7 +143,7 @@ class RunDirectory:
         numbers = ["expected", *(f"p_{k}" for k in range(len(ranks)))]
         types = {"path": "str", "subject": "str"}
         types |= dict.fromkeys(INDICES, "int64") | dict.fromkeys(numbers, "float64")
-        with reading(self.own(self.predictions), RESTORE):
+        with reading(self.predictions, RESTORE):
             table = pd.read_csv(self.predictions, dtype=types, na_filter=False)  # NA may be a name
 
         if [name for name in table if name != "subject"] != ["path", *INDICES, *numbers]:
@@ -187,9 +157,8 @@ class RunDirectory:
         Raises:
             InputError: It is not there.
         """
-        self.own(self.card)
         with reading(self.card, "write a model card there, an empty one will do"):
-            return self.card.read_text(encoding="utf-8-sig", errors="replace")
+            return self.card.read_text(encoding="utf-8", errors="replace")
 
     def check_model(self) -> None:
         """Refuse a model that was put in the place of the one that was trained here.
@@ -197,7 +166,7 @@ class RunDirectory:
         Raises:
             InputError: Its digest is not that of the record.
         """
-        if not self.has_file(self.model) or not self.has_file(self.config):
+        if not (self.model.is_file() and self.config.is_file()):
             return
         if self.read_record().model_sha256 not in (None, sha256_of(self.model)):
             fix = "restore it, or config.json if that was changed, or train in a new folder"
@@ -213,12 +182,10 @@ class RunDirectory:
         """Be the only process that writes here, and leave nothing hidden behind.
 
         Raises:
-            InputError: Another process writes here, the folder cannot be written, or something in
-                it lies elsewhere.
+            InputError: Another process writes here, or the folder cannot be written.
         """
-        self.check()
         existed = self.folder.exists()
-        lock = FileLock(self.folder / LOCK)
+        lock = FileLock(self.lock)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
@@ -231,12 +198,12 @@ class RunDirectory:
             raise InputError(f"{self.folder}: {problem}; {fix}.") from error
 
         try:
-            sweep_leftovers(self.folder, age=0)  # nobody else writes a file here now
+            sweep_leftovers(self.folder)  # nobody else writes a file here now
             yield
         finally:
             # while it is held: filelock leaves a file that is gone to nobody who waits for it
             with suppress(OSError):  # Windows removes no open file
-                (self.folder / LOCK).unlink()
+                self.lock.unlink()
             lock.release()
             if not existed and not any(self.folder.iterdir()):
                 self.folder.rmdir()
@@ -273,34 +240,35 @@ class RunDirectory:
         write_json(self.config, record)
 
     def _check_claim(self, data_fingerprint: str, config: Config) -> None:
-        """Refuse to go on with other data or other settings than the folder holds."""
+        """Refuse to go on with other data, settings or start than the folder holds."""
         stored = self.read_record()
+        changed = difference(stored.dataset.fingerprint, data_fingerprint)
+        if changed:
+            problem = f"{self.folder}: holds a run with {changed}"
+            raise InputError(f"{problem}; bring back what it had, or {ANOTHER_PLACE}.")
+
         settings = flat_settings(config.used())
         defaults = flat_settings(Config().used())  # an earlier release had fewer settings
         begun = defaults | flat_settings({"controls": {}} | (stored.used or stored.config))
-        names = sorted(begun | settings)
-        changed = [name for name in names if begun.get(name) != settings.get(name)]
-        if "start" in changed and config.start and start_digest(config) == stored.start_sha256:
-            changed.remove("start")  # it has moved
-
-        changed_data = difference(stored.dataset.fingerprint, data_fingerprint)
-        if changed_data:
-            problem = f"{self.folder}: holds a run with {changed_data}"
-            raise InputError(f"{problem}; bring back what it had, or {ANOTHER_PLACE}.")
-        if changed:
-            problem = f"{self.folder}: holds a run with another {', '.join(changed)}"
+        names = (settings.keys() | begun.keys()) - {"start"}  # which may have moved
+        others = sorted(name for name in names if begun.get(name) != settings.get(name))
+        if others:
+            problem = f"{self.folder}: holds a run with another {', '.join(others)}"
             raise InputError(f"{problem}; repeat its settings, or {ANOTHER_PLACE}.")
-        needs_start = self.unfinished.exists() or Path(config.start or "", MODEL).is_file()
-        if config.start and needs_start and start_digest(config) != stored.start_sha256:
-            problem = f"{self.folder}: began with what {config.start} was, which has changed since"
-            raise InputError(f"{problem}; bring it back, or {ANOTHER_PLACE}.")
+
+        # a finished run needs its start no more
+        is_gone = config.start is not None and not Path(config.start, MODEL).is_file()
+        is_needed = self.unfinished.exists() or not is_gone
+        if is_needed and start_digest(config) != stored.start_sha256:
+            problem = f"{self.folder}: did not begin with what --start {config.start} is now"
+            raise InputError(f"{problem}; bring that back, or {ANOTHER_PLACE}.")
 
     def clean(self) -> None:
         """Remove what only an unfinished run needs; files that are not its own stay."""
         for folder in (self.unfinished, self.features):
-            if not self.has_folder(folder):
+            if not folder.is_dir():
                 continue
-            sweep_leftovers(folder, age=0)
+            sweep_leftovers(folder)
             for file in folder.glob("*.safetensors"):
                 file.unlink()
             if not any(folder.iterdir()):

@@ -10,7 +10,6 @@ import itertools
 import multiprocessing
 import os
 import resource
-import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -75,7 +74,7 @@ def ended(target: Callable[..., None], *arguments: object) -> int | None:
 def train(out: Path, at: int = 0, fault: str = "", batch_size: int = CONFIG.batch_size) -> None:
     """Train, with an accident at write number `at`."""
     if at:
-        disturb_write(at, fault, out)
+        disturb_write(at, fault)
 
     *splits, ranks = painted()
     try:
@@ -92,23 +91,20 @@ def run_command(words: list[str], errors: Path) -> None:
     sys.exit(cli.main(words))
 
 
-def disturb_write(at: int, fault: str, out: Path) -> None:
+def disturb_write(at: int, fault: str) -> None:
     """Let write number `at` meet an accident.
 
     Args:
         at: Counted from 1.
-        fault: `gone` removes the run directory, `kill` ends this process when half of the file is
-            written, and a name of `errno` is the error of the system.
-        out: The run directory.
+        fault: `kill` ends this process when half of the file is written, a name of `errno` is the
+            error of the system.
     """
     sync = os.fsync
     writes = itertools.count(1)
 
     def disturbed(descriptor: int) -> None:
         if next(writes) == at:
-            if fault == "gone":
-                shutil.rmtree(out, ignore_errors=True)
-            elif fault == "kill":
+            if fault == "kill":
                 file = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
                 os.truncate(file, file.stat().st_size // 2)
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -47,7 +47,7 @@ def test_a_kept_baseline_is_not_trained_again(
     compared: Compared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In whatever order they are named, the table is the same."""
-    monkeypatch.setattr("l2rclip_lite.commands.finished_baselines.train_baseline", None)
+    monkeypatch.setattr("l2rclip_lite.commands.train.train_baseline", None)
     assert run("baselines", compared.folder, "corn", "ridge").out == compared.outcome.out
 
 
@@ -65,8 +65,7 @@ def test_without_a_name_two_quick_baselines_are_trained(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("baselines", "svm"), "svm"),
-        (("predict", "a.png", "--method", "svm"), "--method 'svm' is no baseline"),
+        (("baselines", "svm"), "'svm' is unknown"),
         (("predict", "a.png", "--method", "sord"), "train it by `l2rclip baselines"),
     ],
 )

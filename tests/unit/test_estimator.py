@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_blobs
 from sklearn.metrics import get_scorer
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -21,10 +21,7 @@ from l2rclip_lite.method import model
 from l2rclip_lite.towers.base import Towers
 
 TINY: dict[str, Any] = {"towers": "tiny/random", "epochs1": 2, "epochs2": 1, "device": "cpu"}
-CANNOT = {
-    "check_estimators_pickle": "a model is kept as safetensors, never as a pickle",
-    "check_classifiers_classes": "it fits names without ranks; their order would be a guess",
-}
+CANNOT = {"check_classifiers_classes": "it fits names without ranks; their order would be a guess"}
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +49,7 @@ def test_the_checks_of_scikit_learn(estimator: L2RCLIPClassifier, check: Any) ->
 def test_a_classifier_gives_the_probabilities_of_its_model_by_the_alphabet(
     leaves: OrdinalDataset, tmp_path: Path, image_side: str
 ) -> None:
-    """Fitted on files after a pickle, of files, names of files, objects and one array."""
+    """Fitted on files, of files, names of files, objects and one array; also after a pickle."""
     files = []
     images = [image for image, _ in leaves.train]
     for row, image in enumerate(images):
@@ -64,7 +61,8 @@ def test_a_classifier_gives_the_probabilities_of_its_model_by_the_alphabet(
     targets = list(leaves.train.targets)
 
     unfitted = L2RCLIPClassifier(names, "{rank} damage", image_side=image_side, **TINY)
-    grader = pickle.loads(pickle.dumps(unfitted)).fit(files, names[targets])
+    fitted = unfitted.fit(files, names[targets])
+    grader = pickle.loads(pickle.dumps(fitted))
 
     by_rank = grader.model_.predict(images).probabilities
     expected = by_rank[:, [3, 2, 0, 4, 1]]
@@ -76,8 +74,6 @@ def test_a_classifier_gives_the_probabilities_of_its_model_by_the_alphabet(
 
     score = get_scorer("neg_log_loss")(grader, images, names[targets])
     assert score == pytest.approx(float(by_rank[range(len(targets)), targets].log().mean()))
-    with pytest.raises(TypeError, match="save_pretrained"):
-        pickle.dumps(grader)
 
 
 def test_a_search_chooses_the_words_of_a_template() -> None:
@@ -92,33 +88,18 @@ def test_a_search_chooses_the_words_of_a_template() -> None:
     assert search.predict(centres).tolist() == [0, 10, 20]
 
 
-def test_cross_validation_takes_images(leaves: OrdinalDataset) -> None:
-    """A score is the share of right answers to the other half of the images."""
-    images = [image for image, _ in leaves.train]
-    targets = np.array(leaves.train.targets)
-    rows = np.arange(len(images))
-    halves = [(rows[::2], rows[1::2])]
-
-    grader = L2RCLIPClassifier(**TINY)
-    scores = cross_val_score(grader, images, targets, cv=halves, error_score="raise")
-    answers = grader.fit(images[::2], targets[::2]).predict(images[1::2])
-    assert scores == pytest.approx([(answers == targets[1::2]).mean()])
-
-
 @pytest.mark.untyped
 @pytest.mark.parametrize(
     ("settings", "y", "sentence"),
     [
         ({}, ["low", "high"], r"^y: .* no known order; give all by ranks=\[\.\.\.\], lowest"),
-        ({"ranks": ["low", "high"]}, ["low", "hihg"], r"^y\[1\]: the label 'hihg' is no rank"),
-        ({"ranks": ["0", "1"]}, ["0.0", "1.0"], r"^y\[0\]: the label '0\.0' is no rank; write one"),
-        ({"ranks": [1, 2]}, [1, 3], r"^y\[1\]: the label 3 is no rank; write one of 1, 2\.$"),
-        ({"ranks": ["low", "high"]}, [0, 1], "^ranks: y holds whole numbers, so give such"),
+        ({"ranks": ["low", "high"]}, ["low", "hihg"], "^y: 'hihg' is no rank; write one of low, "),
+        ({"ranks": ["0", "1"]}, ["0.0", "1.0"], "^y: '0.0' is no rank"),
+        ({"ranks": [1, 2]}, [1, 3], r"^y: 3 is no rank; write one of 1, 2\.$"),
         ({"ranks": [0.5, 1.5]}, [0, 1], "^ranks: y holds whole numbers, so give such, not .0.5"),
-        ({"ranks": "0,1,2"}, [0, 1, 2], "^ranks: give a list of labels, lowest first, not '0,1,2'"),
+        ({"ranks": "0,1,2"}, [0, 1, 2], "^ranks: y holds whole numbers, so give such, not '0,1"),
         ({}, [0, 1, 2, 3, 4, 5], "^y: no label occurs twice"),
         ({"image_side": "tower"}, [0, 1], "^X: features train no tower"),
-        ({"seed": -1}, [0, 1], "^config: seed=-1 should be "),
         ({"template": ""}, [0, 1, 1], "^ranks: the template '' holds {rank} 0 times"),
     ],
 )

@@ -65,17 +65,15 @@ def test_other_images_and_other_towers_have_features_of_their_own(
     other = L2RCLIP(load_towers("tiny/random", seed=1), RANKS, Config(heads=2))
 
     assert torch.equal(same.encode(IMAGES, backbone=True, cache=tmp_path), features)
-    fewer = model.encode(IMAGES[1:], backbone=True, cache=tmp_path)
-    assert torch.allclose(fewer, features[1:], atol=1e-5)  # a batch decides the last bits
     turned = model.encode(IMAGES[::-1], backbone=True, cache=tmp_path)
-    assert torch.allclose(turned, features.flip(0), atol=1e-5)
+    assert torch.allclose(turned, features.flip(0), atol=1e-5)  # a batch decides the last bits
     assert not torch.allclose(other.encode(IMAGES, backbone=True, cache=tmp_path), features)
-    assert n_encoded == [4, 3, 4, 4]
+    assert n_encoded == [4, 4, 4]
 
 
 def in_pieces(model: L2RCLIP, folder: Path, piece: int) -> Tensor:
     """Encode the many images in batches of four, a file for so many."""
-    cache = FeatureCache.of_towers(folder, model.towers, "here", torch.float32)
+    encoder = FeatureCache.of_towers(folder, model.towers, "here", torch.float32).encoder
     with torch.no_grad():
         return encode_images(
             ResizedImages(MANY, model.towers.image_size),
@@ -83,7 +81,7 @@ def in_pieces(model: L2RCLIP, folder: Path, piece: int) -> Tensor:
             batch_size=4,
             workers=0,
             quiet=True,
-            cache=replace(cache, piece=piece),
+            cache=FeatureCache(folder, encoder, piece),
         )
 
 

@@ -1,17 +1,14 @@
-"""The Hugging Face hub, by HTTP: a stand-in on this machine that keeps commits in memory."""
+"""The Hugging Face hub: a stand-in for its client that keeps commits in memory and in its cache."""
 
-import base64
 import json
-from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
-from typing import Any
+from types import SimpleNamespace
 
 import open_clip
 import pytest
 import torch
 from huggingface_hub import constants, hf_api
+from huggingface_hub.errors import EntryNotFoundError
 from safetensors.torch import save
 
 import l2rclip_lite
@@ -25,124 +22,64 @@ RANKS = Ranks(("low", "high"), (0, 1), "a leaf with {rank} damage")
 PIXELS = torch.zeros(1, 3, 64, 64)
 
 
-def small_model() -> L2RCLIP:
-    """Return a model that is built without a network."""
-    return L2RCLIP.build(RANKS, Config(towers="tiny/random", heads=2, hidden=16, device="cpu"))
+class Hub:
+    """The files of each commit, the last of which is main, and the names that were asked for."""
 
+    def __init__(self) -> None:
+        self.commits: dict[str, dict[str, bytes]] = {}
+        self.requested: list[str] = []
 
-class Handler(BaseHTTPRequestHandler):
-    """Creating, committing and downloading.
+    def upload(self, *, repo_id: str, folder_path: str, commit_message: str) -> SimpleNamespace:
+        """Store a folder as a commit."""
+        commit = f"{len(self.commits):040x}"
+        self.commits[commit] = {
+            path.name: path.read_bytes() for path in Path(folder_path).iterdir()
+        }
+        return SimpleNamespace(oid=commit)
 
-    `server.commits` holds the files of each commit, `server.requested` the paths asked for.
-    """
-
-    server: Any
-
-    def respond(self, code: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-        """Send a response; to HEAD without its body."""
-        self.send_response(code)
-        self.send_header("Content-Length", str(len(body)))
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.end_headers()
-
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def do_POST(self) -> None:
-        """Make a repository, say how files are sent, or store a commit."""
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        first, *lines = map(json.loads, body.splitlines())
-
-        answer = {"url": "http://127.0.0.1/ann/leaves", "success": True, "commitUrl": self.path}
-        upload = {"uploadMode": "regular", "shouldIgnore": False}
-        answer["files"] = [file | upload for file in first.get("files", [])]
-
-        if "/commit/" in self.path:
-            files = {}
-            for line in lines:
-                file = line["value"]
-                files[file["path"]] = base64.b64decode(file["content"])
-            commit = f"{len(self.server.commits):040x}"
-            self.server.commits[commit] = files
-            answer["commitOid"] = commit
-
-        self.respond(200, json.dumps(answer).encode())
-
-    def do_GET(self) -> None:
-        """Send a file of a commit; main is the last one."""
-        self.server.requested.append(self.path)
-        if self.server.is_down:
-            self.respond(501, b"")
-            return
-
-        commit, _, file = self.path.rpartition("/resolve/")[2].partition("/")
+    def download(self, repository: str, name: str, *, revision: str | None) -> str:
+        """Put a file into the cache, as the client lays it out."""
+        self.requested.append(name)
+        commit = revision or "main"
         if commit == "main":
-            commit = max(self.server.commits)
+            commit = [*self.commits][-1]
+        if name not in self.commits[commit]:
+            raise EntryNotFoundError(name)
 
-        content = self.server.commits.get(commit, {}).get(file)
-        if content is None:
-            self.respond(404, b"", {"X-Error-Code": "EntryNotFound"})
-        else:
-            self.respond(200, content, {"ETag": f'"{commit}"', "X-Repo-Commit": commit})
-
-    do_HEAD = do_GET  # noqa: N815
-
-
-def names_of(requested: list[str]) -> set[str]:
-    """Return the names of the files that were asked for."""
-    return {path.rpartition("/")[2] for path in requested if "/resolve/" in path}
+        cache = Path(constants.HF_HUB_CACHE, f"models--{repository.replace('/', '--')}")
+        (cache / "refs").mkdir(parents=True, exist_ok=True)
+        (cache / "refs" / "main").write_text(commit)
+        file = cache / "snapshots" / commit / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(self.commits[commit][name])
+        return str(file)
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """The stand-in in the place of the hub, where HF_ENDPOINT puts it for a new process."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        address = f"http://127.0.0.1:{server.server_port}"
-        template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, address)
-        monkeypatch.setattr(constants, "ENDPOINT", address)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-        monkeypatch.setattr(hf_api.api, "endpoint", address)
-
-        server.commits = {"0" * 40: {"pytorch_model.bin": b"a pickle"}}
-        server.requested = []
-        server.is_down = False
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Hub:
+    """The stand-in in the place of the client."""
+    hub = Hub()
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("l2rclip_lite.towers.hub.hf_hub_download", hub.download)
+    monkeypatch.setattr("l2rclip_lite.runs.model_file.upload_folder", hub.upload)
+    monkeypatch.setattr("l2rclip_lite.runs.model_file.create_repo", lambda *_, **__: None)
+    return hub
 
 
-def test_a_model_goes_to_the_hub_and_comes_back(hub: Any) -> None:
+def test_a_model_goes_to_the_hub_and_comes_back(hub: Hub) -> None:
     """Two files in one commit; a pinned revision stays what it was when the repository goes on."""
-    model = small_model()
+    model = L2RCLIP.build(RANKS, Config(towers="tiny/random", heads=2, hidden=16, device="cpu"))
     model.temperature.fill_(2)
     first = model.push_to_hub("ann/leaves", "# A card\n")
     model.temperature.fill_(3)
     second = model.push_to_hub("ann/leaves", "# A card\n")
-
     assert hub.commits[first].keys() == {"model.safetensors", "README.md"}
     assert hub.commits[first]["README.md"] == b"# A card\n"
+
     for revision, temperature in ((first, 2), (second, 3), ("main", 3)):
         loaded = L2RCLIP.from_pretrained("hf-hub:ann/leaves", revision=revision)
         assert float(loaded.temperature) == temperature
         assert torch.equal(loaded(PIXELS), model(PIXELS))
-
-
-def test_a_model_of_the_hub_is_there_without_a_network(
-    hub: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Once downloaded; the same weights, also of its main branch."""
-    commit = small_model().push_to_hub("ann/leaves", "# A card\n")
-    model = L2RCLIP.from_pretrained("hf-hub:ann/leaves")
-
-    hub.is_down = True
-    for is_offline in (False, True):
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", is_offline)
-        for revision in ("main", commit):
-            loaded = L2RCLIP.from_pretrained("hf-hub:ann/leaves", revision=revision)
-            assert torch.equal(loaded(PIXELS), model(PIXELS))
 
 
 # --- towers of the hub --------------------------------------------------------------------------
@@ -161,7 +98,7 @@ def published(seed: int) -> bytes:
 
 
 @pytest.fixture
-def pocket(hub: Any, pocket_model: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def pocket(hub: Hub, pocket_model: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """An open_clip model whose weights are on the hub, as safetensors and as a pickle only."""
     monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda model, tag: TAGS[tag])
     monkeypatch.setattr(open_clip, "list_pretrained_tags_by_model", lambda model: list(TAGS))
@@ -175,40 +112,31 @@ def config(pocket: str) -> Config:
     return Config(towers=pocket, image_side="kernel", heads=2, hidden=16)
 
 
-def test_towers_of_the_hub_are_downloaded_once(hub: Any, config: Config, tmp_path: Path) -> None:
-    """One file, where that is allowed; the model that is saved finds it on this machine."""
+def test_towers_of_the_hub_are_downloaded_once_at_one_commit(
+    hub: Hub, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where that is allowed; another machine gets the same, also when main has gone on."""
     with pytest.raises(InputError, match=r"'pocket/web' is not on this machine.*ann/pocket"):
         L2RCLIP.build(RANKS, config, allow_download=False)
     assert hub.requested == []
 
     model = L2RCLIP.build(RANKS, config)
     model.save_pretrained(tmp_path / "run")
-    assert names_of(hub.requested) == {"open_clip_model.safetensors"}
-
+    assert {*hub.requested} == {"open_clip_model.safetensors"}
     hub.requested.clear()
-    loaded = L2RCLIP.from_pretrained(tmp_path / "run")
-    assert torch.equal(loaded(PIXELS), model(PIXELS))
+    assert torch.equal(L2RCLIP.from_pretrained(tmp_path / "run")(PIXELS), model(PIXELS))
     assert hub.requested == []
-
-
-def test_a_model_keeps_the_commit_of_its_towers(
-    hub: Any, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another machine gets these, if its user allows it, also when the repository has gone on."""
-    model = L2RCLIP.build(RANKS, config)
-    model.save_pretrained(tmp_path / "run")
 
     hub.commits[LATER] = {"open_clip_model.safetensors": published(seed=2)}
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "another machine"))
     with pytest.raises(InputError, match="--allow-download on the command line"):
         L2RCLIP.from_pretrained(tmp_path / "run")
-
     loaded = L2RCLIP.from_pretrained(tmp_path / "run", allow_download=True)
     assert torch.equal(loaded(PIXELS), model(PIXELS))
     assert loaded.towers.commits == {"ann/pocket": PINNED}
 
 
-def test_a_tag_that_is_a_pickle_is_refused(hub: Any, pocket: str) -> None:
+def test_a_tag_that_is_a_pickle_is_refused(hub: Hub, pocket: str) -> None:
     """Its safetensors file is asked for; where there is none, the pickle is not."""
     hub.commits[LATER] = {"open_clip_pytorch_model.bin": b"a pickle"}
     with pytest.raises(

@@ -68,18 +68,3 @@ def test_evaluate_in_other_words_begins_with_the_order(drawn_run: DrawnRun, tmp_
     refused(run(*words, *scored, "--calibrate", tmp_path / "both.csv"), names[8], "leave it out")
     fewer = ("evaluate", drawn_run.out, "--root", drawn_run.root, "--ranks", "no,high")
     refused(run(*fewer), "its data have 3 ranks, and --ranks names 2; give images with such labels")
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (("--ranks", "low"), "at least two ranks are needed"),
-        (("--ranks", "low,high", "--template", "a leaf"), "{rank}"),
-    ],
-)
-def test_what_is_no_vocabulary_is_one_sentence(
-    drawn_run: DrawnRun, words: tuple[str, ...], sentence: str
-) -> None:
-    """One rank, or a template without a place for it."""
-    photo = drawn_run.root / "images" / "00.png"
-    refused(run("predict", drawn_run.out, photo, *words), sentence)

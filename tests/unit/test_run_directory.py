@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import stat
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +17,11 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.base import Split
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.files import save_tensors, sweep_leftovers, write_text
+from l2rclip_lite.files import save_tensors, write_text
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.results import write_predictions
-from l2rclip_lite.runs.run_directory import LOCK, RunDirectory
+from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.training import fit
 
 needs_links = pytest.mark.skipif(os.name == "nt", reason="needs links")
@@ -51,60 +50,35 @@ def test_baselines_touch_nothing_behind_a_link(folder: Path, tmp_path: Path, lin
 
 
 @needs_links
-@pytest.mark.parametrize("name", ["config.json", LOCK])
-def test_fit_does_not_write_through_a_link(
-    folder: Path, tmp_path: Path, name: str, leaves: OrdinalDataset, small: Config
-) -> None:
-    """The lock, too: whoever takes it empties the file it names."""
-    (tmp_path / "victim").write_text("precious")
-    (folder / name).unlink(missing_ok=True)
-    (folder / name).symlink_to(tmp_path / "victim")
-    with pytest.raises(InputError, match=f"{name}: is a link to"):
-        fit(leaves, replace(small, image_side="kernel"), folder, quiet=True)
-    assert (tmp_path / "victim").read_text() == "precious"
-
-
-@needs_links
 @pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("predictions.csv", ["report"]),
-        ("model.safetensors", ["predict", "a.png"]),
-        ("baselines/ridge", ["evaluate", "--method", "ridge"]),
-    ],
+    "name", ["config.json", "model.safetensors", ".l2r-lock", "checkpoint", "baselines"]
 )
-def test_nothing_is_read_through_a_link(
-    folder: Path, tmp_path: Path, name: str, words: list[str]
-) -> None:
-    """But within the run a link is as good as a file."""
-    command, *rest = words
-    (folder / name).replace(tmp_path / "moved")
-    (folder / name).symlink_to(tmp_path / "moved")
-    refused(run(command, folder, *rest), f"{folder / name}", "is a link to")
+def test_a_link_out_of_a_run_is_refused_and_one_within_is_not(folder: Path, name: str) -> None:
+    """Before anything is read or written: whoever takes the lock empties the file it names."""
+    moved = folder.with_name("moved")
+    if not (folder / name).exists():
+        (folder / name).touch()
+    (folder / name).replace(moved)
+    (folder / name).symlink_to(moved)
+    refused(run("evaluate", folder), f"{folder / name}: is a link to")
 
-    (tmp_path / "moved").replace(folder / "moved")
+    moved.replace(folder / "moved")
     (folder / name).unlink()
     (folder / name).symlink_to(folder / "moved")
-    assert "is a link" not in run(command, folder, *rest).err
+    assert "is a link" not in run("compare", folder).err
 
 
 # --- one writer ---------------------------------------------------------------------------------
 
 
-def test_what_a_kill_leaves_is_swept_and_a_live_writer_is_not(tmp_path: Path) -> None:
-    """Beside any file that is written; other names stay."""
-    for name in (".l2r-dead", ".l2r-young", ".l2rather", "l2r-mine"):
+def test_what_a_kill_leaves_is_swept_by_the_next_writer(tmp_path: Path) -> None:
+    """Half a file lies in a folder of its own; other names stay."""
+    for name in (".l2r-dead", ".l2rather", "l2r-mine"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "half").write_text("half a file")
-        if name != ".l2r-young":
-            os.utime(tmp_path / name, (time.time() - 7200, time.time() - 7200))
 
-    write_text(tmp_path / "export.onnx", "whole")
-
-    others = {".l2rather", "l2r-mine", "export.onnx"}
-    assert {path.name for path in tmp_path.iterdir()} == others | {".l2r-young"}
-    sweep_leftovers(tmp_path, age=0)
-    assert {path.name for path in tmp_path.iterdir()} == others
+    with RunDirectory(tmp_path).writing():
+        assert {path.name for path in tmp_path.iterdir()} == {".l2rather", "l2r-mine", ".l2r-lock"}
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs permissions")
@@ -168,9 +142,6 @@ def test_what_was_written_is_read(
     assert table["path"].tolist() == names
     assert table["subject"].tolist() == [f"of {name}" for name in names]
     assert table["predicted_rank"].tolist() == p.argmax(1).tolist()
-
-    (tmp_path / "README.md").write_bytes("Für Blätter".encode("latin-1"))
-    assert directory.read_card() == "F\ufffdr Bl\ufffdtter"
 
 
 # --- the model is the one that was trained here -------------------------------------------------

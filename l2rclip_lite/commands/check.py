@@ -1,4 +1,4 @@
-"""`l2rclip doctor`: check one by one what could stop a run; each finding is one OK or FAIL line."""
+"""`l2rclip data` and `l2rclip doctor`: look at a data set, or at this machine, before a fit."""
 
 import os
 import platform
@@ -8,10 +8,19 @@ from importlib import metadata
 from pathlib import Path
 
 import psutil
+import torch
 from packaging.requirements import Requirement
+from PIL import Image
 
+from l2rclip_lite import commands
+from l2rclip_lite.commands.options import load_options
 from l2rclip_lite.config import Config
+from l2rclip_lite.data import benchmarks, load_dataset
+from l2rclip_lite.data import check as prints
+from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import InputError, one_line
+from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.towers.mini import check_weights
 
 # Bytes that the check of the folder writes; a run of `mini` keeps three times as much.
 WRITTEN = 8 * 2**20
@@ -20,19 +29,47 @@ NEEDS = "a fit of the default towers takes about 2, larger towers and batches mo
 FIT_HEAD = "--image-side kernel takes about 1.2"  # on the features of 300
 
 
-def doctor(out: str = ".") -> int:
-    """Check versions, weights, device, memory, write access and a forward pass.
+def data(arguments: commands.Data) -> int:
+    """Print what is asked for of a data set; return 2 where `fit` would refuse its images.
 
-    Try:
-      l2rclip doctor --out runs
-
-    Args:
-        out: Where your runs shall be written.
+    Raises:
+        InputError: No data set of that name, or more than one question.
     """
+    name = arguments.name
+    options = load_options(arguments.options)
+    actions = ("leakage", "check", "download")
+    n_actions = sum(bool(getattr(arguments, action)) for action in actions)
+    if n_actions > 1 or (name is None and (n_actions or options)):
+        raise InputError(
+            "data: name a data set, and at most one of --leakage, --check, --download."
+        )
+
+    if name is None:
+        print(benchmarks.cards_table().to_string())
+    elif name not in benchmarks.DATA_SETS:
+        load_dataset(name)  # refuses the name, and lists those there are
+    elif arguments.download:
+        folder = benchmarks.download(name, arguments.download)
+        print(f"{name} is in {folder}; `l2rclip data {name}` says more.")
+    elif arguments.check:
+        report, is_fit = prints.check(name, options)
+        print(report)
+        return 0 if is_fit else 2
+    elif arguments.leakage:
+        print(prints.leakage_table(name, options))
+    elif options or name == "leaves":
+        print(prints.counts(load_dataset(name, **options)))
+    else:
+        print(prints.card(name))
+    return 0
+
+
+def doctor(arguments: commands.Doctor) -> int:
+    """Print an OK or FAIL line for each thing that could stop a run; return 1 after a FAIL."""
     failures = 0
     for check in (packages, device, memory, folder, forward_pass):
         try:
-            finding = check(Path(out).absolute())
+            finding = check(Path(arguments.out).absolute())
             word = "OK"
         except Exception as error:  # whatever breaks here is the finding, never a traceback
             finding = f"{error} ({type(error).__name__})"
@@ -47,11 +84,9 @@ def packages(_: Path) -> str:
     wrong = []
     for line in metadata.requires("l2rclip-lite") or []:
         requirement = Requirement(line)
-        if requirement.marker is not None:  # of an extra
-            continue
-        if metadata.version(requirement.name) not in requirement.specifier:
+        is_of_extra = requirement.marker is not None
+        if not is_of_extra and metadata.version(requirement.name) not in requirement.specifier:
             wrong.append(f'"{requirement}"')
-
     if wrong:
         raise InputError(f"of another version; run: pip install {' '.join(wrong)}")
     return f"Python {platform.python_version()}, and all packages as required"
@@ -59,10 +94,6 @@ def packages(_: Path) -> str:
 
 def device(_: Path) -> str:
     """Check that torch can use an NVIDIA GPU that is here; return where it would compute."""
-    import torch
-
-    from l2rclip_lite.devices import choose_device
-
     if shutil.which("nvidia-smi") and not torch.cuda.is_available():
         raise InputError(
             "torch cannot use the NVIDIA GPU here; install it as pytorch.org (Get started) says"
@@ -85,14 +116,10 @@ def folder(out: Path) -> str:
     Where the folder does not exist, the nearest one above is checked.
     """
     place = next(parent for parent in (out, *out.parents) if parent.exists())
-    try:
-        with tempfile.TemporaryFile(dir=place) as stream:
-            stream.write(b"\1" * WRITTEN)
-            stream.flush()
-            os.fsync(stream.fileno())  # a full disk may say so only here
-    except OSError as error:
-        problem = f"{place}: {WRITTEN / 2**20:.0f} MiB cannot be written ({error.strerror})"
-        raise InputError(f"{problem}; free some space, or choose another --out") from error
+    with tempfile.TemporaryFile(dir=place) as stream:
+        stream.write(b"\1" * WRITTEN)
+        stream.flush()
+        os.fsync(stream.fileno())  # a full disk may say so only here
 
     free = shutil.disk_usage(place).free / 2**30
     return f"{place} can be written; {free:.1f} GiB of disk are free"
@@ -100,11 +127,6 @@ def folder(out: Path) -> str:
 
 def forward_pass(_: Path) -> str:
     """Check the weights by their SHA-256, and predict an image by the model that ships with us."""
-    from PIL import Image
-
-    from l2rclip_lite.method.model import L2RCLIP
-    from l2rclip_lite.towers.mini import check_weights
-
     check_weights()
     prediction = L2RCLIP.from_pretrained("leaves").predict(Image.new("RGB", (64, 64)))
     total = float(prediction.probabilities.sum())
