@@ -83,8 +83,8 @@ def run(words: Sequence[str]) -> int:
         return 0
     if not words or words[0] in ("-h", "--help"):
         print(ABOUT)
-        for name, (arguments, _) in COMMANDS.items():
-            print(f"  {name:<10} {str(arguments.__doc__).splitlines()[0]}")
+        for name, (takes, _) in COMMANDS.items():
+            print(f"  {name:<10} {str(takes.__doc__).splitlines()[0]}")
         return 0
 
     name = words[0]

@@ -183,7 +183,7 @@ def _draw_ranks(axis: Axes, places: Flat) -> None:
     """Draw a diamond for each rank, and a line through them from the lowest to the highest."""
     colours = rank_colours(len(places))
     axis.plot(*places.T, color=INK, linewidth=1, zorder=3)
-    axis.scatter(*places.T, c=colours, s=38, marker="D", edgecolor=INK, zorder=4)
+    axis.scatter(places[:, 0], places[:, 1], c=colours, s=38, marker="D", edgecolor=INK, zorder=4)
 
 
 @drawn()
@@ -224,7 +224,9 @@ def thumbnails(
             axis.set_xlabel(f"{ranks.values[labels[index]]:g}")
             axis.xaxis.set_label_position("top" if row == 0 else "bottom")
             tie(figure, axis, row / 2, middle, flat[index], INK)
-            middle.scatter(*flat[index], color=colour, s=52, edgecolor=INK, zorder=4)
+            middle.scatter(
+                flat[index, 0], flat[index, 1], color=colour, s=52, edgecolor=INK, zorder=4
+            )
     return figure
 
 

@@ -89,22 +89,25 @@ def _draw_steps(axis: Axes, rows: pd.DataFrame) -> None:
         rows: A row per arm, the first on top.
     """
     stairs = rows[rows.index.isin(list(STEPS)[:-REFERENCES])]
-    low = stairs[["low", "rps"]].min(axis=None)
-    high = stairs[["high", "rps"]].max(axis=None)
+    low = float(np.nanmin(stairs[["low", "rps"]].to_numpy()))
+    high = float(np.nanmax(stairs[["high", "rps"]].to_numpy()))
     edge = high + 0.35 * (high - low)
     shown = rows.where(rows["rps"] <= edge)
 
-    axis.axvline(rows.loc[NONE, "rps"], color=INK, linestyle="--", linewidth=1)
+    axis.axvline(rows["rps"][NONE], color=INK, linestyle="--", linewidth=1)
     axis.axhline(len(stairs) - 0.5, color=INK, linewidth=0.5)
-    axis.set_xlim(shown[["low", "rps"]].min(axis=None) - 0.65 * (high - low), edge)
+    lowest = float(np.nanmin(shown[["low", "rps"]].to_numpy()))
+    axis.set_xlim(lowest - 0.65 * (high - low), edge)
     for place, arm in enumerate(rows.index):
         colour, marker = METHODS[arm]
-        rps, left, right, share = shown.loc[arm, ["rps", "low", "high", "share"]]
+        left = shown["low"].iloc[place]
+        right = shown["high"].iloc[place]
+        share = shown["share"].iloc[place]
         axis.hlines(place, left, right, color=colour, linewidth=2.2)
-        axis.scatter(rps, place, marker=marker, s=44, color=colour, zorder=3)
+        axis.scatter(shown["rps"].iloc[place], place, marker=marker, s=44, color=colour, zorder=3)
 
-        if rows.loc[arm, "rps"] > edge:
-            _write_beside(axis, f"{rows.loc[arm, 'rps']:.2f} →", (edge, place), -2, colour)
+        if rows["rps"][arm] > edge:
+            _write_beside(axis, f"{rows['rps'][arm]:.2f} →", (edge, place), -2, colour)
         elif share < 0:
             _write_beside(axis, f"−{-share:.0f} %", (right, place), 6, colour)
         elif share >= 0 and arm != NONE:  # its share is 0
@@ -191,7 +194,7 @@ def range_marks(
         looks: Name, colour and marker of each mark.
     """
     for at, (mark, (name, colour, marker)) in enumerate(looks.items()):
-        own = table[table["mark"] == mark].set_index("row").reindex(rows)
+        own = table[table["mark"] == mark].set_index("row").reindex(list(rows))
         places = np.arange(len(rows)) + shift_of(at, len(looks))
         if "run_low" in own:
             axis.hlines(places, own["run_low"], own["run_high"], color=colour, linewidth=0.8)

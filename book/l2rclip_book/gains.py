@@ -134,10 +134,11 @@ def compare_arms(
     gains: dict[str, float] = {}
     draws: dict[str, Float[np.ndarray, " draw"]] = {}
     for data, scores in paired_scores(images, [one, other]).groupby(level="data", sort=False):
-        groups: ArrayLike = scores.index.get_level_values("path")
+        paths = scores.index.get_level_values("path")
+        groups: ArrayLike = paths
         if by_subject:
             of_set = images[images["data"] == data].drop_duplicates("path")
-            groups = of_set.set_index("path")["subject"][groups]
+            groups = of_set.set_index("path")["subject"].reindex(paths)
 
         gains[str(data)] = float(_gain(scores.mean().to_numpy()))
         draws[str(data)] = _gain(resampled_means(scores, groups, generator))
@@ -168,7 +169,7 @@ def with_mean(
         "gain": gain,
         "low": drawn.quantile(EDGES[0]),
         "high": drawn.quantile(EDGES[1]),
-        "p": (2 * tails / (1 + len(drawn))).clip(upper=1),
+        "p": np.minimum(1, 2 * tails / (1 + len(drawn))),
         "seen": 2.8 * drawn.std(ddof=0),
     }
     return pd.DataFrame(columns, index=gain.index).rename_axis("data").reset_index()
@@ -378,7 +379,7 @@ def gain_table(gains: pd.DataFrame, title: str, *, digits: int = 1) -> str:
     if gains.empty:
         return "*No rows of these runs here.*"
 
-    texts = [gain_text(*values, digits) for values in gains[["gain", "low", "high"]].values]
+    texts = [gain_text(row["gain"], row["low"], row["high"], digits) for _, row in gains.iterrows()]
     cells = gains.assign(text=texts).pivot(index="row", columns="data", values="text")
 
     titles = {data: name for data, (name, *_) in DATA.items()} | {MEAN: MEAN}

@@ -275,7 +275,7 @@ def free_texts(
 def _draw_orders(axis: Axes, orders: Mapping[str, Sequence[float]], colour: str) -> None:
     """Draw how many starts end how ordered: the first sphere as a line, the second as an area."""
     first, second = orders
-    edges = np.linspace(-1, 1, 21)
+    edges = np.linspace(-1, 1, 21).tolist()
     axis.hist(orders[first], edges, histtype="step", color=INK, label=first)
     axis.hist(orders[second], edges, color=colour, alpha=0.4, label=second)
     axis.set(xlabel="order at the end", ylabel="starts", xlim=(-1, 1.02), xticks=[-1, 0, 1])

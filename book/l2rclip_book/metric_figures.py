@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle, pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -65,7 +66,7 @@ def threshold_scale(
         percent = 100 * share
         rank = int(np.searchsorted(thresholds[1:-1], percent, side="right"))
         axis = figure.add_subplot(cells[0, place])
-        frame_image(axis, image, colours[rank])
+        frame_image(axis, np.asarray(image), colours[rank])
         tie(figure, axis, 0, ruler, (percent, 1), colours[rank])
         ruler.plot(percent, 1, marker="v", color=INK, markersize=5, clip_on=False, zorder=4)
     return figure
@@ -323,7 +324,7 @@ def reliability_diagram(curves: Mapping[str, pd.DataFrame]) -> Figure:
 def _draw_accuracy(axis: Axes, curve: pd.DataFrame, colour: str) -> None:
     """Draw the accuracy of each bin, its distance to the diagonal, and the range of chance."""
     x = curve["confidence"]
-    chance = {"alpha": 0.35, "linewidth": 7, "label": "95 % range if it were true"}
+    chance: dict[str, Any] = {"alpha": 0.35, "linewidth": 7, "label": "95 % range if it were true"}
     axis.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle="--")
     axis.vlines(x, curve["chance_low"], curve["chance_high"], color=INK, **chance)
     axis.vlines(x, curve["accuracy"], x, color=colour)

@@ -112,8 +112,13 @@ def tie(
         point: In the numbers of its axes.
         colour: Of the line.
     """
-    ends = {"coordsA": "axes fraction", "coordsB": "data", "axesA": axis, "axesB": other}
-    figure.add_artist(ConnectionPatch((0.5, edge), tuple(point), color=colour, **ends))
+    ends: dict[str, Any] = {
+        "coordsA": "axes fraction",
+        "coordsB": "data",
+        "axesA": axis,
+        "axesB": other,
+    }
+    figure.add_artist(ConnectionPatch((0.5, edge), (point[0], point[1]), color=colour, **ends))
 
 
 def frame_image(axis: Axes, image: ArrayLike, colour: ColorType) -> None:

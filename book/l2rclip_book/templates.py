@@ -223,12 +223,16 @@ def _draw_scores(axis: Axes, scores: Sequence[Scores]) -> None:
     """Draw a row for each score: nine of ten shuffles, random weights, the trained network."""
     places = np.arange(len(scores))
     low, high = np.array([score.shuffled for score in scores]).T
-    bands = {"color": SHUFFLED, "alpha": 0.4, "label": "shuffled names, 90 %"}
+    bands: dict[str, Any] = {"color": SHUFFLED, "alpha": 0.4, "label": "shuffled names, 90 %"}
     axis.barh(places, high - low, left=low, height=0.62, **bands)
 
     rows = np.repeat(places, [len(score.untrained) for score in scores])
     values = np.concatenate([score.untrained for score in scores])
-    rings = {"facecolor": "none", "edgecolor": INK, "label": "random weights, one ring per seed"}
+    rings: dict[str, Any] = {
+        "facecolor": "none",
+        "edgecolor": INK,
+        "label": "random weights, one ring per seed",
+    }
     axis.scatter(values, rows, **rings)
 
     trained = [score.trained for score in scores]

@@ -124,7 +124,7 @@ class Ranks:
 
     def __post_init__(self) -> None:
         """Check names, values and template."""
-        if isinstance(self.names, str):
+        if isinstance(self.names, str):  # type: ignore[unreachable]
             raise InputError(f"ranks: the names are {self.names!r:.80}; give a list, one per rank.")
         names = tuple(map(str, self.names))
         values = tuple(map(float, self.values))

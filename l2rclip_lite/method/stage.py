@@ -29,12 +29,12 @@ class TrainingBatch(NamedTuple):
             its own part.
         target: Rank index of each image of the whole batch. With several views the list is
             repeated: all images of the first view, then all of the second.
-        count: Number of images of the whole batch, in one view.
+        n_images: Of the whole batch, in one view.
     """
 
     images: Tensor
     target: Int[Tensor, " image"]
-    count: int
+    n_images: int
 
 
 @runtime_checkable
