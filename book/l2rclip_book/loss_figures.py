@@ -198,7 +198,8 @@ def force_circles(
         circle(axis, text)
         net = tangential(forces.sum(0, keepdim=True), image)
         _draw_forces(axis, image[0], forces, net)
-        axis.scatter(*image.T, marker="*", s=230, color=rank_colours(len(text))[own], zorder=6)
+        colour = rank_colours(len(text))[own]
+        axis.scatter(*image.T, marker="*", s=230, color=colour, edgecolor="white", zorder=6)
         axis.text(*(0.74 * image[0]).tolist(), "image", ha="center", va="center")
         axis.set_title(f"{title}\nnet force {float(net.norm()):.2f}")
         axis.set(xlim=(-1.5, 1.5), ylim=(-1.2, 2.45))

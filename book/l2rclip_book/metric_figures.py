@@ -57,8 +57,8 @@ def threshold_scale(
     """
     thresholds = 100 * np.array(edges)
     colours = rank_colours(len(ranks))
-    figure = canvas(2.6)
-    cells = figure.add_gridspec(2, len(images), height_ratios=(5, 1))
+    figure = canvas(2.9)
+    cells = figure.add_gridspec(2, len(images), height_ratios=(4, 1), hspace=0.5)
     ruler = figure.add_subplot(cells[1, :])
     _draw_ruler(ruler, thresholds, ranks)
 

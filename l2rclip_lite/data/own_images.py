@@ -150,8 +150,15 @@ def own_table(root: Path, labels: LabelTable, columns: dict[str, str]) -> tuple[
             `group` and `split` need not be there.
 
     Raises:
-        InputError: A file that cannot be used, or a column that is missing.
+        InputError: A file that cannot be used, or a column that is missing or has two roles.
     """
+    names = {name.strip().casefold() for name in columns.values()} - {"where"}
+    if len(names) < len(columns):
+        raise InputError(
+            f"csv: {', '.join(columns.values())} must be different columns, none called where; "
+            f"name others{COLUMN_OPTIONS}."
+        )
+
     optional = [name for name in columns.values() if name in ("group", "split")]
     needed = [name for name in columns.values() if name not in optional]
 

@@ -274,6 +274,9 @@ def rank_weights(
 ) -> Float[Tensor, "batch rank"]:
     r"""Compute the ordinal weight $\omega_{ik} = |r_{y_i}-r_k|/M$ (official `loss/ordinal_ce.py`).
 
+    The release subtracts the least gap first, as stage 1 does; here that is 0, since the columns
+    hold each image's own rank.
+
     Args:
         target: Rank index of each image.
         values: Value of each rank.

@@ -27,7 +27,8 @@ Encode = Callable[[Tensor, int], Float[Tensor, "image dim"]]
 
 FREEZING = {
     # parameters, and the stage in which they train; stage 2 leaves the towers alone where a kernel
-    # head is fitted
+    # head is fitted. The released optimiser of stage 2 takes every name with "projection" in it, so
+    # it also moves the text tower's projection, and with it the texts that were computed before.
     "prompts.context": "stage 1",
     "prompts.rankformer.*": "stage 1",
     "towers.image.*": "stage 2",
@@ -196,7 +197,8 @@ def train_stage2(
     Nothing is trained until somebody iterates: write `history = list(train_stage2(model, data))`.
 
     The loss is cross-entropy image → text + λ_tight · tightness − λ_push · diversity + λ_rps · the
-    ranked probability score; with λ_tight = λ_push it holds the ordinal pairwise loss.
+    ranked probability score. The preset `recommended` has λ_tight = λ_push = 0 and λ_rps = 1;
+    `paper` has 1, 1 and 0, which is cross-entropy + `losses.ordinal_pairwise_loss`.
 
     Args:
         model: After stage 1.

@@ -114,7 +114,7 @@ class Towers(nn.Module, ABC):
     max_tokens: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    logit_scale: nn.Parameter  # log of the scale s
+    logit_scale: nn.Parameter  # log of the scale s, which is 100 for CLIP
 
     def __init__(self) -> None:
         super().__init__()
@@ -132,7 +132,8 @@ class Towers(nn.Module, ABC):
     def encode_embeddings(self, embeddings: Embeddings, tokens: Tokens) -> Texts:
         """Return unit text features of word embeddings.
 
-        Positions, mask and read-out slot come from `tokens`.
+        Positions, mask and read-out slot come from `tokens`: CLIP's tower is causal, and is read
+        at the end token, whose place the ids say, never the embeddings.
         """
 
     @abstractmethod
