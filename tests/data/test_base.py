@@ -83,7 +83,7 @@ def test_what_gives_no_pairs_is_refused(dataset: Any, sentence: str) -> None:
 
 
 WHOLE = (1, 1.0, True, np.int64(1), np.array([1]), torch.tensor([[1]]))
-OTHER = (0.5, float("nan"), "1", None, np.array([0, 1]), torch.rand(1))
+OTHER = (0.5, float("nan"), "1", None, np.array([0, 1]), torch.tensor([0.5]))
 
 
 @pytest.mark.untyped
