@@ -310,11 +310,17 @@ def load_checkpoint(file: Path, stage: Stage) -> None:
     """Let a stage go on after the epoch that a checkpoint has kept, if there is one.
 
     Raises:
-        InputError: The file is damaged, or belongs to another number of processes.
+        InputError: The file is damaged, or belongs to another model, release or number of processes.
     """
     if not file.exists():
         return
     tensors, metadata = read_tensors(file)
+
+    shapes = {f"now/{name}": parameter.shape for name, parameter in stage.parameters.items()}
+    stored = {name: value.shape for name, value in tensors.items() if name.startswith("now/")}
+    if "record" not in metadata or stored != shapes:
+        problem = "damaged, or of another model or release"
+        raise InputError(f"{file}: {problem}; delete it to start this stage anew.")
 
     # the schedule counts steps, and the draws of an epoch are those of its batches
     record = json.loads(metadata["record"])

@@ -90,6 +90,7 @@ def load_dataset(name: str, **options: Unpack[Options]) -> OrdinalDataset:
         option = problem["loc"][0]
         if not isinstance(option, str):  # the value of a change has a number here, no name
             option = error.title  # the function's name
-        raise InputError(
-            f"{name}: {option}: {problem['msg']}, not {problem['input']!r:.200}."
-        ) from error
+        wrong = f"{problem['msg']}, not {problem['input']!r:.200}"
+        if problem["type"] == "unexpected_keyword_argument":
+            wrong = "there is no such option"
+        raise InputError(f"{name}: {option}: {wrong}.") from error

@@ -26,7 +26,7 @@ def faults(text: str, *, late_imports: bool) -> Iterator[str]:
 
 
 def test_a_fault_is_named_with_its_line() -> None:
-    """One of each kind; a command may import late."""
+    """One of each kind; one file may import late."""
     late = "    from l2rclip_lite.method.ranks import Ranks"
     text = f"a, b = 1, 2\nsaid = 1\ndef f(often):\n{late}"
     assert sorted(faults(text, late_imports=False)) == [
@@ -43,7 +43,7 @@ def test_every_file_reads_as_the_design_asks() -> None:
     wrong = {}
     for room in ROOMS:
         for path in (ROOT / room).rglob("*.py"):
-            late_imports = "commands" in path.parts
+            late_imports = path.name == "load.py"  # `mini` does not wait for open_clip
             lines = list(faults(path.read_text(encoding="utf-8"), late_imports=late_imports))
             if lines:
                 wrong[str(path)] = lines

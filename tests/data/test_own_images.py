@@ -236,7 +236,7 @@ def test_folders_of_ranks_may_lie_below_train_val_and_test(tmp_path: Path) -> No
         ({"seed": "0"}, "seed: Input should be a valid integer, not '0'"),
         ({"labels_are": "value"}, "labels_are: .* 'names', 'index' or 'position', not 'value'"),
         ({"ranks": {"a", "b"}}, "ranks: Input should be"),
-        ({"rank": "a,b"}, "rank: Unexpected keyword argument"),
+        ({"rank": "a,b"}, "rank: there is no such option"),
     ],
 )
 def test_what_is_missing_elsewhere_or_misspelt_is_named(
