@@ -310,7 +310,7 @@ def load_checkpoint(file: Path, stage: Stage) -> None:
     """Let a stage go on after the epoch that a checkpoint has kept, if there is one.
 
     Raises:
-        InputError: The file is damaged, or belongs to another model, release or number of processes.
+        InputError: The file is damaged, or of another model, release or number of processes.
     """
     if not file.exists():
         return
