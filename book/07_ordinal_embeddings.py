@@ -299,7 +299,7 @@ def pca_axes(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 # So where a diamond lies far from its images, their directions differ.
 
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Eight panels. Columns: start, after stage 1, after stage 2, cross-entropy. Upper row PCA, lower row UMAP. Image discs are mixed in the first two columns and follow the colours of the ranks along a curve in the last two."}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Eight panels. Columns: start, after stage 1, after stage 2, cross-entropy. Upper row PCA, lower row UMAP. Image discs are mixed in the first two columns; in the last two they follow the colours of the ranks, in fourteen of fifteen stored runs."}}
 def beside(x: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Move rank vectors to the middle of the images and give them their spread."""
     own = vectors - vectors.mean(0)
@@ -328,7 +328,7 @@ clouds(above | below, ranks, columns=4)
 #
 # Stage 1 moves only the diamonds, stage 2 only the discs. The panels seem to show more, because PCA finds new axes after
 # stage 2, and UMAP makes a new layout for each panel. So keep one map for all epochs: the two largest directions of the images of both models after training. In
-# the book, move the slider. (`tools/motion_data.py` repeats the training of this page and keeps every epoch.)
+# the book, move the slider. (It shows a stored training, made by `tools/motion_data.py`; its scores are its own.)
 
 # %% tags=["motion", "hide-input"] mystnb={"image": {"alt": "Two rows of four scatter plots on one map, L2RCLIP above, cross-entropy below: start, after stage 1, and stage 2 after its first and its last epoch. In stage 1 only the diamonds of L2RCLIP move; in stage 2 the discs spread into the order of their colours."}}
 file = find_result("motion.json")
@@ -349,7 +349,7 @@ shown
 # Stage 1 lays the sentences out in a row; the images have not moved. The first epoch of stage 2 crowds the images into
 # one spot. Then they spread again along the row, in the order of their colours. Cross-entropy has no sentences to
 # follow: its images spread along a line of their own, and its weight vectors come along. Both find an order. The
-# sentences decide its direction, as the full features show, too:
+# sentences draw L2RCLIP's towards their own, as the full features show, too:
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 rows_of = {"sentences": per_rank[L2R]} | {
@@ -369,7 +369,7 @@ for moment in (START, L2R, CE):
 # them than cross-entropy's, in fourteen of fifteen stored runs (five seeds, three kinds of processor kernels). In the fifteenth the
 # training failed: all images have nearly the same feature, and no order. Now cover the third column of
 # Figure 7.2 with your hand and read the fourth. **Cross-entropy, which treats the ranks as ten unrelated
-# names, draws the same curve.** Its loss never said that rank 3 lies between ranks 2 and 4. The images did: leaves with
+# names, orders the images along its largest direction, too.** Its loss never said that rank 3 lies between ranks 2 and 4. The images did: leaves with
 # similar damage look alike, so a tower that must tell the degrees of damage apart places them along a line. A curve in
 # the colours of the ranks is therefore no evidence for an ordinal loss.
 #
@@ -438,8 +438,8 @@ if len(stored):  # what the text says of all stored runs
 
 # %% [markdown]
 # **L2RCLIP orders the images, and so does cross-entropy.** By both scores of single images each is far from the untrained tower
-# and from shuffled ranks, in every stored run but the one that failed. Which of the two is more ordered changes from run to run. So the features of L2RCLIP are ordinal, as the paper says ([Wang et al., 2023](references.md)). But that is no evidence for its losses: the same tower finds this order
-# without them.
+# and from shuffled ranks, in every stored run but the one that failed. L2RCLIP is the more ordered in twelve of the fifteen by the first score. So the features of L2RCLIP are ordinal, as the paper says ([Wang et al., 2023](references.md)). But that is no evidence for its losses: the same tower finds an order
+# without them, too.
 #
 # **The untrained tower has its means partly in order, its images not.** A mean over the images of one rank averages out
 # shape, light and ground, and damage remains. But a model is given one image, never the mean of a rank.
@@ -447,7 +447,7 @@ if len(stored):  # what the text says of all stored runs
 # **The plane hides most of the untrained cloud.** A linear projection can only bring points closer together: what lies
 # close in the upper left panel of Figure 7.2 may be far apart in the features.
 #
-# **The silhouette falls while the order grows.** It rewards ten islands, and ordered features are one curve without gaps. Choose the score by the claim: for order, the first two.
+# **The silhouette falls in every stored run, while the order grows in all but the failed one.** It rewards ten islands, and ordered features are one curve without gaps. Choose the score by the claim: for order, the first two.
 #
 # Change `SEED`, or take `PRESET = "recommended"`, whose stage 2 has the ranked probability score ([chapter 5](05_losses.ipynb)) in place of the pairwise loss. [Chapter 9](09_does_it_help.ipynb)
 # asks whether the *words* of the ranks help, with many runs on real images.
@@ -483,14 +483,14 @@ figure
 # Dashed: the same distances with shuffled ranks. The height of a line is the spread of the features; how well they are
 # ordered is in the table.
 #
-# At the start the distance between two images says next to nothing about their ranks: the line is flat. After either
-# training it rises. The band stays wide in both, so two *single* images of far ranks may still lie close together.
+# At the start the distance between two images says next to nothing about their ranks: the line is flat. After
+# cross-entropy it rises in every stored run, after stage 2 in all but the failed one. The band stays wide in both, so two *single* images of far ranks may still lie close together.
 #
 # ## Look at the images
 #
 # Before you interpret a curve, look at the images on it, above all at those in the wrong place.
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "A curved cloud of points between two rows of leaf images with coloured frames, each tied by a line to its point. The upper row are typical leaves of eight ranks, the lower row leaves far from their rank."}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "A cloud of points between two rows of leaf images with coloured frames, each tied by a line to its point. The upper row are typical leaves of eight ranks, the lower row leaves far from their rank."}}
 trained, curve = images[L2R], layouts["PCA", L2R]
 centres = means(curve, labels)
 distance = np.linalg.norm(trained - means(trained, labels)[labels], axis=1)
@@ -513,8 +513,7 @@ embedding_figures.thumbnails(
 # nearest to the mean of its rank. Below: the eight images that lie farthest from the mean of their rank along the first
 # axis. Numbers and frames give the true damage in percent.
 #
-# Ask of each image in the lower row what misled the model: a blade whose own colour looks like damage, or lesions as
-# pale as the ground.
+# Ask of each image in the lower row what misled the model: the colour of the blade, the lesions or the ground?
 #
 # ## How UMAP lies
 #
@@ -543,14 +542,14 @@ clouds(panels, ranks, columns=4)
 # **Figure 7.6.** UMAP with k neighbours. The number in each title is the rank correlation of distances on the page and
 # distances between features: 1 would mean that the layout may be read with a ruler.
 #
-# With three neighbours the curve falls into pieces; with more, gaps close, though nothing in the features has changed.
+# With three neighbours the cloud falls into pieces; with more, gaps close, though nothing in the features has changed.
 # Another seed bends the pieces differently. Random points get branches with few neighbours and an even disc with many. What
-# the panels of the trained images share is the order of the colours. Claim that, and no more.
+# most panels of the trained images share is that near points have near colours. Claim that, and no more.
 #
 # **Sizes and gaps mean nothing.** Here are three groups of points that we made: B is about ten times as wide as A and
 # C, and C lies ten times as far from B as A does.
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Left, PCA of three groups of points, one wide and two narrow, one of them far away. Right, UMAP of the same points: three groups of similar size, and C is nearer to B than A is."}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Left, PCA of three groups of points, one wide and two narrow, one of them far away. Right, UMAP of the same points: three groups of similar size, and C lies at most twice as far from B as A does."}}
 group = np.repeat([0, 1, 2], 80)
 width, where = np.array([1, 10, 1])[group], np.array([0, 60, 660])[group]
 made_points = chance.standard_normal((len(group), 10)) * width[:, None]
@@ -600,7 +599,7 @@ for (k, name), value in agreement.items():
 # "forms a tight cluster" in UMAP need not be tight, and two ranks that "lie far apart" need not be far.
 #
 # **No layout can draw a cloud that fills many dimensions.** The titles in Figure 7.6 say how well distances
-# are kept: hardly at all for random points, well for a cloud that is nearly a curve. Print this number beside the
+# are kept: hardly at all for random points, better for every trained cloud. Print this number beside the
 # figure, and believe the layout as far as it goes.
 #
 # ## A look that has seen the labels
@@ -645,7 +644,7 @@ if len(stored):
 
 # %% [markdown]
 # In the upper row random points look better ordered than a trained model, in every stored run. The lower row puts that
-# right. It also shows that the images *at the start* can hold some order, along a direction that is too small for PCA to show.
+# right. In twelve of the fifteen it also shows some order in the images *at the start*, along a direction too small for PCA to show.
 #
 # ## Which figure proves what
 #
@@ -780,8 +779,8 @@ def readout(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 check_axis(readout)
 
 # %% [markdown]
-# **3. Make UMAP lie.** The images after stage 2 lie along one curve. Choose two settings of UMAP under which a reader
-# would swear that there are at least eight separate groups. `min_dist`, from 0 to 1, says how close points may come in
+# **3. Make UMAP lie.** Choose two settings of UMAP under which a reader would swear that the images after stage 2 form
+# at least eight separate groups. `min_dist`, from 0 to 1, says how close points may come in
 # the layout. The check counts islands: groups of five images or more with a gap around them.
 
 
@@ -936,8 +935,8 @@ print(beside_stored(numbers, stored))
 # ## Summary
 #
 # - Stage 1 moves the sentences and not one bit of an image; stage 2 moves the images and not one bit of a sentence.
-# - After training, the largest direction of the image features follows the damage, with L2RCLIP **and with plain
-#   cross-entropy**. A curve in rank colours is no evidence for a method.
+# - After training, the largest direction of the image features follows the damage, with L2RCLIP in fourteen of fifteen
+#   stored runs, **and with plain cross-entropy in all**. A curve in rank colours is no evidence for a method.
 # - Score single images, not means of ranks, and put shuffled ranks and a rival beside every score.
 # - Read the order along a shape from UMAP, but no islands, gaps, widths or distances.
 # - Judge a projection that was fitted to labels on other images, which share no day or place with the first.
