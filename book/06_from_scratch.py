@@ -561,8 +561,8 @@ show("short gradients", "epoch by RPS")
 # %% [markdown]
 # **Figure 6.6.** Before and after the fifth repair; stage 1 is the same.
 #
-# It lowers the test RPS in every stored run: by less than 0.02 in seven, by more than 0.06 in eight, and most in the one that was
-# no better than a constant. It is an insurance, and the package's default (`controls.clip`).
+# It lowers the test RPS in every stored run, by less than 0.02 in seven of them, and most in the one that was no better than a
+# constant. It is an insurance, and the package's default (`controls.clip`).
 #
 # Here are all runs of this page, in the order of the repairs: the validation errors of the last epoch, and the test errors of
 # the epochs that were kept.
