@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
+MAX_UNITS = 131_072  # of RankFormer's feed-forward networks: at most a gigabyte, in front of CLIP
 SETTINGS = ConfigDict(extra="forbid")
 
 Axis = Literal["token", "rank", "joint"]
@@ -194,7 +195,7 @@ class Config:
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
-        """Refuse settings under which stage 1 could change nothing."""
+        """Refuse settings under which stage 1 could change nothing, or would fill the memory."""
         controls = self.controls
         refines = controls.rankformer and (self.alpha > 0 or controls.learn_alpha)
 
@@ -202,6 +203,9 @@ class Config:
             raise ValueError(
                 "without RankFormer and context, stage 1 trains nothing; set epochs1=0"
             )
+        if self.hidden * self.depth > MAX_UNITS:
+            product = f"hidden={self.hidden:,} times depth={self.depth}"
+            raise ValueError(f"{product} is more than {MAX_UNITS:,} units; choose smaller ones")
         return self
 
     def loss_weights(self) -> LossWeights:

@@ -1,5 +1,6 @@
 """A table with one row per image: read, checked, its labels understood, turned into splits."""
 
+import csv
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -54,61 +55,61 @@ def read_columns(
     """
     file = Path("DataFrame") if isinstance(source, pd.DataFrame) else source
     try:
-        cells, first = _cells_of(source, needed, header)
+        names, rows, first = _rows_of(source, needed, header)
     except PermissionError as error:
         raise unreadable(file, error) from error
-    except (ValueError, OSError, ImportError) as error:  # also of text that is not UTF-8
+    except (ValueError, OSError, ImportError, csv.Error) as error:  # also of no UTF-8
         fix = f"give a CSV file in UTF-8 with the columns {', '.join(needed)}"
         raise InputError(f"{file}: {reason(error).strip():.200}; {fix}.") from error
 
-    names = [str(name).strip() for name in cells.columns]
     keys = [name.casefold() for name in names]
-    columns: dict[str, list[str]] = {}
+    places: dict[str, int] = {}
     for wanted in (*needed, *optional):
         key = wanted.strip().casefold()
         if keys.count(key) > 1 or (wanted in needed and key not in keys):
             fix = f"write the column {wanted!r} once, in {names!r:.200}{advice}"
             raise InputError(f"{file}: {fix}.")
         if key in keys:
-            column = cells.iloc[:, keys.index(key)].astype(object)
-            columns[wanted] = column.where(column.notna(), "").map(str).str.strip().tolist()
+            places[wanted] = keys.index(key)
 
-    table = pd.DataFrame(columns, dtype=object)
-    is_blank = (table == "").all(axis=1)
-    table["where"] = [f"{file.name} row {number}" for number in range(first, first + len(table))]
-    if is_blank.all():
+    texts = []
+    for number, cells in enumerate(rows, first):
+        where = f"{file.name} row {number}"
+        if any(cells[len(names) :]):
+            problem = f"has {len(cells)} cells, and the header {len(names)}"
+            raise InputError(f"{where}: {problem}; put a text that holds a separator in quotes.")
+        row = [str(cells[place]).strip() if place < len(cells) else "" for place in places.values()]
+        if any(row):
+            texts.append([*row, where])
+    if not texts:
         raise InputError(f"{file}: there is no row below the header; write one row per image.")
-    return table[~is_blank].reset_index(drop=True)
+    return pd.DataFrame(texts, columns=[*places, "where"], dtype=object)
 
 
-def _cells_of(
+def _rows_of(
     source: Path | pd.DataFrame, needed: Sequence[str], header: bool | None
-) -> tuple[pd.DataFrame, int]:
-    """Return the cells of a table below the names of its columns, and the number of its first row.
+) -> tuple[list[str], Sequence[Sequence[Any]], int]:
+    """Return the names of the columns, the rows, and the number of the first of them.
 
-    Missing cells are NaN; blank lines are kept, so that rows can be counted.
+    Rows of text are as long as they are written, and those of blank lines are empty: pandas would
+    make a column of objects for each of a million.
     """
     if not isinstance(source, pd.DataFrame) and source.suffix.lower() == ".parquet":
         source = pd.read_parquet(source)
     if isinstance(source, pd.DataFrame):
-        return source, 0
+        names = [str(name).strip() for name in source.columns]
+        cells = source.astype(object).where(source.notna(), "")
+        return names, [*cells.itertuples(index=False, name=None)], 0
 
-    with source.open(encoding="utf-8-sig") as stream:
+    with source.open(encoding="utf-8-sig", newline="") as stream:
         first_line = stream.readline()
-    separator = re.search("[\t;,]", re.sub('"[^"]*"', "", first_line))
-    cells = pd.read_csv(
-        source,
-        sep=separator[0] if separator else " ",
-        header=None,
-        dtype=object,
-        keep_default_na=False,
-        skip_blank_lines=False,
-        skipinitialspace=True,
-        encoding="utf-8-sig",
-    )
-    if header or (header is None and needed[0].casefold() in first_line.casefold()):
-        return cells.iloc[1:].set_axis(cells.iloc[0].fillna(""), axis=1), 2
-    return cells.set_axis([*needed], axis=1), 1
+        stream.seek(0)
+        separator = re.search("[\t;,]", re.sub('"[^"]*"', "", first_line))
+        delimiter = separator[0] if separator else " "
+        rows = [*csv.reader(stream, delimiter=delimiter, skipinitialspace=True, strict=True)]
+    if rows and (header or (header is None and needed[0].casefold() in first_line.casefold())):
+        return [name.strip() for name in rows[0]], rows[1:], 2
+    return list(needed), rows, 1
 
 
 def refuse(table: pd.DataFrame, bad: "pd.Series[bool]", column: str, problem: str) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image
 from run_files import Change, cell, edit, refused, renamed, run
 
@@ -79,6 +80,24 @@ def test_what_a_kill_leaves_is_swept_by_the_next_writer(tmp_path: Path) -> None:
 
     with RunDirectory(tmp_path).writing():
         assert {path.name for path in tmp_path.iterdir()} == {".l2rather", "l2r-mine", ".l2r-lock"}
+
+
+def test_who_enters_as_another_leaves_is_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second writer takes the lock the moment the first lets it go; the third is refused."""
+    run = RunDirectory(tmp_path / "run")
+    second = FileLock(run.lock)
+    release = FileLock.release
+
+    def let_in(lock: FileLock) -> None:
+        release(lock)
+        second.acquire(timeout=0)
+
+    with monkeypatch.context() as patch, run.writing():
+        patch.setattr(FileLock, "release", let_in)
+    with pytest.raises(InputError, match="another process writes this run"), run.writing():
+        pass
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs permissions")
