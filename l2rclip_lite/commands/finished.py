@@ -22,7 +22,6 @@ from l2rclip_lite.export import check_installed, export_onnx, resizing_differenc
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import Scores, resampled, with_intervals
-from l2rclip_lite.runs.model_file import find_model_file, read_settings
 from l2rclip_lite.runs.results import SCORES, cell, row_titles
 from l2rclip_lite.runs.run_directory import RunDirectory, probabilities_of
 
@@ -146,7 +145,7 @@ def compared(run: str) -> Compared:
     """
     directory = RunDirectory(run)
     directory.check_model()
-    _, ranks = read_settings(find_model_file(run))
+    ranks = directory.read_record().dataset.ranks
     ours = directory.read_predictions(ranks)
     subjects = ours["subject"].tolist() if "subject" in ours else None
 
