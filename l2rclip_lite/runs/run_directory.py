@@ -23,7 +23,6 @@ from l2rclip_lite.files import (
     CANNOT_READ,
     PREFIX,
     read_json,
-    sha256_of,
     sweep_leftovers,
     write_json,
 )
@@ -51,7 +50,6 @@ class RunRecord(BaseModel):
     config: dict[str, Any]  # which settings it has depends on the release
     used: dict[str, Any] = {}  # the settings with what preset and image side made of None
     dataset: DatasetRecord
-    model_sha256: str | None = None  # of a finished run
     start_sha256: str | None = None  # of the model that training began with
 
 
@@ -159,23 +157,6 @@ class RunDirectory:
         fix = "write a model card there, an empty one will do"
         with in_one_sentence(self.card, CANNOT_READ, fix):
             return self.card.read_text(encoding="utf-8", errors="replace")
-
-    def check_model(self) -> None:
-        """Refuse a model that was put in the place of the one that was trained here.
-
-        Raises:
-            InputError: Its digest is not that of the record.
-        """
-        if not (self.model.is_file() and self.config.is_file()):
-            return
-        if self.read_record().model_sha256 not in (None, sha256_of(self.model)):
-            fix = "restore it, or config.json if that was changed, or train in a new folder"
-            raise InputError(f"{self.model}: is not the model of this run; {fix}.")
-
-    def record_model(self) -> None:
-        """Note in `config.json` which model was trained here, once it is written."""
-        record = read_json(self.config)
-        write_json(self.config, record | {"model_sha256": sha256_of(self.model)})
 
     @contextmanager
     def writing(self) -> Iterator[None]:
