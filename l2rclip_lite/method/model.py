@@ -302,13 +302,12 @@ class L2RCLIP(nn.Module):
         content.write(file)
         return file
 
-    def push_to_hub(self, name: str, card: str, *, private: bool | None = None) -> str:
+    def push_to_hub(self, name: str, card: str) -> str:
         """Publish model and card on the hub, after `hf auth login`; return the commit.
 
         Args:
-            name: `USER/NAME`; made where it is not there yet, `private` or as the hub has it.
+            name: `USER/NAME`; made where it is not there yet, for whom, the hub decides.
             card: The model card in Markdown: the `README.md` of the run, with its gaps filled in.
-            private: Whether nobody else may see a repository that is made.
 
         Raises:
             InputError: The hub cannot be reached, or does not take it.
@@ -316,7 +315,7 @@ class L2RCLIP(nn.Module):
         with TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             Path(folder, "README.md").write_text(card, encoding="utf-8")
-            return upload(folder, name, private=private)
+            return upload(folder, name)
 
     @classmethod
     def from_pretrained(

@@ -253,7 +253,7 @@ def find_model_file(name: str | Path, revision: str = "main") -> Path:
     return file
 
 
-def upload(folder: str, name: str, *, private: bool | None) -> str:
+def upload(folder: str, name: str) -> str:
     """Publish a folder on the Hugging Face hub, and return the commit.
 
     It is not done by huggingface_hub's mixin, which deletes a run's config.json, and loads a pickle
@@ -262,13 +262,12 @@ def upload(folder: str, name: str, *, private: bool | None) -> str:
     Args:
         folder: What is published.
         name: `USER/NAME`; made where it is not there yet.
-        private: See `L2RCLIP.push_to_hub`.
 
     Raises:
         InputError: The hub cannot be reached, or does not take it.
     """
     fix = "give USER/NAME, and call `hf auth login` before"
     with in_one_sentence(name, "cannot be published", fix):
-        create_repo(name, private=private, exist_ok=True)
+        create_repo(name, exist_ok=True)
         commit = upload_folder(repo_id=name, folder_path=folder, commit_message="Model and card")
         return str(commit.oid)

@@ -148,7 +148,7 @@ def test_a_model_that_lies_is_refused(good: bytes, tmp_path: Path) -> None:
         record = file.with_name("said")
         outcome = record.read_text(encoding="utf-8") if record.exists() else "it was never tried"
         assert outcome.startswith("refused: "), f"{file}: {outcome}"
-        assert "prediction: " in outcome or file.name in outcome, f"{file}: {outcome}"
+        assert "probabilities: " in outcome or file.name in outcome, f"{file}: {outcome}"
 
 
 @many(short=40, long=3_000)
