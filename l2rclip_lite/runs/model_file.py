@@ -9,7 +9,6 @@ config.
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import torch
 from huggingface_hub import create_repo, upload_folder
@@ -51,7 +50,7 @@ class ModelFile(BaseModel):
 
     config: Config
     ranks: Ranks
-    decoder: Literal["softmax", "coral", "corn", "normal"] = "softmax"
+    decoder: str = Field("softmax", pattern="^(softmax|coral|corn|normal)$")
     commits: dict[str, str] = {}
     tensors: dict[str, Tensor] = Field({}, exclude=True)
 
