@@ -140,7 +140,7 @@ class Config:
     """RankFormer's attention heads."""
     hidden: Annotated[int, Field(ge=1, le=65_536)] = 2048
     """Inner width of RankFormer's feed-forward network."""
-    depth: Annotated[int, Field(ge=1, le=64)] = 1
+    depth: Annotated[int, Field(ge=1, le=8)] = 1
     """RankFormer's blocks."""
     epochs1: Count | None = None
     """Epochs of stage 1, which trains RankFormer and context vectors on stored image features.

@@ -3,6 +3,9 @@
 The command line turns both into one sentence and exit code 2.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pydantic import ValidationError
 
 MAX_MESSAGE = 1_600  # characters of an error on the terminal
@@ -10,6 +13,10 @@ MAX_MESSAGE = 1_600  # characters of an error on the terminal
 
 class InputError(ValueError):
     """An input cannot be used. The message names the file, the row and the fix."""
+
+
+class NotAllowedError(InputError):
+    """Something that a file asks for, and that its reader has to allow first."""
 
 
 class TrainingError(RuntimeError):
@@ -27,6 +34,39 @@ def unreadable(name: object, error: OSError) -> InputError:
     """
     fix = "check the permissions of it and of the folders above it"
     return InputError(f"{name} cannot be read ({error.strerror}); {fix}.")
+
+
+@contextmanager
+def in_one_sentence(subject: object, problem: str, fix: str) -> Iterator[None]:
+    """Turn whatever goes wrong with a file, a folder or a service into one sentence.
+
+    What begins with the subject says all, and stays as it is.
+
+    Args:
+        subject: What the sentence begins with.
+        problem: What cannot be done.
+        fix: What to do about it.
+
+    Raises:
+        NotAllowedError: As it was raised, behind the subject.
+        InputError: In the place of any other error.
+
+    Example:
+        >>> with in_one_sentence("run/config.json", "cannot be read", "train again"):
+        ...     raise FileNotFoundError(2, "No such file")
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: run/config.json: cannot be read (No such file); train again.
+    """
+    try:
+        yield
+    except Exception as error:  # on what a stranger made, libraries raise nearly anything
+        if isinstance(error, InputError) and str(error).startswith(f"{subject}: "):
+            raise
+        if isinstance(error, NotAllowedError):
+            raise NotAllowedError(f"{subject}: {error}") from error
+
+        cause = getattr(error, "strerror", None) or sentence(error) or type(error).__name__
+        raise InputError(f"{subject}: {problem} ({cause[:300].rstrip('.')}); {fix}.") from error
 
 
 def reason(error: BaseException) -> str:
@@ -53,7 +93,7 @@ def sentence(error: Exception) -> str:
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if not first["loc"]:
         return one_line(f"config: {message}")
-    field = ".".join(map(str, first["loc"]))
+    field = ".".join(map(str, first["loc"])).removeprefix("config.")
     return one_line(f"config: {field}={first['input']!r} {message}")
 
 

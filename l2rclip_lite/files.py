@@ -7,20 +7,20 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from l2rclip_lite.errors import InputError, one_line, reason
+from l2rclip_lite.errors import in_one_sentence
 
 NamedTensors = Mapping[str, Tensor]
+CANNOT_READ = "cannot be read"
 RESTORE = "restore it, or delete it and run again"
 PREFIX = ".l2r-"  # of everything that is there only while something is written
 
@@ -35,7 +35,8 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
         InputError: A folder has that name, the folder around it cannot be written, or the disk is
             full.
     """
-    try:
+    fix = "free some space, check the permissions of its folder, or choose another place"
+    with in_one_sentence(file, "cannot be written", fix):
         file.parent.mkdir(parents=True, exist_ok=True)
         # a full disk may not let the folder go
         temporary = TemporaryDirectory(prefix=PREFIX, dir=file.parent, ignore_cleanup_errors=True)
@@ -51,9 +52,6 @@ def write_atomically(file: Path, write: Callable[[Path], object]) -> None:
                 os.fsync(stream.fileno())
 
             fresh.replace(file)
-    except (OSError, UnicodeError, SafetensorError) as error:
-        fix = "free some space, check the permissions of its folder, or choose another place"
-        raise InputError(f"{file}: cannot be written ({reason(error)}); {fix}.") from error
 
 
 def sweep_leftovers(folder: Path) -> None:
@@ -80,36 +78,19 @@ def write_json(file: Path, value: Any) -> None:
     write_text(file, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-@contextmanager
-def reading(file: Path, fix: str) -> Iterator[None]:
-    """Turn what goes wrong while a file is read into one sentence.
-
-    Args:
-        file: The file.
-        fix: What to do about a file that is not there or damaged.
-
-    Raises:
-        InputError: In the place of any other error.
-    """
-    try:
-        yield
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{file}: cannot be read ({one_line(reason(error))}); {fix}.") from error
-
-
 def read_json(file: Path) -> Any:
     """Return what a JSON file holds.
 
     Raises:
         InputError: It is missing, or holds no JSON.
     """
-    with reading(file, "give the --out of an `l2rclip fit`"):
+    with in_one_sentence(file, CANNOT_READ, "give the --out of an `l2rclip fit`"):
         return json.loads(file.read_text(encoding="utf-8-sig"))
 
 
 def sha256_of(file: Path) -> str:
     """Return SHA-256 of a file."""
-    with reading(file, RESTORE), file.open("rb") as stream:
+    with in_one_sentence(file, CANNOT_READ, RESTORE), file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
@@ -144,23 +125,7 @@ def read_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         InputError: No such file, or a damaged one.
     """
-    with reading(file, RESTORE), safe_open(file, "pt") as stored:
+    with in_one_sentence(file, CANNOT_READ, RESTORE), safe_open(file, "pt") as stored:
         # safetensors has no mapping
         tensors = {name: stored.get_tensor(name).clone() for name in stored.keys()}  # noqa: SIM118
         return tensors, stored.metadata() or {}
-
-
-def read_header(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return what `read_tensors` does, with tensors on the device "meta": shapes alone.
-
-    Nobody pays for a number before its name and shape are known to be right: a file with holes
-    takes no room on a disk, and all of it in memory.
-
-    Raises:
-        InputError: No such file, or a damaged one.
-    """
-    with reading(file, RESTORE), safe_open(file, "pt") as stored:
-        shapes = {}
-        for name in stored.keys():  # noqa: SIM118
-            shapes[name] = torch.empty(stored.get_slice(name).get_shape(), device="meta")
-        return shapes, stored.metadata() or {}

@@ -111,8 +111,6 @@ def fit(  # noqa: PLR0913  (an entry point)
         elif main:
             run.clean()  # a kill after the last file may have left a checkpoint
 
-    if is_finished:  # somebody may have changed its files since
-        run.check_model()
     model = L2RCLIP.from_pretrained(run.folder)
     return Run(model, run.read_metrics(), run.read_history(), run.folder)
 

@@ -26,7 +26,7 @@ from l2rclip_lite.files import write_text
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import medians, rps_of_images
-from l2rclip_lite.runs.model_file import read_settings
+from l2rclip_lite.runs.model_file import ModelFile
 from l2rclip_lite.runs.results import ROWS, SCORES, Comparison, cell
 from l2rclip_lite.runs.run_directory import RunDirectory, probabilities_of
 
@@ -92,7 +92,7 @@ def _curves(run: RunDirectory, ranks: Ranks, metrics: dict[str, Any]) -> str:
     history = run.read_history()
     if not any("loss" in row for row in history):
         return ""
-    config, _ = read_settings(run.model)
+    config = ModelFile.read(run.model).config
     reference = metrics["median_rank"]["mae"]
     select = config.controls.select
     return _png(plots.training_curves(history, ranks, reference=reference, select=select))

@@ -46,7 +46,7 @@ from l2rclip_lite.method.stages import train_stage1, train_stage2
 from l2rclip_lite.metrics import rps
 from l2rclip_lite.runs.model_file import ModelFile, find_model_file
 from l2rclip_lite.runs.results import judge
-from l2rclip_lite.runs.start import start_tensors
+from l2rclip_lite.runs.start import begin
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training_data import TrainingData
 
@@ -239,7 +239,7 @@ class Study:
         """
         model = L2RCLIP(self.towers, ranks, config, rank_features)
         if config.start is not None:
-            model.load_state_dict(start_tensors(config, self.towers), strict=False)
+            begin(model, config)
             model.refresh()
         return model.to(self.towers.logit_scale.device)
 
@@ -261,7 +261,7 @@ class Study:
 
     def _relative(self, start: str, config: Config) -> L2RCLIP:
         """Return the relative with its own ranks: their sentences, or its own outputs."""
-        header = ModelFile.read_header(find_model_file(start))
+        header = ModelFile.read(find_model_file(start))
         if header.head() is None:
             return self._model(header.ranks, as_it_is(config))
         return L2RCLIP.from_pretrained(start).to(self.towers.logit_scale.device)
@@ -363,7 +363,7 @@ def as_it_is(config: Config) -> Config:
         (0, 0)
     """
     start = config.start
-    if start is not None and ModelFile.read_header(find_model_file(start)).has_prompts:
+    if start is not None and ModelFile.read(find_model_file(start)).has_prompts:
         return config
     return replace(config, epochs1=0)
 

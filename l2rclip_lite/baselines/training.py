@@ -82,7 +82,7 @@ def train_objective(
     if objective.prompts is None:
         head = objective.head(model).to(model.device)
         if isinstance(head, nn.Linear) and model.config.start is not None:
-            start = ModelFile.read_for(find_model_file(model.config.start), model.towers)
+            start = ModelFile.read(find_model_file(model.config.start))
             if start.decoder == objective.decoder:
                 carry_head(head, model, start)
     else:

@@ -22,7 +22,6 @@ from l2rclip_lite.export import check_installed, export_onnx, resizing_differenc
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import Scores, resampled, with_intervals
-from l2rclip_lite.runs.model_file import find_model_file, read_settings
 from l2rclip_lite.runs.results import SCORES, cell, row_titles
 from l2rclip_lite.runs.run_directory import RunDirectory, probabilities_of
 
@@ -49,25 +48,13 @@ def load_model(run: str, method: str | None, weights: Weights, device: str = "cp
         if not source.model.is_file():
             fix = f"train it by `l2rclip baselines {run} {method}`"
             raise InputError(f"{source.folder}: not there; {fix}.")
-        check_same_data(directory, source)
 
-    source.check_model()
     return L2RCLIP.from_pretrained(
         source.folder,
         device=device,
         weights=weights.weights,
         allow_download=weights.allow_download,
     )
-
-
-def check_same_data(run: RunDirectory, baseline: RunDirectory) -> None:
-    """Refuse a baseline that was trained on other data than the run, or has no record of them."""
-    if not (baseline.config.is_file() or baseline.predictions.is_file()):
-        return
-    theirs = baseline.read_record().dataset.fingerprint
-    if theirs != run.read_record().dataset.fingerprint:
-        problem = "was trained on other data than the run"
-        raise InputError(f"{baseline.folder}: {problem}; {TRAIN_AGAIN}.")
 
 
 def is_complete(baseline: RunDirectory) -> bool:
@@ -145,8 +132,7 @@ def compared(run: str) -> Compared:
         InputError: A file of the run was changed, or a baseline belongs to other images.
     """
     directory = RunDirectory(run)
-    directory.check_model()
-    _, ranks = read_settings(find_model_file(run))
+    ranks = directory.read_record().dataset.ranks
     ours = directory.read_predictions(ranks)
     subjects = ours["subject"].tolist() if "subject" in ours else None
 
@@ -167,7 +153,6 @@ def compared(run: str) -> Compared:
             warn(f"{baseline.folder} is not complete and is left out; {fix}.")
             continue
 
-        check_same_data(directory, baseline)
         theirs = score(_in_order_of(ours, baseline.read_predictions(ranks), baseline))
         scores[method] = with_intervals(theirs)
         differences[method] = with_intervals({key: theirs[key] - of_ours[key] for key in SCORES})

@@ -10,7 +10,6 @@ from threadpoolctl import threadpool_limits
 from l2rclip_lite import commands, training
 from l2rclip_lite.baselines import check_baselines, train_baseline
 from l2rclip_lite.commands.finished import (
-    check_same_data,
     compare,
     data_of,
     is_complete,
@@ -97,7 +96,6 @@ def baselines(arguments: commands.Baselines) -> None:
     missing = []
     for name in dict.fromkeys(names):  # each once, in their order
         baseline = run.baseline(name)
-        check_same_data(run, baseline)
         if not is_complete(baseline):
             missing.append(baseline)
     if missing:
@@ -161,7 +159,6 @@ def _train(
                 baseline.claim(data, trained.config, run.read_record().dataset.source)
                 fitted = train_baseline(name, model, loaded, run=baseline, quiet=False)
                 fitted.save_pretrained(baseline.folder)
-                baseline.record_model()
 
                 p = fitted.probabilities(loaded.encode(fitted, "test"))
                 write_predictions(baseline, fitted, data.test, p)

@@ -19,7 +19,7 @@ from torchvision.transforms import v2
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.images import ResizedImages, scaled
 from l2rclip_lite.data.reading import Images, MapStyle, image_list, paths_of
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, in_one_sentence
 from l2rclip_lite.heads.kernel import LinearHead
 from l2rclip_lite.method.prediction import Prediction
 from l2rclip_lite.method.prompts import RankPrompts, build_prompts
@@ -27,13 +27,13 @@ from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.encoding import FeatureCache, encode_images
 from l2rclip_lite.runs.model_file import (
     MODEL,
+    UNUSABLE,
     ModelFile,
     find_model_file,
     must_be_stored,
-    one_sentence,
     upload,
 )
-from l2rclip_lite.runs.start import start_tensors
+from l2rclip_lite.runs.start import begin
 from l2rclip_lite.shapes import Backbone, Features, Logits, Pixels, Probabilities, Scalar, Texts
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
@@ -102,7 +102,7 @@ class L2RCLIP(nn.Module):
 
         Raises:
             InputError: Towers that cannot be had, see `load_towers`; or a start that cannot be
-                used, see `start_tensors`.
+                used, see `begin`.
         """
         towers = load_towers(
             config.towers,
@@ -114,7 +114,7 @@ class L2RCLIP(nn.Module):
         )
         model = cls(towers, ranks, config)
         if config.start is not None:
-            model.load_state_dict(start_tensors(config, towers), strict=False)
+            begin(model, config)
             model.refresh()
         return model
 
@@ -302,13 +302,12 @@ class L2RCLIP(nn.Module):
         content.write(file)
         return file
 
-    def push_to_hub(self, name: str, card: str, *, private: bool | None = None) -> str:
+    def push_to_hub(self, name: str, card: str) -> str:
         """Publish model and card on the hub, after `hf auth login`; return the commit.
 
         Args:
-            name: `USER/NAME`; made where it is not there yet, `private` or as the hub has it.
+            name: `USER/NAME`; made where it is not there yet, for whom, the hub decides.
             card: The model card in Markdown: the `README.md` of the run, with its gaps filled in.
-            private: Whether nobody else may see a repository that is made.
 
         Raises:
             InputError: The hub cannot be reached, or does not take it.
@@ -316,7 +315,7 @@ class L2RCLIP(nn.Module):
         with TemporaryDirectory() as folder:
             self.save_pretrained(folder)
             Path(folder, "README.md").write_text(card, encoding="utf-8")
-            return upload(folder, name, private=private)
+            return upload(folder, name)
 
     @classmethod
     def from_pretrained(
@@ -347,25 +346,20 @@ class L2RCLIP(nn.Module):
             InputError: No model, a damaged file, a download without leave, or no such device.
         """
         file = find_model_file(name, revision)
-        place = None if device == "cpu" else device
-        with one_sentence(file, towers=towers, weights=weights, device=place):
-            header = ModelFile.read_header(file)
-            loaded = header.load_towers(towers, weights, allow_download=allow_download)
-            content = ModelFile.read_for(file, loaded)
-            if content.tower_state:
-                loaded.load_state_dict(content.tower_state)
-
+        content = ModelFile.read(file)
+        with in_one_sentence(file, *UNUSABLE):
+            loaded = content.load_towers(towers, weights, allow_download=allow_download)
             config = content.config
             if towers is not None or weights is not None:
                 path = None if weights is None else str(weights)
                 config = replace(config, towers=towers or config.towers, weights=path)
 
             # its texts are in the file: no size in it bounds the memory to encode them
-            model = cls(loaded, content.ranks, config, content.tensors["rank_features"])
+            no_texts = torch.zeros(len(content.ranks), loaded.dim)
+            model = cls(loaded, content.ranks, config, no_texts)
             if content.has_prompts:
                 model.prompts = build_prompts(loaded, content.ranks, config)
             model.head = content.head()
-            model.load_state_dict(
-                content.tensors, strict=False
-            )  # but for towers that stayed frozen
+            content.fill(model)
+        with in_one_sentence(f"device={device!r}", "cannot be used", "choose another"):
             return model.to(device)

@@ -208,7 +208,7 @@ def write_results(
     seconds: Mapping[str, float],
     comparison: Comparison | None = None,
 ) -> None:
-    """Write everything of a finished run, and note its model in `config.json`.
+    """Write everything of a finished run.
 
     `metrics.json` comes last, since with it the run is complete.
 
@@ -232,7 +232,6 @@ def write_results(
     if comparison is not None:
         metrics["comparison"] = comparison._asdict()
     model.save_pretrained(run.folder)
-    run.record_model()
     epochs = pd.DataFrame(history, columns=None if history else ["stage", "epoch"])
     write_text(run.history, epochs.to_csv(index=False, lineterminator="\n"))
     write_predictions(run, model, data.test, answers["test"])

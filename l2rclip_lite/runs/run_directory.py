@@ -13,17 +13,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from l2rclip_lite.config import Config, flat_settings
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.data.fingerprint import dataset_record, difference, fingerprint
-from l2rclip_lite.errors import InputError, reason, sentence
+from l2rclip_lite.errors import InputError, in_one_sentence
 from l2rclip_lite.files import (
+    CANNOT_READ,
     PREFIX,
     read_json,
-    reading,
-    sha256_of,
     sweep_leftovers,
     write_json,
 )
@@ -41,6 +40,7 @@ class DatasetRecord(BaseModel):
     """What a run was trained on."""
 
     fingerprint: str = Field(min_length=1)
+    ranks: Ranks
     source: dict[str, Any] | None = None  # arguments of `load_dataset`
 
 
@@ -50,7 +50,6 @@ class RunRecord(BaseModel):
     config: dict[str, Any]  # which settings it has depends on the release
     used: dict[str, Any] = {}  # the settings with what preset and image side made of None
     dataset: DatasetRecord
-    model_sha256: str | None = None  # of a finished run
     start_sha256: str | None = None  # of the model that training began with
 
 
@@ -107,10 +106,8 @@ class RunDirectory:
         Raises:
             InputError: The file is missing, damaged, or lacks what every run records.
         """
-        try:
+        with in_one_sentence(self.config, CANNOT_READ, RESTORE):
             return RunRecord.model_validate(read_json(self.config))
-        except ValidationError as error:
-            raise InputError(f"{self.config}: {sentence(error)}; {RESTORE}.") from error
 
     def read_metrics(self) -> dict[str, Any]:
         """Return what `metrics.json` holds.
@@ -127,7 +124,7 @@ class RunDirectory:
         Raises:
             InputError: The file is missing or damaged.
         """
-        with reading(self.history, RESTORE):
+        with in_one_sentence(self.history, CANNOT_READ, RESTORE):
             rows: list[Any] = pd.read_csv(self.history).to_dict("records")
             return rows
 
@@ -143,7 +140,7 @@ class RunDirectory:
         numbers = ["expected", *(f"p_{k}" for k in range(len(ranks)))]
         types = {"path": "str", "subject": "str"}
         types |= dict.fromkeys(INDICES, "int64") | dict.fromkeys(numbers, "float64")
-        with reading(self.predictions, RESTORE):
+        with in_one_sentence(self.predictions, CANNOT_READ, RESTORE):
             table = pd.read_csv(self.predictions, dtype=types, na_filter=False)  # NA may be a name
 
         if [name for name in table if name != "subject"] != ["path", *INDICES, *numbers]:
@@ -157,25 +154,9 @@ class RunDirectory:
         Raises:
             InputError: It is not there.
         """
-        with reading(self.card, "write a model card there, an empty one will do"):
+        fix = "write a model card there, an empty one will do"
+        with in_one_sentence(self.card, CANNOT_READ, fix):
             return self.card.read_text(encoding="utf-8", errors="replace")
-
-    def check_model(self) -> None:
-        """Refuse a model that was put in the place of the one that was trained here.
-
-        Raises:
-            InputError: Its digest is not that of the record.
-        """
-        if not (self.model.is_file() and self.config.is_file()):
-            return
-        if self.read_record().model_sha256 not in (None, sha256_of(self.model)):
-            fix = "restore it, or config.json if that was changed, or train in a new folder"
-            raise InputError(f"{self.model}: is not the model of this run; {fix}.")
-
-    def record_model(self) -> None:
-        """Note in `config.json` which model was trained here, once it is written."""
-        record = read_json(self.config)
-        write_json(self.config, record | {"model_sha256": sha256_of(self.model)})
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -186,16 +167,14 @@ class RunDirectory:
         """
         existed = self.folder.exists()
         lock = FileLock(self.lock)
-        try:
+        fix = "check its permissions, or choose another --out"
+        with in_one_sentence(self.folder, "cannot be written", fix):
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
-        except Timeout:
-            busy = "another process writes this run; wait for it, or choose another --out"
-            raise InputError(f"{self.folder}: {busy}.") from None
-        except OSError as error:
-            problem = f"cannot be written ({reason(error)})"
-            fix = "check its permissions, or choose another --out"
-            raise InputError(f"{self.folder}: {problem}; {fix}.") from error
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                busy = "another process writes this run; wait for it, or choose another --out"
+                raise InputError(f"{self.folder}: {busy}.") from None
 
         try:
             sweep_leftovers(self.folder)  # nobody else writes a file here now

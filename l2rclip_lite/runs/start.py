@@ -8,13 +8,18 @@ RankFormer. Its ranks and sentences stay behind.
 from collections.abc import Sequence
 from pathlib import Path
 
-from torch import Tensor
+from torch import nn
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, in_one_sentence
 from l2rclip_lite.files import sha256_of
-from l2rclip_lite.runs.model_file import ModelFile, find_model_file, must_be_stored, one_sentence
-from l2rclip_lite.towers.base import Towers
+from l2rclip_lite.runs.model_file import (
+    UNUSABLE,
+    ModelFile,
+    fill,
+    find_model_file,
+    must_be_stored,
+)
 
 TOWER = "towers.image."  # with the scale, begins the names of what every relative gives
 SCALE_OF_TOWERS = "towers.logit_scale"
@@ -26,26 +31,25 @@ def start_digest(config: Config) -> str | None:
     return None if config.start is None else sha256_of(find_model_file(config.start))
 
 
-def start_tensors(config: Config, towers: Towers) -> dict[str, Tensor]:
-    """Return what an earlier run has learned, by its names in the state of a model.
+def begin(model: nn.Module, config: Config) -> None:
+    """Give a fresh model what an earlier run has learned.
 
     Args:
-        config: Of the model that begins with it; it names the run, see `Config.start`.
-        towers: Those that both runs name, as built.
+        model: An `L2RCLIP` on the towers that both runs name.
+        config: Its settings, which name the run; see `Config.start`.
 
     Raises:
         InputError: The run cannot be used, has other towers, or other prompts.
     """
     file = find_model_file(config.start or "")
-    header = ModelFile.read_header(file)
-    takes_prompts = header.has_prompts and config.stage1_epochs() > 0
-    _check_start(file, header, config, OF_PROMPTS if takes_prompts else ())
+    start = ModelFile.read(file)
+    takes_prompts = start.has_prompts and config.stage1_epochs() > 0
+    _check_start(file, start, config, OF_PROMPTS if takes_prompts else ())
 
-    size = towers.image_size
-    with one_sentence(file, image_size=None if size == header.config.image_size else size):
-        start = ModelFile.read_for(file, towers)
     prefixes = (TOWER, SCALE_OF_TOWERS, "prompts.") if takes_prompts else (TOWER, SCALE_OF_TOWERS)
-    return {name: value for name, value in start.tensors.items() if name.startswith(prefixes)}
+    taken = {name: value for name, value in start.tensors.items() if name.startswith(prefixes)}
+    with in_one_sentence(file, *UNUSABLE):
+        fill(model, taken, lambda name: name.startswith(prefixes))
 
 
 def _check_start(file: Path, start: ModelFile, ours: Config, of_prompts: Sequence[str]) -> None:
@@ -53,7 +57,7 @@ def _check_start(file: Path, start: ModelFile, ours: Config, of_prompts: Sequenc
 
     Args:
         file: The file of the start.
-        start: Its header.
+        start: What is in it.
         ours: The settings of the model.
         of_prompts: Settings of the prompts, if the model takes them over.
     """

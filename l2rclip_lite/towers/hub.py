@@ -9,15 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from huggingface_hub import hf_hub_download, try_to_load_from_cache
-from huggingface_hub.errors import EntryNotFoundError
 
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import NotAllowedError
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
-
-
-class NotAllowedError(InputError):
-    """Something that a file asks for, and that its reader has to allow first."""
 
 
 def download(repository: str, name: str, revision: str | None = None) -> Path:
@@ -25,14 +20,9 @@ def download(repository: str, name: str, revision: str | None = None) -> Path:
 
     Raises:
         LocalEntryNotFoundError: The hub cannot be reached, and the file is not in the cache.
-        OSError, ValueError, EntryNotFoundError: There is no such file.
+        Exception: Of the client, or of the library by which it asks: there is no such file.
     """
-    try:
-        return Path(hf_hub_download(repository, name, revision=revision))
-    except (OSError, ValueError, EntryNotFoundError):
-        raise
-    except Exception as error:  # of the HTTP library, which the client passes on
-        raise OSError(f"{type(error).__name__}: {error}") from error
+    return Path(hf_hub_download(repository, name, revision=revision))
 
 
 class HubFiles:
@@ -61,7 +51,7 @@ class HubFiles:
 
         Raises:
             NotAllowedError: It is not on this machine, and may not be downloaded.
-            OSError, ValueError, EntryNotFoundError: The download failed, or there is no such file.
+            Exception: See `download`.
         """
         commit = self.commits.get(repository)
         cached = try_to_load_from_cache(repository, name, revision=commit)

@@ -1,7 +1,7 @@
 """The adapter that puts an open_clip model behind `Towers`; `mini` need not wait for its import."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,15 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from torch import Tensor
 from torch.func import functional_call
 
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, NotAllowedError, in_one_sentence
 from l2rclip_lite.method.ranks import SLOT
 from l2rclip_lite.shapes import Embeddings, Features, Ids, Pixels, Texts
 from l2rclip_lite.towers.base import Tokens, Towers
-from l2rclip_lite.towers.hub import HubFiles, NotAllowedError
+from l2rclip_lite.towers.hub import HubFiles
 
-ONLINE = "connect to a network once"
-WITH_WEIGHTS = f"{ONLINE}, or pass weights=FILE with a safetensors file"
+MINI = "or use towers='mini'"
+WITH_TOKENIZER = f"connect to a network once, {MINI}"
+WITH_WEIGHTS = f"connect to a network once, or pass weights=FILE with a safetensors file, {MINI}"
 MAX_COUNTED_TOKENS = 1024  # tokens of a sentence that are counted before one is called too long
 
 
@@ -164,11 +165,11 @@ def load_open_clip(
     if file is None and state is None and tag != "random":
         file = weights_file(name, hub)
 
-    with _loading(f"the weights of {name!r}", WITH_WEIGHTS):
+    with in_one_sentence("towers", f"the weights of {name!r} could not be loaded", WITH_WEIGHTS):
         if state is not None:
-            with torch.device("meta"):  # names and shapes take no memory
+            with torch.device("meta"):  # names and shapes are compared, and take no memory
                 empty = _build(model, tag, image_size)
-            _check_state(state, OpenClipTowers(empty, tokenizer).state_dict())
+            OpenClipTowers(empty, tokenizer).load_state_dict(state, assign=True)
 
         with torch.random.fork_rng():
             torch.manual_seed(seed)
@@ -196,7 +197,7 @@ def weights_file(name: str, hub: HubFiles) -> Path:
     if file in ("", open_clip.constants.HF_WEIGHTS_NAME):
         file = open_clip.constants.HF_SAFE_WEIGHTS_NAME
 
-    with _loading(f"the weights of {name!r}", WITH_WEIGHTS):
+    with in_one_sentence("towers", f"the weights of {name!r} could not be loaded", WITH_WEIGHTS):
         try:
             if repository:
                 file = str(Path(file).with_suffix(".safetensors"))
@@ -219,7 +220,8 @@ def _tokenizer(model: str, hub: HubFiles) -> Any:
     if not repository:
         return open_clip.get_tokenizer(model)
 
-    with _loading(f"tokenizer.json of {repository!r}", ONLINE):
+    problem = f"tokenizer.json of {repository!r} could not be loaded"
+    with in_one_sentence("towers", problem, WITH_TOKENIZER):
         purpose = f"the tokenizer of {model!r}"
         file = hub.fetch(repository, "tokenizer.json", purpose)
         for name in ("tokenizer_config.json", "special_tokens_map.json", "config.json"):
@@ -301,29 +303,3 @@ def _check_name(name: str, weights: str | Path | None, *, needs_tag: bool) -> No
         raise InputError(f"towers: {name!r} {problem}; give a safetensors file.")
     if file and Path(file).suffix != ".safetensors":
         raise InputError(f"towers: {name!r} cannot take {file}: pickles are not read, convert it.")
-
-
-def _check_state(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Refuse a state that is not the whole one of such towers."""
-    shapes = {(name, value.shape) for name, value in state.items()}
-    differing = sorted(shapes ^ {(name, value.shape) for name, value in expected.items()})
-    if differing:
-        raise InputError(
-            f"towers: {differing[0][0]} is missing, or of another shape than in that model; "
-            "the file is damaged, or of another model."
-        )
-
-
-@contextmanager
-def _loading(wanted: str, cure: str) -> Iterator[None]:
-    """Turn what open_clip and the hub raise into one sentence: what is wanted, and what to do."""
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:  # a file that is missing, damaged, or of another model
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise InputError(
-            f"towers: {wanted} could not be loaded ({lines[0][:120]}); {cure}, or use "
-            "towers='mini'."
-        ) from error

@@ -48,24 +48,16 @@ def test_other_images_or_labels_are_not_compared(
     refused(run("compare", folder), file, sentence)
 
 
-def test_a_baseline_of_other_data_is_refused(folder: Path) -> None:
-    """Each records its data; so is one without a record."""
+def test_a_baseline_of_other_data_is_not_finished(folder: Path) -> None:
+    """Each records its data."""
     config = folder / "baselines" / "ridge" / "config.json"
     record = json.loads(config.read_text())
     assert record["dataset"] == json.loads((folder / "config.json").read_text())["dataset"]
 
     record["dataset"]["fingerprint"] = "0" * 64
     config.write_text(json.dumps(record))
-    for command in ("compare", "baselines"):
-        refused(run(command, folder), "ridge: was trained on other data", "train it again")
-    refused(run("evaluate", folder, "--method", "ridge"), "ridge: was trained on other data")
-
-    config.unlink()
-    refused(run("compare", folder), "ridge/config.json: cannot be read")
-
-    config.write_text(json.dumps(record))
     config.with_name("predictions.csv").unlink()  # it was stopped
-    refused(run("baselines", folder, "ridge"), "ridge: was trained on other data")
+    refused(run("baselines", folder, "ridge"), "ridge: holds a run with other")
 
 
 @pytest.mark.parametrize("lost", ["model.safetensors", "predictions.csv"])

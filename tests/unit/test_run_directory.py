@@ -163,9 +163,6 @@ def test_what_was_written_is_read(
     assert table["predicted_rank"].tolist() == p.argmax(1).tolist()
 
 
-# --- the model is the one that was trained here -------------------------------------------------
-
-
 def test_a_model_that_was_deleted_is_trained_again(
     folder: Path, leaves: OrdinalDataset, small: Config
 ) -> None:
@@ -175,17 +172,3 @@ def test_a_model_that_was_deleted_is_trained_again(
     model.unlink()
     fit(leaves, replace(small, image_side="kernel"), folder, quiet=True)
     assert model.read_bytes() == before
-
-
-def test_another_model_is_not_scored(folder: Path, leaves: OrdinalDataset, small: Config) -> None:
-    """Of another method, or of other ranks, whose answers have no labels here."""
-    ridge = folder / "baselines" / "ridge"
-    shutil.copy(ridge / "model.safetensors", folder)
-    refused(run("evaluate", folder), f"{folder}/model.safetensors: is not the model of this run")
-    with pytest.raises(InputError, match="is not the model of this run"):
-        fit(leaves, replace(small, image_side="kernel"), folder, quiet=True)
-
-    ranks = Ranks(("fresh", "ripe", "over"), (0, 1, 2), template="a {rank} banana")
-    other = L2RCLIP.build(ranks, replace(small, image_side="kernel"))
-    other.save_pretrained(ridge)
-    refused(run("evaluate", folder, "--method", "ridge"), "is not the model of this run")
