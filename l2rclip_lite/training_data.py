@@ -4,10 +4,12 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather
+from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
@@ -17,13 +19,28 @@ from l2rclip_lite.data.images import Augment, ResizedImages, scaled
 from l2rclip_lite.devices import own_rows
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.stage import Row, TrainingBatch
 from l2rclip_lite.runs.encoding import decoded
 from l2rclip_lite.runs.results import validation_scores
 from l2rclip_lite.shapes import Backbone, Features, Targets
 
 MAX_STEPS = 32  # of an epoch on cached features
 MAX_PAIRED = 2_048  # images of such a step: stage 1 compares all its pairs
+
+
+class TrainingBatch(NamedTuple):
+    """What one step trains on.
+
+    Args:
+        images: Unit features of the whole batch; or normalised pixels, of which each process has
+            its own part.
+        target: Rank index of each image of the whole batch. With several views the list is
+            repeated: all images of the first view, then all of the second.
+        n_images: Of the whole batch, in one view.
+    """
+
+    images: Tensor
+    target: Int[Tensor, " image"]
+    n_images: int
 
 
 @dataclass(frozen=True)
@@ -105,7 +122,7 @@ class TrainingData:
             return self.backbone[split]
         return self.features[split]
 
-    def validation_scores(self, model: L2RCLIP, probabilities: Tensor) -> Row:
+    def validation_scores(self, model: L2RCLIP, probabilities: Tensor) -> dict[str, float]:
         """Return the scores of the validation images, see `results.validation_scores`."""
         return validation_scores(probabilities, self.targets["val"], model.ranks)
 
@@ -144,7 +161,7 @@ class TrainingData:
         """Yield the training batches of augmented pixels for one epoch of stage 2.
 
         Several processes get the same targets and rows, those of the whole batch, and each its own
-        part of the pixels; `devices.image_side` puts their features together. Draws are made for
+        part of the pixels; `devices.together` puts their features together. Draws are made for
         the whole batch, so that an image is changed alike, whichever process has it.
 
         Args:

@@ -15,8 +15,8 @@ from l2rclip_lite.heads.decoders import n_outputs
 from l2rclip_lite.heads.kernel import BIAS, LinearHead
 from l2rclip_lite.image_side import sibling
 from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.optimisation import Row, Stage
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.method.stage import Row, Stage
 from l2rclip_lite.method.stages import ImageSide, freeze
 from l2rclip_lite.runs.model_file import ModelFile, find_model_file
 from l2rclip_lite.runs.run_directory import RunDirectory

@@ -18,8 +18,8 @@ from l2rclip_lite.baselines.prompts import (
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.optimisation import Stage
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.method.stage import Stage
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.training_data import TrainingData
