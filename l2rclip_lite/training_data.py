@@ -178,8 +178,7 @@ class TrainingData:
         loader = DataLoader(
             images,
             batch_sampler=[rows[own_rows(len(rows))].tolist() for rows in batches],
-            # what processes that decode have read goes with them
-            num_workers=0 if images.fits_in_memory else config.workers,
+            num_workers=workers_for(images, config),
         )
         augment = Augment(bool(config.upside_down), light=config.controls.light)
 
@@ -193,6 +192,11 @@ class TrainingData:
 
             pixels = model.towers.normalize(scaled(pixels))
             yield TrainingBatch(pixels, targets[rows].to(model.device).repeat(views), len(rows))
+
+
+def workers_for(images: ResizedImages, config: Config) -> int:
+    """Return how many processes decode: none where images are kept, since theirs go with them."""
+    return 0 if images.fits_in_memory else config.workers
 
 
 def encode_together(
@@ -222,7 +226,7 @@ def encode_together(
         images if is_alone else Subset(images, own_rows(len(images)).tolist()),
         backbone=backbone,
         batch_size=32 if at_once >= 16 else at_once,
-        workers=model.config.workers,
+        workers=workers_for(images, model.config),
         cache=cache,
         quiet=quiet,
     )
