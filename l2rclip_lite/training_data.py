@@ -19,8 +19,8 @@ from l2rclip_lite.data.images import Augment, ResizedImages, scaled
 from l2rclip_lite.devices import own_rows
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.metrics import mae, rps
 from l2rclip_lite.runs.encoding import decoded
-from l2rclip_lite.runs.results import validation_scores
 from l2rclip_lite.shapes import Backbone, Features, Targets
 
 MAX_STEPS = 32  # of an epoch on cached features
@@ -123,8 +123,12 @@ class TrainingData:
         return self.features[split]
 
     def validation_scores(self, model: L2RCLIP, probabilities: Tensor) -> dict[str, float]:
-        """Return the scores of the validation images, see `results.validation_scores`."""
-        return validation_scores(probabilities, self.targets["val"], model.ranks)
+        """Return the scores of an epoch: MAE of the likeliest rank, and RPS."""
+        target = self.targets["val"]
+        return {
+            "val_mae": mae(target, probabilities.argmax(1), model.ranks),
+            "val_rps": rps(target, probabilities, model.ranks),
+        }
 
     def feature_batch_size(self, config: Config) -> int:
         """Return the images per step on cached features.
