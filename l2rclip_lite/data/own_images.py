@@ -251,7 +251,7 @@ def is_file(path: str) -> bool:
     """Return whether a path is a file; refuse one in a folder that may not be entered."""
     try:
         return stat.S_ISREG(os.stat(path).st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError as error:
+    except PermissionError as error:
         raise unreadable(path, error) from error
+    except OSError:  # nothing is there, or a link to itself
+        return False
