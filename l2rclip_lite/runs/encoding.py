@@ -91,7 +91,7 @@ def encode_images(
 
     Raises:
         InputError: No image, one that cannot be read, or a cache that cannot be written.
-        TrainingError: Memory that runs out, or a process that decodes and has ended.
+        TrainingError: Memory that runs out.
     """
     count = len(images)
     if not count:
