@@ -152,7 +152,7 @@ def _train(
 
     Args:
         model: With its image tower in the starting state.
-        X: Whatever `images.as_rgb` takes, or one row of features per image.
+        X: Whatever `data.reading.as_rgb` takes, or one row of features per image.
         target: Rank index of each.
         parts: "train" or "val" for each.
         are_images: What X holds.

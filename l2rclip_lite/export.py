@@ -240,7 +240,7 @@ def answer(session: Any, image: Any) -> tuple[Float[np.ndarray, " rank"], float]
 
     Args:
         session: Of a file that `export_onnx` wrote, or an 8-bit form of it.
-        image: See `images.as_rgb`.
+        image: See `data.reading.as_rgb`.
     """
     pixels = np.asarray(as_rgb(image)).transpose(2, 0, 1)[None]
     probabilities, expected = session.run(None, {"pixels": pixels})

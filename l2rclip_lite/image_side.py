@@ -16,7 +16,7 @@ from torch import Tensor
 from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.heads.kernel import MIXTURES, KernelChoice, LinearHead, stack_kernel_heads
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.stage import Row
+from l2rclip_lite.method.optimisation import Row
 from l2rclip_lite.metrics import rps_of_images
 from l2rclip_lite.runs.results import Comparison
 from l2rclip_lite.towers.base import Towers

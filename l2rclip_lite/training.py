@@ -28,8 +28,8 @@ from l2rclip_lite.files import read_tensors, save_tensors
 from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.image_side import keep_best, train_kernel
 from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.optimisation import Row, Stage
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.method.stage import Row, Stage
 from l2rclip_lite.method.stages import (
     ImageSide,
     freezing_table,

@@ -4,10 +4,12 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from accelerate import PartialState
 from accelerate.utils import gather
+from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
@@ -15,15 +17,29 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.images import Augment, ResizedImages, scaled
 from l2rclip_lite.devices import own_rows
-from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.stage import Row, TrainingBatch
+from l2rclip_lite.metrics import mae, rps
 from l2rclip_lite.runs.encoding import decoded
-from l2rclip_lite.runs.results import validation_scores
 from l2rclip_lite.shapes import Backbone, Features, Targets
 
 MAX_STEPS = 32  # of an epoch on cached features
 MAX_PAIRED = 2_048  # images of such a step: stage 1 compares all its pairs
+
+
+class TrainingBatch(NamedTuple):
+    """What one step trains on.
+
+    Args:
+        images: Unit features of the whole batch; or normalised pixels, of which each process has
+            its own part.
+        target: Rank index of each image of the whole batch. With several views the list is
+            repeated: all images of the first view, then all of the second.
+        n_images: Of the whole batch, in one view.
+    """
+
+    images: Tensor
+    target: Int[Tensor, " image"]
+    n_images: int
 
 
 @dataclass(frozen=True)
@@ -81,20 +97,10 @@ class TrainingData:
         model: L2RCLIP,
         images: Mapping[str, ResizedImages] | None = None,
     ) -> "TrainingData":
-        """Return the data of the stages, from features before their projection.
-
-        Raises:
-            InputError: Features of damaged weights, which are no numbers.
-        """
+        """Return the data of the stages, from features before their projection."""
         features = {}
         for split, rows in backbone.items():
             features[split] = model.towers.project(rows.to(model.device)).cpu()
-            # one that was too long for single precision is one of zeros
-            if not (features[split].isfinite().all() and features[split].any(dim=1).all()):
-                raise InputError(
-                    "encode: image features are no finite numbers; the weights of the image tower "
-                    "are damaged: restore them (--start, --weights)."
-                )
         return cls(features, targets, backbone, images or {})
 
     def encode(self, model: L2RCLIP, split: str) -> Features:
@@ -105,9 +111,13 @@ class TrainingData:
             return self.backbone[split]
         return self.features[split]
 
-    def validation_scores(self, model: L2RCLIP, probabilities: Tensor) -> Row:
-        """Return the scores of the validation images, see `results.validation_scores`."""
-        return validation_scores(probabilities, self.targets["val"], model.ranks)
+    def validation_scores(self, model: L2RCLIP, probabilities: Tensor) -> dict[str, float]:
+        """Return the scores of an epoch: MAE of the likeliest rank, and RPS."""
+        target = self.targets["val"]
+        return {
+            "val_mae": mae(target, probabilities.argmax(1), model.ranks),
+            "val_rps": rps(target, probabilities, model.ranks),
+        }
 
     def feature_batch_size(self, config: Config) -> int:
         """Return the images per step on cached features.
@@ -144,7 +154,7 @@ class TrainingData:
         """Yield the training batches of augmented pixels for one epoch of stage 2.
 
         Several processes get the same targets and rows, those of the whole batch, and each its own
-        part of the pixels; `devices.image_side` puts their features together. Draws are made for
+        part of the pixels; `devices.together` puts their features together. Draws are made for
         the whole batch, so that an image is changed alike, whichever process has it.
 
         Args:
@@ -161,8 +171,7 @@ class TrainingData:
         loader = DataLoader(
             images,
             batch_sampler=[rows[own_rows(len(rows))].tolist() for rows in batches],
-            # what processes that decode have read goes with them
-            num_workers=0 if images.fits_in_memory else config.workers,
+            num_workers=workers_for(images, config),
         )
         augment = Augment(bool(config.upside_down), light=config.controls.light)
 
@@ -176,6 +185,11 @@ class TrainingData:
 
             pixels = model.towers.normalize(scaled(pixels))
             yield TrainingBatch(pixels, targets[rows].to(model.device).repeat(views), len(rows))
+
+
+def workers_for(images: ResizedImages, config: Config) -> int:
+    """Return how many processes decode: none where images are kept, since theirs go with them."""
+    return 0 if images.fits_in_memory else config.workers
 
 
 def encode_together(
@@ -205,7 +219,7 @@ def encode_together(
         images if is_alone else Subset(images, own_rows(len(images)).tolist()),
         backbone=backbone,
         batch_size=32 if at_once >= 16 else at_once,
-        workers=model.config.workers,
+        workers=workers_for(images, model.config),
         cache=cache,
         quiet=quiet,
     )

@@ -6,6 +6,7 @@ RankFormer; OrdinalCLIP interpolates the ranks between base ranks.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -114,28 +115,21 @@ class InterpolatedPrompts(RankPrompts):
         return torch.where(slots, (self.weights @ self.base)[:, None], sentences)
 
 
-def coop_prompts(model: L2RCLIP) -> RankPrompts:
-    """Return CoOp's prompts: learned context before the sentence, whose words stay as they are.
+# CoOp: learned context before the whole sentence, as the name of a class. Source: Zhou, Yang, Loy
+# and Liu, IJCV 2022 (arXiv 2109.01134).
+CoopPrompts = partial(RankPrompts, rankformer=False)
 
-    Source: Zhou, Yang, Loy and Liu, IJCV 2022 (arXiv 2109.01134), with the whole sentence as the
-    name of a class.
+
+def learned_prompts(model: L2RCLIP, kind: Callable[..., RankPrompts]) -> RankPrompts:
+    """Return prompts with the context of a model, before anything is learned.
+
+    Args:
+        model: Towers, ranks and config.
+        kind: `CoopPrompts` or `InterpolatedPrompts`.
     """
-    return RankPrompts(
+    return kind(
         model.towers,
         model.ranks,
-        rankformer=False,
-        context_length=model.config.context_length,
-        centre=model.config.controls.centre,
-        seed=model.config.seed,
-    )
-
-
-def ordinalclip_prompts(model: L2RCLIP, *, weighting: str = "linear") -> InterpolatedPrompts:
-    """Return OrdinalCLIP's prompts, with the context of a model; see `InterpolatedPrompts`."""
-    return InterpolatedPrompts(
-        model.towers,
-        model.ranks,
-        weighting=weighting,
         context_length=model.config.context_length,
         centre=model.config.controls.centre,
         seed=model.config.seed,
@@ -200,7 +194,7 @@ class Objective:
             `target` (rank indices), `label` (their positions), `position` of the ranks, `scale` of
             the towers.
         head: Makes the head; its input is S · features.
-        prompts: Makes prompts, which learn before the image tower does, in place of a head.
+        prompts: See `learned_prompts`; they learn before the image tower does, in place of a head.
         decoder: See `LinearHead`.
         adds: Whether cross-entropy is added to the loss.
         needs: A module of the extra `baselines`.
@@ -215,7 +209,7 @@ class Objective:
     loss: Callable[..., Scalar]
     takes: tuple[str, ...] = ("outputs", "target")
     head: Callable[[L2RCLIP], nn.Module] = linear_outputs
-    prompts: Callable[[L2RCLIP], RankPrompts] | None = None
+    prompts: Callable[..., RankPrompts] | None = None
     decoder: str = "softmax"
     adds: bool = False
     needs: str | None = None

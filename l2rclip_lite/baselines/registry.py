@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from l2rclip_lite.baselines import losses, probes
 from l2rclip_lite.baselines.prompts import (
     FROZEN,
+    CoopPrompts,
+    InterpolatedPrompts,
     Objective,
-    coop_prompts,
     coral_outputs,
     linear_outputs,
-    ordinalclip_prompts,
 )
 from l2rclip_lite.baselines.training import frozen_head, train_objective
 from l2rclip_lite.config import Config
@@ -93,12 +93,12 @@ OBJECTIVES: dict[str, Objective] = {
         takes=("features", "label"),
         head=nn.Identity,
     ),
-    "coop": Objective(21, F.cross_entropy, prompts=coop_prompts),
-    "ordinalclip": Objective(23, losses.ordinalclip_loss, prompts=ordinalclip_prompts),
+    "coop": Objective(21, F.cross_entropy, prompts=CoopPrompts),
+    "ordinalclip": Objective(23, losses.ordinalclip_loss, prompts=InterpolatedPrompts),
     "ordinalclip-inverse": Objective(
         25,
         losses.ordinalclip_loss,
-        prompts=partial(ordinalclip_prompts, weighting="inverse"),
+        prompts=partial(InterpolatedPrompts, weighting="inverse"),
     ),
     "rps": Objective(27, ranked_probability_loss, adds=True, rate=2.0),  # by search.yaml
 }

@@ -9,14 +9,14 @@ from torch import nn
 
 from l2rclip_lite.baselines import losses
 from l2rclip_lite.baselines.probes import linear_probe, shared_weights
-from l2rclip_lite.baselines.prompts import FROZEN, Objective, PromptHead
+from l2rclip_lite.baselines.prompts import FROZEN, Objective, PromptHead, learned_prompts
 from l2rclip_lite.devices import together
 from l2rclip_lite.heads.decoders import n_outputs
 from l2rclip_lite.heads.kernel import BIAS, LinearHead
 from l2rclip_lite.image_side import sibling
 from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.optimisation import Row, Stage
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.method.stage import Row, Stage
 from l2rclip_lite.method.stages import ImageSide, freeze
 from l2rclip_lite.runs.model_file import ModelFile, find_model_file
 from l2rclip_lite.runs.run_directory import RunDirectory
@@ -86,7 +86,8 @@ def train_objective(
             if start.decoder == objective.decoder:
                 carry_head(head, model, start)
     else:
-        prompt_head = PromptHead(model.towers, objective.prompts(model)).to(model.device)
+        prompts = learned_prompts(model, objective.prompts)
+        prompt_head = PromptHead(model.towers, prompts).to(model.device)
         frozen = sibling(model)
         frozen_name = name.removesuffix(FROZEN) + FROZEN  # of the checkpoint of this stage
         _train(frozen_name, objective, prompt_head, frozen, data, run, quiet)

@@ -2,15 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor, nn
-from torch.utils.data import Dataset, get_worker_info
+from torch.utils.data import Dataset
 from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import pil_to_tensor
 
@@ -72,7 +71,7 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
         rgb = as_rgb(image, self.size, f"image {index}: ")
         resized = (squeezed(rgb, self.size), rank_index(label, f"image {index}"))
 
-        if self.fits_in_memory and get_worker_info() is None:  # the memory of a worker goes with it
+        if self.fits_in_memory:
             self.kept[index] = resized
         return resized
 
@@ -86,19 +85,6 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
             if isinstance(image, str | os.PathLike):
                 digest = file_digest(image)
         return digest or hashlib.sha256(self[index][0].numpy().tobytes()).digest()
-
-    def remember(
-        self,
-        rows: Iterable[int],
-        pixels: UInt8[Tensor, "batch 3 height width"],
-        labels: Int[Tensor, " batch"],
-    ) -> None:
-        """Keep images that a worker has read, as `__getitem__` keeps its own."""
-        if not self.fits_in_memory:
-            return
-        for row, image, label in zip(rows, pixels, labels, strict=True):
-            if row not in self.kept:
-                self.kept[row] = (image.clone(), int(label))
 
 
 def image_and_label(item: Any) -> tuple[Any, Any]:

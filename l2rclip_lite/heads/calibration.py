@@ -19,7 +19,7 @@ from scipy.special import softmax
 
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prediction import distances_from_median
-from l2rclip_lite.metrics import Indices, Probabilities, check_paired, numbers, rps_of_images
+from l2rclip_lite.metrics import Indices, Probabilities, rps_of_images
 from l2rclip_lite.shapes import Features
 
 Logits = Probabilities  # of the same shape
@@ -47,7 +47,7 @@ def temper(logits: Logits, temperature: float) -> Float[np.ndarray, "batch rank"
         >>> temper([[0.0, 2 * np.log(3)]], temperature=2.0).round(2).tolist()
         [[0.25, 0.75]]
     """
-    return np.asarray(softmax(numbers(logits, "logits", axes=2) / temperature, axis=1))
+    return np.asarray(softmax(np.asarray(logits, float) / temperature, axis=1))
 
 
 def fit_temperature(logits: Logits, target: Indices) -> float:
@@ -67,9 +67,8 @@ def fit_temperature(logits: Logits, target: Indices) -> float:
         >>> round(fit_temperature(gap, [1, 1, 1, 0]), 3)
         1.82
     """
-    rows = numbers(logits, "logits", axes=2).astype(float)
-    true = numbers(target, "target", last=rows.shape[1] - 1)
-    check_paired(true, rows)
+    rows = np.asarray(logits, float)
+    true = np.asarray(target)
 
     # The score may have more than one valley: a grid finds the deepest, a line search its bottom.
     grid = np.log(np.geomspace(LOWEST, HIGHEST, 61))
@@ -100,17 +99,13 @@ def conformal_level(probabilities: Probabilities, target: Indices) -> float:
         probabilities: A row of K for each validation image.
         target: Rank indices.
 
-    Raises:
-        InputError: A target that is no column, or not one per row.
-
     Example:
         >>> rows = [[0.25, 0.5, 0.25]] * 9
         >>> conformal_level(rows, [1] * 8 + [2])  # the ninth smallest of 0 eight times, and 0.5
         0.5
     """
-    p = numbers(probabilities, "probabilities", axes=2)
-    true = numbers(target, "target", last=p.shape[1] - 1)
-    check_paired(true, p)
+    p = np.asarray(probabilities, float)
+    true = np.asarray(target)
     n = len(true)
     place = math.ceil((n + 1) * COVERAGE)
     if place > n:

@@ -12,7 +12,9 @@ distances are computed in fp32, also under autocast. The scale s is above 0. Eac
 `InputError` where its target is not one whole number per image, or a setting is misspelt.
 """
 
-from typing import Literal, get_args
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 import torch.nn.functional as F
@@ -25,8 +27,28 @@ from l2rclip_lite.shapes import Features, Labels, Logits, Scalar, Scale, Targets
 
 Normalise = Literal["batch", "global"]
 Order = Literal["true", "blind", "shuffled"]
+Loss = TypeVar("Loss", bound=Callable[..., Tensor])
 
 
+def in_full_precision(loss: Loss) -> Loss:
+    """Let a loss compute in fp32, as half precision cannot hold the square of a small distance."""
+
+    @wraps(loss)
+    def in_fp32(*arguments: Any, **settings: Any) -> Any:
+        device = next(filter(torch.is_tensor, [*arguments, *settings.values()])).device
+        with torch.autocast(device.type, enabled=False):
+            return loss(*map(wide, arguments), **{name: wide(x) for name, x in settings.items()})
+
+    return in_fp32  # type: ignore[return-value]
+
+
+def wide(x: Any) -> Any:
+    """Return a tensor of half precision as fp32, and anything else as it is."""
+    is_half = torch.is_tensor(x) and x.dtype in (torch.float16, torch.bfloat16)
+    return x.float() if is_half else x
+
+
+@in_full_precision
 def asymmetrical_contrastive_loss(
     image: Features, text: Texts, target: Targets, scale: Scale
 ) -> Scalar:
@@ -44,16 +66,14 @@ def asymmetrical_contrastive_loss(
         tensor(0.6265)
     """
     target = checked_target(target, len(image))
-    with torch.autocast(image.device.type, enabled=False):
-        image = full_precision(image)
-        text = full_precision(text)
-        ranks = torch.arange(len(text), device=text.device)
+    ranks = torch.arange(len(text), device=text.device)
 
-        image_to_text = F.cross_entropy(scale * image @ text.T, target)
-        text_to_image = supervised_contrastive_loss(text, image, ranks, target, scale)
-        return image_to_text + text_to_image
+    image_to_text = F.cross_entropy(scale * image @ text.T, target)
+    text_to_image = supervised_contrastive_loss(text, image, ranks, target, scale)
+    return image_to_text + text_to_image
 
 
+@in_full_precision
 def supervised_contrastive_loss(
     anchor: Float[Tensor, "anchor dim"],
     other: Float[Tensor, "other dim"],
@@ -80,9 +100,8 @@ def supervised_contrastive_loss(
     """
     anchor_target = checked_target(anchor_target, len(anchor))
     other_target = checked_target(other_target, len(other))
-    with torch.autocast(anchor.device.type, enabled=False):
-        logits = scale * full_precision(anchor) @ full_precision(other).T
-        return mean_over_partners(logits, anchor_target[:, None] == other_target)
+    logits = scale * anchor @ other.T
+    return mean_over_partners(logits, anchor_target[:, None] == other_target)
 
 
 def mean_over_partners(
@@ -96,6 +115,7 @@ def mean_over_partners(
     return -mean.sum() / (counts > 0).sum().clamp_min(1)
 
 
+@in_full_precision
 def contrastive_loss(image: Features, text: Features, scale: Scale) -> Scalar:
     r"""Return CLIP's symmetric contrastive loss, InfoNCE.
 
@@ -111,15 +131,15 @@ def contrastive_loss(image: Features, text: Features, scale: Scale) -> Scalar:
         >>> contrastive_loss(same, same, 100.0).round(decimals=6)  # never better than log 2
         tensor(0.6931)
     """
-    with torch.autocast(image.device.type, enabled=False):
-        logits = scale * full_precision(image) @ full_precision(text).T
-        own = torch.arange(len(logits), device=logits.device)
+    logits = scale * image @ text.T
+    own = torch.arange(len(logits), device=logits.device)
 
-        image_to_text = F.cross_entropy(logits, own)
-        text_to_image = F.cross_entropy(logits.T, own)
-        return (image_to_text + text_to_image) / 2
+    image_to_text = F.cross_entropy(logits, own)
+    text_to_image = F.cross_entropy(logits.T, own)
+    return (image_to_text + text_to_image) / 2
 
 
+@in_full_precision
 def ordinal_pairwise_loss_stage1(
     image: Features,
     text: Features,
@@ -164,26 +184,23 @@ def ordinal_pairwise_loss_stage1(
         -0.433013
     """
     target = checked_target(target, len(image), values=True)
-    with torch.autocast(image.device.type, enabled=False):
-        image = full_precision(image)
-        text = full_precision(text)
-        pull = 0.5 * (image - full_precision(anchor)).square().sum(1).mean()
-        n = len(image)
-        if n < 2:
-            return pull
+    pull = 0.5 * (image - anchor).square().sum(1).mean()
+    n = len(image)
+    if n < 2:
+        return pull
 
-        # indices, not a mask: to count its pairs, a device would be waited for
-        pairs = torch.triu_indices(n, n, offset=1, device=image.device)
-        if symmetric:
-            pairs = torch.cat([pairs, pairs.flip(0)], dim=1)
-        i, j = pairs
-        gap = (target[:, None] - target).abs().to(image.dtype)[i, j]
+    # indices, not a mask: to count its pairs, a device would be waited for
+    pairs = torch.triu_indices(n, n, offset=1, device=image.device)
+    if symmetric:
+        pairs = torch.cat([pairs, pairs.flip(0)], dim=1)
+    i, j = pairs
+    gap = (target[:, None] - target).abs().to(image.dtype)[i, j]
 
-        weight = (gap - gap.min()) / gap.max().clamp_min(1e-12)
-        if blind:
-            weight = torch.ones_like(gap)
-        push = distances(image, text) + 0.5 * distances(text, text)
-        return pull - (weight * push[i, j]).mean()
+    weight = (gap - gap.min()) / gap.max().clamp_min(1e-12)
+    if blind:
+        weight = torch.ones_like(gap)
+    push = distances(image, text) + 0.5 * distances(text, text)
+    return pull - (weight * push[i, j]).mean()
 
 
 def ordinal_pairwise_loss(
@@ -231,6 +248,7 @@ def ordinal_pairwise_loss(
     return pull - push
 
 
+@in_full_precision
 def tightness(image: Features, text: Texts, target: Targets) -> Scalar:
     r"""Return the mean squared distance of an image to its own text, in [0, 4].
 
@@ -239,11 +257,11 @@ def tightness(image: Features, text: Texts, target: Targets) -> Scalar:
         1.0
     """
     target = checked_target(target, len(image))
-    with torch.autocast(image.device.type, enabled=False):
-        own_text = full_precision(text).index_select(0, target)  # unlike text[target], no −1
-        return (full_precision(image) - own_text).square().sum(1).mean()
+    own_text = text.index_select(0, target)  # unlike text[target], no −1
+    return (image - own_text).square().sum(1).mean()
 
 
+@in_full_precision
 def diversity(
     image: Features,
     text: Texts,
@@ -263,10 +281,9 @@ def diversity(
         0.7071
     """
     target = checked_target(target, len(image))
-    with torch.autocast(image.device.type, enabled=False):
-        weights = rank_weights(target, values, normalise, order)
-        distance = distances(full_precision(image), full_precision(text))
-        return (weights * distance**push_power).mean()
+    weights = rank_weights(target, values, normalise, order)
+    distance = distances(image, text)
+    return (weights * distance**push_power).mean()
 
 
 def rank_weights(
@@ -295,8 +312,7 @@ def rank_weights(
     """
     if order not in get_args(Order) or normalise not in get_args(Normalise):
         raise InputError(f"losses: no such weights: {normalise=!r:.80}, {order=!r:.80}.")
-    target = checked_target(target, target.numel())
-    values = full_precision(values)  # bytes would wrap around
+    values = values.to(torch.promote_types(values.dtype, torch.float32))  # bytes would wrap around
     if order == "blind":
         return torch.ones(len(target), len(values), device=values.device)
 
@@ -325,6 +341,7 @@ def distances(
     return squared.clamp_min(1e-12).sqrt()
 
 
+@in_full_precision
 def ranked_probability_loss(logits: Logits, target: Targets) -> Scalar:
     r"""Return the ranked probability score: squared distance of two cumulative distributions.
 
@@ -342,7 +359,7 @@ def ranked_probability_loss(logits: Logits, target: Targets) -> Scalar:
         0.9075
     """
     target = checked_target(target, len(logits))
-    cumulative = full_precision(logits).softmax(dim=1).cumsum(dim=1)
+    cumulative = logits.softmax(dim=1).cumsum(dim=1)
     reached = F.one_hot(target, logits.shape[1]).cumsum(dim=1)  # it refuses what is no rank
     return (cumulative - reached.to(logits)).square().sum(dim=1).mean()
 
@@ -373,8 +390,3 @@ def checked_target(target: Tensor, rows: int, *, values: bool = False) -> Tensor
         shape = f"{target.dtype} {list(target.shape)}"
         raise InputError(f"losses: target is {shape}; give one {wanted} per image, of {rows}.")
     return target.long() if is_whole else target
-
-
-def full_precision(x: Tensor) -> Tensor:
-    """Return at least fp32: half precision cannot hold the square of a small distance."""
-    return x if x.dtype == torch.float64 else x.float()

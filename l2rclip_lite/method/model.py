@@ -235,7 +235,7 @@ class L2RCLIP(nn.Module):
 
         Args:
             images: A folder, one image, a sequence of images, or a map-style dataset of (image,
-                rank index). An image is whatever `images.as_rgb` takes.
+                rank index). An image is whatever `data.reading.as_rgb` takes.
             backbone: Whether they are those of `Towers.backbone`, or unit features beside the
                 texts; None gives those that `logits` takes.
             batch_size: Images at once.

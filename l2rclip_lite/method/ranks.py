@@ -21,7 +21,6 @@ from l2rclip_lite.shapes import Values
 
 SLOT = "{rank}"
 MAX_RANKS = 10_000  # beyond that a table of ranks against ranks alone takes gigabytes
-MAX_LETTERS = 1_000_000  # of all sentences together
 
 _SMALL = """
 zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
@@ -108,8 +107,8 @@ class Ranks:
 
     Raises:
         InputError: Fewer than two ranks or more than `MAX_RANKS`, repeated or empty names, values
-            that do not increase or that single precision cannot tell apart, a template without
-            exactly one `{rank}`, sentences that are too long.
+            that do not increase or that single precision cannot tell apart, or a template
+            without exactly one `{rank}`.
 
     Example:
         >>> ranks = Ranks(("no", "low", "high"), (0, 1, 2), template="a leaf with {rank} damage")
@@ -124,8 +123,6 @@ class Ranks:
 
     def __post_init__(self) -> None:
         """Check names, values and template."""
-        if isinstance(self.names, str):  # type: ignore[unreachable]
-            raise InputError(f"ranks: the names are {self.names!r:.80}; give a list, one per rank.")
         names = tuple(map(str, self.names))
         values = tuple(map(float, self.values))
         check_names(names, self.template)
@@ -222,10 +219,6 @@ def check_names(names: Sequence[str], template: str) -> None:
         raise InputError(
             f"ranks: the template {template[:99]!r} holds {SLOT} {slots} times, not once."
         )
-    letters = len(names) * len(template) + sum(map(len, names))
-    if letters > MAX_LETTERS:
-        most = f"{MAX_LETTERS:,} are the most"
-        raise InputError(f"ranks: the sentences have {letters:,} letters; {most}.")
 
 
 def check_values(values: Sequence[float]) -> None:

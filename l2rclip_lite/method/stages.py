@@ -17,9 +17,10 @@ from torch.utils.checkpoint import checkpoint
 from l2rclip_lite.config import Config
 from l2rclip_lite.method import losses
 from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.optimisation import Row, Stage
 from l2rclip_lite.method.ranks import cyclic_permutation
-from l2rclip_lite.method.stage import Row, Stage, StageData
 from l2rclip_lite.shapes import Features, Pixels, Scalar, Targets, Texts, Values
+from l2rclip_lite.training_data import TrainingData
 
 Encode = Callable[[Tensor, int], Float[Tensor, "image dim"]]
 
@@ -89,7 +90,7 @@ def freezing_table(model: L2RCLIP) -> str:
 # --- stage 1 ------------------------------------------------------------------------------------
 
 
-def stage1(model: L2RCLIP, data: StageData) -> Stage:
+def stage1(model: L2RCLIP, data: TrainingData) -> Stage:
     """Return stage 1 before its first epoch; without prompts it has none."""
     config = model.config
     epochs = 0 if model.prompts is None else config.stage1_epochs()
@@ -104,7 +105,7 @@ def stage1(model: L2RCLIP, data: StageData) -> Stage:
     )
 
 
-def train_stage1(model: L2RCLIP, data: StageData, stage: Stage | None = None) -> Iterator[Row]:
+def train_stage1(model: L2RCLIP, data: TrainingData, stage: Stage | None = None) -> Iterator[Row]:
     """Train RankFormer and context vectors; both towers are frozen, so image features are cached.
 
     Nothing is trained until somebody iterates: write `history = list(train_stage1(model, data))`.
@@ -175,7 +176,7 @@ def stage1_loss(model: L2RCLIP, z: Features, t: Texts, y: Targets, values: Value
 # --- stage 2 ------------------------------------------------------------------------------------
 
 
-def stage2(model: L2RCLIP, data: StageData) -> Stage:
+def stage2(model: L2RCLIP, data: TrainingData) -> Stage:
     """Return stage 2 before its first epoch."""
     config = model.config
     return Stage(
@@ -190,7 +191,7 @@ def stage2(model: L2RCLIP, data: StageData) -> Stage:
 
 
 def train_stage2(
-    model: L2RCLIP, data: StageData, stage: Stage | None = None, encode: Encode | None = None
+    model: L2RCLIP, data: TrainingData, stage: Stage | None = None, encode: Encode | None = None
 ) -> Iterator[Row]:
     """Train the image tower; the text side is frozen, so texts are computed once.
 

@@ -91,7 +91,7 @@ def encode_images(
 
     Raises:
         InputError: No image, one that cannot be read, or a cache that cannot be written.
-        TrainingError: Memory that runs out, or a process that decodes and has ended.
+        TrainingError: Memory that runs out.
     """
     count = len(images)
     if not count:
@@ -114,13 +114,7 @@ def encode_images(
 
             loader = DataLoader(Subset(images, rows), batch_size, num_workers=workers)
             bar = tqdm(decoded(loader), "encoding images", len(loader), disable=quiet or None)
-            features: list[Tensor] = []
-            for pixels, labels in bar:
-                first = start + len(features) * batch_size
-                images.remember(range(first, first + len(pixels)), pixels, labels)
-                features.append(encode(pixels).cpu())
-
-            parts.append(torch.cat(features))
+            parts.append(torch.cat([encode(pixels).cpu() for pixels, _ in bar]))
             if file is not None:
                 save_tensors(file, {FEATURES: parts[-1]}, {})
     return torch.cat(parts)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
@@ -18,7 +18,7 @@ from l2rclip_lite.files import write_json, write_text
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prediction import Prediction
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.metrics import evaluate, mae, medians, rps
+from l2rclip_lite.metrics import evaluate, medians
 from l2rclip_lite.runs.model_file import HUB
 from l2rclip_lite.runs.run_directory import RunDirectory
 
@@ -126,21 +126,6 @@ class Run:
     metrics: dict[str, Any]
     history: list[dict[str, float]]
     out: Path
-
-
-def validation_scores(
-    probabilities: Probabilities, target: Int[Tensor, " batch"], ranks: Ranks
-) -> dict[str, float]:
-    """Return the scores of an epoch: MAE of the likeliest rank and of the mean, accuracy, RPS."""
-    values = ranks.values_tensor()
-    predicted = probabilities.argmax(1)
-    expected = probabilities @ values
-    return {
-        "val_mae": mae(target, predicted, ranks),
-        "val_mae_expected": float((expected - values[target]).abs().mean()),
-        "val_accuracy": float((predicted == target).float().mean()),
-        "val_rps": rps(target, probabilities, ranks),
-    }
 
 
 def judge(

@@ -181,7 +181,7 @@ class Towers(nn.Module, ABC):
     def transform(
         self, train: bool = False, *, upside_down: bool = False, light: bool = True
     ) -> v2.Compose:
-        """Return what turns any image, see `images.as_rgb`, into an input of `encode_image`.
+        """Return what turns any image, see `data.reading.as_rgb`, into an input of `encode_image`.
 
         Args:
             train: Whether to augment, with draws from torch's global generator.

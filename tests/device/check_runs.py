@@ -18,7 +18,7 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.stage import Stage
+from l2rclip_lite.method.optimisation import Stage
 from l2rclip_lite.method.stages import train_stage1, train_stage2
 from l2rclip_lite.training import fit
 from l2rclip_lite.training_data import TrainingData

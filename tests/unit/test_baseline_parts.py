@@ -9,17 +9,17 @@ from torch import Tensor
 
 from l2rclip_lite.baselines import probes, train_baseline
 from l2rclip_lite.baselines.prompts import (
+    CoopPrompts,
     InterpolatedPrompts,
     PromptHead,
-    coop_prompts,
     interpolation_weights,
-    ordinalclip_prompts,
+    learned_prompts,
 )
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.optimisation import Stage
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.method.stage import Stage
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.training_data import TrainingData
@@ -121,11 +121,11 @@ def test_gradients_reach_context_and_base_ranks_and_nothing_of_a_fixed_head(tiny
     tiny.requires_grad_(False)
     model = L2RCLIP(tiny, FIVE, Config(heads=2))
     images = torch.eye(3, tiny.dim)
-    for prompts, expected in (
-        (coop_prompts(model), {"prompts.context"}),
-        (ordinalclip_prompts(model), {"prompts.context", "prompts.base"}),
+    for kind, expected in (
+        (CoopPrompts, {"prompts.context"}),
+        (InterpolatedPrompts, {"prompts.context", "prompts.base"}),
     ):
-        head = PromptHead(tiny, prompts)
+        head = PromptHead(tiny, learned_prompts(model, kind))
         logits = head(images)
         torch.autograd.backward(logits.square().sum())
         parameters = head.named_parameters()

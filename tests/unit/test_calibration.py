@@ -45,7 +45,7 @@ def test_no_temperature_scores_better_than_the_fit(seed: int, t: float) -> None:
 
     fitted = rps(target, temper(logits, fit_temperature(logits, target)), THREE)
     others = [rps(target, temper(logits, t), THREE) for t in np.geomspace(LOWEST, HIGHEST, 50)]
-    assert fitted <= min(others) + 1e-9
+    assert fitted <= min(others) + 1e-8  # the search stops 1e-6 from the best logarithm
 
 
 def test_calibrate_sets_the_temperature_and_the_level_of_the_model(

@@ -1,6 +1,7 @@
 """The scientific controls: what each one changes, by its direction or by its value.
 
-A control that did nothing would be reported as no effect. Of `select` and `clip` see test_stage.py.
+A control that did nothing would be reported as no effect. Of `select` and `clip` see
+test_optimisation.py.
 """
 
 from collections.abc import Callable

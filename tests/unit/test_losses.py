@@ -17,7 +17,6 @@ from l2rclip_lite.method.losses import (
     diversity,
     ordinal_pairwise_loss,
     ordinal_pairwise_loss_stage1,
-    rank_weights,
     ranked_probability_loss,
     supervised_contrastive_loss,
     tightness,
@@ -102,7 +101,6 @@ def test_a_rank_counts_once_whatever_its_number_of_images(seeded: tuple[Tensor, 
 Z = torch.eye(6, 8)
 T = torch.eye(5, 8)
 OF_TARGET: dict[str, Callable[[Tensor], Tensor]] = {
-    "weights": lambda y: rank_weights(y, RANKS),
     "tightness": lambda y: tightness(Z, T, y),
     "diversity": lambda y: diversity(Z, T, y, RANKS),
     "stage 1": lambda y: ordinal_pairwise_loss_stage1(Z, Z, Z, y),

@@ -38,8 +38,8 @@ EXCEPTIONS = {
         "runs.start",
     },
     "method/prompts.py": {"config"},
-    "method/stage.py": {"config"},
-    "method/stages.py": {"config"},
+    "method/optimisation.py": {"training_data"},
+    "method/stages.py": {"config", "training_data"},
     "towers/base.py": {"data.images"},
 }
 

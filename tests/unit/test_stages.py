@@ -13,8 +13,8 @@ from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.method import stages
 from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.optimisation import Row, Stage
 from l2rclip_lite.method.ranks import cyclic_permutation
-from l2rclip_lite.method.stage import Row, Stage
 from l2rclip_lite.method.stages import (
     ImageSide,
     freeze,

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from l2rclip_lite import Config, Ranks
-from l2rclip_lite.method.stage import Stage
+from l2rclip_lite.method.optimisation import Stage
 
 Call = Callable[[], object]
 Train = Callable[[], Iterable[object]]

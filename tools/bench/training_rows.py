@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from l2rclip_lite import L2RCLIP, Config, Ranks, Towers, load_towers
 from l2rclip_lite.baselines.losses import ordinalclip_loss
-from l2rclip_lite.baselines.prompts import PromptHead, ordinalclip_prompts
+from l2rclip_lite.baselines.prompts import InterpolatedPrompts, PromptHead, learned_prompts
 from l2rclip_lite.data.images import Augment, ResizedImages
 from l2rclip_lite.heads.kernel import stack_kernel_heads
 from l2rclip_lite.method.stages import freeze, train_stage1, train_stage2
@@ -115,7 +115,7 @@ def ordinalclip(setting: Setting) -> Figure:
     """
     config = setting.config("mini", 16)
     model = L2RCLIP.build(ages(62), config)
-    head = PromptHead(model.towers, ordinalclip_prompts(model))
+    head = PromptHead(model.towers, learned_prompts(model, InterpolatedPrompts))
     parameters = [*freeze(model, "stage 2").values(), *_trainable(head.prompts)]
     optimizer = torch.optim.Adam(parameters, lr=1e-4)
 

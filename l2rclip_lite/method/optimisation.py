@@ -5,69 +5,18 @@ that was cut short is simply run again, bit for bit.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Int
 from torch import Tensor, nn
 
-from l2rclip_lite.config import Config
 from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.shapes import Features, Probabilities, Scalar
+from l2rclip_lite.shapes import Probabilities, Scalar
+from l2rclip_lite.training_data import TrainingData
 
 Row = dict[str, float]  # of a history
-
-
-class TrainingBatch(NamedTuple):
-    """What one step trains on.
-
-    Args:
-        images: Unit features of the whole batch; or normalised pixels, of which each process has
-            its own part.
-        target: Rank index of each image of the whole batch. With several views the list is
-            repeated: all images of the first view, then all of the second.
-        n_images: Of the whole batch, in one view.
-    """
-
-    images: Tensor
-    target: Int[Tensor, " image"]
-    n_images: int
-
-
-@runtime_checkable
-class StageData(Protocol):
-    """What the stages ask of images; `TrainingData` has it."""
-
-    @property
-    def features(self) -> Mapping[str, Tensor]:
-        """Unit image features of each split, by the untrained tower."""
-
-    @property
-    def targets(self) -> Mapping[str, Tensor]:
-        """Rank index of each image."""
-
-    def feature_batch_size(self, config: Config) -> int:
-        """Return the images per step on cached features."""
-
-    def pixel_batch_size(self, config: Config) -> int:
-        """Return the images per step on pixels."""
-
-    def feature_batches(
-        self, model: L2RCLIP, generator: torch.Generator
-    ) -> Iterable[TrainingBatch]:
-        """Yield batches of cached features for one epoch."""
-
-    def batches(self, model: L2RCLIP, generator: torch.Generator) -> Iterable[TrainingBatch]:
-        """Yield batches of augmented pixels for one epoch."""
-
-    def encode(self, model: L2RCLIP, split: str) -> Features:
-        """Return the image features of a split as they are now."""
-
-    def validation_scores(self, model: L2RCLIP, probabilities: Tensor) -> Row:
-        """Return the scores of the validation images, `val_rps` and `val_mae` among them."""
 
 
 def warmup_cosine(step: int, steps: int, warmup: float) -> float:
@@ -118,7 +67,7 @@ class Stage:
 
     number: int
     parameters: Mapping[str, nn.Parameter]
-    data: StageData
+    data: TrainingData
     model: L2RCLIP
     lr: float
     n_epochs: int

@@ -15,7 +15,7 @@ from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.stage import Stage
+from l2rclip_lite.method.optimisation import Stage
 from l2rclip_lite.training_data import TrainingData
 
 
