@@ -28,7 +28,7 @@ hypothesis.settings.load_profile("project")
 @pytest.fixture(autouse=True)
 def _type_checks(request: pytest.FixtureRequest) -> Iterator[None]:
     """Switch type checks off in tests marked `untyped`: users run the package without them."""
-    untyped = "untyped" in request.keywords
+    untyped = not {"untyped", "slow"}.isdisjoint(request.keywords)
     jaxtyping.config.update("jaxtyping_disable", untyped)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
@@ -58,13 +58,3 @@ def real_bracol() -> Path:
 def real_retinamnist() -> Path:
     """The published RetinaMNIST file's folder."""
     return real_folder("retinamnist")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests that need a GPU where there is none."""
-    if torch.cuda.is_available():
-        return
-
-    for item in items:
-        if "gpu" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="no CUDA device"))

@@ -11,14 +11,6 @@ import use_rows
 QUICK = timing.Setting(repeats=2, quick=True)
 
 
-def test_two_functions_are_timed_in_turns() -> None:
-    """Each round times both, every second one backwards, and the first does not count."""
-    called: list[str] = []
-    times = timing.in_turns([lambda: called.append("a"), lambda: called.append("b")], 3)
-    assert "".join(called) == "baabbaab"
-    assert [len(column) for column in times] == [3, 3]
-
-
 def test_the_bare_tower_trains_the_image_side_alone() -> None:
     """Gradients for the whole image tower and nothing else."""
     config = QUICK.config("mini", 4)

@@ -13,7 +13,6 @@ import chapters
 import project
 import pytest
 from bs4 import BeautifulSoup
-from in_node import first_hits
 
 import l2rclip_lite
 from l2rclip_lite.config import Config, Controls
@@ -127,21 +126,6 @@ def test_the_links_of_the_page_for_wrong_addresses_are_right_at_any_depth(html: 
     for link in own:
         assert link.startswith(root)
         assert (html / link.removeprefix(root).split("?")[0]).exists(), link
-
-
-FIRST = {  # what a reader asks the search, and the page that should come first
-    "learning rate": "hyperparameters",
-    "BatchNorm": "glossary",
-    "input of RankFormer": "glossary",
-    "UMAP": "07_ordinal_embeddings",
-    "CSV": "10_your_own_images",
-    "resume": "02_two_stages",
-}
-
-
-def test_the_search_finds_what_readers_ask_for(html: Path) -> None:
-    """A word of the glossary leads to its meaning and from there to a chapter."""
-    assert first_hits(html, list(FIRST)) == [f"book/{page}" for page in FIRST.values()]
 
 
 def test_a_chapter_that_fails_leaves_a_book_of_the_others(tmp_path: Path) -> None:

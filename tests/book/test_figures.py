@@ -1,10 +1,7 @@
 """Every figure is drawn once, from data made by hand; what matters most is read off its axes."""
 
-import json
-from collections.abc import Callable
 from typing import Any
 
-import chapters
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,30 +9,14 @@ import torch
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from PIL import Image
 
-from l2rclip_book import embedding_figures as embed
-from l2rclip_book import evidence, plots, templates
-from l2rclip_book import loss_figures as losses
+from l2rclip_book import evidence, plots
 from l2rclip_book import metric_figures as metrics
 from l2rclip_book import rankformer_figures as former
 from l2rclip_book.gains import MEAN
-from l2rclip_book.loss_figures import on_circle
-from l2rclip_book.training_figures import repair_curves, stage_diagram
-from l2rclip_book.words_figures import few_figure, landings
-from l2rclip_lite.config import Config
-from l2rclip_lite.data import Split
 from l2rclip_lite.method.ranks import Ranks
 
-STORED = chapters.BOOK / "results"
-MOTION = json.loads((STORED / "motion.json").read_text(encoding="utf-8"))
-ATTENTION = json.loads((STORED / "attention.json").read_text(encoding="utf-8"))
 RANKS = Ranks(("low", "mid", "high"), (0, 10, 20), "a {rank} grade", unit="years")
-TEN = Ranks.integers(0, 9, template="grade {rank}")
-IMAGES = [Image.new("RGB", (8, 8), (10 * i,) * 3) for i in range(5)]
-BYTES = np.stack([np.asarray(image).T for image in IMAGES])
-SPLIT = Split([f"{i}.png" for i in range(5)], [2, 0, 0, 2, 2], IMAGES)
-SURE = torch.tensor([[0.1, 0.2, 0.7], [0.5, 0.3, 0.2]])[[0, 1, 0, 0, 0]]
 HISTORY = pd.DataFrame(
     {
         "stage": [1, 1, 1, 2, 2],
@@ -45,52 +26,10 @@ HISTORY = pd.DataFrame(
         "val_rps": [0.5, 0.4, 0.5, 0.5, 0.5],
     }
 ).to_dict("records")
-LABELS = np.array([0, 1, 2, 0])
-FLAT = np.array([[5.0, 0.0], [0.0, 0.0], [-1.0, 0.0], [2.0, 1.0]])
 SPELT = [["start", "a", "no", "end", "·"], ["start", "a", "very", "low", "end"]]
 ALONG = torch.tensor([[0.0, 0, 0, 0, 0], [0, 1, 2, 3, 0]])  # a number for each token of SPELT
-WAYS = {order: on_circle(0, 90).expand(4, 2, 2) for order in ("true", "blind", "shuffled")}
-ENDS = {order: {"circle": [1.0, 0.0], "sphere": [-0.5, 0.5]} for order in WAYS}
-SENTENCE = [([("a", False), ("low", True), ("leaf", False)], 0.0)]
-SCORES = templates.Scores(0.7, [0.1, 0.2], (-0.5, 0.5))
 CURVE = metrics.reliability([0, 0, 1], [[0.9, 0.1, 0], [0.7, 0.3, 0], [0.7, 0.3, 0]], RANKS)
-ERRORS = [torch.tensor([[0.5, 1.5], [0.0, 1.0]])] * 3
-SHARES = pd.DataFrame({"data": ["pears"], "run": 0, "arm": "words", "shots": "2", "share": 80.0})
-STEPS = pd.DataFrame({"arm": ["cross-entropy", "numbers"], "rps": [2.0, 1.0], "data": "pears"})
-STEPS = STEPS.assign(low=0.9, high=2.1, share=50.0)
 GAINS = pd.DataFrame({"row": "words", "data": ["hc18", "apples81", MEAN], "gain": [5.0, 3, 4]})
-
-DRAWN: list[tuple[Callable[..., Figure], tuple[Any, ...]]] = [
-    (plots.contact_sheet, (SPLIT, RANKS)),
-    (plots.image_grid, (IMAGES, list("abcde"))),
-    (plots.training_curves, (HISTORY, RANKS)),
-    (plots.confusion, ({"me": ([0, 1, 2], [0, 1, 2])}, RANKS)),
-    (plots.gallery, (SPLIT, SURE, RANKS, [3, 1])),
-    (metrics.reliability_diagram, ({"T": CURVE},)),
-    (metrics.threshold_scale, (IMAGES[:3], [0.1, 0.2, 0.5], [0, 0.2, 0.4, 1], RANKS)),
-    (metrics.staircases, ({"far": [0.5, 0, 0.5]}, 0, RANKS)),
-    (embed.clouds, (dict.fromkeys("ABC", embed.Cloud(FLAT, LABELS, FLAT[:3])), RANKS)),
-    (embed.thumbnails, (FLAT, LABELS, BYTES, {"a": [0, 2, 3], "b": [1, 0, 3]}, RANKS)),
-    (embed.motion_figure, (MOTION, {"start": 0}, TEN)),
-    (losses.free_texts, (WAYS, ENDS)),
-    (former.token_grid, (SPELT, ALONG > 1, 2)),
-    (former.axes_figure, ({"rank": ALONG}, {"rank": torch.eye(2)}, SPELT, (1, 3))),
-    (former.movement_figure, ({"a": ALONG[1:]}, SPELT[1:])),
-    (former.attention_figure, (ATTENTION, [("names", 1)])),
-    (templates.token_figure, ({"CLIP": SENTENCE, "MiniLM": SENTENCE},)),
-    (templates.score_rows, ({"words": {"mine": SCORES, "other": SCORES}},)),
-    (stage_diagram, (Config(),)),
-    (repair_curves, ({"after": ERRORS}, {"rps": 1.0, "mae": 1.0}, 1, pd.DataFrame({"seed": []}))),
-    (landings, ({("no", "some"): np.array([0.0, 40.0])}, 80.0)),
-    (few_figure, (SHARES,)),
-    (evidence.staircase, (STEPS,)),
-]
-
-
-@pytest.mark.parametrize(("draw", "data"), DRAWN, ids=[draw.__name__ for draw, _ in DRAWN])
-def test_a_figure_is_drawn(draw: Callable[..., Figure], data: tuple[Any, ...]) -> None:
-    """To the last tick."""
-    draw(*data).draw_without_rendering()
 
 
 # --- what must not be wrong -----------------------------------------------------------------------

@@ -6,7 +6,6 @@ from operator import attrgetter
 from pathlib import Path
 
 import chapters
-import execute
 import jupytext
 import nbformat
 import page_rules
@@ -119,19 +118,3 @@ def test_a_page_carries_results_and_provenance_only(tiny: Path) -> None:
     assert stamp["source"] == chapters.source_hash(tiny)
     assert stamp["package"] == chapters.package_hash()
     assert stamp["source"][:12] in page.cells[-1].source
-
-
-def test_where_a_kernel_dies_its_page_stays_and_the_others_are_written(
-    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As where it takes too much memory: a line says which, and the status is 1."""
-    fails = tmp_path / "02_fails.py"
-    fails.write_text(f"{tiny.read_text()}\n# %%\nimport os\n\nos._exit(1)\n", encoding="utf-8")
-    fails.with_suffix(".ipynb").write_text("the good one", encoding="utf-8")
-    status = execute.execute_side_by_side([fails, tiny], tmp_path, {"PROFILE": "page"}, jobs=2)
-    lines = sorted(capsys.readouterr().out.splitlines())
-    assert status == 1
-    assert lines[0].startswith("01_tiny: ")
-    assert lines[1] == "02_fails: Kernel died"
-    assert (tmp_path / "01_tiny.ipynb").exists()
-    assert fails.with_suffix(".ipynb").read_text() == "the good one"

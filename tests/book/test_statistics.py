@@ -10,7 +10,6 @@ from scipy import stats
 from scipy.spatial.distance import cdist
 from sklearn.decomposition import PCA
 
-from l2rclip_book.metric_figures import expected_price
 from l2rclip_book.statistics import compare, holm, ordinality, spearman_rho
 from l2rclip_lite.errors import InputError
 
@@ -53,17 +52,6 @@ def test_a_p_value_counts_the_signings_that_are_as_extreme() -> None:
     assert comparison.difference == 1.5
     assert comparison.p == pytest.approx(10 / 32)
     assert compare([1, 1], [1, 3])[:3] == (1, 0, 2)
-
-
-@given(st.lists(st.integers(0, 30), min_size=5, max_size=5).filter(any))
-def test_the_cheapest_answers_are_mode_median_and_mean(weights: list[int]) -> None:
-    """On uneven steps; at most half of the mass lies on either side of a median."""
-    values = np.array([0.0, 1, 3, 4, 9])
-    p = np.array(weights) / sum(weights)
-    mode, median, mean = (expected_price(p, values, power)[2] for power in (0, 1, 2))
-    assert mode == values[p.argmax()]
-    assert max(p[values < median].sum(), p[values > median].sum()) <= 0.5 + 1e-6
-    assert mean == pytest.approx(p @ values, abs=0.005)
 
 
 @given(p=st.lists(st.floats(0, 1), max_size=8), alpha=st.floats(0, 0.99))

@@ -25,19 +25,6 @@ def faults(text: str, *, late_imports: bool) -> Iterator[str]:
                         yield f"{child.lineno}: {home} belongs to the top"
 
 
-def test_a_fault_is_named_with_its_line() -> None:
-    """One of each kind; one file may import late."""
-    late = "    from l2rclip_lite.method.ranks import Ranks"
-    text = f"a, b = 1, 2\nsaid = 1\ndef f(often):\n{late}"
-    assert sorted(faults(text, late_imports=False)) == [
-        "1: values assigned in a row",
-        "2: said",
-        "3: often",
-        "4: l2rclip_lite.method.ranks belongs to the top",
-    ]
-    assert len(list(faults(text, late_imports=True))) == 3
-
-
 def test_every_file_reads_as_the_design_asks() -> None:
     """Of the package, the book's code, tools, experiments and tests."""
     wrong = {}

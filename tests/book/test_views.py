@@ -2,16 +2,11 @@
 
 from functools import partial
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from l2rclip_book.loss_figures import on_circle, text_forces
 from l2rclip_book.rankformer_figures import changed_ranks, read_by, woken
-from l2rclip_book.statistics import ordinality
-from l2rclip_book.templates import orders, shuffled_gaps
 from l2rclip_lite.config import Axis
 from l2rclip_lite.method.losses import ordinal_pairwise_loss
 from l2rclip_lite.method.rankformer import RankFormer
@@ -55,14 +50,3 @@ def test_a_word_reads_its_sentence_its_slot_or_all(axis: Axis, n_read: int) -> N
     changed = changed_ranks(attentive, EMBEDDED, TOKENS)
     assert torch.equal(changed == 1, torch.eye(3, dtype=torch.bool))
     assert (changed > 0).all() == (axis != "token")
-
-
-@given(count=st.integers(3, 8), seed=st.integers(0, 2**31))
-def test_the_fast_gap_is_the_gap_of_ordinality(count: int, seed: int) -> None:
-    """Any features, any orders; the first is the true one, and its mirror has the same gap."""
-    generator = torch.Generator().manual_seed(seed)
-    features = torch.randn(count, 5, generator=generator, dtype=torch.float64)
-    permutations = np.concatenate([orders(count, 4, seed), orders(count, 1)[:, ::-1]])
-    slow = [ordinality(features[torch.from_numpy(order)])["gap"] for order in permutations]
-    assert shuffled_gaps(features, permutations) == pytest.approx(slow, abs=1e-12)
-    assert slow[-1] == pytest.approx(slow[0], abs=1e-12)

@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 import real_data
@@ -137,15 +136,9 @@ def test_folds_test_each_image_once_and_keep_groups_whole(name: str) -> None:
         if "fold" in labels:
             assert list(data.test.paths) == labels["file"][labels["fold"] == fold].tolist()
             assert list(data.val.paths) == labels["file"][labels["fold"] == (fold + 1) % 5].tolist()
-        else:  # within two fives at most, a rank loses or gains 0.8 in each
-            fifth = np.sum([data.counts(split) for split in SPLITS], axis=0) / 5
-            assert np.abs(np.array(data.counts("test")) - fifth).max() <= 1.61
 
     assert sorted(tested) == sorted(set(tested)) == sorted(validated)
     assert len(groups) == N_GROUPS[name]
-    other = load_dataset(name, fold=folds[-1], seed=1, **place)
-    assert other.test.paths != data.test.paths
-    assert not set(other.test.subjects or ()) & set(other.train.subjects or ())
 
 
 @pytest.mark.parametrize("fold", DATA_SETS["bracol"].protocols[""].folds)
@@ -160,22 +153,6 @@ def test_bracol_has_the_folds_of_its_authors(real_bracol: Path, fold: int) -> No
         assert [f"images/{path}" for path in data.split(split).paths] == rows["path"].tolist()
         assert list(data.split(split).targets) == rows["label"].tolist()
     assert data.test[0][0].size == (512, 256)
-
-
-def test_retinamnist_keeps_pixels_and_order(real_retinamnist: Path) -> None:
-    """Of the published file."""
-    data = load_dataset("retinamnist", root=real_retinamnist)
-    with np.load(real_retinamnist / "retinamnist.npz") as archive:
-        assert data.test.targets == tuple(archive["test_labels"][:, 0])
-        assert np.array_equal(np.array(data.val[119][0]), archive["val_images"][119])
-    assert (data.val.paths[119], data.image_size) == ("val/0119", 112)
-
-
-def test_clap2015_has_the_published_votes(official: Path) -> None:
-    """Deviations as in the data notes."""
-    data = load_dataset("clap2015", lists=official, protocol="test")
-    votes = [*data.train.deviations, *data.val.deviations, *data.test.deviations]
-    assert [min(votes), max(votes), np.mean(votes)] == pytest.approx([0.70, 7.16, 4.03], abs=0.005)
 
 
 @pytest.mark.parametrize("name", DATA_SETS)

@@ -44,15 +44,11 @@ def images(tmp_path: Path) -> Path:
         # numbers are values, however they are written
         (("1", "2", "3"), {"ranks": "1,2,3"}, NUMBER_NAMES, (1, 2, 3), [0, 1, 2]),
         (("03", "1.0", "+2"), {"ranks": "1:3"}, NUMBER_NAMES, (1, 2, 3), [2, 0, 1]),
-        ((9, 8, 7), {"ranks": [7, 8.0, "9"]}, ("seven", "eight", "nine"), (7, 8, 9), [2, 1, 0]),
         (("0", "1", "2"), {"ranks": "1:3", "labels_are": "index"},
          NUMBER_NAMES, (1, 2, 3), [0, 1, 2]),
         (("10", "9", "-1"), {}, ("minus one", "nine", "ten"), (-1, 9, 10), [2, 1, 0]),
         ((2, 1.5, 2.0), {}, ("1.5", "two"), (1.5, 2), [1, 0, 1]),
-        *(
-            (("2", "0", "1"), {"ranks": ranks}, ("zero", "one", "two"), (0, 1, 2), [2, 0, 1])
-            for ranks in (np.arange(3), pd.Series([0, 1, 2]), range(3))
-        ),
+        (("2", "0", "1"), {"ranks": np.arange(3)}, ("zero", "one", "two"), (0, 1, 2), [2, 0, 1]),
         # names are matched as they are, and counted only when that is asked for
         (("poor", "bad", "good"), {"ranks": WORDS}, WORDS, (0, 1, 2), [1, 0, 2]),
         (("0", "2", "01"), {"ranks": WORDS, "labels_are": "index"}, WORDS, (0, 1, 2), [0, 2, 1]),
@@ -98,11 +94,8 @@ def test_a_label_is_the_value_the_name_or_the_index_of_a_rank(
         ((1, None, 2), {}, "row 1 .*the label is blank; fill it in"),
         ((1, "1e400", 2), {}, "2.0 is followed by inf"),
         # ranks and templates that contradict themselves
-        ((1, 2, 3), {"ranks": "3,2,1"}, "3.0 is followed by 2.0"),
         ((1, 2, 3), {"ranks": "0:"}, "^ranks: at least two ranks are needed, got 1"),
-        ((1, 2, 3), {"ranks": "9:0"}, "^ranks: at least two ranks are needed, got 0"),
         ((1, 2, 3), {"ranks": "0:9999999"}, "^ranks: 10,000,000 ranks are more than 10,000; join"),
-        ((1, 2, 3), {"template": ""}, "^ranks: the template '' holds {rank} 0 times, not once"),
         ((1, 2, 1e300), {}, r"^ranks: 1e\+300 has no words here; name such ranks"),
     ],
 )  # fmt: skip

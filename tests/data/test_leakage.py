@@ -5,20 +5,20 @@ from l2rclip_lite.data.check import leakage
 from l2rclip_lite.method.ranks import Ranks
 
 
-def split_of(text: str, *, named: bool) -> Split:
+def split_of(text: str) -> Split:
     """Return images written as "a1 a2 b1": the letter is who is shown."""
     paths = text.split()
-    subjects = [path[0] for path in paths] if named else None
+    subjects = [path[0] for path in paths]
     return Split(paths, [0] * len(paths), paths, subjects=subjects)
 
 
-def data_of(train: str, val: str, test: str, *, named: bool = True) -> OrdinalDataset:
+def data_of(train: str, val: str, test: str) -> OrdinalDataset:
     """Return the three splits; without `named`, nobody knows who is shown."""
     return OrdinalDataset(
         "made",
-        split_of(train, named=named),
-        split_of(val, named=named),
-        split_of(test, named=named),
+        split_of(train),
+        split_of(val),
+        split_of(test),
         Ranks(("low", "high"), (0, 1), "a {rank} grade"),
         Card("made"),
         allow_empty_ranks=True,
@@ -39,10 +39,3 @@ def test_shared_subjects_files_and_images_are_counted() -> None:
         "val_images_of_shared": 1,
         "val_shared_files": 0,
     }
-
-
-def test_what_is_unknown_is_none_and_not_zero() -> None:
-    """Files can be compared without knowing who is shown."""
-    counts = leakage(data_of("a1 a2", "b1 a1", "a2 c1", named=False))
-    assert counts["test_subjects"] is counts["test_shared_subjects"] is None
-    assert counts["test_shared_files"] == counts["val_shared_files"] == 1

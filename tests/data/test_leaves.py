@@ -3,12 +3,10 @@
 import hashlib
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from l2rclip_lite.data import load_dataset
-from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.leaf_painter import paint_leaf
 from l2rclip_lite.data.leaves import share_edges
 
@@ -51,19 +49,3 @@ def test_leaves_are_those_of_the_book_and_the_same_out_of_turn() -> None:
     golden = "42851357cf6af462fccb3313b2a8c4ae5acdb70258c30637ee194859279013ea"
     assert digest.hexdigest() == golden
     assert data.test[9][0].tobytes() == ninth.tobytes()
-
-
-@pytest.mark.parametrize(
-    ("ranks", "lowest", "highest"),
-    [
-        (3, "zero percent", "sixty percent"),
-        (5, "no", "very high"),
-        (62, "zero percent", "sixty one percent"),
-        (100, "zero percent", "ninety nine percent"),
-    ],
-)
-def test_every_number_of_ranks_is_balanced_and_named(ranks: int, lowest: str, highest: str) -> None:
-    """Ten images per rank are cut 6, 2, 2; names run from nothing to 60 % or K - 1 %."""
-    data = load_dataset("leaves", ranks=ranks, size=10 * ranks)
-    assert [data.counts(split) for split in SPLITS] == [[6] * ranks, [2] * ranks, [2] * ranks]
-    assert (data.ranks.names[0], data.ranks.names[-1]) == (lowest, highest)

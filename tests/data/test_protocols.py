@@ -1,19 +1,16 @@
 """Experiments from one data set: exact numbers, nothing opened, every draw repeatable."""
 
 from collections import Counter
-from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split
 from l2rclip_lite.data.protocols import (
     apply_protocols,
     few_shot,
-    hold_out,
     long_tail,
     rebin,
     subject_disjoint,
@@ -151,25 +148,15 @@ def test_bins_merge_names_values_and_the_targets_of_all_splits() -> None:
 
 
 def test_new_splits_keep_each_subject_in_one_of_them() -> None:
-    """Nobody in two splits, nobody lost, images in their old order, another seed another split.
-
-    Each rank has ten people. One goes to each part; then train takes four, until 5/0.7 > 1/0.15;
-    then again one to each.
-    """
+    """Nobody in two splits, nobody lost, images in their old order, another seed another split."""
     data = data_of([60, 60, 60], [f"person {number}" for number in range(30)])
     apart = subject_disjoint(data)
     people = [set(apart.split(name).subjects) for name in SPLITS]
     assert sum(map(len, people)) == len(set.union(*people)) == 30
 
     old_order = [*data.train.paths, *data.val.paths, *data.test.paths]
-    for name in SPLITS:
-        places = [old_order.index(path) for path in apart.split(name).paths]
-        assert places == sorted(places)
-    assert apart.protocol[-1] == (
-        "subject-disjoint: all 186 images split again by subject, "
-        "train 114 (18 subjects), val 36 (6 subjects), test 36 (6 subjects); seed 0"
-    )
-    assert apply_protocols(data, subject_disjoint=True, seed=1).test.paths != apart.test.paths
+    assert [path for path in old_order if path in apart.test.paths] == [*apart.test.paths]
+    assert subject_disjoint(data, seed=1).test.paths != apart.test.paths
 
 
 def test_changes_follow_one_order() -> None:
@@ -212,30 +199,8 @@ def test_what_cannot_be_done_is_refused_in_one_sentence(
         load_dataset("leaves", size=60, **options)
 
 
-def two_ranks_have_images(counts: list[int]) -> bool:
-    """Return whether this could be a data set."""
-    return sum(count > 0 for count in counts) >= 2
-
-
-SOME_COUNTS = st.lists(st.integers(0, 40), min_size=3, max_size=9).filter(two_ranks_have_images)
-
-
-@given(counts=SOME_COUNTS, seed=st.integers(0, 5), shots=st.integers(1, 20))
-def test_fewer_shots_are_among_more(counts: list[int], seed: int, shots: int) -> None:
-    """The images of n shots are a subset of those of n + 1, and never too many or too few."""
-    data = data_of(counts)
-    few = few_shot(data, shots, seed)
-    more = few_shot(data, shots + 1, seed)
-    assert set(few.train.paths) <= set(more.train.paths) <= set(data.train.paths)
-    assert few.counts("train") == [min(shots, count) for count in counts]
-
-
-@given(ranks=st.integers(3, 16), every=st.integers(2, 20), first=st.integers(0, 99))
-def test_each_inner_rank_is_held_out_once(ranks: int, every: int, first: int) -> None:
-    """`every` seeds in a row: every rank between the ends once, the ends never."""
-    held: Counter[int] = Counter()
-    for seed in range(first, first + every):
-        with suppress(InputError):  # this seed holds out none
-            counts = hold_out(data_of([2] * ranks), every, seed).counts("train")
-            held.update(rank for rank, count in enumerate(counts) if count == 0)
-    assert held == Counter(range(1, ranks - 1))
+def test_fewer_shots_are_among_more() -> None:
+    """The images of n shots are a subset of those of n + 1."""
+    thin = [few_shot(data_of(), shots, seed=3) for shots in range(1, 9)]
+    for few, more in pairwise(thin):
+        assert set(few.train.paths) < set(more.train.paths)

@@ -13,7 +13,8 @@ from accelerate import PartialState
 from torch import Tensor
 
 from l2rclip_lite import devices
-from l2rclip_lite.baselines import BASELINES, probes, train_baseline
+from l2rclip_lite.baselines import probes, train_baseline
+from l2rclip_lite.baselines.registry import OBJECTIVES
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.heads.calibration import calibrate
@@ -121,7 +122,7 @@ def test_a_run_that_was_stopped_goes_on(
 
 
 # A model computes in bf16 whatever the objective: one on the tower and one on prompts will do.
-TRAINED = [("fp32", name) for name in BASELINES] + [("bf16", "rps"), ("bf16", "coop")]
+TRAINED = [("fp32", name) for name in (*OBJECTIVES, "rank-axis")] + [("bf16", "coop")]
 
 
 @pytest.mark.parametrize(("precision", "name"), TRAINED)

@@ -1,13 +1,11 @@
 """`make clip`, in miniature from end to end, and what it says where something is missing."""
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import plan as planning
 import pytest
 import run_clip
-import torch
 
 from l2rclip_book.real_clip import (
     EMPTY,
@@ -15,13 +13,11 @@ from l2rclip_book.real_clip import (
     at_best_rate,
     clip_figure,
     clip_paragraph,
-    judged_claims,
     read_clip,
     tuned_gains,
 )
-from l2rclip_book.studies import Arm, Study, image_features
-from l2rclip_lite import Config, load_dataset, load_towers
-from l2rclip_lite.errors import InputError, TrainingError
+from l2rclip_lite import Config
+from l2rclip_lite.errors import InputError
 
 OPEN = planning.read_clip()["studies"]["tuned-5e-6"]["data"]
 
@@ -106,36 +102,6 @@ def test_a_set_that_cannot_be_fetched_is_left_out(
     assert {unit["data"] for unit in planning.units(rest, tmp_path)} == {"retinamnist", "hc18"}
 
 
-def test_a_unit_that_fails_stops_no_other_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Each is named with its reason; here all fail, so there are no rows."""
-
-    def fail(unit: dict[str, Any], name: str, cache: Path) -> None:
-        raise TrainingError(f"{name}: out of memory.")
-
-    monkeypatch.setattr(run_clip, "Work", fail)
-    assert run_clip.main(["--short", "--out", str(tmp_path)]) == 2
-    printed = capsys.readouterr()
-    assert "tiny/random tuned-1e-4/retinamnist-0: retinamnist: out of memory." in printed.out
-    assert printed.out.count("out of memory") == 2 * 4
-    assert printed.err.startswith("clip: every unit failed, so there are no rows;")
-
-
-@pytest.mark.gpu
-def test_a_study_computes_on_the_device_of_its_towers() -> None:
-    """Prompts, stage 1, a tuned tower and a head, each beside towers that are on a GPU."""
-    data = load_dataset("leaves", size=60, pixels=32)
-    towers = load_towers("tiny/random", image_size=32).to("cuda")
-    config = Config(towers="tiny/random", image_size=32, heads=2, epochs1=1, epochs2=1)
-    arms = [Arm("ours"), Arm("cross-entropy", "cross-entropy"), Arm("random", "random-prototypes")]
-    arms.append(Arm("kernel", settings={"image_side": "kernel"}))
-
-    study = Study(data, towers, config, image_features(data, towers))
-    assert [row["arm"] for row in study.rows(arms)] == [arm.name for arm in arms]
-    assert towers.logit_scale.device.type == torch.device("cuda").type
-
-
 # --- the page -------------------------------------------------------------------------------------
 
 
@@ -175,16 +141,6 @@ def clip() -> ClipRows:
     return ClipRows(
         table, images, {"towers": {"a/b": weights}, "left_out": left_out, "missing": []}
     )
-
-
-def test_claims_are_judged_on_the_mean_of_the_sets(clip: ClipRows) -> None:
-    """One is better, one worse, and one the same; all wait while a unit is missing."""
-    judged = judged_claims(clip).query("verdict != ''")
-    assert judged["verdict"].tolist() == ["better", "worse", "not shown"]
-    assert judged["holm"].tolist() == pytest.approx([3 * 2 / 10_001] * 2 + [1.0])
-
-    clip.record["missing"].append("a/b main/bracol-1")
-    assert set(judged_claims(clip).query("verdict != ''")["verdict"]) == {"incomplete"}
 
 
 def test_a_tuned_arm_counts_at_the_rate_of_its_best_validation(clip: ClipRows) -> None:

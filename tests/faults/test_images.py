@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from faults import TRIED, damaged, judged, many
+from faults import damaged, judged, many
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -18,12 +18,8 @@ from l2rclip_lite.data.reading import read_image
 
 # Colours above left, above right, below left, below right.
 CORNERS = ((220, 30, 30), (30, 180, 30), (30, 30, 220), (240, 240, 40))
-BLACK = (0, 0, 0)
-WHITE = (255, 255, 255)
 GREY = (16, 96, 176, 240)
 GREY_AS_RGB = tuple((level, level, level) for level in GREY)
-HALF_CLEAR = [(*colour, alpha) for colour, alpha in zip(CORNERS, (255, 0, 255, 0), strict=True)]
-HALF_CLEAR_ON_WHITE = (CORNERS[0], WHITE, CORNERS[2], WHITE)
 
 
 def quarters(corners: Any = CORNERS, dtype: Any = np.uint8) -> Image.Image:
@@ -41,15 +37,11 @@ def encoded(image: Image.Image, kind: str, **settings: object) -> bytes:
 
 OTHER_FRAMES = {"save_all": True, "append_images": [quarters().rotate(180)]}
 SIXTEEN_BIT = quarters([257 * level for level in GREY], np.uint16)
-ONE_BIT = quarters((0, 255, 255, 0)).convert("1")
 KINDS: dict[str, tuple[bytes, Any]] = {
     "jpeg": (encoded(quarters(), "JPEG", quality=95, subsampling=0), CORNERS),
     "cmyk jpeg": (encoded(quarters().convert("CMYK"), "JPEG", quality=95), CORNERS),
-    "grey jpeg": (encoded(quarters(GREY), "JPEG", quality=95), GREY_AS_RGB),
     "palette png": (encoded(quarters().quantize(4), "PNG"), CORNERS),
     "16-bit grey png": (encoded(SIXTEEN_BIT, "PNG"), GREY_AS_RGB),
-    "one-bit png": (encoded(ONE_BIT, "PNG"), (BLACK, WHITE, WHITE, BLACK)),
-    "half-clear png": (encoded(quarters(HALF_CLEAR), "PNG"), HALF_CLEAR_ON_WHITE),
     "tiff of two pages": (encoded(quarters(), "TIFF", **OTHER_FRAMES), CORNERS),
     "animated webp": (encoded(quarters(), "WEBP", lossless=True, **OTHER_FRAMES), CORNERS),
 }
@@ -66,7 +58,6 @@ def test_an_image_of_each_kind_shows_its_colours(tmp_path: Path, kind: str) -> N
     assert image.size == (48, 32)
     centres = [image.getpixel(place) for place in ((12, 8), (36, 8), (12, 24), (36, 24))]
     assert np.abs(np.subtract(centres, corners)).max() <= 8
-    TRIED["images of every kind that cameras and web pages give"] += 1
 
 
 GRADIENT = Image.radial_gradient("L").convert("RGB")
@@ -74,7 +65,7 @@ SOURCES = [content for content, _ in KINDS.values()]
 SOURCES += [encoded(GRADIENT, kind) for kind in ("JPEG", "PNG", "WEBP", "TIFF")]
 
 
-@many(short=150, long=30_000)
+@many(150)
 @given(st.sampled_from(SOURCES).flatmap(damaged))
 def test_a_damaged_image_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
@@ -82,7 +73,7 @@ def test_a_damaged_image_is_read_or_refused(
     """Never filled up in silence, never a crash of a decoder."""
     file = tmp_path_factory.mktemp("images") / "damaged.jpg"
     file.write_bytes(content)
-    with judged("images with flipped bits, cuts and repeats", must=False, about="damaged.jpg"):
+    with judged(must=False, about="damaged.jpg"):
         assert read_image(file).mode == "RGB"
 
 
@@ -107,7 +98,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("decoded"))
     pixels = zlib.compress(bytes(3751 * 30_000), 1)
     (tmp_path / "bomb.png").write_bytes(png(30_000, 30_000, pixels=pixels))
-    with judged("small image files that claim or hold gigabytes", about="bomb.png"):
+    with judged(about="bomb.png"):
         read_image(tmp_path / "bomb.png")
 
 
@@ -131,7 +122,7 @@ def first_bytes(content: bytes) -> str:
 def test_another_file_is_no_image(tmp_path: Path, content: bytes) -> None:
     """Pillow has forty readers, one of which would start Ghostscript; six are used."""
     (tmp_path / "leaf.jpg").write_bytes(content)
-    with judged("other files, folders, pipes and devices under an image's name", about="leaf.jpg"):
+    with judged(about="leaf.jpg"):
         read_image(tmp_path / "leaf.jpg")
 
 
@@ -142,5 +133,5 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "device").symlink_to("/dev/zero")
     (tmp_path / "ring").symlink_to("ring")
-    with judged("other files, folders, pipes and devices under an image's name"):
+    with judged():
         read_image(tmp_path / name)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from children import PHOTO, attempt, start
-from faults import HOSTILE, TRIED, damaged, judged, many
+from faults import HOSTILE, damaged, judged, many
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,8 +27,6 @@ RANKS = Ranks(("low", "middle", "high"), (0, 1, 2), "a leaf with {rank} damage")
 CONFIG = Config(towers="tiny/random", heads=2, hidden=16, device="cpu")
 CONTEXT = "prompts.context"
 PROJECTION = "towers.image.proj"
-LIES = "models whose header, tensors or metadata lie"
-POINTS = "pickles, and configs that name a hub, a URL or another folder"
 
 
 class Parts:
@@ -142,7 +140,6 @@ def test_a_model_that_lies_is_refused(good: bytes, tmp_path: Path) -> None:
     child = start(attempt, files, 2**30)
     child.join(300)
     child.kill()
-    TRIED[LIES] += len(files)
 
     for file in files:
         record = file.with_name("said")
@@ -151,7 +148,7 @@ def test_a_model_that_lies_is_refused(good: bytes, tmp_path: Path) -> None:
         assert "probabilities: " in outcome or file.name in outcome, f"{file}: {outcome}"
 
 
-@many(short=40, long=3_000)
+@many(40)
 @given(choice=st.data())
 def test_a_damaged_model_is_refused_or_used(
     good: bytes, tmp_path_factory: pytest.TempPathFactory, choice: st.DataObject
@@ -169,7 +166,7 @@ def test_a_damaged_model_is_refused_or_used(
     file = tmp_path_factory.getbasetemp() / "damaged" / "model.safetensors"
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(content)
-    with judged("models with flipped bits, cuts, or other values in their config", must=False):
+    with judged(must=False):
         L2RCLIP.from_pretrained(file.parent).predict([PHOTO])
 
 
@@ -186,6 +183,7 @@ class Evil:
 
 # OUT is a folder with a pickle
 POINTERS: list[tuple[str, str | None]] = [
+    ("ViT-bigG-14/laion2b_s39b_b160k", None),
     ("../../evil", None),
     ("hf-hub:a/b", None),
     ("local-dir:OUT", None),
@@ -228,7 +226,7 @@ def outside(tmp_path: Path, trace: Path) -> Iterator[Path]:
 def refuse_file(content: bytes, folder: Path) -> None:
     """Assert that a model file is refused."""
     (folder / "model.safetensors").write_bytes(content)
-    with judged(POINTS, about="model.safetensors"):
+    with judged(about="model.safetensors"):
         L2RCLIP.from_pretrained(folder)
 
 
@@ -246,5 +244,5 @@ def test_what_points_elsewhere_is_not_followed(good: bytes, tmp_path: Path, outs
             weights = weights.replace("OUT", str(outside))
         config = {"towers": towers, "weights": weights}
         refuse_file(Parts(good).with_state("config", config), tmp_path)
-        with judged(POINTS, about="towers"):
+        with judged(about="towers"):
             load_towers(towers, weights=weights)

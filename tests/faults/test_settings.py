@@ -1,21 +1,15 @@
 """Settings, ranks and checkpoints: of another type, of another run, hostile."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from faults import HOSTILE, judged, many, painted
-from hypothesis import given
-from hypothesis import strategies as st
+from faults import judged, painted
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.files import read_tensors, save_tensors
-from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.training import fit
 
 pytestmark = pytest.mark.untyped
-RANKS = Ranks(("low", "high"), (0, 1), "a {rank} leaf")
 TINY = Config(
     towers="tiny/random",
     epochs1=1,
@@ -26,29 +20,9 @@ TINY = Config(
     device="cpu",
     threads=1,
 )
-OTHER = "settings and rank names of another type or size"
-CHECKPOINT = "a checkpoint of another run"
 
 
-@many(short=300, long=25_000)
-@given(
-    setting=st.sampled_from(sorted(Config().to_dict())),
-    part=st.sampled_from(sorted(RANKS.to_dict())),
-    value=st.sampled_from(HOSTILE),
-)
-def test_a_value_of_another_kind_is_refused_or_comes_back_from_its_json(
-    setting: str, part: str, value: Any
-) -> None:
-    """JSON, YAML and notebooks hold anything."""
-    with judged(OTHER, must=False):
-        config = Config.from_dict(Config().to_dict() | {setting: value})
-        assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
-    with judged(OTHER, must=False):
-        ranks = Ranks.from_dict(RANKS.to_dict() | {part: value})
-        assert len(set(ranks.sentences)) == len(ranks.values) >= 2
-
-
-@pytest.mark.parametrize("difference", ["other shape", "one less", "no record"])
+@pytest.mark.parametrize("difference", ["other shape", "no record"])
 def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, difference: str) -> None:
     """Of a run that was stopped after stage 1: of another model, or an earlier release."""
 
@@ -64,11 +38,9 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path, difference: s
     name = "now/prompts.context"
     if difference == "other shape":
         tensors[name] = tensors[name][:1]
-    elif difference == "one less":
-        del tensors[name]
-    elif difference == "no record":
+    else:
         record = {"about": "[]"}
     save_tensors(file, tensors, record)
 
-    with judged(CHECKPOINT, about="stage1.safetensors"):
+    with judged(about="stage1.safetensors"):
         fit(splits, TINY, tmp_path, ranks=ranks, quiet=True)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import sklearn.metrics
-import torch
 
 from l2rclip_lite import metrics
 from l2rclip_lite.method.ranks import Ranks
@@ -60,19 +59,3 @@ def test_skordinal_agrees(drawn: Drawn) -> None:
     assert metrics.mmae(y, pred, ranks) == pytest.approx(mmae)
     assert metrics.one_off(y, pred, ranks) == pytest.approx(one_off)
     assert metrics.rps(y, p, ranks) == pytest.approx(rps)
-
-
-def test_torchmetrics_agrees_on_calibration(drawn: Drawn) -> None:
-    """In float32, in 15 bins; it takes no fewer than three ranks."""
-    oracle = pytest.importorskip(
-        "torchmetrics.functional.classification", reason="it is in the extra `dev`"
-    )
-    y, _, p, ranks = drawn
-    if len(ranks) < 3:
-        return
-    target = torch.tensor(y)
-    rows = torch.tensor(p, dtype=torch.float32)
-    ece = oracle.multiclass_calibration_error(
-        rows, target, num_classes=len(ranks), n_bins=15, norm="l1"
-    )
-    assert metrics.ece(target, rows, ranks) == pytest.approx(float(ece), abs=1e-6)

@@ -1,8 +1,6 @@
 """Shared by tests/faults: the long form, the record of cases, the judge, damage to bytes."""
 
 import math
-import os
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -16,32 +14,20 @@ from l2rclip_lite.data import load_dataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import Ranks
 
-LONG = "L2RCLIP_FAULTS" in os.environ  # names the results file of the long form, `make faults`
-TRIED: Counter[str] = Counter()  # cases of each class of fault, by what was done
-KILLS: list[dict[str, object]] = []  # where each killed run was
 
-
-def many(short: int, long: int) -> settings:
-    """Return settings for so many Hypothesis examples; the long form draws others each time."""
-    return settings(
-        max_examples=long if LONG else short,
-        derandomize=not LONG,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+def many(count: int) -> settings:
+    """Return settings for so many Hypothesis examples."""
+    return settings(max_examples=count, suppress_health_check=list(HealthCheck))
 
 
 @contextmanager
-def judged(fault: str, *, must: bool = True, about: str = "") -> Iterator[None]:
-    """Count a case, and check how it ends.
+def judged(*, must: bool = True, about: str = "") -> Iterator[None]:
+    """Check how a case ends.
 
     Args:
-        fault: The class of fault that it counts for.
         must: Whether it must end in an InputError; otherwise no error will do, too.
         about: What the sentence must hold.
     """
-    TRIED[fault] += 1
     try:
         yield
     except (InputError, ValidationError) as error:  # pydantic's names the setting

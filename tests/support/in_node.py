@@ -7,7 +7,6 @@ import json
 import re
 import shutil
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import chapters
@@ -48,29 +47,6 @@ def js(expression: str, **values: object) -> Any:
     lines.append(f"console.log(JSON.stringify(({expression})(values)));")
 
     return run_node(["--input-type=module", "--eval", "\n".join(lines)], json.dumps(values))
-
-
-def first_hits(site: Path, queries: list[str]) -> list[str]:
-    """Return the page that a built book's own search lists first for each query.
-
-    There is no browser, so a stub stands in the place of the page.
-    """
-    stub = """
-        const DOCUMENTATION_OPTIONS = {}, SPHINX_HIGHLIGHT_ENABLED = false;
-        const _ready = () => {}, _ = text => text;
-        const document = {getElementById: () => null};
-    """
-    ask = f"""
-        const firstHit = query =>
-            Search._performSearch(...Search._parseQuery(query)).at(-1)?.[0] ?? null;
-        console.log(JSON.stringify({json.dumps(queries)}.map(firstHit)));
-    """
-    scripts = [stub]
-    for name in ("_static/language_data.js", "_static/searchtools.js", "searchindex.js"):
-        scripts.append((site / name).read_text(encoding="utf-8"))
-    scripts.append(ask)
-
-    return run_node(["-"], "\n;".join(scripts))
 
 
 def printed(script: str) -> str:

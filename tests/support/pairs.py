@@ -1,7 +1,6 @@
 """Work that tests do in two processes which train together; see `children`."""
 
 import copy
-import math
 import os
 import socket
 from pathlib import Path
@@ -9,7 +8,6 @@ from pathlib import Path
 import torch
 from children import CONFIG, SET, train
 from faults import painted
-from torch import Tensor
 
 from l2rclip_lite import training
 from l2rclip_lite.baselines import train_baseline
@@ -87,51 +85,6 @@ def train_methods(out: Path, batch_size: int, rank: int | None = None, port: int
         if not rank:
             model.save_pretrained(run.folder)
             write_json(run.folder / "history.json", history)
-
-
-def encode_together(out: Path, rank: int | None = None, port: int = 0) -> None:
-    """Encode the images of a run, alone or with another process; write how many, and features."""
-    if rank is not None:
-        join(rank, port)
-    choose_device(CONFIG)
-
-    *splits, ranks = painted()
-    parts = [split[:37] for split in splits]
-    model = L2RCLIP.build(ranks, CONFIG)
-    normalize = model.towers.normalize
-    counts = []
-
-    def normalize_and_count(pixels: Tensor) -> Tensor:
-        counts.append(len(pixels))
-        return normalize(pixels)
-
-    model.towers.normalize = normalize_and_count
-    loaded = TrainingData.load(OrdinalDataset.from_datasets(parts, ranks), model)
-    torch.save((sum(counts), dict(loaded.backbone)), out.with_name(f"features {rank}"))
-    os._exit(0)
-
-
-def poison(out: Path, rank: int, port: int) -> None:
-    """Train stage 2 with another process; an image that only the second one reads is not finite."""
-    join(rank, port)
-    choose_device(CONFIG)
-
-    *splits, ranks = painted()
-    model = L2RCLIP.build(ranks, CONFIG)
-    loaded = TrainingData.load(OrdinalDataset.from_datasets(splits, ranks), model)
-    normalize = model.towers.normalize
-    factor = math.inf if rank else 1.0
-
-    def normalize_and_poison(pixels: Tensor) -> Tensor:
-        return normalize(pixels) * factor
-
-    model.towers.normalize = normalize_and_poison
-    try:
-        training.train_image_side(model, loaded)
-    except TrainingError as error:
-        out.with_name(f"said {rank}").write_text(str(error), encoding="utf-8")
-        os._exit(2)
-    os._exit(0)
 
 
 def leave(out: Path, rank: int, port: int) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import open_clip
 import pytest
@@ -37,17 +36,12 @@ def tiny() -> Towers:
 
 
 @pytest.fixture
-def pocket_model() -> Iterator[str]:
-    """A small open_clip model that is not `tiny`, in a file that every user may read.
-
-    open_clip looks at it again for each model of the process, in tests without rights, too.
-    """
+def pocket_model(tmp_path: Path) -> str:
+    """A small open_clip model that is not `tiny`."""
     source = Path(l2rclip_lite.__file__).with_name("tiny.json")
-    with TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        file = Path(shutil.copy(source, Path(folder, "pocket.json")))
-        open_clip.add_model_config(file)
-        yield file.stem
+    file = Path(shutil.copy(source, tmp_path / "pocket.json"))
+    open_clip.add_model_config(file)
+    return file.stem
 
 
 @pytest.fixture

@@ -5,20 +5,19 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from l2rclip_lite.baselines import probes, train_baseline
+from l2rclip_lite.baselines import probes, training
 from l2rclip_lite.baselines.prompts import (
     CoopPrompts,
     InterpolatedPrompts,
     PromptHead,
-    interpolation_weights,
     learned_prompts,
 )
+from l2rclip_lite.baselines.registry import OBJECTIVES
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.optimisation import Stage
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
@@ -86,15 +85,6 @@ FIVE = Ranks(
 )
 
 
-def test_interpolation_by_hand() -> None:
-    """Five ranks, base ranks at 0, 2 and 4, inverse distances.
-
-    Rank 0: 1/ε, ½, ¼, nearly 1, 0, 0; rank 1: 1, 1, ⅓ over 2⅓.
-    """
-    inverse = interpolation_weights(5, 3, "inverse")
-    assert inverse[:2].flatten().tolist() == pytest.approx([1, 0, 0, 3 / 7, 3 / 7, 1 / 7], abs=1e-4)
-
-
 @pytest.mark.parametrize("base_ranks", [3, 9])
 def test_the_sentence_holds_the_blend(tiny: Towers, base_ranks: int) -> None:
     """All sentences are equal but for one vector, the blended one.
@@ -136,27 +126,14 @@ def test_gradients_reach_context_and_base_ranks_and_nothing_of_a_fixed_head(tiny
         assert not any(parameter.requires_grad for parameter in fixed.parameters())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "rate"), [("cross-entropy", 1e-4), ("rps", 2e-4), ("coop", 1e-5)])
 def test_a_linear_head_has_a_rate_of_its_own(
-    name: str,
-    rate: float,
-    leaves: OrdinalDataset,
-    small: Config,
-    monkeypatch: pytest.MonkeyPatch,
+    name: str, rate: float, leaves: OrdinalDataset, small: Config
 ) -> None:
     """Of a method with texts, the last stage tunes the tower, at the rate that L2RCLIP has."""
     towers = load_towers("tiny/random")
     towers.linear_lr = 1e-4
     towers.image_lr = 1e-5
     model = L2RCLIP(towers, leaves.ranks, replace(small, lr2=None))
-    rates: list[float] = []
-    take_step = Stage.step
-
-    def record(self: Stage, loss: Tensor) -> None:
-        rates.append(self.lr)
-        take_step(self, loss)
-
-    monkeypatch.setattr(Stage, "step", record)
-    train_baseline(name, model, TrainingData.load(leaves, model))
-    assert rates[-1] == rate
+    data = TrainingData({}, {"train": torch.arange(40)}, {})
+    assert training._stage(name, OBJECTIVES[name], nn.Identity(), model, data).lr == rate

@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from drawn import make_fixture
@@ -13,7 +12,6 @@ from run_files import Outcome, run
 
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.data.check import MAX_DISTANCE, difference_hash, nearest_copies
 
 
 def words_of_lines(outcome: Outcome) -> list[str]:
@@ -31,13 +29,7 @@ def test_list_and_cards_name_every_data_set() -> None:
     assert "Never use them" in text
     assert "--protocol rs-partial --fold 0 to 4" in text
     assert max(map(len, outcome.out.splitlines())) <= 100
-
-
-def test_counts_are_those_of_the_loader(drawn_run: DrawnRun) -> None:
-    """Of drawn leaves and of one's own table."""
     assert words_of_lines(run("data", "leaves", "--size", "60"))[-1] == "all 40 10 10"
-    words = ("csv", "--root", drawn_run.root, "--labels", "labels.csv", "--ranks", RANKS)
-    assert "36 images of labels.csv" in run("data", *words).out
 
 
 def test_leakage_is_counted_for_every_fold(drawn_run: DrawnRun, tmp_path: Path) -> None:
@@ -77,7 +69,7 @@ def test_check_names_every_image_that_fit_would_refuse(photos: Path) -> None:
     lines = words_of_lines(outcome)
     assert outcome.code == 2
     assert f"fresh 7 3 2 {'█' * 30}" in lines
-    assert {"36 images, 33 can be read", "size 64 x 64: 33", "mode RGB: 33"} <= {*lines}
+    assert {"36 images, 33 can be read", "size 16 x 16: 33", "mode RGB: 33"} <= {*lines}
     assert lines[-5:] == [
         "train images/00.png image file is truncated",
         "train images/02.png cannot identify image file",
@@ -114,16 +106,6 @@ def test_a_copy_saved_again_is_named_and_another_leaf_is_not(tmp_path: Path) -> 
         "val val_1.jpg nearly the same picture as train_0.png in train",
         "test test_0.png nearly the same picture as train_1.png in train",
     ]
-
-
-@pytest.mark.parametrize(("n_bits", "nearest"), [(MAX_DISTANCE, 2), (MAX_DISTANCE + 1, None)])
-def test_the_nearest_within_the_distance_is_a_copy(n_bits: int, nearest: int | None) -> None:
-    """Twenty differing bits are a copy, twenty-one are none; nor is a picture of one colour."""
-    bits = np.random.default_rng(0).choice(np.float32([-1, 1]), (3, 256))
-    blank = difference_hash(Image.new("RGB", (8, 8)))
-    changed = bits[1].copy()
-    changed[:n_bits] *= -1
-    assert nearest_copies([changed, blank], [blank, *bits]) == [nearest, None]
 
 
 def test_what_cannot_be_checked_is_named() -> None:

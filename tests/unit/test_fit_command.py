@@ -11,8 +11,6 @@ from drawn import CSV_RANKS, make_fixture
 from drawn_run import BATCH, TINY, DrawnRun, fit_words
 from run_files import refused, run
 
-from l2rclip_lite.data.benchmarks import DATA_SETS
-
 
 def test_fit_prints_what_it_read_what_trains_and_the_scores(drawn_run: DrawnRun) -> None:
     """36 images, 12 per rank: 70/15/15 leaves 8 + 2 + 2 of each; nine make intervals of 90 %."""
@@ -30,7 +28,7 @@ def test_the_same_command_loads_a_finished_run(drawn_run: DrawnRun) -> None:
     """With `--quiet` it prints the last line alone; with another setting it is refused."""
     model = drawn_run.out / "model.safetensors"
     before = model.stat().st_mtime_ns
-    words = (*fit_words(drawn_run.root, drawn_run.out), "--quiet")
+    words = (*fit_words(drawn_run.root, drawn_run.out), "--quiet", "--threads", "1")
 
     assert run(*words) == (0, drawn_run.fit.out.splitlines()[-1] + "\n", "")
     refused(run(*words, "--seed", "3"), "another seed")
@@ -73,7 +71,7 @@ def test_a_fit_says_what_it_kept_and_when_looking_at_images_did_not_help(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted({*DATA_SETS} - {"retinamnist", "csv"}))
+@pytest.mark.parametrize("name", ["leaves", "morph", "clap2015"])
 def test_fit_runs_on_each_data_set(name: str, tmp_path: Path) -> None:
     """From drawn images in the true layout, or painted leaves, to a graded test part.
 

@@ -7,12 +7,7 @@ from scipy import stats
 
 from l2rclip_book.evidence import order_steps
 from l2rclip_book.gains import (
-    CLAIMS,
-    MANY,
-    MEAN,
     compare_arms,
-    gain_table,
-    judge_claims,
     paired_scores,
     run_interval,
 )
@@ -82,56 +77,6 @@ def test_runs_by_hand() -> None:
 
 
 # --- three claims -------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def claimed() -> pd.DataFrame:
-    """Images of the sets of the claims: each arm has a mean, with little noise."""
-    means = {
-        "words": 1.0,
-        "shuffled words": 2.0,
-        "L2RCLIP": 2.0,
-        "cross-entropy": 1.0,
-        "after stage 1": 1.0,
-        "blind order": 1.0,
-    }
-    rng = np.random.default_rng(2)
-    parts = []
-    for data in MANY:
-        noisy = {arm: mean + rng.normal(0, 0.1, 40) for arm, mean in means.items()}
-        parts.append(scores(data, **noisy))
-    return pd.concat(parts)
-
-
-@pytest.fixture(scope="module")
-def runs(claimed: pd.DataFrame) -> pd.DataFrame:
-    """One row per set and arm."""
-    means = claimed.groupby(["data", "run", "arm"], as_index=False)["rps"].mean()
-    return means.assign(n=40, n_train=80)
-
-
-def verdicts(claims: pd.DataFrame) -> list[str]:
-    """Return the verdict of each claim."""
-    return claims.loc[claims["data"] == MEAN, "verdict"].tolist()
-
-
-@pytest.fixture(scope="module")
-def claims(runs: pd.DataFrame, claimed: pd.DataFrame) -> pd.DataFrame:
-    """The three claims, and the rows of their sets."""
-    return judge_claims(runs, claimed)
-
-
-def test_the_sets_make_one_claim_and_holm_counts_three(claims: pd.DataFrame) -> None:
-    """The gain is the mean of the sets; of two claims with p = 2/10,001 both count three times."""
-    sets = claims[claims["data"] != MEAN]
-    means = claims[claims["data"] == MEAN]
-
-    expected = sets.groupby("row", sort=False)["gain"].mean()
-    assert len(sets) == len(CLAIMS) * len(MANY)
-    assert means["gain"].tolist() == pytest.approx(expected.tolist())
-    assert verdicts(claims) == ["better", "worse", "not shown"]
-    assert means["holm"].tolist()[:2] == pytest.approx([6 / 10_001, 6 / 10_001])
-    assert gain_table(claims, "claim").splitlines()[2].endswith("| < 0.001 | better |")
 
 
 # --- shares -------------------------------------------------------------------------------------

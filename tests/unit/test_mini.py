@@ -8,7 +8,6 @@ from PIL import Image
 from safetensors.torch import load_file
 from skimage import data
 
-from l2rclip_book.alignment import fit_alignment
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
@@ -74,13 +73,6 @@ def test_rank_words_spell_the_rank(mini: Towers, template: str) -> None:
     special = (tokens.ids == 101) | (tokens.ids == 102) | (tokens.ids == 0)
     assert torch.equal(tokens.words, ~special)
     assert torch.equal(tokens.mask, tokens.ids != 0)
-
-
-def test_ridge_by_hand() -> None:
-    """W = 2·I, T = I, λ = 4: W Wᵀ + λI = 8·I, so A = Tcᵀ·W/8 = Tcᵀ/4 with Tc = T − ½."""
-    fitted = fit_alignment(2 * torch.eye(2), torch.eye(2), ridge=4.0)
-    assert torch.allclose(fitted["projection"], torch.tensor([[0.125, -0.125], [-0.125, 0.125]]))
-    assert torch.allclose(fitted["text_mean"], torch.tensor([0.5, 0.5]))
 
 
 @pytest.mark.parametrize("tower", ["image", "text"])

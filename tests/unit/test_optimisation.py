@@ -171,5 +171,7 @@ def test_a_runaway_step_names_its_place(model: L2RCLIP, data: TrainingData) -> N
     message = str(error.value)
     assert message.startswith("rps, epoch 1, step 1: the loss is inf, ")
     assert message.endswith("a smaller learning rate (--lr1, --lr2; here 0.1).")
+    with pytest.raises(TrainingError, match="the length of its gradient nan"):
+        stage.step((weight - 1).square().sum().sqrt())
     with pytest.raises(TrainingError, match="no finite output"):
         stage.end_epoch(torch.full((10, 5), math.nan))

@@ -83,32 +83,6 @@ def test_two_processes_get_what_one_gets(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_share_the_encoding(tmp_path: Path) -> None:
-    """Of 37, 10 and 10 images each encodes 19, 5 and 5; the odd place is filled, and not used."""
-    assert run_two(pairs.encode_together, tmp_path / "run") == [0, 0]
-    assert children.ended(pairs.encode_together, tmp_path / "run") == 0
-
-    count_of_one, expected = torch.load(tmp_path / "features None")
-    assert count_of_one == 37 + 10 + 10
-    for rank in range(2):
-        count, features = torch.load(tmp_path / f"features {rank}")
-        assert count == 19 + 5 + 5
-        for split, rows in expected.items():
-            assert torch.allclose(features[split], rows, atol=1e-6)
-
-
-@pytest.mark.slow
-def test_a_loss_that_is_not_finite_ends_all_processes(tmp_path: Path) -> None:
-    """Only the second one reads the broken image; the first must not wait for it for ever."""
-    assert run_two(pairs.poison, tmp_path / "run") == [2, 2]
-
-    first = (tmp_path / "said 0").read_text(encoding="utf-8")
-    second = (tmp_path / "said 1").read_text(encoding="utf-8")
-    assert first == second
-    assert first.startswith("stage 2, epoch 1, step 1: the loss is nan")
-
-
-@pytest.mark.slow
 def test_a_process_that_has_ended_ends_the_others(tmp_path: Path) -> None:
     """In one sentence; the run goes on when both are started again."""
     assert run_two(pairs.leave, tmp_path / "run") == [2, 9]

@@ -46,9 +46,7 @@ def test_a_large_jpeg_is_decoded_in_part_and_looks_the_same(file: Path) -> None:
     assert torch.equal(pixels_of(split), whole)
 
 
-def test_a_small_jpeg_and_other_formats_are_decoded_whole(file: Path, tmp_path: Path) -> None:
+def test_a_small_jpeg_is_decoded_whole(file: Path) -> None:
     """So are all images of the published results."""
-    read_image(file).save(tmp_path / "a.png")
-    assert read_image(tmp_path / "a.png", side=SIDE).size == (800, 600)
-    Image.new("L", (300, 300)).save(tmp_path / "small.jpg")
-    assert read_image(tmp_path / "small.jpg", side=SIDE).size == (300, 300)
+    Image.new("L", (300, 300)).save(file)
+    assert read_image(file, side=SIDE).size == (300, 300)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from drawn_run import DrawnRun
 from PIL import Image
-from run_files import refused, run
+from run_files import run
 
 from l2rclip_lite.files import read_json, write_json
 
@@ -66,11 +66,3 @@ def test_a_page_without_images_says_so_and_hostile_names_stay_text(hostile_run: 
     assert not re.search(ACTIVE, page)
     assert page.count("<img") == 3
     assert page.count(escape(HOSTILE_NAME)) >= 8
-
-
-def test_without_a_library_for_figures_the_report_is_refused(
-    drawn_run: DrawnRun, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The sentence names it."""
-    monkeypatch.setattr("l2rclip_lite.commands.finished.find_spec", lambda name: None)
-    refused(run("report", drawn_run.out), "seaborn is not installed")

@@ -1,7 +1,5 @@
 """Signs of failure: each number by hand, and what a model must have for it."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -9,9 +7,7 @@ from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 
 from l2rclip_book import signs
-from l2rclip_book.signs import SeenImages
 from l2rclip_lite.config import Config
-from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prompts import centred
 from l2rclip_lite.method.ranks import Ranks
@@ -52,13 +48,3 @@ def test_stage_1_gains_the_order_of_its_sentences_minus_that_of_the_templates(
         orders.append(spearmanr(gaps, distances).statistic)
     assert signs.order_gained(refined) == pytest.approx(orders[0] - orders[1])
     assert orders[0] != orders[1]
-
-
-def test_spread_is_counted_within_ranks_alone() -> None:
-    """Rank 0 halves its distances, so its squares are a quarter; rank 1 moves as a whole."""
-    before = torch.tensor([[0.0, 0.4], [0.0, 0.0], [1.0, 0.0]])
-    after = torch.tensor([[0.0, 0.2], [0.0, 0.0], [9.0, 9.0]])
-    seen = SeenImages(before, after, torch.tensor([0, 0, 1]))
-    assert signs.spread_kept(seen) == pytest.approx(0.25)
-    with pytest.raises(InputError, match="no rank has two images"):
-        signs.spread_kept(replace(seen, target=torch.arange(3)))

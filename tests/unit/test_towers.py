@@ -1,7 +1,6 @@
 """The open_clip adapter: CLIP's tokens of ranks, and equality with open_clip's own text path."""
 
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,14 +11,12 @@ from torch import Tensor, nn
 
 import l2rclip_lite
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.hub import HubFiles
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.towers.mini import find_text_folder
 from l2rclip_lite.towers.open_clip import OpenClipTowers
 
-AGES = Ranks.integers(16, 77, template="a photo of a {rank} years old face")
 TOKENIZER = open_clip.tokenizer.SimpleTokenizer()
 TINY = json.loads(Path(l2rclip_lite.__file__).with_name("tiny.json").read_text("utf-8"))
 
@@ -67,17 +64,6 @@ def tiny_model(kind: str = "CLIP") -> nn.Module:
 
 
 # --- tokens -------------------------------------------------------------------------------------
-
-
-def test_ages_as_words_have_one_token_or_two(tiny: Towers) -> None:
-    """Of 16 … 77 nine have one; letters may be capitals, and a hyphen costs one more."""
-    tokens = tiny.tokenize(list(AGES.names), template="{rank}")
-    hyphened = tiny.tokenize(["twenty-one"], template="{rank}")
-
-    assert Counter(tokens.rank_words.sum(1).tolist()) == {2: 53, 1: 9}
-    assert tokens.ids[AGES.names.index("twenty one")].tolist() == [49406, 13016, 637, 49407]
-    assert int(hyphened.rank_words.sum()) == 3
-    assert torch.equal(tiny.tokenize(["Twenty One"]).ids, tiny.tokenize(["twenty one"]).ids)
 
 
 # --- every kind of open_clip model --------------------------------------------------------------

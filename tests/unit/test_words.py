@@ -58,10 +58,3 @@ def test_three_claims_share_one_holm() -> None:
     )
     waiting = judge_words(pd.concat(tables), pd.concat(images), ["words-few/pears-2"])
     assert waiting["verdict"].unique().tolist() == ["", "incomplete"]
-
-
-def rows(study: str, **rps: float) -> pd.DataFrame:
-    """Return one run of arms on pears; an underscore in the name of an arm is ", "."""
-    arms = [arm.replace("_", ", ") for arm in rps]
-    table = pd.DataFrame({"arm": arms, "rps": list(rps.values())})
-    return table.assign(study=study, data="pears", run=0, condition="")
