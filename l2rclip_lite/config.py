@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
-MAX_UNITS = 131_072  # of RankFormer's feed-forward networks: at most a gigabyte, in front of CLIP
 SETTINGS = ConfigDict(extra="forbid")
 
 Axis = Literal["token", "rank", "joint"]
@@ -138,7 +137,7 @@ class Config:
     """Strength α of RankFormer's residual at the start."""
     heads: Annotated[int, Field(ge=1, le=1024)] = 8
     """RankFormer's attention heads."""
-    hidden: Annotated[int, Field(ge=1, le=65_536)] = 2048
+    hidden: Annotated[int, Field(ge=1, le=16_384)] = 2048
     """Inner width of RankFormer's feed-forward network."""
     depth: Annotated[int, Field(ge=1, le=8)] = 1
     """RankFormer's blocks."""
@@ -203,9 +202,6 @@ class Config:
             raise ValueError(
                 "without RankFormer and context, stage 1 trains nothing; set epochs1=0"
             )
-        if self.hidden * self.depth > MAX_UNITS:
-            product = f"hidden={self.hidden:,} times depth={self.depth}"
-            raise ValueError(f"{product} is more than {MAX_UNITS:,} units; choose smaller ones")
         return self
 
     def loss_weights(self) -> LossWeights:

@@ -1,9 +1,7 @@
 """Your own images: graded in a table, or sorted into a folder per rank."""
 
 import os
-import stat
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -233,25 +231,33 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
     refuse(table, nameless, "path", "names no file; fill it in, or remove the row.")
 
     top = os.path.join(os.path.realpath(root), "")
-    real_folder = cache(os.path.realpath)  # a million files lie in few folders
+    folders: dict[str, tuple[str, set[str]]] = {}  # each is listed once: a million files take long
     files = []
+    present = []
     for path in table["path"].tolist():
         folder, name = os.path.split(path)
-        file = os.path.join(real_folder(os.path.join(top, folder)), name)
-        files.append(os.path.realpath(file) if os.path.islink(file) else file)
+        if folder not in folders:
+            place = os.path.realpath(os.path.join(top, folder))
+            folders[folder] = (place, _regular_files(place))
+        place, regular = folders[folder]
+        file = os.path.join(place, name)
+        if name not in regular:  # nothing, a link, or capitals that a disk does not tell apart
+            file = os.path.realpath(file)
+        files.append(file)
+        present.append(file if name in regular or os.path.isfile(file) else "")
 
     column = pd.Series(files, index=table.index, dtype=object)
     problem = f"leads out of the folder {root}, as it is or by a link; copy the image itself there."
     refuse(table, ~column.str.startswith(top), "path", problem)
-    refuse_repeats(table, column.map(os.path.normcase))  # Windows does not tell capitals apart
-    return [file if is_file(file) else "" for file in files]
+    refuse_repeats(table, column)
+    return present
 
 
-def is_file(path: str) -> bool:
-    """Return whether a path is a file; refuse one in a folder that may not be entered."""
+def _regular_files(folder: str) -> set[str]:
+    """Return the names of the files in a folder that are no links; none where it is no folder."""
     try:
-        return stat.S_ISREG(os.stat(path).st_mode)
-    except PermissionError as error:
-        raise unreadable(path, error) from error
-    except OSError:  # nothing is there, or a link to itself
-        return False
+        return {entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except OSError as error:
+        raise unreadable(folder.rstrip(os.sep), error) from error

@@ -54,12 +54,6 @@ def test_a_stage_1_without_anything_to_train_is_refused(settings: dict[str, Any]
     assert Config(alpha=0.0, context_length=0).alpha == 0  # learned: α itself is what trains
 
 
-def test_a_rankformer_that_would_fill_the_memory_is_refused() -> None:
-    """10 GB of weights, before any of them is made."""
-    with pytest.raises(ValidationError, match="hidden=65,536 times depth=64 is more than 131,072"):
-        Config(hidden=65_536, depth=64)
-
-
 CHANGES = st.fixed_dictionaries(
     {},
     optional={

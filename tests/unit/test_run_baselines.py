@@ -49,7 +49,9 @@ def test_a_baseline_of_other_data_is_not_finished(folder: Path) -> None:
     record["dataset"]["fingerprint"] = "0" * 64
     config.write_text(json.dumps(record))
     config.with_name("predictions.csv").unlink()  # it was stopped
-    refused(run("baselines", folder, "ridge"), "ridge: holds a run with other")
+    outcome = run("baselines", folder, "ridge")
+    assert outcome.code == 2
+    assert "ridge: holds a run with other" in outcome.err
 
 
 @pytest.mark.parametrize("lost", ["model.safetensors", "predictions.csv"])
