@@ -16,7 +16,7 @@
 # You know the parts: sentences for ranks, RankFormer, the losses, two stages. This chapter puts them together in plain PyTorch.
 # The first version is what any of us would write in an evening. It runs, nothing warns, its first stage learns nothing,
 # and its error ends up higher than it need be. Five repairs follow, one at a time, each a few lines, with the error before
-# and after. Two of them raise the test error in most stored runs. In the end the code equals the package, tensor by tensor and run by run.
+# and after. Two of them raise the test RPS in most stored runs. In the end the code equals the package, tensor by tensor and run by run.
 # The package lends only two things: the pretrained towers, and the leaf images with the names of their ranks.
 #
 # **You need.** The symbols of [chapter 5](05_losses.ipynb), RankFormer from [chapter 4](04_rankformer.ipynb), and
@@ -432,7 +432,7 @@ show("first run")
 # The dotted line never looks at an image; the thin vertical line divides the stages.
 #
 # Nothing crashed, and nothing warned. But five sentences have moved for a whole stage, and a constant is as good.
-# Stage 2 ends with a lower RPS than the constant in fourteen of fifteen stored runs, and in all with a higher MAE than Figure 6.1. The package differs from
+# Stage 2 ends with a lower RPS than the constant in fourteen of fifteen stored runs, and in all with a higher MAE than the package's run from the same start. The package differs from
 # these forty lines in five places, and they hide one another.
 #
 # ## 4. Five repairs
@@ -516,7 +516,7 @@ show("BatchNorm fixed", "centred texts")
 # %% [markdown]
 # **Figure 6.5.** Before and after the third repair; stage 1 is the same.
 #
-# The test RPS is lower in every stored run, and lower than in Figure 6.3 in thirteen of the fifteen.
+# The test RPS is lower in every stored run, and lower than after the first repair in thirteen of the fifteen.
 #
 # ### The epoch
 #
@@ -524,7 +524,7 @@ show("BatchNorm fixed", "centred texts")
 # smooth. (It is the RPS of the softmax of $s\,z \cdot t$, without a temperature.) In stage 2 no epoch need be chosen at all: the
 # rate has fallen to zero, so the weights have settled, and among the last epochs a few validation images would choose by luck.
 # Each epoch's parameters are still there, so nothing is trained again for this repair. (Where the two rules keep different epochs of
-# stage 1, the texts differ, and the stage 2 of the next repair begins with the new ones.)
+# stage 1, the texts differ: the next repair begins with the new ones, and the row of this one in the table below has the old.)
 
 
 # %% tags=["nbval-ignore-output"]

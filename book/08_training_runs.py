@@ -249,7 +249,7 @@ plots.training_curves(
 )
 
 # %% [markdown]
-# **Figure 8.3.** Validation error and training loss of both stages. A dot marks the epoch that was kept: of stage 1 the
+# **Figure 8.3.** Validation error and training loss of both stages. Thin lines are stored runs. A dot marks the epoch that was kept: of stage 1 the
 # one with the lowest validation RPS, of stage 2 the last. With so few validation images the error moves in coarse
 # steps.
 #
@@ -433,8 +433,7 @@ for kind, values in signs_of.items():
 # - **The pairwise loss breaks the alignment.** With $\lambda_1=1000$ it outweighs the others: sentences move away from
 #   their plain templates, and images lie much nearer to other sentences than to their own; in healthy runs, a little.
 # - **The context says nothing about the ranks.** At a hundred times the learning rate the context outweighs the words:
-#   another context changes a sentence more than in any healthy run. What it is without a context decides nothing, and
-#   a context that has hardly learned changes a sentence less than a healthy one.
+#   another context changes a sentence more than in any healthy run. What it is without a context decides nothing.
 # - **Images of one sentence are pushed apart.** Here a loss compares images with images, and treats those of one rank as
 #   different.
 #

@@ -138,8 +138,6 @@ def spread_table(
 def beside_stored(numbers: Mapping[str, float], stored: pd.DataFrame) -> str:
     """Return one sentence that says where today's run lies; hand its numbers to `make spread`.
 
-    The band is the range of the stored runs, and half of it on either side.
-
     Args:
         numbers: Of today's run, by the column of the stored runs.
         stored: A row a run; see `stored_runs`.
@@ -147,9 +145,9 @@ def beside_stored(numbers: Mapping[str, float], stored: pd.DataFrame) -> str:
     Example:
         >>> stored = pd.DataFrame({"mae": [0.5, 0.6], "rps": [0.3, 0.3]})
         >>> beside_stored({"mae": 0.62, "rps": 0.3}, stored)
-        'Today’s run lies in the band of the 2 stored runs in all that this page uses of it.'
-        >>> beside_stored({"mae": 0.7, "rps": 0.3}, stored)
-        'Today’s run leaves the band of the 2 stored runs in 1 of 2 numbers: mae 0.7 (0.5 to 0.6).'
+        'Today’s run lies in the range of the 2 stored runs, or outside by at most half of it.'
+        >>> beside_stored({"mae": 0.7, "rps": 0.3}, stored).partition("by ")[2]
+        'more than half of it in 1 of 2 numbers: mae 0.7 (0.5 to 0.6).'
     """
     if KEPT_IN in os.environ:
         rounded = {name: float(f"{value:.{DIGITS}g}") for name, value in numbers.items()}
@@ -167,11 +165,11 @@ def beside_stored(numbers: Mapping[str, float], stored: pd.DataFrame) -> str:
 
     runs = f"the {len(stored)} stored runs"
     if not outside:
-        return f"Today’s run lies in the band of {runs} in all that this page uses of it."
+        return f"Today’s run lies in the range of {runs}, or outside by at most half of it."
     listed = ", ".join(outside.values()).replace("-", "−")
     return (
-        f"Today’s run leaves the band of {runs} in {len(outside)} of {len(numbers)} numbers: "
-        f"{listed}."
+        f"Today’s run lies outside the range of {runs} by more than half of it "
+        f"in {len(outside)} of {len(numbers)} numbers: {listed}."
     )
 
 

@@ -55,7 +55,7 @@ def needed(
             if symbol.is_assigned() or symbol.is_imported()
         } - set(stand_ins)
         if cell in targets or defined & names:
-            names = names - defined | global_names(table) - defined
+            names = names - defined | global_names(table)
             kept.append(cell)
     return kept[::-1]
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import spearmanr
 
 from l2rclip_book.gains import MANY
 from l2rclip_lite import load_towers
@@ -40,18 +39,8 @@ def features() -> dict[str, Any]:
 
     half = np.zeros(240, dtype=bool)
     half[rng.permutation(240)[:120]] = True
-    x = images["start"]
-    axis = (labels - labels.mean())[half] @ (x[half] - x[half].mean(0))
-    along = float(spearmanr(x[~half] @ axis, labels[~half])[0])
     names = dict(zip(("START", "L2R", "CE"), images, strict=True))
-    return names | {
-        "images": images,
-        "labels": labels,
-        "half": half,
-        "halves": {"start": [0.0, along]},
-        "trained": images["after stage 2"],
-        "UMAP_EPOCHS": None,
-    }
+    return names | {"images": images, "labels": labels, "half": half}
 
 
 def runs() -> dict[str, Any]:
