@@ -68,8 +68,6 @@ look: .venv/.made .node/.made ## open every built page in Chromium, in two theme
 	touch $@
 bench: .venv/.made ## measure speed and memory against their targets (ONLY=rows), 15 min
 	"$(BIN)/python" tools/bench/bench.py $(if $(ONLY),--only "$(ONLY)")
-faults: .venv/.made ## kill, starve and deceive the package, an hour or more (SHORT=1: minutes)
-	$(if $(SHORT),,L2RCLIP_FAULTS=book/results/faults.json) "$(BIN)/python" -m pytest tests/faults $(FLAGS)
 studies: .venv/.made .snakemake-env/.made ## run what is missing of the studies, hours (SHORT=1: in miniature; ONLY=search: recipes) -> runs
 	.snakemake-env/bin/snakemake $(FLAGS) -s experiments/Snakefile -j $(JOBS) -k --retries 1 --rerun-triggers mtime params \
 	  --rerun-incomplete --quiet rules reason --config python="$(BIN)/python" $(if $(if $(SHORT),$(ONLY),$(ONLY:search=)),only="$(ONLY)") \

@@ -16,14 +16,12 @@
 # Runs last hours on machines that die. Images come from anywhere, models from strangers, and settings from tired people. A
 # package can promise to withstand all that, but a promise is worth only as much as the attempts to break it. This appendix
 # makes some: it kills a run, sends the package hostile images and models, and asks what "nothing was lost" proves, and whether
-# the tests would notice a fault. Full disks, damaged files and numbers at the edge of infinity are left to `tests/faults/`;
-# where its long form was run, the page shows what it counted.
+# the tests would notice a fault. Full disks, damaged files and numbers at the edge of infinity are left to `tests/faults/`.
 #
 # **You need.** Files, processes and signals; confidence intervals; the checkpoints of the two stages
 # ([chapter 8](08_training_runs.ipynb)).
 #
-# **Time and hardware.** No GPU; a run is killed twice while the page is made. The long trials, `make faults`, leave their
-# counts in `book/results/faults.json`; without that file the page shows its own trials only.
+# **Time and hardware.** No GPU; a run is killed twice while the page is made.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 import importlib.util
@@ -34,7 +32,6 @@ if importlib.util.find_spec("l2rclip_lite") is None:  # on Colab, say
 
 # %% tags=["parameters"]
 PROFILE = "page"  # smoke: one kill; page and full: two
-RESULTS = ""  # folder of faults.json; empty: book/results
 EPOCHS1 = 4  # of stage 1, of the run that is killed
 EPOCHS2 = 8  # of stage 2
 SEED = 0
@@ -57,7 +54,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import pandas as pd
 import seaborn as sns
 import torch
 from IPython.display import Markdown
@@ -78,17 +74,6 @@ from l2rclip_lite.errors import InputError
 
 torch.set_num_threads(1)
 kills = 1 if PROFILE == "smoke" else 2
-paths = [Path("results/faults.json"), Path("book/results/faults.json")]
-paths = [Path(RESULTS) / "faults.json"] if RESULTS else paths
-file = next((path for path in paths if path.is_file()), None)
-tried = {"cases": {}, "kills": []}
-if file:
-    tried = json.loads(file.read_text(encoding="utf-8"))
-else:
-    print(
-        "There is no book/results/faults.json here: the long trials were not run on\n"
-        "this version (`make faults` does it). The page shows what it tries itself."
-    )
 
 
 def bound(cases: int) -> float:
@@ -96,14 +81,11 @@ def bound(cases: int) -> float:
     return 1 - 0.05 ** (1 / cases)
 
 
-# %% mystnb={"image": {"alt": "A falling line on two logarithmic axes: the number of trials without a loss, from 1 to 10,000, and the largest share of losses that they leave possible, from nearly 1 down to 0.0003. A triangle at the two kills of this page is near the top; discs, if there are any, are the classes of the long trials."}} tags=["hide-input"]
+# %% mystnb={"image": {"alt": "A falling line on two logarithmic axes: the number of trials without a loss, from 1 to 10,000, and the largest share of losses that they leave possible, from nearly 1 down to 0.0003. A triangle at the two kills of this page is near the top."}} tags=["hide-input"]
 n = np.logspace(0, 4, 60)
 with style():
     figure, axis = plt.subplots(figsize=(7.2, 2.9))
     sns.lineplot(x=n, y=bound(n), color=COLOURS["stage 1"], ax=axis)
-    cases = np.array([*tried["cases"].values()])
-    if len(cases):
-        axis.scatter(cases, bound(cases), color=COLOURS["stage 2"], zorder=3)
     axis.scatter(
         kills, bound(kills), color=COLOURS["ink"], marker="^", s=50, zorder=3
     )
@@ -113,8 +95,7 @@ plt.show()
 
 # %% [markdown]
 # **Figure 19.1.** What it proves that none of n trials was lost: larger shares of losses than the line are ruled out.
-# The triangle is what this page tries alone; discs are the classes of the long trials, if there are any. Two trials
-# still allow more than three quarters to be lost, a thousand at most 0.3 %.
+# The triangle is what this page tries. Two trials still allow more than three quarters to be lost, a thousand at most 0.3 %.
 #
 # ## What "none was lost" proves
 #
@@ -129,67 +110,17 @@ plt.show()
 #
 # which is known as the rule of three ([Hanley and Lippman-Hand, 1983](references.md)). It is `bound` on this page and
 # the line in Figure 19.1. It holds for cases like those that were drawn, not for cases that nobody thought of.
-
-# %% tags=["hide-input"]
-head = ["what was done", "cases", "lost", "so at most lost"]
-rows = [
-    (fault, f"{number:,}", "none", f"{bound(number):.2g}")
-    for fault, number in tried["cases"].items()
-]
-if tried["cases"]:
-    lines = [
-        markdown_table(head, rows),
-        "",
-        f"Together {sum(tried['cases'].values()):,} cases, none lost, in "
-        f"{tried['seconds'] / 60:.0f} minutes, with torch {tried['torch']}.",
-    ]
-else:
-    lines = ["The table of the long trials appears here after `make faults`."]
-display(Markdown("\n".join(lines)))
-
-# %% [markdown]
-# `make faults` tries all of it in an hour or more, and leaves a table for this place only if no case is lost.
-# `make test` tries a few cases of each class at every change of the package. The cases are parameter tables and
-# examples drawn by Hypothesis, in `tests/faults/`. Feeding random input to real programs is an old idea
+#
+# `make test` tries some cases of each kind at every change of the package. They are parameter tables and examples drawn by
+# Hypothesis, in `tests/faults/`. Feeding random input to real programs is an old idea
 # ([Miller et al., 1990](references.md)).
 #
 # ## Runs that are killed
 #
 # SIGKILL gives a process no chance to clean up: it is gone between two instructions. (A power cut takes more: also what the
-# system had not yet put on the disk. Files are flushed for that case, but a kill cannot test it.) The long trials kill
-# `fit` at random moments and give the same command again, often to be killed again, until the run is complete. Then they compare
-# what it left, byte for byte, with what an undisturbed run leaves.
-
-# %% mystnb={"image": {"alt": "A row of points for each state in which a killed run was left: nothing yet, a checkpoint of stage 1, one of stage 2, the model. Each point is a kill, at the share of the run at which it came; they are spread over the whole run."}} tags=["hide-input"]
-states = {
-    "nothing": "nothing kept yet",
-    "stage1.safetensors": "an epoch of stage 1",
-    "stage2.safetensors": "an epoch of stage 2",
-    "model.safetensors": "the model",
-    "metrics.json": "everything",
-}
-if tried["kills"]:
-    moments = pd.DataFrame(tried["kills"]).replace({"left": states})
-    order = [name for name in states.values() if name in set(moments["left"])]
-    with style():
-        figure, axis = plt.subplots(figsize=(7.2, 0.5 + 0.45 * len(order)))
-        sns.stripplot(
-            moments,
-            x="share",
-            y="left",
-            order=order,
-            size=4,
-            alpha=0.7,
-            ax=axis,
-        )
-        axis.set(xlabel="share of the run when it was killed", ylabel="")
-    plt.show()
-else:
-    print("The long trials were not run: nothing to draw.")
-
-# %% [markdown]
-# **Figure 19.2.** The moments at which runs were killed, as shares of an undisturbed run, by the last thing that was on
-# disk.
+# system had not yet put on the disk. Files are flushed for that case, but a kill cannot test it.) The tests kill
+# `fit` at each of its writes and at random moments, give the same command again, and compare what it left, byte for byte, with
+# what an undisturbed run leaves.
 #
 # Two small ideas make this possible.
 #
@@ -651,7 +582,7 @@ playground.cleanup()
 #
 # - None lost in $n$ cases rules out, at $5\,\%$, that a share of more than about $3/n$ is lost.
 # - A file is the old or the new one, and an epoch owns its randomness: with these two, the run that this page killed twice ended in
-#   the same bytes, but for the seconds noted in `metrics.json`. For a bound that means something, run `make faults`.
+#   the same bytes, but for the seconds noted in `metrics.json`.
 # - An image is judged before it is decoded, a model is data and never a program, and a refusal names the file and the fix.
 # - Coverage says what ran; mutants say what would be noticed.
 #

@@ -135,6 +135,7 @@ def test_a_chapter_that_fails_leaves_a_book_of_the_others(tmp_path: Path) -> Non
     pages.mkdir()
     (pages / f"{kept.stem}.ipynb").write_text("new", encoding="utf-8")
     assert build.with_pages(pages, tmp_path / "copy", ["01", "02"]) == [failed.stem]
+    assert (tmp_path / "copy/l2rclip_lite/runs/results.py").is_file()  # a page shows its docstrings
     assert read(tmp_path / "copy" / "book" / f"{kept.stem}.ipynb") == "new"
     assert "This chapter failed here" in read(tmp_path / "copy" / "book" / f"{failed.stem}.ipynb")
 

@@ -80,7 +80,7 @@ def kill_until_it_ends(out: Path, draw: random.Random, seconds: float) -> int:
 def test_a_run_that_is_killed_at_random_moments_ends_in_the_same_bytes(
     calm: Calm, tmp_path: Path
 ) -> None:
-    """Twice at least; in the long form 200 times, at other moments each time."""
+    """Twice at least, at other moments each time."""
     draw = random.Random(1)
     kills = 0
     while kills < 2:

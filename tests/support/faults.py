@@ -1,4 +1,4 @@
-"""Shared by tests/faults: the long form, the record of cases, the judge, damage to bytes."""
+"""Shared by tests/faults: the judge, and damage to bytes."""
 
 import math
 from collections.abc import Iterator
