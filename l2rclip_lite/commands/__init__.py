@@ -212,8 +212,7 @@ class Export(Place, Weights):
     conformal (`Prediction.of`).
 
     It is kept if no probability differs from PyTorch by more than 0.0001 on test images of the run,
-    resized alike; what resizing by the file itself adds is printed beside. Where the images of the
-    run are not at hand, drawn leaves stand in for them.
+    resized alike. Where the images of the run are not at hand, drawn leaves stand in for them.
     """
 
     run: RunFolder

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-from PIL import Image
 
 from l2rclip_lite import commands
 from l2rclip_lite.baselines import BASELINES
 from l2rclip_lite.commands.options import Place, Weights
-from l2rclip_lite.data import OrdinalDataset, load_dataset
+from l2rclip_lite.data import OrdinalDataset, Split, load_dataset
 from l2rclip_lite.data.fingerprint import difference, fingerprint
 from l2rclip_lite.errors import InputError, one_line, plural
-from l2rclip_lite.export import check_installed, export_onnx, resizing_difference
+from l2rclip_lite.export import check_installed, export_onnx
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import Scores, resampled, with_intervals
@@ -221,18 +220,16 @@ def export(arguments: commands.Export) -> None:
     print("writing the graph, and comparing it with PyTorch", file=sys.stderr, flush=True)
 
     largest, n_images = export_onnx(model, file, images)
-    resized_largest, resized_mean = resizing_difference(model, file, images)
 
     size = file.stat().st_size / 1e6
     print(
         f"{file}: {size:.1f} MB, input pixels, outputs probabilities and expected\n"
         f"largest difference from PyTorch: {largest:.1g} in a probability, "
-        f"on {plural(n_images, 'image')}\n"
-        f"where the file resizes them itself: {resized_largest:.1g}, on average {resized_mean:.1g}"
+        f"on {plural(n_images, 'image')}"
     )
 
 
-def _images_to_check(arguments: commands.Export) -> list[Image.Image]:
+def _images_to_check(arguments: commands.Export) -> Split:
     """Return test images of the run, or drawn leaves where its own are not at hand."""
     try:
         part = data_of(arguments.run, arguments).test
@@ -240,5 +237,4 @@ def _images_to_check(arguments: commands.Export) -> list[Image.Image]:
         warn(f"checked on drawn leaves, as its own images are not at hand: {error}")
         part = load_dataset("leaves", size=60, pixels=320).test
 
-    step = math.ceil(len(part) / MAX_IMAGES)
-    return [part[index][0] for index in range(0, len(part), step)]
+    return part.subset(range(0, len(part), math.ceil(len(part) / MAX_IMAGES)))

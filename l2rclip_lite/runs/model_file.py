@@ -95,9 +95,7 @@ class ModelFile(BaseModel):
         outputs = n_outputs(self.decoder, len(self.ranks))
         return LinearHead(len(weight) - 1, outputs, self.decoder)
 
-    def load_towers(
-        self, towers: str | None, weights: str | Path | None, *, allow_download: bool
-    ) -> Towers:
+    def load_towers(self, weights: str | Path | None, *, allow_download: bool) -> Towers:
         """Load the towers that the file names.
 
         Where the file holds their weights, they have the right shapes and random numbers, for the
@@ -105,7 +103,6 @@ class ModelFile(BaseModel):
         those whose weights are on this machine.
 
         Args:
-            towers: Other towers that the caller names.
             weights: A local file of weights that the caller names.
             allow_download: Whether towers that the file names may be downloaded.
 
@@ -114,34 +111,24 @@ class ModelFile(BaseModel):
             InputError: Towers that cannot be had, or a state that does not fit them.
         """
         config = self.config
-        name = towers or config.towers
-        if self.tower_state:
-            return load_towers(
-                name,
-                state=self.tower_state,
-                image_size=config.image_size,
-                seed=config.seed,
-                allow_download=allow_download,
-                commits=self.commits,
-            )
-
-        if towers is None and weights is None:
+        state = self.tower_state or None
+        if state is None and weights is None:
             if config.weights is not None:
                 raise NotAllowedError(
                     f"its towers need the weights of {config.weights!r}, and a path in a file is "
                     "not followed; pass weights=FILE."
                 )
-            if name.endswith("/random") and name != "tiny/random":
-                raise NotAllowedError(
-                    f"it names the towers {name!r} without holding their weights; pass "
-                    f"towers={name!r} to build them at random all the same."
-                )
+            if config.towers.endswith("/random") and config.towers != "tiny/random":
+                problem = f"it names the towers {config.towers!r} without holding their weights"
+                raise InputError(f"{problem}; ask for the whole file.")
+
         return load_towers(
-            name,
-            weights=weights,
+            config.towers,
+            weights=weights if state is None else None,
+            state=state,
             image_size=config.image_size,
             seed=config.seed,
-            allow_download=allow_download or towers is not None,
+            allow_download=allow_download,
             commits=self.commits,
         )
 

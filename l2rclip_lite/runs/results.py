@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
+from l2rclip_lite.data.base import OrdinalDataset, Split
 from l2rclip_lite.errors import plural
 from l2rclip_lite.files import write_json, write_text
 from l2rclip_lite.method.model import L2RCLIP
@@ -42,13 +42,11 @@ tags: [ordinal-classification]
 
 **Licence of the weights:** (write here; those of the images and of the towers may bind you)
 
-**Ranks, lowest first** (unit: {unit}):
+**Ranks, lowest first:** {ranks} (unit: {unit})
 
-{ranks}
+**Data:** {data}. Licence: {licence}.
 
-**Data:** {data}. Licence: {licence}. Images per rank:
-
-{counts}
+{summary}
 
 **Began with:** {start}.
 
@@ -239,13 +237,7 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any])
         Markdown.
     """
     ranks = model.ranks
-    sentences = [
-        f"- {as_text(name)}: “{as_text(sentence)}”"
-        for name, sentence in zip(ranks.names, ranks.sentences, strict=True)
-    ]
-    counts = [f"- {split} {sum(data.counts(split))} {data.counts(split)}" for split in SPLITS]
-    counts += [f"- {as_text(step)}" for step in data.protocol]
-
+    summary = data.summary().splitlines()[1:]  # without the source, which may be a path
     n_train = zip(ranks.names, data.counts("train"), strict=True)
     unseen = [as_text(name) for name, count in n_train if count == 0]
     packages = ("torch", "timm", "open_clip_torch")
@@ -263,10 +255,10 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any])
         n_ranks=len(ranks),
         towers=model.config.towers,
         unit=as_text(ranks.unit),
-        ranks="\n".join(sentences),
+        ranks=as_text(", ".join(ranks.names)),
         data=data.card.title,
         licence=data.card.licence,
-        counts="\n".join(counts),
+        summary="\n".join(f"- {as_text(line)}" for line in summary),
         start=start,
         n_test=int(metrics["test"]["n"]),
         scores=_table(metrics),

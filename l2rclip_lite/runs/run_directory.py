@@ -15,7 +15,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, Field
 
-from l2rclip_lite.config import Config, flat_settings
+from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.data.fingerprint import dataset_record, difference, fingerprint
 from l2rclip_lite.errors import InputError, in_one_sentence
@@ -31,6 +31,8 @@ from l2rclip_lite.runs.model_file import MODEL
 from l2rclip_lite.runs.start import start_digest
 
 PACKAGES = ("torch", "timm", "open_clip_torch", "transformers")  # whose versions are recorded
+# settings of the machine, which decide no result; and a start may have moved
+MAY_CHANGE = {"device", "threads", "workers", "micro_batch_size", "start"}
 ANOTHER_PLACE = "choose a new --out, or delete the folder"
 RESTORE = "restore the file, or train again in a new folder"
 INDICES = ("true_rank", "predicted_rank", "median_rank", "low_rank", "high_rank")
@@ -47,7 +49,6 @@ class DatasetRecord(BaseModel):
 class RunRecord(BaseModel):
     """`config.json`: settings and data of a run."""
 
-    config: dict[str, Any]  # which settings it has depends on the release
     used: dict[str, Any] = {}  # the settings with what preset and image side made of None
     dataset: DatasetRecord
     start_sha256: str | None = None  # of the model that training began with
@@ -226,11 +227,9 @@ class RunDirectory:
             problem = f"{self.folder}: holds a run with {changed}"
             raise InputError(f"{problem}; bring back what it had, or {ANOTHER_PLACE}.")
 
-        settings = flat_settings(config.used())
-        defaults = flat_settings(Config().used())  # an earlier release had fewer settings
-        begun = defaults | flat_settings({"controls": {}} | (stored.used or stored.config))
-        names = (settings.keys() | begun.keys()) - {"start"}  # which may have moved
-        others = sorted(name for name in names if begun.get(name) != settings.get(name))
+        settings = config.used()
+        others = [name for name in settings if settings[name] != stored.used.get(name)]
+        others = sorted(set(others) - MAY_CHANGE)
         if others:
             problem = f"{self.folder}: holds a run with another {', '.join(others)}"
             raise InputError(f"{problem}; repeat its settings, or {ANOTHER_PLACE}.")
