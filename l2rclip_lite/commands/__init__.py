@@ -257,7 +257,7 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class Doctor:
-    """Check versions, weights, device, memory, write access and a forward pass.
+    """Check device, write access, weights and a forward pass.
 
     Try:
       l2rclip doctor --out runs

@@ -37,8 +37,8 @@ def test_the_card_describes_run_and_data_without_a_path(
     for part in (
         "| linear probe | 0.30 | 0.52 [0.40, 0.64] | 0.40 | 0.60 | 0.10 |",
         "| after stage 1 | 0.30 | 0.80 | 0.40 | 0.60 | 0.10 |",
-        "**Ranks, lowest first:** very low, low, moderate, high, very high (unit: grade)",
-        "- ranks     5, very low to very high; as in 'a photo of a leaf with very low damage'",
+        "**Ranks, lowest first:** no, very low, low, high, very high (unit: grade)",
+        "- ranks     5, no to very high; as in 'a photo of a leaf with no damage'",
         "- train     32 images; per rank: 8, 8, 0, 8, 8",
         "10 test images, 1 listed images missing; ranks without a training image: low.",
         "at temperature 1.75, fitted on 10 validation images.",
