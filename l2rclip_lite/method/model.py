@@ -29,11 +29,11 @@ from l2rclip_lite.runs.model_file import (
     MODEL,
     UNUSABLE,
     ModelFile,
+    begin,
     find_model_file,
     must_be_stored,
     upload,
 )
-from l2rclip_lite.runs.start import begin
 from l2rclip_lite.shapes import Backbone, Features, Logits, Pixels, Probabilities, Scalar, Texts
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers

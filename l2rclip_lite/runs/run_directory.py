@@ -27,8 +27,7 @@ from l2rclip_lite.files import (
     write_json,
 )
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.runs.model_file import MODEL
-from l2rclip_lite.runs.start import start_digest
+from l2rclip_lite.runs.model_file import MODEL, start_digest
 
 PACKAGES = ("torch", "timm", "open_clip_torch", "transformers")  # whose versions are recorded
 # settings of the machine, which decide no result; and a start may have moved
