@@ -16,7 +16,7 @@ from l2rclip_lite.baselines import BASELINES
 from l2rclip_lite.commands.options import Place, Weights
 from l2rclip_lite.data import OrdinalDataset, Split, load_dataset
 from l2rclip_lite.data.fingerprint import difference, fingerprint
-from l2rclip_lite.errors import InputError, one_line, plural
+from l2rclip_lite.errors import InputError, in_one_sentence, one_line, plural
 from l2rclip_lite.export import check_installed, export_onnx
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
@@ -27,7 +27,6 @@ from l2rclip_lite.runs.run_directory import RunDirectory, probabilities_of
 REPORTS = "l2rclip_lite.report"  # entry points: the package does not import who writes its report
 PLACES = ("root", "labels", "lists")  # options that say where the data are now
 MAX_IMAGES = 64  # that an exported file is checked on
-TRAIN_AGAIN = "delete the folder and train it again"
 
 
 # --- a finished run, read again -----------------------------------------------------------------
@@ -74,11 +73,9 @@ def data_of(run: str, where: Place) -> OrdinalDataset:
         raise InputError(f"{run}: has no record of where its data are; {fix}.")
 
     moved = {name: getattr(where, name) for name in PLACES if getattr(where, name)}
-    try:
+    fix = "fit it by `l2rclip fit`, or pass --root if it has moved"
+    with in_one_sentence(run, "its data cannot be read again", fix):
         data = load_dataset(**{**stored.source, **moved})
-    except (LookupError, TypeError, ValueError) as error:  # a record may hold anything
-        fix = "fit it by `l2rclip fit`, or pass --root if it has moved"
-        raise InputError(f"{run}: its data cannot be read again; {fix} ({error})") from error
 
     changed = difference(stored.fingerprint, fingerprint(data))
     if changed:
@@ -167,7 +164,8 @@ def _in_order_of(ours: pd.DataFrame, theirs: pd.DataFrame, baseline: RunDirector
     aligned = theirs.set_index("path", drop=False).reindex(ours["path"]).reset_index(drop=True)
     if len(ours) != len(theirs) or (aligned["true_rank"] != ours["true_rank"]).any():
         problem = "its images are not those of the run, or have other true ranks"
-        raise InputError(f"{baseline.predictions}: {problem}; {TRAIN_AGAIN}.")
+        fix = "delete the folder and train it again"
+        raise InputError(f"{baseline.predictions}: {problem}; {fix}.")
     return aligned
 
 

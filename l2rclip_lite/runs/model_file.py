@@ -190,8 +190,8 @@ def as_float32(tensors: NamedTensors) -> dict[str, Tensor]:
     """
     numbers = {}
     for name, value in tensors.items():
-        if is_step(name, tensors):
-            continue
+        if name.endswith(SCALE) and name.removesuffix(SCALE) in tensors:
+            continue  # the steps of another one
 
         step = tensors.get(name + SCALE)
         if value.dtype == torch.int8 and step is not None and step.shape == value.shape[:1]:
@@ -203,11 +203,6 @@ def as_float32(tensors: NamedTensors) -> dict[str, Tensor]:
             value = value.float()
         numbers[name] = value
     return numbers
-
-
-def is_step(name: str, tensors: NamedTensors) -> bool:
-    """Return whether a tensor holds the steps of another one, of 8-bit numbers."""
-    return name.endswith(SCALE) and name.removesuffix(SCALE) in tensors
 
 
 def must_be_stored(name: str, config: Config) -> bool:

@@ -20,7 +20,7 @@ from l2rclip_lite.method.prediction import Prediction
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import evaluate, medians
 from l2rclip_lite.runs.model_file import HUB
-from l2rclip_lite.runs.run_directory import RunDirectory
+from l2rclip_lite.runs.run_directory import PACKAGES, RunDirectory
 
 Probabilities = Float[Tensor, "batch rank"]
 SCORES = {
@@ -59,7 +59,7 @@ tags: [ordinal-classification]
 **Probabilities:** at temperature {temperature:.2f}, fitted on {validation_images}.
 
 **Limits:** tested on images from the same source as the training images, and on no others; \
-{n_test} test images, {n_missing} listed images missing; ranks without a training image: {unseen}.
+{n_test} test images, {n_missing} listed images missing.
 
 **Use:** `l2rclip predict THIS_FOLDER IMAGE...`, or \
 `L2RCLIP.from_pretrained(THIS_FOLDER).predict(images)`. In predictions.csv ranks are counted from 0.
@@ -238,10 +238,6 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any])
     """
     ranks = model.ranks
     summary = data.summary().splitlines()[1:]  # without the source, which may be a path
-    n_train = zip(ranks.names, data.counts("train"), strict=True)
-    unseen = [as_text(name) for name, count in n_train if count == 0]
-    packages = ("torch", "timm", "open_clip_torch")
-
     start = "towers as they are published"
     if model.config.start is not None:
         name = model.config.start
@@ -266,8 +262,7 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any])
         temperature=float(model.temperature),
         validation_images=plural(len(data.val), "validation image"),
         n_missing=len(data.missing),
-        unseen=", ".join(unseen) or "none",
-        versions=", ".join(f"{name} {version(name)}" for name in packages),
+        versions=", ".join(f"{name} {version(name)}" for name in PACKAGES),
     )
 
 

@@ -27,13 +27,12 @@ from l2rclip_lite.files import (
     write_json,
 )
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.runs.model_file import MODEL, start_digest
+from l2rclip_lite.runs.model_file import MODEL, UNUSABLE, start_digest
 
 PACKAGES = ("torch", "timm", "open_clip_torch", "transformers")  # whose versions are recorded
 # settings of the machine, which decide no result; and a start may have moved
 MAY_CHANGE = {"device", "threads", "workers", "micro_batch_size", "start"}
 ANOTHER_PLACE = "choose a new --out, or delete the folder"
-RESTORE = "restore the file, or train again in a new folder"
 INDICES = ("true_rank", "predicted_rank", "median_rank", "low_rank", "high_rank")
 
 
@@ -106,7 +105,7 @@ class RunDirectory:
         Raises:
             InputError: The file is missing, damaged, or lacks what every run records.
         """
-        with in_one_sentence(self.config, CANNOT_READ, RESTORE):
+        with in_one_sentence(self.config, *UNUSABLE):
             return RunRecord.model_validate(read_json(self.config))
 
     def read_metrics(self) -> dict[str, Any]:
@@ -124,7 +123,7 @@ class RunDirectory:
         Raises:
             InputError: The file is missing or damaged.
         """
-        with in_one_sentence(self.history, CANNOT_READ, RESTORE):
+        with in_one_sentence(self.history, *UNUSABLE):
             rows: list[Any] = pd.read_csv(self.history).to_dict("records")
             return rows
 
@@ -140,13 +139,11 @@ class RunDirectory:
         numbers = ["expected", *(f"p_{k}" for k in range(len(ranks)))]
         types = {"path": "str", "subject": "str"}
         types |= dict.fromkeys(INDICES, "int64") | dict.fromkeys(numbers, "float64")
-        with in_one_sentence(self.predictions, CANNOT_READ, RESTORE):
+        with in_one_sentence(self.predictions, *UNUSABLE):
             table = pd.read_csv(self.predictions, dtype=types, na_filter=False)  # NA may be a name
-
-        if [name for name in table if name != "subject"] != ["path", *INDICES, *numbers]:
-            problem = f"its columns are not those of {len(ranks)} ranks"
-            raise InputError(f"{self.predictions}: {problem}; {RESTORE}.")
-        return table
+            if [name for name in table if name != "subject"] != ["path", *INDICES, *numbers]:
+                raise ValueError(f"its columns are not those of {len(ranks)} ranks")
+            return table
 
     def read_card(self) -> str:
         """Return the model card; letters in another encoding than UTF-8 become �.

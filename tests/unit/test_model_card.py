@@ -40,7 +40,7 @@ def test_the_card_describes_run_and_data_without_a_path(
         "**Ranks, lowest first:** no, very low, low, high, very high (unit: grade)",
         "- ranks     5, no to very high; as in 'a photo of a leaf with no damage'",
         "- train     32 images; per rank: 8, 8, 0, 8, 8",
-        "10 test images, 1 listed images missing; ranks without a training image: low.",
+        "10 test images, 1 listed images missing.",
         "at temperature 1.75, fitted on 10 validation images.",
         "**Kept:** the linear probe, ",
     ):

@@ -128,9 +128,9 @@ def read_with(file: str, ranks: Ranks) -> Callable[[Path], object]:
 
 
 DAMAGE: list[tuple[str, Change, str]] = [
-    ("predictions.csv", lambda lines: [*lines[:4], lines[4][:30]], "cannot be read"),
+    ("predictions.csv", lambda lines: [*lines[:4], lines[4][:30]], "cannot be used"),
     ("predictions.csv", renamed("median_rank", "median"), "its columns are not those of 5 ranks"),
-    ("predictions.csv", cell(3, "true_rank", "1.5"), "cannot be read"),
+    ("predictions.csv", cell(3, "true_rank", "1.5"), "cannot be used"),
     ("config.json", lambda lines: ['{"config": {}, "dataset": {}}'], "dataset.fingerprint"),
 ]
 
