@@ -83,9 +83,9 @@ def data_of(run: str, where: Place) -> OrdinalDataset:
     return data
 
 
-def warn(message: str) -> None:
-    """Write a warning on stderr."""
-    print(f"warning: {one_line(message)}", file=sys.stderr)
+def warn(message: object, kind: str = "warning") -> None:
+    """Write one line on stderr, which ends no command."""
+    print(f"{kind}: {one_line(str(message))}", file=sys.stderr)
 
 
 # --- compare ------------------------------------------------------------------------------------
