@@ -20,8 +20,8 @@ from l2rclip_lite.data.table import as_split, label_space, ranks_of_names, refus
 from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.runs.results import cell, judge
-from l2rclip_lite.runs.run_directory import RunDirectory
 
 FORMULA = r"^(?=[=+\-@\t\r])"  # what begins a formula where a spreadsheet reads CSV
 # scores of the order, which answers in words that training never had may get right

@@ -15,14 +15,13 @@ from l2rclip_lite import commands
 from l2rclip_lite.baselines import BASELINES
 from l2rclip_lite.commands.options import Place, Weights
 from l2rclip_lite.data import OrdinalDataset, Split, load_dataset
-from l2rclip_lite.data.fingerprint import difference, fingerprint
 from l2rclip_lite.errors import InputError, in_one_sentence, one_line, plural
 from l2rclip_lite.export import check_installed, export_onnx
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import Scores, resampled, with_intervals
+from l2rclip_lite.runs import RunDirectory, difference, fingerprint, probabilities_of
 from l2rclip_lite.runs.results import SCORES, cell, row_titles
-from l2rclip_lite.runs.run_directory import RunDirectory, probabilities_of
 
 REPORTS = "l2rclip_lite.report"  # entry points: the package does not import who writes its report
 PLACES = ("root", "labels", "lists")  # options that say where the data are now

@@ -19,8 +19,8 @@ from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prediction import Prediction
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import evaluate, medians
+from l2rclip_lite.runs import PACKAGES, RunDirectory
 from l2rclip_lite.runs.model_file import HUB
-from l2rclip_lite.runs.run_directory import PACKAGES, RunDirectory
 
 Probabilities = Float[Tensor, "batch rank"]
 SCORES = {

@@ -21,8 +21,8 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import save_tensors, write_text
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.runs.results import write_predictions
-from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.training import fit
 
 needs_links = pytest.mark.skipif(os.name == "nt", reason="needs links")
