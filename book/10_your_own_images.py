@@ -59,7 +59,7 @@ from l2rclip_book.results import beside_stored, read_results, stored_runs
 from l2rclip_book.statistics import near_duplicates
 from l2rclip_book.words_figures import speed_shares, speeds_figure
 from l2rclip_lite import L2RCLIP, InputError, load_dataset
-from l2rclip_lite.cli import main
+from l2rclip_lite.__main__ import main
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}

@@ -60,7 +60,7 @@ from l2rclip_book.results import read_results
 from l2rclip_book.statistics import spearman_rho
 from l2rclip_book.study_parts import cut
 from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset
-from l2rclip_lite.cli import main
+from l2rclip_lite.__main__ import main
 from l2rclip_lite.method.prompts import centred
 
 # %matplotlib inline

@@ -65,7 +65,7 @@ from safetensors.torch import load_file, save_file
 from l2rclip_book.plots import COLOURS, style
 from l2rclip_book.results import markdown_table
 from l2rclip_lite import L2RCLIP
-from l2rclip_lite.cli import main
+from l2rclip_lite.__main__ import main
 from l2rclip_lite.data import read_image
 from l2rclip_lite.errors import InputError
 

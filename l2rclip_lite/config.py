@@ -5,7 +5,6 @@ A setting that is None has not been set. It stays None, so that `dataclasses.rep
 stage 1; towers and data decide the others.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, field
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -46,8 +45,6 @@ PRESETS = {
     "recommended": LossWeights(lambda1=1.0, lambda_push=0.0, lambda_tight=0.0, lambda_rps=1.0),
     "paper": LossWeights(lambda1=1.0, lambda_push=1.0, lambda_tight=1.0, lambda_rps=0.0),
 }
-# settings of the machine, which decide no result: they may differ when a run is resumed
-OF_MACHINE = ("device", "threads", "workers", "micro_batch_size")
 EPOCHS1 = {"tower": 10, "kernel": 6}  # of stage 1, by what trains in stage 2
 
 
@@ -254,19 +251,3 @@ class Config:
             pydantic.ValidationError: See `Config`; also a name that is not a setting.
         """
         return TypeAdapter(cls).validate_python(state)
-
-
-def flat_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that decide a result, nested ones with a dot.
-
-    Example:
-        >>> flat_settings({"seed": 0, "device": "cpu", "controls": {"order": "true"}})
-        {'seed': 0, 'controls.order': 'true'}
-    """
-    flat = {}
-    for name, value in config.items():
-        if name not in (*OF_MACHINE, "controls"):
-            flat[name] = value
-    for name, value in config["controls"].items():
-        flat[f"controls.{name}"] = value
-    return flat

@@ -25,8 +25,8 @@ from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.stages import stage1, train_stage1
-from l2rclip_lite.training import run_stage, train_image_side
+from l2rclip_lite.method.stages import train_stage1
+from l2rclip_lite.training import train_image_side
 from l2rclip_lite.training_data import TrainingData
 
 
@@ -176,8 +176,7 @@ def _train(
     data = TrainingData(features={}, targets=targets, backbone=backbone)
     if are_images:
         data = TrainingData.of(backbone, targets, model, images)
-        stage = stage1(model, data)
-        run_stage(stage, train_stage1(model, data, stage))
+        list(train_stage1(model, data))
     train_image_side(model, data)
 
     val_features = data.encode(model, "val")

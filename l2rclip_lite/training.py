@@ -38,8 +38,8 @@ from l2rclip_lite.method.stages import (
     train_stage1,
     train_stage2,
 )
+from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.runs.results import Comparison, Run, write_results
-from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.training_data import TrainingData
 
 OnEpoch = Callable[[Row], object]

@@ -154,7 +154,7 @@ def main(folder: str) -> None:
 
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch, "model.onnx")
-        difference, n_checked = export_onnx(model, file, images_of(data.test))
+        difference, n_checked = export_onnx(model, file, data.test)
         full, full_row = measured("fp32", file, data)
         small_file = quantise(file)
         small, small_row = measured("int8", small_file, data)

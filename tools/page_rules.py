@@ -78,8 +78,8 @@ def leak(text: str) -> str | None:
     """Return the first path of a machine in a text to be published.
 
     Example:
-        >>> leak("saved to /home/someone/runs"), leak("at https://example.org/home/page")
-        ('/home/someone/runs', None)
+        >>> leak("saved to /tmp/runs/leaves"), leak("at https://example.org/home/page")
+        ('/tmp/runs/leaves', None)
     """
     match = MACHINE_PATH.search(text)
     return text[match.start() :].split("\n")[0][:60] if match else None

@@ -26,9 +26,9 @@ from l2rclip_lite.files import write_text
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import medians, rps_of_images
+from l2rclip_lite.runs import RunDirectory, probabilities_of
 from l2rclip_lite.runs.model_file import ModelFile
 from l2rclip_lite.runs.results import ROWS, SCORES, Comparison, cell
-from l2rclip_lite.runs.run_directory import RunDirectory, probabilities_of
 
 TEMPLATE = Path(__file__).with_name("report.jinja")
 N_WORST = 6  # images that are shown

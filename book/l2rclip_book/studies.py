@@ -44,9 +44,8 @@ from l2rclip_lite.method.prompts import RankPrompts
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.method.stages import train_stage1, train_stage2
 from l2rclip_lite.metrics import rps
-from l2rclip_lite.runs.model_file import ModelFile, find_model_file
+from l2rclip_lite.runs.model_file import ModelFile, begin, find_model_file
 from l2rclip_lite.runs.results import judge
-from l2rclip_lite.runs.start import begin
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training_data import TrainingData
 

@@ -40,7 +40,7 @@ from l2rclip_lite.image_side import sibling
 from l2rclip_lite.method.losses import ranked_probability_loss
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.runs.run_directory import RunDirectory
+from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.shapes import Probabilities
 from l2rclip_lite.training import config_for
 from l2rclip_lite.training_data import TrainingData

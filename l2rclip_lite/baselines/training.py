@@ -18,8 +18,8 @@ from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.optimisation import Row, Stage
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.method.stages import ImageSide, freeze
+from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.runs.model_file import ModelFile, find_model_file
-from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.training import run_stage
 from l2rclip_lite.training_data import TrainingData
 

@@ -212,8 +212,7 @@ class Export(Place, Weights):
     conformal (`Prediction.of`).
 
     It is kept if no probability differs from PyTorch by more than 0.0001 on test images of the run,
-    resized alike; what resizing by the file itself adds is printed beside. Where the images of the
-    run are not at hand, drawn leaves stand in for them.
+    resized alike. Where the images of the run are not at hand, drawn leaves stand in for them.
     """
 
     run: RunFolder
@@ -258,7 +257,7 @@ class Data:
 
 @dataclass(frozen=True, kw_only=True)
 class Doctor:
-    """Check versions, weights, device, memory, write access and a forward pass.
+    """Check device, write access, weights and a forward pass.
 
     Try:
       l2rclip doctor --out runs

@@ -17,11 +17,11 @@ from l2rclip_lite.data.base import Split
 from l2rclip_lite.data.own_images import files_inside, own_table
 from l2rclip_lite.data.reading import scan_folder
 from l2rclip_lite.data.table import as_split, label_space, ranks_of_names, refuse
-from l2rclip_lite.errors import InputError, one_line, plural
+from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.runs.results import cell, judge
-from l2rclip_lite.runs.run_directory import RunDirectory
 
 FORMULA = r"^(?=[=+\-@\t\r])"  # what begins a formula where a spreadsheet reads CSV
 # scores of the order, which answers in words that training never had may get right
@@ -33,16 +33,16 @@ UNSURE = """training never had these words: trust the order of the answers, not 
 def predict(arguments: commands.Predict) -> int:
     """Print an answer for each image; return 2 where one could not be read."""
     paths: list[Path] = []
-    problems: list[str] = []
+    problems: list[InputError] = []
     for name in arguments.images:
         if not os.path.isdir(name):
             paths.append(Path(name))
             continue
         images, errors = scan_folder(name)
         paths += images
-        problems += map(str, errors)
+        problems += errors
     for problem in problems:
-        _complain(problem)
+        warn(problem, "error")
     if not paths and not problems:
         raise InputError("predict: no image; name images, or a folder that holds some.")
 
@@ -55,8 +55,8 @@ def predict(arguments: commands.Predict) -> int:
         try:
             answer = model.predict(path).to_frame().round(6)
         except InputError as error:
-            _complain(str(error))
-            problems.append(str(error))
+            warn(error, "error")
+            problems.append(error)
             continue
 
         for column in ("median", "low", "high"):
@@ -94,11 +94,6 @@ def _csv(row: pd.DataFrame, header: bool) -> str:
     """Return the row as a line of CSV in which no cell begins a formula."""
     row = row.replace({"path": {FORMULA: "./"}, "name": {FORMULA: "'"}}, regex=True)
     return row.to_csv(index=False, header=header)
-
-
-def _complain(message: str) -> None:
-    """Say on stderr what is wrong with one image."""
-    print(f"error: {one_line(message)}", file=sys.stderr)
 
 
 def evaluate(arguments: commands.Evaluate) -> None:

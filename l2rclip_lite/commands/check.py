@@ -1,15 +1,11 @@
 """`l2rclip data` and `l2rclip doctor`: look at a data set, or at this machine, before a fit."""
 
 import os
-import platform
 import shutil
 import tempfile
-from importlib import metadata
 from pathlib import Path
 
-import psutil
 import torch
-from packaging.requirements import Requirement
 from PIL import Image
 
 from l2rclip_lite import commands
@@ -24,9 +20,6 @@ from l2rclip_lite.towers.mini import check_weights
 
 # Bytes that the check of the folder writes; a run of `mini` keeps three times as much.
 WRITTEN = 8 * 2**20
-FIT_TOWER = 2.0  # GiB that were in use at most when `mini` was fitted to 60 images
-NEEDS = "a fit of the default towers takes about 2, larger towers and batches more"
-FIT_HEAD = "--image-side kernel takes about 1.2"  # on the features of 300
 
 
 def data(arguments: commands.Data) -> int:
@@ -67,7 +60,7 @@ def data(arguments: commands.Data) -> int:
 def doctor(arguments: commands.Doctor) -> int:
     """Print an OK or FAIL line for each thing that could stop a run; return 1 after a FAIL."""
     failures = 0
-    for check in (packages, device, memory, folder, forward_pass):
+    for check in (device, folder, forward_pass):
         try:
             finding = check(Path(arguments.out).absolute())
             word = "OK"
@@ -79,19 +72,6 @@ def doctor(arguments: commands.Doctor) -> int:
     return min(failures, 1)
 
 
-def packages(_: Path) -> str:
-    """Check that every package which this one requires has a version that it allows."""
-    wrong = []
-    for line in metadata.requires("l2rclip-lite") or []:
-        requirement = Requirement(line)
-        is_of_extra = requirement.marker is not None
-        if not is_of_extra and metadata.version(requirement.name) not in requirement.specifier:
-            wrong.append(f'"{requirement}"')
-    if wrong:
-        raise InputError(f"of another version; run: pip install {' '.join(wrong)}")
-    return f"Python {platform.python_version()}, and all packages as required"
-
-
 def device(_: Path) -> str:
     """Check that torch can use an NVIDIA GPU that is here; return where it would compute."""
     if shutil.which("nvidia-smi") and not torch.cuda.is_available():
@@ -99,15 +79,6 @@ def device(_: Path) -> str:
             "torch cannot use the NVIDIA GPU here; install it as pytorch.org (Get started) says"
         )
     return f"{choose_device(Config())}, {torch.get_num_threads()} threads"
-
-
-def memory(_: Path) -> str:
-    """Check that the free memory of this machine is enough for a fit of the default towers."""
-    available = psutil.virtual_memory().available / 2**30
-    finding = f"{available:.1f} GiB are free; {NEEDS}"
-    if available < FIT_TOWER:
-        raise InputError(f"{finding}; close other programs, or fit a head alone: {FIT_HEAD}")
-    return finding
 
 
 def folder(out: Path) -> str:

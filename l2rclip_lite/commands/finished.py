@@ -10,25 +10,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-from PIL import Image
 
 from l2rclip_lite import commands
 from l2rclip_lite.baselines import BASELINES
 from l2rclip_lite.commands.options import Place, Weights
-from l2rclip_lite.data import OrdinalDataset, load_dataset
-from l2rclip_lite.data.fingerprint import difference, fingerprint
-from l2rclip_lite.errors import InputError, one_line, plural
-from l2rclip_lite.export import check_installed, export_onnx, resizing_difference
+from l2rclip_lite.data import OrdinalDataset, Split, load_dataset
+from l2rclip_lite.errors import InputError, in_one_sentence, one_line, plural
+from l2rclip_lite.export import check_installed, export_onnx
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import Scores, resampled, with_intervals
+from l2rclip_lite.runs import RunDirectory, difference, fingerprint, probabilities_of
 from l2rclip_lite.runs.results import SCORES, cell, row_titles
-from l2rclip_lite.runs.run_directory import RunDirectory, probabilities_of
 
 REPORTS = "l2rclip_lite.report"  # entry points: the package does not import who writes its report
 PLACES = ("root", "labels", "lists")  # options that say where the data are now
 MAX_IMAGES = 64  # that an exported file is checked on
-TRAIN_AGAIN = "delete the folder and train it again"
 
 
 # --- a finished run, read again -----------------------------------------------------------------
@@ -75,11 +72,9 @@ def data_of(run: str, where: Place) -> OrdinalDataset:
         raise InputError(f"{run}: has no record of where its data are; {fix}.")
 
     moved = {name: getattr(where, name) for name in PLACES if getattr(where, name)}
-    try:
+    fix = "fit it by `l2rclip fit`, or pass --root if it has moved"
+    with in_one_sentence(run, "its data cannot be read again", fix):
         data = load_dataset(**{**stored.source, **moved})
-    except (LookupError, TypeError, ValueError) as error:  # a record may hold anything
-        fix = "fit it by `l2rclip fit`, or pass --root if it has moved"
-        raise InputError(f"{run}: its data cannot be read again; {fix} ({error})") from error
 
     changed = difference(stored.fingerprint, fingerprint(data))
     if changed:
@@ -87,9 +82,9 @@ def data_of(run: str, where: Place) -> OrdinalDataset:
     return data
 
 
-def warn(message: str) -> None:
-    """Write a warning on stderr."""
-    print(f"warning: {one_line(message)}", file=sys.stderr)
+def warn(message: object, kind: str = "warning") -> None:
+    """Write one line on stderr, which ends no command."""
+    print(f"{kind}: {one_line(str(message))}", file=sys.stderr)
 
 
 # --- compare ------------------------------------------------------------------------------------
@@ -168,7 +163,8 @@ def _in_order_of(ours: pd.DataFrame, theirs: pd.DataFrame, baseline: RunDirector
     aligned = theirs.set_index("path", drop=False).reindex(ours["path"]).reset_index(drop=True)
     if len(ours) != len(theirs) or (aligned["true_rank"] != ours["true_rank"]).any():
         problem = "its images are not those of the run, or have other true ranks"
-        raise InputError(f"{baseline.predictions}: {problem}; {TRAIN_AGAIN}.")
+        fix = "delete the folder and train it again"
+        raise InputError(f"{baseline.predictions}: {problem}; {fix}.")
     return aligned
 
 
@@ -221,18 +217,16 @@ def export(arguments: commands.Export) -> None:
     print("writing the graph, and comparing it with PyTorch", file=sys.stderr, flush=True)
 
     largest, n_images = export_onnx(model, file, images)
-    resized_largest, resized_mean = resizing_difference(model, file, images)
 
     size = file.stat().st_size / 1e6
     print(
         f"{file}: {size:.1f} MB, input pixels, outputs probabilities and expected\n"
         f"largest difference from PyTorch: {largest:.1g} in a probability, "
-        f"on {plural(n_images, 'image')}\n"
-        f"where the file resizes them itself: {resized_largest:.1g}, on average {resized_mean:.1g}"
+        f"on {plural(n_images, 'image')}"
     )
 
 
-def _images_to_check(arguments: commands.Export) -> list[Image.Image]:
+def _images_to_check(arguments: commands.Export) -> Split:
     """Return test images of the run, or drawn leaves where its own are not at hand."""
     try:
         part = data_of(arguments.run, arguments).test
@@ -240,5 +234,4 @@ def _images_to_check(arguments: commands.Export) -> list[Image.Image]:
         warn(f"checked on drawn leaves, as its own images are not at hand: {error}")
         part = load_dataset("leaves", size=60, pixels=320).test
 
-    step = math.ceil(len(part) / MAX_IMAGES)
-    return [part[index][0] for index in range(0, len(part), step)]
+    return part.subset(range(0, len(part), math.ceil(len(part) / MAX_IMAGES)))

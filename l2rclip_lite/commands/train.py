@@ -21,12 +21,10 @@ from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.files import sha256_of
 from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.runs.model_file import HUB, find_model_file
 from l2rclip_lite.runs.results import Run, row_titles, write_predictions
-from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.training_data import TrainingData
-
-FEWEST_FOR_INTERVALS = 9  # with fewer images an interval of 90 % holds every rank
 
 
 def fit(arguments: commands.Fit) -> None:
@@ -71,12 +69,8 @@ def _print_scores(run: Run, data: OrdinalDataset) -> None:
             f"of numbers {mixture['numbers']:.2f}"
         )
 
-    too_few = len(data.val) < FEWEST_FOR_INTERVALS
-    intervals = "intervals of all ranks, for want of images" if too_few else "90 % intervals"
-    print(
-        f"calibrated on {plural(len(data.val), 'validation image')}: "
-        f"temperature {float(run.model.temperature):.2f}, {intervals}"
-    )
+    images = plural(len(data.val), "validation image")
+    print(f"calibrated on {images}: temperature {float(run.model.temperature):.2f}")
 
 
 def baselines(arguments: commands.Baselines) -> None:

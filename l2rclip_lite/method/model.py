@@ -24,16 +24,16 @@ from l2rclip_lite.heads.kernel import LinearHead
 from l2rclip_lite.method.prediction import Prediction
 from l2rclip_lite.method.prompts import RankPrompts, build_prompts
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.runs.encoding import FeatureCache, encode_images
+from l2rclip_lite.runs.encoding import describe_encoder, encode_images
 from l2rclip_lite.runs.model_file import (
     MODEL,
     UNUSABLE,
     ModelFile,
+    begin,
     find_model_file,
     must_be_stored,
     upload,
 )
-from l2rclip_lite.runs.start import begin
 from l2rclip_lite.shapes import Backbone, Features, Logits, Pixels, Probabilities, Scalar, Texts
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
@@ -240,7 +240,7 @@ class L2RCLIP(nn.Module):
                 texts; None gives those that `logits` takes.
             batch_size: Images at once.
             workers: Processes that decode, up to 64.
-            cache: A folder where features of `Towers.backbone` are kept, see `FeatureCache`.
+            cache: A folder where features of `Towers.backbone` are kept, see `encode_images`.
             quiet: Whether to hide the progress bar.
 
         Raises:
@@ -253,10 +253,10 @@ class L2RCLIP(nn.Module):
             backbone = self.reads_backbone
 
         compute = self._backbone if backbone else self.image_features
-        kept = None
+        encoder = ""
         if cache and backbone:
             numerics = f"{self.config.precision} {self.device.type}"
-            kept = FeatureCache.of_towers(cache, self.towers, numerics, self.rank_features.dtype)
+            encoder = describe_encoder(self.towers, numerics, self.rank_features.dtype)
 
         return encode_images(
             images,
@@ -264,7 +264,8 @@ class L2RCLIP(nn.Module):
             batch_size=batch_size,
             workers=workers,
             quiet=quiet,
-            cache=kept,
+            cache=cache if encoder else None,
+            encoder=encoder,
         )
 
     def predict(self, images: Images, *, batch_size: int = 32, workers: int = 0) -> Prediction:
@@ -324,21 +325,19 @@ class L2RCLIP(nn.Module):
         *,
         device: str = "cpu",
         revision: str = "main",
-        towers: str | None = None,
         weights: str | Path | None = None,
         allow_download: bool = False,
     ) -> "L2RCLIP":
         """Load a trained model.
 
         Its file may name `mini`, `tiny/random`, and towers whose weights it holds or that are on
-        this machine. Whatever else it names has to be allowed or named by the caller.
+        this machine. Whatever else it names has to be allowed by the caller.
 
         Args:
             name: A run directory, `"hf-hub:USER/NAME"`, or `"leaves"` or `"leaves-percent"`, which
                 ship with the package; a run directory of that name comes first.
             device: Where to put it, such as "cuda:1".
             revision: Of a repository on the hub: a commit, a tag, or a branch.
-            towers: In place of those that the file names; they may be downloaded.
             weights: A local safetensors file; a path in the file is never followed.
             allow_download: Whether what the file names may be downloaded from the hub.
 
@@ -348,11 +347,10 @@ class L2RCLIP(nn.Module):
         file = find_model_file(name, revision)
         content = ModelFile.read(file)
         with in_one_sentence(file, *UNUSABLE):
-            loaded = content.load_towers(towers, weights, allow_download=allow_download)
+            loaded = content.load_towers(weights, allow_download=allow_download)
             config = content.config
-            if towers is not None or weights is not None:
-                path = None if weights is None else str(weights)
-                config = replace(config, towers=towers or config.towers, weights=path)
+            if weights is not None:
+                config = replace(config, weights=str(weights))
 
             # its texts are in the file: no size in it bounds the memory to encode them
             no_texts = torch.zeros(len(content.ranks), loaded.dim)

@@ -1,1 +1,361 @@
-"""What a training leaves on disk, and how it is read again."""
+"""A folder that holds one run: one writer, one config, a record of its data, scores and answers.
+
+Every file of a run is reached through `RunDirectory`. A run may come from somebody else, have been
+cut off or edited: what is read must be as `fit` wrote it, and nothing is followed out of it.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, Field
+
+from l2rclip_lite.config import Config
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset
+from l2rclip_lite.data.reading import as_rgb, pixel_digest
+from l2rclip_lite.errors import InputError, in_one_sentence
+from l2rclip_lite.files import (
+    CANNOT_READ,
+    PREFIX,
+    read_json,
+    sweep_leftovers,
+    write_json,
+)
+from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.runs.model_file import MODEL, UNUSABLE, start_digest
+
+VERSION = "2"  # of fingerprints
+PACKAGES = ("torch", "timm", "open_clip_torch", "transformers")  # whose versions are recorded
+# settings of the machine, which decide no result; and a start may have moved
+MAY_CHANGE = {"device", "threads", "workers", "micro_batch_size", "start"}
+ANOTHER_PLACE = "choose a new --out, or delete the folder"
+INDICES = ("true_rank", "predicted_rank", "median_rank", "low_rank", "high_rank")
+
+
+class DatasetRecord(BaseModel):
+    """What a run was trained on."""
+
+    fingerprint: str = Field(min_length=1)
+    ranks: Ranks
+    source: dict[str, Any] | None = None  # arguments of `load_dataset`
+
+
+class RunRecord(BaseModel):
+    """`config.json`: settings and data of a run."""
+
+    used: dict[str, Any] = {}  # the settings with what preset and image side made of None
+    dataset: DatasetRecord
+    start_sha256: str | None = None  # of the model that training began with
+
+
+class RunDirectory:
+    """A folder that holds one run.
+
+    Args:
+        folder: New, empty, or a run directory. It may itself be a link.
+        inside: The run that it is a part of.
+
+    Raises:
+        InputError: Something in it that is read, written or deleted is a link out of the run.
+
+    Example:
+        >>> RunDirectory("runs/leaves").baseline("ridge").predictions.as_posix()
+        'runs/leaves/baselines/ridge/predictions.csv'
+    """
+
+    def __init__(self, folder: str | Path, *, inside: str | Path | None = None) -> None:
+        self.folder = Path(folder)
+        self.root = self.folder if inside is None else Path(inside)
+
+        self.config = self.own("config.json")
+        self.metrics = self.own("metrics.json")
+        self.history = self.own("history.csv")
+        self.predictions = self.own("predictions.csv")
+        self.model = self.own(MODEL)
+        self.card = self.own("README.md")
+        self.unfinished = self.own("checkpoint")  # a folder, there while a run is unfinished
+        self.features = self.own(".features")  # of images, as long as that
+        self.lock = self.own(f"{PREFIX}lock")
+        self.baselines = self.own("baselines")  # a folder; in it a run directory for each method
+
+    def own(self, name: str) -> Path:
+        """Return the path of a file or folder of the run, there or not.
+
+        Raises:
+            InputError: It leads out of the run, through a link or by its name.
+        """
+        path = self.folder / name
+        real = path.resolve()
+        if not real.is_relative_to(self.root.resolve()):
+            problem = f"is a link to {real}, which is not in the run {self.root}"
+            raise InputError(f"{path}: {problem}; put the file or folder itself there.")
+        return path
+
+    def baseline(self, name: str) -> "RunDirectory":
+        """Return the directory of a baseline of this run, there or not."""
+        return RunDirectory(self.baselines / name, inside=self.root)
+
+    def read_record(self) -> RunRecord:
+        """Return settings and data of the run.
+
+        Raises:
+            InputError: The file is missing, damaged, or lacks what every run records.
+        """
+        with in_one_sentence(self.config, *UNUSABLE):
+            return RunRecord.model_validate(read_json(self.config))
+
+    def read_metrics(self) -> dict[str, Any]:
+        """Return what `metrics.json` holds.
+
+        Raises:
+            InputError: The file is missing or damaged.
+        """
+        metrics: dict[str, Any] = read_json(self.metrics)
+        return metrics
+
+    def read_history(self) -> list[dict[str, float]]:
+        """Return one row per epoch, both stages; NaN where a stage has no such number.
+
+        Raises:
+            InputError: The file is missing or damaged.
+        """
+        with in_one_sentence(self.history, *UNUSABLE):
+            rows: list[Any] = pd.read_csv(self.history).to_dict("records")
+            return rows
+
+    def read_predictions(self, ranks: Ranks) -> pd.DataFrame:
+        """Return the answers on the test images: a row per image, in the order of the file.
+
+        Its columns are `path`, `subject` where the data say whom an image shows, the five ranks of
+        `INDICES` as whole numbers, `expected`, and the probabilities `p_0` … `p_{K-1}`.
+
+        Raises:
+            InputError: The file is missing or damaged, or its columns are not those of the ranks.
+        """
+        numbers = ["expected", *(f"p_{k}" for k in range(len(ranks)))]
+        types = {"path": "str", "subject": "str"}
+        types |= dict.fromkeys(INDICES, "int64") | dict.fromkeys(numbers, "float64")
+        with in_one_sentence(self.predictions, *UNUSABLE):
+            table = pd.read_csv(self.predictions, dtype=types, na_filter=False)  # NA may be a name
+            if [name for name in table if name != "subject"] != ["path", *INDICES, *numbers]:
+                raise ValueError(f"its columns are not those of {len(ranks)} ranks")
+            return table
+
+    def read_card(self) -> str:
+        """Return the model card; letters in another encoding than UTF-8 become �.
+
+        Raises:
+            InputError: It is not there.
+        """
+        fix = "write a model card there, an empty one will do"
+        with in_one_sentence(self.card, CANNOT_READ, fix):
+            return self.card.read_text(encoding="utf-8", errors="replace")
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the only process that writes here, and leave nothing hidden behind.
+
+        Raises:
+            InputError: Another process writes here, or the folder cannot be written.
+        """
+        existed = self.folder.exists()
+        lock = FileLock(self.lock)
+        fix = "check its permissions, or choose another --out"
+        with in_one_sentence(self.folder, "cannot be written", fix):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                busy = "another process writes this run; wait for it, or choose another --out"
+                raise InputError(f"{self.folder}: {busy}.") from None
+
+        try:
+            sweep_leftovers(self.folder)  # nobody else writes a file here now
+            yield
+        finally:
+            # while it is held: filelock leaves a file that is gone to nobody who waits for it
+            with suppress(OSError):  # Windows removes no open file
+                self.lock.unlink()
+            lock.release()
+            if not existed and not any(self.folder.iterdir()):
+                self.folder.rmdir()
+
+    def claim(self, data: OrdinalDataset, config: Config, source: Mapping[str, Any] | None) -> None:
+        """Write in `config.json` which run this folder holds, or check that it holds this one.
+
+        Args:
+            data: What the run is trained on.
+            config: Its settings.
+            source: Arguments of `load_dataset`.
+
+        Raises:
+            InputError: The folder holds another run, or something else; the run that training
+                begins with is not what it was; or a source that cannot be recorded.
+        """
+        data_fingerprint = fingerprint(data)
+        visible = {path.name for path in self.folder.iterdir() if not path.name.startswith(".")}
+        if self.config.name in visible and len(visible) > 1:
+            self._check_claim(data_fingerprint, config)
+            return
+        if self.config.name in visible:
+            self.read_record()  # ours, of a run that was refused or stopped before its first epoch
+        elif visible:
+            raise InputError(f"{self.folder}: is not a run directory; {ANOTHER_PLACE}.")
+
+        record = {
+            "config": config.to_dict(),
+            "used": config.used(),
+            "dataset": dataset_record(data, source, data_fingerprint),
+            "versions": {name: version(name) for name in PACKAGES},
+            "start_sha256": start_digest(config),
+        }
+        write_json(self.config, record)
+
+    def _check_claim(self, data_fingerprint: str, config: Config) -> None:
+        """Refuse to go on with other data, settings or start than the folder holds."""
+        stored = self.read_record()
+        changed = difference(stored.dataset.fingerprint, data_fingerprint)
+        if changed:
+            problem = f"{self.folder}: holds a run with {changed}"
+            raise InputError(f"{problem}; bring back what it had, or {ANOTHER_PLACE}.")
+
+        settings = config.used()
+        others = [name for name in settings if settings[name] != stored.used.get(name)]
+        others = sorted(set(others) - MAY_CHANGE)
+        if others:
+            problem = f"{self.folder}: holds a run with another {', '.join(others)}"
+            raise InputError(f"{problem}; repeat its settings, or {ANOTHER_PLACE}.")
+
+        # a finished run needs its start no more
+        is_gone = config.start is not None and not Path(config.start, MODEL).is_file()
+        is_needed = self.unfinished.exists() or not is_gone
+        if is_needed and start_digest(config) != stored.start_sha256:
+            problem = f"{self.folder}: did not begin with what --start {config.start} is now"
+            raise InputError(f"{problem}; bring that back, or {ANOTHER_PLACE}.")
+
+    def clean(self) -> None:
+        """Remove what only an unfinished run needs; files that are not its own stay."""
+        for folder in (self.unfinished, self.features):
+            if not folder.is_dir():
+                continue
+            sweep_leftovers(folder)
+            for file in folder.glob("*.safetensors"):
+                file.unlink()
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def probabilities_of(answers: pd.DataFrame) -> np.ndarray:
+    """Return the probabilities of a table of answers: a row per image, a column per rank.
+
+    Example:
+        >>> probabilities_of(pd.DataFrame({"path": ["a"], "p_0": [0.25], "p_1": [0.75]}))
+        array([[0.25, 0.75]])
+    """
+    return answers.filter(regex=r"^p_\d+$").to_numpy()
+
+
+# --- what a run remembers of its data: names, labels, ranks, and what the images show ------------
+
+
+def fingerprint(data: OrdinalDataset) -> str:
+    """Return a text that two data sets share only if names, labels, ranks and images agree.
+
+    Subjects, deviations of labels and the suggested image size have no part in it.
+
+    It has three parts: the version of this rule, SHA-256 of the ranks and of every name and label,
+    and SHA-256 of what the images are:
+
+    - images that have a method `digest`: what it returns. `ImageFile` gives the bytes of a file,
+      which is not decoded (a million small files take about ten seconds of the processor, large
+      ones as long as a disk needs to read all), generated leaves the settings that each follows
+      from, and datasets of one's own the pixels, see `base.OwnImage`.
+    - any other images, and all those of a split with a `transform`: their pixels.
+
+    Raises:
+        InputError: An image that cannot be read.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> one, two = (load_dataset("leaves", size=60, pixels=side) for side in (64, 96))
+        >>> fingerprint(one) == fingerprint(one), difference(fingerprint(one), fingerprint(two))
+        (True, 'other images')
+    """
+    return f"{VERSION}:{_digest_of_names(data)}:{_digest_of_images(data)}"
+
+
+def dataset_record(
+    data: OrdinalDataset, source: Mapping[str, Any] | None, data_fingerprint: str
+) -> dict[str, Any]:
+    """Return what `config.json` says about the data of a run.
+
+    Args:
+        data: What the run is trained on.
+        source: Arguments of `load_dataset`.
+        data_fingerprint: See `fingerprint`.
+
+    Raises:
+        TypeError: A source that JSON cannot hold.
+    """
+    plain = None
+    if source is not None:
+        plain = json.loads(json.dumps(dict(source), default=os.fspath))  # paths as text
+    return {
+        "name": data.name,
+        "source": plain,
+        "fingerprint": data_fingerprint,
+        "ranks": data.ranks.to_dict(),
+        "counts": {split: data.counts(split) for split in SPLITS},
+        "card": data.card.to_dict(),
+        "protocol": list(data.protocol),
+        "missing": list(data.missing),
+    }
+
+
+def difference(stored: str, current: str) -> str:
+    """Return what has changed since a fingerprint was stored: "" where nothing has.
+
+    Release 0.2 stored the names and labels alone: such a record agrees where these do.
+
+    Args:
+        stored: What a run directory holds.
+        current: What `fingerprint` returns now.
+
+    Example:
+        >>> difference("2:ab:cd", "2:ab:cd"), difference("2:ab:cd", "2:ab:ef")
+        ('', 'other images')
+    """
+    names = current.split(":")[1]
+    if stored in (current, names):
+        return ""
+    if stored.startswith(f"{VERSION}:{names}:"):
+        return "other images"
+    return "other files, labels, splits or ranks"
+
+
+def _digest_of_names(data: OrdinalDataset) -> str:
+    """Return SHA-256 of the ranks, and of every name and label of the three splits."""
+    digest = hashlib.sha256(json.dumps(data.ranks.to_dict()).encode())
+    for split in SPLITS:
+        part = data.split(split)
+        for path, target in zip(part.paths, part.targets, strict=True):
+            digest.update(f"\n{split}\t{path}\t{target}".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _digest_of_images(data: OrdinalDataset) -> str:
+    """Return SHA-256 of the digests of all images."""
+    whole = hashlib.sha256()
+    for name in SPLITS:
+        split = data.split(name)
+        for index in range(len(split)):
+            whole.update(split.digest(index) or pixel_digest(as_rgb(split[index][0])))
+    return whole.hexdigest()

@@ -5,7 +5,6 @@ Kept features are named by the content of images and tower.
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,50 +22,34 @@ from l2rclip_lite.files import digest_of, read_tensors, save_tensors
 from l2rclip_lite.towers.base import Towers
 
 FEATURES = "features"  # the one tensor of a file
-PIECE = 16_384  # images of a file
+PIECE = 16_384  # images of a file: so many are encoded anew at most after a kill
 
 
-@dataclass(frozen=True)
-class FeatureCache:
-    """A folder of the features that one tower has computed, a file for each piece of the images.
-
-    A file is named by SHA-256 of what its images are, of the weights, and of how the tower encodes.
-    Of an image file the bytes count, so that nothing is decoded to find features again; of other
-    images what their dataset says by `digest`, or else the resized pixels.
+def describe_encoder(towers: Towers, numerics: str, dtype: torch.dtype) -> str:
+    """Return what decides the features of `Towers.backbone` besides the images.
 
     Args:
-        folder: Where the files are; made when the first is written.
-        encoder: How features are computed: weights, precision, architecture, input size, …
-        piece: Images of a file: so many are encoded anew at most after a kill.
+        towers: Whose image tower encodes.
+        numerics: Precision and device, which change the last bits.
+        dtype: What the tower computes in.
     """
+    libraries = [version(name) for name in ("l2rclip-lite", "pillow", "torchvision")]
+    inputs = f"{towers.image_size} {towers.mean} {towers.std} {DECODING} {libraries}"
+    weights = digest_of(towers.image.state_dict())
+    return f"{numerics} {dtype} {towers.image} {inputs} {weights}"
 
-    folder: Path
-    encoder: str
-    piece: int = PIECE
 
-    @classmethod
-    def of_towers(
-        cls, folder: str | Path, towers: Towers, numerics: str, dtype: torch.dtype
-    ) -> "FeatureCache":
-        """Return the cache of features by `Towers.backbone`.
+def name_of_piece(images: ResizedImages, rows: range, encoder: str) -> str:
+    """Return the name of the file of the features of some images.
 
-        Args:
-            folder: Where the files are.
-            towers: Whose image tower encodes.
-            numerics: Precision and device, which change the last bits.
-            dtype: What the tower computes in.
-        """
-        libraries = [version(name) for name in ("l2rclip-lite", "pillow", "torchvision")]
-        inputs = f"{towers.image_size} {towers.mean} {towers.std} {DECODING} {libraries}"
-        weights = digest_of(towers.image.state_dict())
-        return cls(Path(folder), f"{numerics} {dtype} {towers.image} {inputs} {weights}")
-
-    def file_of(self, images: ResizedImages, rows: range) -> Path:
-        """Return the file of the features of some images, there or not."""
-        digest = hashlib.sha256(self.encoder.encode())
-        for index in rows:
-            digest.update(images.digest(index))
-        return self.folder / f"{digest.hexdigest()}.safetensors"
+    It is SHA-256 of what the images are, and of the encoder. Of an image file the bytes count, so
+    that nothing is decoded to find features again; of other images what their dataset says by
+    `digest`, or else the resized pixels.
+    """
+    digest = hashlib.sha256(encoder.encode())
+    for index in rows:
+        digest.update(images.digest(index))
+    return f"{digest.hexdigest()}.safetensors"
 
 
 def encode_images(
@@ -76,7 +59,8 @@ def encode_images(
     batch_size: int,
     workers: int,
     quiet: bool,
-    cache: FeatureCache | None = None,
+    cache: str | Path | None = None,
+    encoder: str = "",
 ) -> Float[Tensor, "batch feature"]:
     """Return features of images, on the CPU.
 
@@ -86,8 +70,9 @@ def encode_images(
         batch_size: Images at once.
         workers: Processes that decode.
         quiet: Whether to hide the progress bar.
-        cache: Keeps the features of each piece of the images as soon as it is complete, and gives
-            back those it has; the result is the same bit for bit.
+        cache: A folder that keeps the features of each `PIECE` of the images as soon as it is
+            complete, and gives back those it has; the result is the same bit for bit.
+        encoder: See `describe_encoder`; for a cache alone.
 
     Raises:
         InputError: No image, one that cannot be read, or a cache that cannot be written.
@@ -99,7 +84,7 @@ def encode_images(
 
     piece = count
     if cache is not None:  # of whole batches, so that it changes none of them
-        piece = max(1, cache.piece // batch_size) * batch_size
+        piece = max(1, PIECE // batch_size) * batch_size
 
     advice = f"with {min(batch_size, count)} images at once; try fewer (batch_size; fit's "
     advice += "--micro-batch-size), or another --device"
@@ -107,10 +92,12 @@ def encode_images(
     with failures_in_words("encoding images", advice):
         for start in range(0, count, piece):
             rows = range(start, min(start + piece, count))
-            file = None if cache is None else cache.file_of(images, rows)
-            if file is not None and file.is_file():
-                parts.append(read_tensors(file)[0][FEATURES])
-                continue
+            file = None
+            if cache is not None:
+                file = Path(cache, name_of_piece(images, rows, encoder))
+                if file.is_file():
+                    parts.append(read_tensors(file)[0][FEATURES])
+                    continue
 
             loader = DataLoader(Subset(images, rows), batch_size, num_workers=workers)
             bar = tqdm(decoded(loader), "encoding images", len(loader), disable=quiet or None)

@@ -4,10 +4,14 @@ A file is `model.safetensors`: what training has changed, with config and ranks 
 metadata. Its source may not be trusted. Nothing in it is executed, no path in it is followed, no
 network is asked for what it names unless the caller allows that, and its tensors must fit its
 config.
+
+Training may begin with the file of a relative: a run on images that are like yours, such as counted
+apples where pears are to be counted. It gives the image tower, and where both runs have prompts,
+context vectors and RankFormer. Its ranks and sentences stay behind.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -17,7 +21,7 @@ from torch import Tensor, nn
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, NotAllowedError, in_one_sentence
-from l2rclip_lite.files import NamedTensors, read_tensors, save_tensors
+from l2rclip_lite.files import NamedTensors, read_tensors, save_tensors, sha256_of
 from l2rclip_lite.heads.decoders import n_outputs
 from l2rclip_lite.heads.kernel import LinearHead
 from l2rclip_lite.method.ranks import Ranks
@@ -32,6 +36,9 @@ HUB = "hf-hub:"  # as open_clip and timm spell it; nothing is downloaded without
 UNUSABLE = ("cannot be used", "restore it, or train again")  # what is wrong with a file, its fix
 SCALE = ".scale"  # ends the name of the step between two of a tensor's 8-bit numbers, by row
 FLOATS = (torch.float32, torch.float16, torch.bfloat16)
+TOWER = "towers.image."  # with the scale, begins the names of what every relative gives
+SCALE_OF_TOWERS = "towers.logit_scale"
+OF_PROMPTS = ("context_length", "axis", "heads", "hidden", "depth")  # settings
 
 
 class ModelFile(BaseModel):
@@ -95,9 +102,7 @@ class ModelFile(BaseModel):
         outputs = n_outputs(self.decoder, len(self.ranks))
         return LinearHead(len(weight) - 1, outputs, self.decoder)
 
-    def load_towers(
-        self, towers: str | None, weights: str | Path | None, *, allow_download: bool
-    ) -> Towers:
+    def load_towers(self, weights: str | Path | None, *, allow_download: bool) -> Towers:
         """Load the towers that the file names.
 
         Where the file holds their weights, they have the right shapes and random numbers, for the
@@ -105,7 +110,6 @@ class ModelFile(BaseModel):
         those whose weights are on this machine.
 
         Args:
-            towers: Other towers that the caller names.
             weights: A local file of weights that the caller names.
             allow_download: Whether towers that the file names may be downloaded.
 
@@ -114,34 +118,24 @@ class ModelFile(BaseModel):
             InputError: Towers that cannot be had, or a state that does not fit them.
         """
         config = self.config
-        name = towers or config.towers
-        if self.tower_state:
-            return load_towers(
-                name,
-                state=self.tower_state,
-                image_size=config.image_size,
-                seed=config.seed,
-                allow_download=allow_download,
-                commits=self.commits,
-            )
-
-        if towers is None and weights is None:
+        state = self.tower_state or None
+        if state is None and weights is None:
             if config.weights is not None:
                 raise NotAllowedError(
                     f"its towers need the weights of {config.weights!r}, and a path in a file is "
                     "not followed; pass weights=FILE."
                 )
-            if name.endswith("/random") and name != "tiny/random":
-                raise NotAllowedError(
-                    f"it names the towers {name!r} without holding their weights; pass "
-                    f"towers={name!r} to build them at random all the same."
-                )
+            if config.towers.endswith("/random") and config.towers != "tiny/random":
+                problem = f"it names the towers {config.towers!r} without holding their weights"
+                raise InputError(f"{problem}; ask for the whole file.")
+
         return load_towers(
-            name,
-            weights=weights,
+            config.towers,
+            weights=weights if state is None else None,
+            state=state,
             image_size=config.image_size,
             seed=config.seed,
-            allow_download=allow_download or towers is not None,
+            allow_download=allow_download,
             commits=self.commits,
         )
 
@@ -196,8 +190,8 @@ def as_float32(tensors: NamedTensors) -> dict[str, Tensor]:
     """
     numbers = {}
     for name, value in tensors.items():
-        if is_step(name, tensors):
-            continue
+        if name.endswith(SCALE) and name.removesuffix(SCALE) in tensors:
+            continue  # the steps of another one
 
         step = tensors.get(name + SCALE)
         if value.dtype == torch.int8 and step is not None and step.shape == value.shape[:1]:
@@ -209,11 +203,6 @@ def as_float32(tensors: NamedTensors) -> dict[str, Tensor]:
             value = value.float()
         numbers[name] = value
     return numbers
-
-
-def is_step(name: str, tensors: NamedTensors) -> bool:
-    """Return whether a tensor holds the steps of another one, of 8-bit numbers."""
-    return name.endswith(SCALE) and name.removesuffix(SCALE) in tensors
 
 
 def must_be_stored(name: str, config: Config) -> bool:
@@ -270,3 +259,59 @@ def upload(folder: str, name: str) -> str:
         create_repo(name, exist_ok=True)
         commit = upload_folder(repo_id=name, folder_path=folder, commit_message="Model and card")
         return str(commit.oid)
+
+
+# --- where training begins: with what an earlier run has learned of a relative of the data -------
+
+
+def start_digest(config: Config) -> str | None:
+    """Return the SHA-256 of the model that training begins with; None where there is none."""
+    return None if config.start is None else sha256_of(find_model_file(config.start))
+
+
+def begin(model: nn.Module, config: Config) -> None:
+    """Give a fresh model what an earlier run has learned.
+
+    Args:
+        model: An `L2RCLIP` on the towers that both runs name.
+        config: Its settings, which name the run; see `Config.start`.
+
+    Raises:
+        InputError: The run cannot be used, has other towers, or other prompts.
+    """
+    file = find_model_file(config.start or "")
+    start = ModelFile.read(file)
+    takes_prompts = start.has_prompts and config.stage1_epochs() > 0
+    _check_start(file, start, config, OF_PROMPTS if takes_prompts else ())
+
+    prefixes = (TOWER, SCALE_OF_TOWERS, "prompts.") if takes_prompts else (TOWER, SCALE_OF_TOWERS)
+    taken = {name: value for name, value in start.tensors.items() if name.startswith(prefixes)}
+    with in_one_sentence(file, *UNUSABLE):
+        fill(model, taken, lambda name: name.startswith(prefixes))
+
+
+def _check_start(file: Path, start: ModelFile, ours: Config, of_prompts: Sequence[str]) -> None:
+    """Refuse a start that a model cannot begin with.
+
+    Args:
+        file: The file of the start.
+        start: What is in it.
+        ours: The settings of the model.
+        of_prompts: Settings of the prompts, if the model takes them over.
+    """
+    theirs = start.config
+    has_tower = any(name.startswith(TOWER) for name in start.tensors)
+    if not (has_tower and must_be_stored(TOWER, theirs)):  # a file may hold more than it must
+        problem = "its image tower was never trained, so there is nothing to begin with"
+        raise InputError(f"{file}: {problem}; fit the relative with --image-side tower.")
+
+    drawn = ["seed"] if ours.towers.endswith("/random") else []
+    for setting in ("towers", "weights", *drawn, *of_prompts):
+        value = getattr(theirs, setting)
+        if value != getattr(ours, setting):
+            option = setting.replace("_", "-")
+            cure = f"give --{option} {value}"
+            if setting in of_prompts:
+                cure += ", or --epochs1 0"
+            problem = f"its {option} is {value}, and not {getattr(ours, setting)}"
+            raise InputError(f"{file}: {problem}; {cure}.")

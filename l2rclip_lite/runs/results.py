@@ -12,15 +12,15 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
+from l2rclip_lite.data.base import OrdinalDataset, Split
 from l2rclip_lite.errors import plural
 from l2rclip_lite.files import write_json, write_text
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prediction import Prediction
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import evaluate, medians
+from l2rclip_lite.runs import PACKAGES, RunDirectory
 from l2rclip_lite.runs.model_file import HUB
-from l2rclip_lite.runs.run_directory import RunDirectory
 
 Probabilities = Float[Tensor, "batch rank"]
 SCORES = {
@@ -42,13 +42,11 @@ tags: [ordinal-classification]
 
 **Licence of the weights:** (write here; those of the images and of the towers may bind you)
 
-**Ranks, lowest first** (unit: {unit}):
+**Ranks, lowest first:** {ranks} (unit: {unit})
 
-{ranks}
+**Data:** {data}. Licence: {licence}.
 
-**Data:** {data}. Licence: {licence}. Images per rank:
-
-{counts}
+{summary}
 
 **Began with:** {start}.
 
@@ -61,7 +59,7 @@ tags: [ordinal-classification]
 **Probabilities:** at temperature {temperature:.2f}, fitted on {validation_images}.
 
 **Limits:** tested on images from the same source as the training images, and on no others; \
-{n_test} test images, {n_missing} listed images missing; ranks without a training image: {unseen}.
+{n_test} test images, {n_missing} listed images missing.
 
 **Use:** `l2rclip predict THIS_FOLDER IMAGE...`, or \
 `L2RCLIP.from_pretrained(THIS_FOLDER).predict(images)`. In predictions.csv ranks are counted from 0.
@@ -239,17 +237,7 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any])
         Markdown.
     """
     ranks = model.ranks
-    sentences = [
-        f"- {as_text(name)}: “{as_text(sentence)}”"
-        for name, sentence in zip(ranks.names, ranks.sentences, strict=True)
-    ]
-    counts = [f"- {split} {sum(data.counts(split))} {data.counts(split)}" for split in SPLITS]
-    counts += [f"- {as_text(step)}" for step in data.protocol]
-
-    n_train = zip(ranks.names, data.counts("train"), strict=True)
-    unseen = [as_text(name) for name, count in n_train if count == 0]
-    packages = ("torch", "timm", "open_clip_torch")
-
+    summary = data.summary().splitlines()[1:]  # without the source, which may be a path
     start = "towers as they are published"
     if model.config.start is not None:
         name = model.config.start
@@ -263,10 +251,10 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any])
         n_ranks=len(ranks),
         towers=model.config.towers,
         unit=as_text(ranks.unit),
-        ranks="\n".join(sentences),
+        ranks=as_text(", ".join(ranks.names)),
         data=data.card.title,
         licence=data.card.licence,
-        counts="\n".join(counts),
+        summary="\n".join(f"- {as_text(line)}" for line in summary),
         start=start,
         n_test=int(metrics["test"]["n"]),
         scores=_table(metrics),
@@ -274,8 +262,7 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any])
         temperature=float(model.temperature),
         validation_images=plural(len(data.val), "validation image"),
         n_missing=len(data.missing),
-        unseen=", ".join(unseen) or "none",
-        versions=", ".join(f"{name} {version(name)}" for name in packages),
+        versions=", ".join(f"{name} {version(name)}" for name in PACKAGES),
     )
 
 

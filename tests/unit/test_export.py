@@ -119,7 +119,7 @@ def test_what_differs_is_not_written(
 ) -> None:
     """A graph of another temperature; no image to check it on."""
     file = tmp_path / "new" / "model.onnx"
-    with pytest.raises(InputError, match="no image to check the file on"):
+    with pytest.raises(InputError, match="no image given"):
         export.export_onnx(model, file, [])
 
     other = copy.deepcopy(model)
@@ -139,7 +139,7 @@ def test_a_model_without_data_is_checked_on_drawn_leaves(model: L2RCLIP, tmp_pat
     outcome = run("export", tmp_path, file)
     assert outcome.code == 0
     assert "checked on drawn leaves" in outcome.err
-    assert "in a probability, on 10 images\nwhere the file resizes them itself: " in outcome.out
+    assert outcome.out.endswith("in a probability, on 10 images\n")
     assert file.is_file()
 
 

@@ -14,7 +14,7 @@ from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.images import ResizedImages, scaled
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.runs.encoding import FeatureCache, encode_images
+from l2rclip_lite.runs import encoding
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.towers.open_clip import OpenClipTowers
@@ -71,34 +71,35 @@ def test_other_images_and_other_towers_have_features_of_their_own(
     assert n_encoded == [4, 4, 4]
 
 
-def in_pieces(model: L2RCLIP, folder: Path, piece: int) -> Tensor:
-    """Encode the many images in batches of four, a file for so many."""
-    encoder = FeatureCache.of_towers(folder, model.towers, "here", torch.float32).encoder
+def in_pieces(model: L2RCLIP, folder: Path) -> Tensor:
+    """Encode the many images in batches of four."""
     with torch.no_grad():
-        return encode_images(
+        return encoding.encode_images(
             ResizedImages(MANY, model.towers.image_size),
             lambda pixels: model.towers.backbone(model.towers.normalize(scaled(pixels))),
             batch_size=4,
             workers=0,
             quiet=True,
-            cache=FeatureCache(folder, encoder, piece),
+            cache=folder,
+            encoder="of a test",
         )
 
 
 def test_pieces_are_the_features_of_one_file_bit_for_bit(
-    model: L2RCLIP, tmp_path: Path, n_encoded: list[int]
+    model: L2RCLIP, tmp_path: Path, n_encoded: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pieces hold whole batches: of 14 images in batches of 4 there are 12 in a file.
 
     One that is missing is encoded anew, the others are read.
     """
-    whole = in_pieces(model, tmp_path / "whole", 40)
-    parts = in_pieces(model, tmp_path / "parts", 14)
+    whole = in_pieces(model, tmp_path / "whole")
+    monkeypatch.setattr(encoding, "PIECE", 14)
+    parts = in_pieces(model, tmp_path / "parts")
     assert torch.equal(parts, whole)
     assert n_encoded == [4] * 20
 
     files = sorted((tmp_path / "parts").iterdir(), key=lambda file: file.stat().st_size)
     assert len(files) == 4
     files[-1].unlink()
-    assert torch.equal(in_pieces(model, tmp_path / "parts", 14), whole)
+    assert torch.equal(in_pieces(model, tmp_path / "parts"), whole)
     assert n_encoded == [4] * 23

@@ -37,9 +37,10 @@ def test_the_card_describes_run_and_data_without_a_path(
     for part in (
         "| linear probe | 0.30 | 0.52 [0.40, 0.64] | 0.40 | 0.60 | 0.10 |",
         "| after stage 1 | 0.30 | 0.80 | 0.40 | 0.60 | 0.10 |",
-        "- very low: “a photo of a leaf with very low damage”",
-        "- train 32 [8, 8, 0, 8, 8]",
-        "10 test images, 1 listed images missing; ranks without a training image: low.",
+        "**Ranks, lowest first:** no, very low, low, high, very high (unit: grade)",
+        "- ranks     5, no to very high; as in 'a photo of a leaf with no damage'",
+        "- train     32 images; per rank: 8, 8, 0, 8, 8",
+        "10 test images, 1 listed images missing.",
         "at temperature 1.75, fitted on 10 validation images.",
         "**Kept:** the linear probe, ",
     ):
@@ -55,6 +56,6 @@ def test_names_of_ranks_are_no_html(leaves: OrdinalDataset, small: Config) -> No
     card = model_card(model, replace(leaves, ranks=ranks, protocol=("of <img src=x>",)), METRICS)
     assert "<" not in card
     assert "(unit: &lt;i>grade)" in card
-    assert "- &lt;script>x()&lt;/script>: “a &lt;b>&lt;script>x()&lt;/script> leaf”" in card
-    for name in ("!\\[x](//host/x.png)", "\\`c\\`", "mild & moderate", "{braces}"):
-        assert f"- {name}: " in card
+    assert "as in 'a &lt;b>&lt;script>x()&lt;/script> leaf'" in card
+    names = "&lt;script>x()&lt;/script>, !\\[x](//host/x.png), \\`c\\`, mild & moderate, {braces}"
+    assert f"**Ranks, lowest first:** {names} (unit: &lt;i>grade)" in card

@@ -35,7 +35,6 @@ EXCEPTIONS = {
         "heads.kernel",
         "runs.encoding",
         "runs.model_file",
-        "runs.start",
     },
     "method/prompts.py": {"config"},
     "method/optimisation.py": {"training_data"},

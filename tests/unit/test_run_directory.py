@@ -21,8 +21,8 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import save_tensors, write_text
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.runs.results import write_predictions
-from l2rclip_lite.runs.run_directory import RunDirectory
 from l2rclip_lite.training import fit
 
 needs_links = pytest.mark.skipif(os.name == "nt", reason="needs links")
@@ -128,9 +128,9 @@ def read_with(file: str, ranks: Ranks) -> Callable[[Path], object]:
 
 
 DAMAGE: list[tuple[str, Change, str]] = [
-    ("predictions.csv", lambda lines: [*lines[:4], lines[4][:30]], "cannot be read"),
+    ("predictions.csv", lambda lines: [*lines[:4], lines[4][:30]], "cannot be used"),
     ("predictions.csv", renamed("median_rank", "median"), "its columns are not those of 5 ranks"),
-    ("predictions.csv", cell(3, "true_rank", "1.5"), "cannot be read"),
+    ("predictions.csv", cell(3, "true_rank", "1.5"), "cannot be used"),
     ("config.json", lambda lines: ['{"config": {}, "dataset": {}}'], "dataset.fingerprint"),
 ]
 
