@@ -16,7 +16,7 @@ import pandas as pd
 import tyro
 
 from l2rclip_lite import Config, fit, load_dataset
-from l2rclip_lite.commands.options import DataOptions, load_options
+from l2rclip_lite.config import DataOptions
 
 FOLDS = 5
 
@@ -27,18 +27,17 @@ def main(options: DataOptions) -> None:
     Args:
         options: Of the folder and its table, as `l2rclip fit` takes them.
     """
-    chosen = load_options(options)
     config = Config(image_side="kernel", epochs1=0)
     rows = []
     for fold in range(1, FOLDS + 1):
-        data = load_dataset("csv", **chosen, folds=FOLDS, fold=fold)
+        data = load_dataset("csv", **options, folds=FOLDS, fold=fold)
         with TemporaryDirectory() as folder:
             run = fit(data, config, folder, quiet=True)
             answers = pd.read_csv(run.out / "predictions.csv")
 
         inside = answers["true_rank"].between(answers["low_rank"], answers["high_rank"])
         width = answers["high_rank"] - answers["low_rank"] + 1
-        row = {"data": Path(chosen["root"]).name, "fold": fold, "ranks": len(data.ranks)}
+        row = {"data": Path(options["root"]).name, "fold": fold, "ranks": len(data.ranks)}
         row |= {"val": len(data.val), "test": len(data.test)}
         rows.append(row | {"inside": inside.mean(), "width": width.mean()})
     print(pd.DataFrame(rows).round(4).to_csv(index=False), end="")

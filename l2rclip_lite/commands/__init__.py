@@ -4,21 +4,19 @@ A class is a command, its docstring the help, its fields are the arguments. Noth
 torch, so that help and a misspelt option answer at once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
 from l2rclip_lite.commands.options import (
-    DataOptions,
-    LabelsAre,
     Place,
     Reading,
     Weights,
     Words,
 )
-from l2rclip_lite.config import Config
+from l2rclip_lite.config import Config, DataOptions, LabelsAre
 
 RunFolder = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 MethodNames = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]")]
@@ -67,7 +65,7 @@ class Fit:
     """Print nothing but the last line."""
     cache: str | None = None
     """Keep image features of the untrained tower in this folder, and take them from there."""
-    options: OfData = DataOptions()
+    options: OfData = field(default_factory=DataOptions)
     """The data set."""
 
 
@@ -252,7 +250,7 @@ class Data:
     read."""
     download: str = ""
     """Fetch what is free, images or split lists, into this folder."""
-    options: OfData = DataOptions()
+    options: OfData = field(default_factory=DataOptions)
     """Which part of it."""
 
 

@@ -13,7 +13,6 @@ from packaging.requirements import Requirement
 from PIL import Image
 
 from l2rclip_lite import commands
-from l2rclip_lite.commands.options import load_options
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import benchmarks, load_dataset
 from l2rclip_lite.data import check as prints
@@ -36,7 +35,7 @@ def data(arguments: commands.Data) -> int:
         InputError: No data set of that name, or more than one question.
     """
     name = arguments.name
-    options = load_options(arguments.options)
+    options = arguments.options
     actions = ("leakage", "check", "download")
     n_actions = sum(bool(getattr(arguments, action)) for action in actions)
     if n_actions > 1 or (name is None and (n_actions or options)):

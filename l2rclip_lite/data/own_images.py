@@ -8,11 +8,11 @@ from typing import Annotated
 import pandas as pd
 from pydantic import Field
 
+from l2rclip_lite.config import LabelsAre
 from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Seed, validated
 from l2rclip_lite.data.reading import scan_folder
 from l2rclip_lite.data.splits import draw_splits
 from l2rclip_lite.data.table import (
-    LabelsAre,
     UserRanks,
     as_splits,
     keep_present,

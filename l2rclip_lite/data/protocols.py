@@ -323,14 +323,14 @@ CHANGES: dict[str, Any] = {  # in the order in which they are made
 
 
 class Changes(TypedDict, total=False):
-    """The number or text of each change; None and False for nothing."""
+    """The number or text of each change that is to be made."""
 
     subject_disjoint: bool
-    rebin: int | None
-    hold_out: int | None
-    label_shift: str | None
-    long_tail: float | None
-    few_shot: int | None
+    rebin: int
+    hold_out: int
+    label_shift: str
+    long_tail: float
+    few_shot: int
 
 
 def apply_protocols(

@@ -4,17 +4,17 @@ import csv
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from l2rclip_lite.config import LabelsAre
 from l2rclip_lite.data.base import SPLITS, Split
 from l2rclip_lite.data.reading import ImageFile
 from l2rclip_lite.errors import InputError, reason, unreadable
 from l2rclip_lite.method.ranks import Ranks, check_count, composed, number_words
 
-LabelsAre = Literal["names", "index", "position"]
 # how a user names the ranks
 UserRanks = str | Sequence[str | int | float] | np.ndarray | pd.Series | range
 

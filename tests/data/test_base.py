@@ -131,5 +131,5 @@ def test_the_options_of_load_dataset_are_those_that_some_loader_or_change_takes(
     taken = {"protocol_seed", *CHANGES}
     for loader in LOADERS.values():
         taken |= inspect.signature(loader).parameters.keys()
-    assert set(Options.__annotations__) == taken - {"name"}
+    assert set(Options.__optional_keys__) == taken - {"name"}
     assert list(Changes.__annotations__) == list(CHANGES)
