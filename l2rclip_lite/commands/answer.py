@@ -24,8 +24,6 @@ from l2rclip_lite.runs.results import cell, judge
 from l2rclip_lite.runs.run_directory import RunDirectory
 
 FORMULA = r"^(?=[=+\-@\t\r])"  # what begins a formula where a spreadsheet reads CSV
-# scores of the order, which answers in words that training never had may get right
-ORDER = ("spearman_expected", "auc")
 UNSURE = """training never had these words: trust the order of the answers, not how sure they are \
 (`evaluate --calibrate`)."""
 
@@ -131,8 +129,7 @@ def evaluate(arguments: commands.Evaluate) -> None:
         f"mae and rmse in {model.ranks.unit}; "
         "mae_rank, amae, mmae and rps in steps from rank to rank\n"
     )
-    first = () if model is trained else ORDER
-    for name in dict.fromkeys([*first, *scores]):
+    for name in scores:
         if not name.endswith(("_low", "_high")):
             print(f"{name:<24}{cell(scores, name, 3)}")
 

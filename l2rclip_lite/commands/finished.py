@@ -16,7 +16,7 @@ from l2rclip_lite import commands
 from l2rclip_lite.baselines import BASELINES
 from l2rclip_lite.commands.options import Place, Weights
 from l2rclip_lite.data import OrdinalDataset, load_dataset
-from l2rclip_lite.data.fingerprint import difference, fingerprint
+from l2rclip_lite.data.fingerprint import fingerprint
 from l2rclip_lite.errors import InputError, one_line, plural
 from l2rclip_lite.export import check_installed, export_onnx, resizing_difference
 from l2rclip_lite.method.model import L2RCLIP
@@ -81,9 +81,9 @@ def data_of(run: str, where: Place) -> OrdinalDataset:
         fix = "fit it by `l2rclip fit`, or pass --root if it has moved"
         raise InputError(f"{run}: its data cannot be read again; {fix} ({error})") from error
 
-    changed = difference(stored.fingerprint, fingerprint(data))
-    if changed:
-        raise InputError(f"{run}: data with {changed} now; pass the old --root.")
+    if stored.fingerprint != fingerprint(data):
+        problem = "data with other images, or other files, labels, splits or ranks now"
+        raise InputError(f"{run}: {problem}; pass the old --root.")
     return data
 
 

@@ -26,7 +26,7 @@ LOADERS: dict[str, Callable[..., OrdinalDataset]] = {
 }
 
 
-class Options(DataOptions, total=False):  # type: ignore[misc]
+class Options(DataOptions, total=False):
     """What some loader takes: the options of the command line, from Python in more types."""
 
     root: str | Path  # type: ignore[misc]
@@ -70,10 +70,7 @@ def load_dataset(name: str, **options: Unpack[Options]) -> OrdinalDataset:
         return apply_protocols(data, protocol_seed, **changes)
     except ValidationError as error:
         problem = error.errors()[0]
-        option = problem["loc"][0]
-        if not isinstance(option, str):  # the value of a change has a number here, no name
-            option = error.title  # the function's name
+        place = problem["loc"][0]
+        option = place if isinstance(place, str) else error.title  # the value of a change
         wrong = f"{problem['msg']}, not {problem['input']!r:.200}"
-        if problem["type"] == "unexpected_keyword_argument":
-            wrong = "there is no such option"
         raise InputError(f"{name}: {option}: {wrong}.") from error

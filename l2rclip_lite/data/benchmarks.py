@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from PIL import Image
+from pydantic import TypeAdapter
 from torch.hub import download_url_to_file
 
 from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split, validated
@@ -84,7 +85,7 @@ class DataSet:
     card: Card
     images: str
     protocols: Mapping[str, Protocol]
-    ranks: Any = None
+    ranks: Ranks | None = None
     lists: str = ""
     hint: str = ""
     example: str = ""
@@ -106,12 +107,11 @@ class DataSet:
 
 def _data_set(name: str, table: dict[str, Any]) -> DataSet:
     """Return one data set from its table in `benchmarks.toml`."""
-    ranks = table.get("ranks")
-    if ranks:
-        table["ranks"] = Ranks.from_dict(ranks) if "names" in ranks else Ranks.integers(**ranks)
-
-    protocols = {each: Protocol(**cut) for each, cut in table["protocols"].items()}
-    return DataSet(**table | {"card": Card(name, **table["card"]), "protocols": protocols})
+    table["card"]["name"] = name
+    ranks = table.get("ranks", {})
+    if "first" in ranks:
+        table["ranks"] = Ranks.integers(**ranks)
+    return TypeAdapter(DataSet).validate_python(table)
 
 
 _TOML = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))

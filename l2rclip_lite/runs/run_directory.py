@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 
 from l2rclip_lite.config import Config, flat_settings
 from l2rclip_lite.data.base import OrdinalDataset
-from l2rclip_lite.data.fingerprint import dataset_record, difference, fingerprint
+from l2rclip_lite.data.fingerprint import dataset_record, fingerprint
 from l2rclip_lite.errors import InputError, in_one_sentence
 from l2rclip_lite.files import (
     CANNOT_READ,
@@ -221,10 +221,11 @@ class RunDirectory:
     def _check_claim(self, data_fingerprint: str, config: Config) -> None:
         """Refuse to go on with other data, settings or start than the folder holds."""
         stored = self.read_record()
-        changed = difference(stored.dataset.fingerprint, data_fingerprint)
-        if changed:
-            problem = f"{self.folder}: holds a run with {changed}"
-            raise InputError(f"{problem}; bring back what it had, or {ANOTHER_PLACE}.")
+        if stored.dataset.fingerprint != data_fingerprint:
+            problem = "holds a run with other images, or other files, labels, splits or ranks"
+            raise InputError(
+                f"{self.folder}: {problem}; bring back what it had, or {ANOTHER_PLACE}."
+            )
 
         settings = flat_settings(config.used())
         defaults = flat_settings(Config().used())  # an earlier release had fewer settings

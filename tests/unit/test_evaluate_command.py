@@ -75,7 +75,7 @@ def test_a_record_that_names_something_else_is_refused(drawn_run: DrawnRun, tmp_
     (tmp_path / "a").mkdir()
     for source, sentence in (
         ({"name": "csv", "root": str(tmp_path), "ranks": "a,b"}, "its data cannot be read again"),
-        ({"name": "leaves"}, "data with other files, labels, splits or ranks now"),
+        ({"name": "leaves"}, "other files, labels, splits or ranks now"),
     ):
         record = read_json(folder / "config.json")
         record["dataset"]["source"] = source
