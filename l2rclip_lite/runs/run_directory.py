@@ -223,9 +223,8 @@ class RunDirectory:
         stored = self.read_record()
         if stored.dataset.fingerprint != data_fingerprint:
             problem = "holds a run with other images, or other files, labels, splits or ranks"
-            raise InputError(
-                f"{self.folder}: {problem}; bring back what it had, or {ANOTHER_PLACE}."
-            )
+            fix = f"bring back what it had, or {ANOTHER_PLACE}"
+            raise InputError(f"{self.folder}: {problem}; {fix}.")
 
         settings = flat_settings(config.used())
         defaults = flat_settings(Config().used())  # an earlier release had fewer settings

@@ -49,9 +49,7 @@ def test_predict_answers_in_other_words(drawn_run: DrawnRun) -> None:
     assert UNSURE in outcome.err
 
 
-def test_evaluate_in_other_words_takes_a_table_for_the_temperature(
-    drawn_run: DrawnRun, tmp_path: Path
-) -> None:
+def test_evaluate_in_other_words_takes_a_second_table(drawn_run: DrawnRun, tmp_path: Path) -> None:
     """A second table decides the temperature; it may not hold an image that is scored."""
     names = sorted(f"images/{path.name}" for path in drawn_run.root.glob("images/*.png"))
     for table, rows in (("few", names[:8]), ("scored", names[8:]), ("both", names[:9])):
