@@ -246,8 +246,7 @@ class Data:
     leakage: bool = False
     """Print what training and test share."""
     check: bool = False
-    """Decode every image, and print sizes, modes, copies across splits, and all that cannot be
-    read."""
+    """Decode every image, and print copies across splits, and all that cannot be read."""
     download: str = ""
     """Fetch what is free, images or split lists, into this folder."""
     options: OfData = field(default_factory=DataOptions)

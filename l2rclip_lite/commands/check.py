@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import psutil
 import torch
@@ -35,7 +36,7 @@ def data(arguments: commands.Data) -> int:
         InputError: No data set of that name, or more than one question.
     """
     name = arguments.name
-    options = arguments.options
+    options: dict[str, Any] = {**arguments.options}
     actions = ("leakage", "check", "download")
     n_actions = sum(bool(getattr(arguments, action)) for action in actions)
     if n_actions > 1 or (name is None and (n_actions or options)):

@@ -141,7 +141,7 @@ class Split(Dataset[tuple[Any, int]]):
         """
         image = self.images[index]
         if hasattr(image, "digest"):
-            return image.digest()  # type: ignore[no-any-return]
+            return image.digest()
         return pixel_digest(as_rgb(self[index][0]))
 
     @classmethod
@@ -182,7 +182,7 @@ class Split(Dataset[tuple[Any, int]]):
             if not isinstance(item, tuple | list) or len(item) != 2:
                 problem = f"an item is {type(item).__name__}, not (image, rank index)"
                 raise InputError(f"{path}: {problem}; give pairs.")
-            labels.append(rank_index(item[1], path))
+            labels.append(item[1])
             images.append(OwnImage(dataset, place, path))
         return cls(paths, labels, images)
 

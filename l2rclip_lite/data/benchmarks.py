@@ -85,7 +85,7 @@ class DataSet:
     card: Card
     images: str
     protocols: Mapping[str, Protocol]
-    ranks: Ranks | None = None
+    ranks: Any = None
     lists: str = ""
     hint: str = ""
     example: str = ""
@@ -108,9 +108,9 @@ class DataSet:
 def _data_set(name: str, table: dict[str, Any]) -> DataSet:
     """Return one data set from its table in `benchmarks.toml`."""
     table["card"]["name"] = name
-    ranks = table.get("ranks", {})
-    if "first" in ranks:
-        table["ranks"] = Ranks.integers(**ranks)
+    ranks = table.get("ranks")
+    if ranks:
+        table["ranks"] = Ranks.from_dict(ranks) if "names" in ranks else Ranks.integers(**ranks)
     return TypeAdapter(DataSet).validate_python(table)
 
 

@@ -52,13 +52,9 @@ def card(name: str) -> str:
 
 
 def counts(data: OrdinalDataset) -> str:
-    """Return the summary of a data set, and a table of images per rank and split, with bars."""
+    """Return the summary of a data set, and a table of images per rank and split."""
     table = pd.DataFrame({split: data.counts(split) for split in SPLITS}, index=[*data.ranks.names])
-    per_rank = table.sum(axis=1)
-    bars = ["█" * round(30 * count / per_rank.max()) for count in per_rank]
-
     table = pd.concat([table, table.sum().to_frame("all").T])  # a rank, too, may be called all
-    table[""] = [*bars, ""]
     return f"{data.summary()}\n\n{table.to_string()}"
 
 
@@ -133,10 +129,8 @@ def leakage_table(name: str, options: dict[str, Any]) -> str:
 
 
 class Examined(NamedTuple):
-    """Size, mode, digest and difference hash of an image file, or what is wrong with it."""
+    """Digest and difference hash of an image file, or what is wrong with it."""
 
-    size: str = ""
-    mode: str = ""
     content: str = ""
     hash: np.ndarray | None = None
     fault: str = ""
@@ -154,11 +148,7 @@ def examine(file: str) -> Examined:
     except InputError as error:
         fault = reason(error.__cause__ or error).replace(f" {file!r}", "")
         return Examined(fault=" ".join(fault.split()))
-
-    size = f"{image.width} x {image.height}"
-    with Image.open(file) as opened:
-        mode = opened.mode
-    return Examined(size, mode, pixel_digest(image).hex(), difference_hash(image))
+    return Examined(pixel_digest(image).hex(), difference_hash(image))
 
 
 def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
@@ -172,7 +162,7 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
         options: Its options.
 
     Returns:
-        Counts, sizes, modes and faults as text, and whether `fit` would take the images.
+        Counts and faults as text, and whether `fit` would take the images.
 
     Raises:
         InputError: What `load_dataset` refuses, or a data set without files.
@@ -192,10 +182,6 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     faults = pd.concat([table[table["fault"] != ""], lost])[["split", "path", "fault"]]
 
     lines = [counts(data), f"\n{plural(len(table), 'image')}, {readable.sum():,} can be read"]
-    for column in ("size", "mode"):
-        frequent = table[column][readable].value_counts().head(8)
-        listed = ", ".join(f"{value}: {count:,}" for value, count in frequent.items())
-        lines.append(f"{column:<10}{listed}")
     lines.append(faults.to_string(index=False) if len(faults) else "no fault was found")
 
     near = _near_copies(table[table["fault"] == ""])

@@ -12,7 +12,8 @@ import pandas as pd
 from l2rclip_lite.config import LabelsAre
 from l2rclip_lite.data.base import SPLITS, Split
 from l2rclip_lite.data.reading import ImageFile
-from l2rclip_lite.errors import InputError, reason, unreadable
+from l2rclip_lite.errors import InputError, in_one_sentence
+from l2rclip_lite.files import CANNOT_READ
 from l2rclip_lite.method.ranks import Ranks, check_count, composed, number_words
 
 # how a user names the ranks
@@ -54,13 +55,10 @@ def read_columns(
         ['a.png', '3', 'anna', 'DataFrame row 0']
     """
     file = Path("DataFrame") if isinstance(source, pd.DataFrame) else source
-    try:
+    with in_one_sentence(
+        file, CANNOT_READ, f"give a CSV file in UTF-8 with the columns {', '.join(needed)}"
+    ):
         names, rows, first = _rows_of(source, needed, header)
-    except PermissionError as error:
-        raise unreadable(file, error) from error
-    except (ValueError, OSError, ImportError, csv.Error) as error:  # also of no UTF-8
-        fix = f"give a CSV file in UTF-8 with the columns {', '.join(needed)}"
-        raise InputError(f"{file}: {reason(error).strip():.200}; {fix}.") from error
 
     keys = [name.casefold() for name in names]
     places: dict[str, int] = {}

@@ -78,7 +78,7 @@ def test_three_datasets_of_three_kinds_are_one_data_set() -> None:
 def test_what_gives_no_pairs_is_refused(dataset: Any, sentence: str) -> None:
     """A dict of two keys is no pair."""
     with pytest.raises(InputError, match=f"^{sentence}"):
-        Split.from_dataset(dataset, "train")
+        Split.from_dataset(dataset, "train").digest(0)
 
 
 WHOLE = (1, 1.0, True, np.int64(1), np.array([1]), torch.tensor([[1]]))
