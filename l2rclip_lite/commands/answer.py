@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from l2rclip_lite import commands
 from l2rclip_lite.commands.finished import data_of, load_model, warn
-from l2rclip_lite.commands.options import Words
 from l2rclip_lite.data.base import Split
 from l2rclip_lite.data.own_images import files_inside, own_table
 from l2rclip_lite.data.reading import scan_folder
@@ -67,7 +66,7 @@ def predict(arguments: commands.Predict) -> int:
     return 2 if problems else 0
 
 
-def _in_other_words(trained: L2RCLIP, words: Words) -> L2RCLIP:
+def _in_other_words(trained: L2RCLIP, words: commands.Words) -> L2RCLIP:
     """Return a model that answers in the words that a user names; as it is where these are its own.
 
     Raises:

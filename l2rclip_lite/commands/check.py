@@ -49,7 +49,7 @@ def data(arguments: commands.Data) -> int:
     elif name not in benchmarks.DATA_SETS:
         load_dataset(name)  # refuses the name, and lists those there are
     elif arguments.download:
-        folder = benchmarks.download(name, arguments.download)
+        folder = prints.download(name, arguments.download)
         print(f"{name} is in {folder}; `l2rclip data {name}` says more.")
     elif arguments.check:
         report, is_fit = prints.check(name, options)

@@ -14,7 +14,6 @@ from PIL import Image
 
 from l2rclip_lite import commands
 from l2rclip_lite.baselines import BASELINES
-from l2rclip_lite.commands.options import Place, Weights
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.data.fingerprint import fingerprint
 from l2rclip_lite.errors import InputError, one_line, plural
@@ -34,7 +33,9 @@ TRAIN_AGAIN = "delete the folder and train it again"
 # --- a finished run, read again -----------------------------------------------------------------
 
 
-def load_model(run: str, method: str | None, weights: Weights, device: str = "cpu") -> L2RCLIP:
+def load_model(
+    run: str, method: str | None, weights: commands.Weights, device: str = "cpu"
+) -> L2RCLIP:
     """Return L2RCLIP of a run, or one of its baselines.
 
     Raises:
@@ -63,7 +64,7 @@ def is_complete(baseline: RunDirectory) -> bool:
     return has_files and not baseline.unfinished.exists()
 
 
-def data_of(run: str, where: Place) -> OrdinalDataset:
+def data_of(run: str, where: commands.Place) -> OrdinalDataset:
     """Return the data of a run, read again and compared with what they were.
 
     Raises:

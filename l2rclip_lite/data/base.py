@@ -182,7 +182,7 @@ class Split(Dataset[tuple[Any, int]]):
             if not isinstance(item, tuple | list) or len(item) != 2:
                 problem = f"an item is {type(item).__name__}, not (image, rank index)"
                 raise InputError(f"{path}: {problem}; give pairs.")
-            labels.append(item[1])
+            labels.append(rank_index(item[1], path))
             images.append(OwnImage(dataset, place, path))
         return cls(paths, labels, images)
 

@@ -300,12 +300,13 @@ def ranks_of_names(names: UserRanks, template: str | None) -> Ranks:
     """
     names = _names(names)
     values = as_numbers(names)
+    default = "a photo of grade {rank}"
     if values.notna().all():
-        sentence = "a photo of grade {rank}" if template is None else template
-        return Ranks(tuple(in_words(values)), tuple(values), sentence)
-
-    sentence = "a photo of a {rank} object" if template is None else template
-    return Ranks(tuple(names), tuple(range(len(names))), sentence)
+        names = in_words(values)
+    else:
+        values = pd.Series(range(len(names)))
+        default = "a photo of a {rank} object"
+    return Ranks(tuple(names), tuple(values), default if template is None else template)
 
 
 def _names(ranks: UserRanks) -> list[str]:
@@ -340,16 +341,13 @@ def _targets(table: pd.DataFrame, names: Sequence[str], labels_are: LabelsAre) -
         spellings = [str(start + rank) for rank in range(len(names))]
 
     values = as_numbers(spellings)
-    numbers = as_numbers(table["label"])
     if values.notna().all():
-        target = numbers.map({value: rank for rank, value in enumerate(values)})
+        target = as_numbers(table["label"]).map({value: rank for rank, value in enumerate(values)})
     else:
         rank_of = {composed(name): rank for rank, name in enumerate(spellings)}
         target = table["label"].map(composed).map(rank_of)
 
     fix = "say what labels are: --labels-are names, index (from 0) or position (from 1)."
-    problem = f"write one of {', '.join(spellings):.200}, or {fix}"
-    if values.isna().any():
-        refuse(table, target.isna() & numbers.notna(), "label", f"is no name; {problem}")
-    refuse(table, target.isna(), "label", f"is no rank; {problem}")
+    problem = f"is no rank; write one of {', '.join(spellings):.200}, or {fix}"
+    refuse(table, target.isna(), "label", problem)
     return target.astype(int)

@@ -52,7 +52,7 @@ def test_a_new_table_with_a_mistake_is_refused_by_row(drawn_run: DrawnRun, photo
     (photos / "new.csv").write_text("path,label\nimages/00.png,fresh\nimages/01.png,rotten\n")
     refused(run("evaluate", *words), "row 3: the label 'rotten' is no rank")
     (photos / "new.csv").write_text("path,label\nimages/00.png,0\nimages/01.png,1\n")
-    refused(run("evaluate", *words), "row 2 (the first of 2): the label '0' is no name")
+    refused(run("evaluate", *words), "row 2 (the first of 2): the label '0' is no rank")
     assert metrics_of(*words, "--labels-are", "index")["n"] == 2
 
 

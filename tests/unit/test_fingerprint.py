@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from l2rclip_lite.commands import Place
 from l2rclip_lite.commands.finished import data_of
-from l2rclip_lite.commands.options import Place
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.data.fingerprint import fingerprint
