@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,16 +42,10 @@ def dataset_record(
         data: What the run is trained on.
         source: Arguments of `load_dataset`.
         data_fingerprint: See `fingerprint`.
-
-    Raises:
-        TypeError: A source that JSON cannot hold.
     """
-    plain = None
-    if source is not None:
-        plain = json.loads(json.dumps(dict(source), default=os.fspath))  # paths as text
     return {
         "name": data.name,
-        "source": plain,
+        "source": None if source is None else dict(source),
         "fingerprint": data_fingerprint,
         "ranks": data.ranks.to_dict(),
         "counts": {split: data.counts(split) for split in SPLITS},

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from l2rclip_lite.data.reading import as_rgb, file_digest
+from l2rclip_lite.data.reading import ImageFile, as_rgb
 from l2rclip_lite.method.ranks import rank_index
 
 IN_MEMORY = 2**31  # bytes of resized images that are kept, of each split
@@ -67,7 +67,7 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
         # a split can read a large file at a reduced scale
         reads_reduced = hasattr(self.images, "reduced")
         item = self.images.reduced(index, self.size) if reads_reduced else self.images[index]
-        image, label = image_and_label(item)
+        image, label = item if isinstance(item, tuple) and len(item) == 2 else (item, -1)
         rgb = as_rgb(image, self.size, f"image {index}: ")
         resized = (squeezed(rgb, self.size), rank_index(label, f"image {index}"))
 
@@ -79,18 +79,9 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
         """Return SHA-256 of an image: as its split says, of its file, or of its resized pixels."""
         if hasattr(self.images, "digest"):
             return self.images.digest(index)
-        if isinstance(self.images, list):
-            image, _ = image_and_label(self.images[index])
-            if isinstance(image, str | os.PathLike):
-                return file_digest(image)
+        if isinstance(self.images, list) and isinstance(self.images[index], str | os.PathLike):
+            return ImageFile(self.images[index]).digest()
         return hashlib.sha256(self[index][0].numpy().tobytes()).digest()
-
-
-def image_and_label(item: Any) -> tuple[Any, Any]:
-    """Return the image of an item and its label, -1 where it is an image alone."""
-    if isinstance(item, tuple) and len(item) == 2:
-        return item
-    return item, -1
 
 
 def scaled(

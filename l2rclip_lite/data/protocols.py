@@ -138,11 +138,7 @@ def long_tail(
         )
 
     quota = {rank: size for (rank, _), size in zip(ranked, sizes.tolist(), strict=True)}
-    step = (
-        f"long tail of ratio {ratio:g}: {len(ranked)} ranks "
-        f"from {sizes[0]:,} down to {sizes[-1]:,} training images"
-    )
-    return _thinned(data, quota, step, [seed, _LONG_TAIL])
+    return _thinned(data, quota, f"long tail of ratio {ratio:g}", [seed, _LONG_TAIL])
 
 
 @validated

@@ -299,14 +299,15 @@ def ranks_of_names(names: UserRanks, template: str | None) -> Ranks:
         ['a photo of a fresh object', 'a photo of a ripe object']
     """
     names = _names(names)
-    values = as_numbers(names)
-    default = "a photo of grade {rank}"
-    if values.notna().all():
-        names = in_words(values)
+    numbers = as_numbers(names)
+    if numbers.notna().all():
+        names = in_words(numbers)
+        values = tuple(numbers)
+        default = "a photo of grade {rank}"
     else:
-        values = pd.Series(range(len(names)))
+        values = tuple(range(len(names)))
         default = "a photo of a {rank} object"
-    return Ranks(tuple(names), tuple(values), default if template is None else template)
+    return Ranks(tuple(names), values, default if template is None else template)
 
 
 def _names(ranks: UserRanks) -> list[str]:
