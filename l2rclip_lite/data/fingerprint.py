@@ -50,6 +50,6 @@ def dataset_record(
         "ranks": data.ranks.to_dict(),
         "counts": {split: data.counts(split) for split in SPLITS},
         "card": data.card.to_dict(),
-        "protocol": list(data.protocol),
-        "missing": list(data.missing),
+        "protocol": data.protocol,
+        "missing": data.missing,
     }
