@@ -15,14 +15,13 @@ from PIL import Image
 from l2rclip_lite import commands
 from l2rclip_lite.baselines import BASELINES
 from l2rclip_lite.data import OrdinalDataset, load_dataset
-from l2rclip_lite.data.fingerprint import fingerprint
 from l2rclip_lite.errors import InputError, one_line, plural
 from l2rclip_lite.export import check_installed, export_onnx, resizing_difference
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import Scores, resampled, with_intervals
 from l2rclip_lite.runs.results import SCORES, cell, row_titles
-from l2rclip_lite.runs.run_directory import RunDirectory, probabilities_of
+from l2rclip_lite.runs.run_directory import RunDirectory, fingerprint, probabilities_of
 
 REPORTS = "l2rclip_lite.report"  # entry points: the package does not import who writes its report
 PLACES = ("root", "labels", "lists")  # options that say where the data are now

@@ -115,18 +115,16 @@ class Augment(nn.Module):
     def forward(
         self,
         pixels: UInt8[Tensor, "*batch 3 height width"],
-        generator: torch.Generator | None = None,
         draws: Float[Tensor, "4 *batch 1 1 1"] | None = None,
     ) -> UInt8[Tensor, "*batch 3 height width"]:
         """Return the images, changed.
 
         Args:
             pixels: One image or a batch, as bytes.
-            generator: Source of the draws; None takes torch's global one.
-            draws: What `torch.rand` drew for these images, in place of new draws.
+            draws: What `torch.rand` drew for these images; None draws from its global generator.
         """
         if draws is None:
-            draws = torch.rand(4, *pixels.shape[:-3], 1, 1, 1, generator=generator)
+            draws = torch.rand(4, *pixels.shape[:-3], 1, 1, 1)
         mirror, turn, brightness, contrast = draws.to(pixels.device)
 
         pixels = torch.where(mirror < 0.5, pixels.flip(-1), pixels)

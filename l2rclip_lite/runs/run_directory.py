@@ -4,6 +4,8 @@ Every file of a run is reached through `RunDirectory`. A run may come from someb
 cut off or edited: what is read must be as `fit` wrote it, and nothing is followed out of it.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
@@ -16,8 +18,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, Field
 
 from l2rclip_lite.config import Config, flat_settings
-from l2rclip_lite.data.base import OrdinalDataset
-from l2rclip_lite.data.fingerprint import dataset_record, fingerprint
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.errors import InputError, in_one_sentence
 from l2rclip_lite.files import (
     CANNOT_READ,
@@ -262,3 +263,50 @@ def probabilities_of(answers: pd.DataFrame) -> np.ndarray:
         array([[0.25, 0.75]])
     """
     return answers.filter(regex=r"^p_\d+$").to_numpy()
+
+
+def fingerprint(data: OrdinalDataset) -> str:
+    """Return SHA-256 of the ranks, and of the name, the label and the content of every image.
+
+    Subjects, deviations of labels and the suggested image size have no part in it. What an image
+    is, its split says, see `Split.digest`. Files are not decoded: a million small ones take about
+    ten seconds of the processor, large ones as long as a disk needs to read all.
+
+    Raises:
+        InputError: An image that cannot be read.
+
+    Example:
+        >>> from l2rclip_lite.data import load_dataset
+        >>> one, two = (load_dataset("leaves", size=60, pixels=side) for side in (64, 96))
+        >>> fingerprint(one) == fingerprint(one), fingerprint(one) == fingerprint(two)
+        (True, False)
+    """
+    digest = hashlib.sha256(json.dumps(data.ranks.to_dict()).encode())
+    for name in SPLITS:
+        split = data.split(name)
+        for index, (path, target) in enumerate(zip(split.paths, split.targets, strict=True)):
+            digest.update(f"\n{name}\t{path}\t{target}\t".encode("utf-8", "surrogateescape"))
+            digest.update(split.digest(index))
+    return digest.hexdigest()
+
+
+def dataset_record(
+    data: OrdinalDataset, source: Mapping[str, Any] | None, data_fingerprint: str
+) -> dict[str, Any]:
+    """Return what `config.json` says about the data of a run.
+
+    Args:
+        data: What the run is trained on.
+        source: Arguments of `load_dataset`.
+        data_fingerprint: See `fingerprint`.
+    """
+    return {
+        "name": data.name,
+        "source": None if source is None else dict(source),
+        "fingerprint": data_fingerprint,
+        "ranks": data.ranks.to_dict(),
+        "counts": {split: data.counts(split) for split in SPLITS},
+        "card": data.card.to_dict(),
+        "protocol": data.protocol,
+        "missing": data.missing,
+    }

@@ -13,11 +13,10 @@ from l2rclip_lite.commands import Place
 from l2rclip_lite.commands.finished import data_of
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, load_dataset
-from l2rclip_lite.data.fingerprint import fingerprint
 from l2rclip_lite.data.protocols import few_shot
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.runs.run_directory import RunDirectory
+from l2rclip_lite.runs.run_directory import RunDirectory, fingerprint
 
 RANKS = Ranks(("low", "high"), (0.0, 1.0), template="a {rank} grade")
 
