@@ -204,9 +204,8 @@ def _examined(data: OrdinalDataset) -> pd.DataFrame:
             rows.append((split, path, image.path))
     table = pd.DataFrame(rows, columns=["split", "path", "file"])
 
-    files = table["file"]
     examined = thread_map(
-        examine, files, max_workers=THREADS, disable=None, desc="decode", leave=False
+        examine, table["file"], max_workers=THREADS, disable=None, desc="decode", leave=False
     )
     return table.join(pd.DataFrame(examined))
 

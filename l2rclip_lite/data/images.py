@@ -21,14 +21,15 @@ OVERHEAD = 1_500  # bytes that a tensor takes beside its numbers
 DECODING = 1  # changes whenever a file comes to give other pixels, and kept features with it
 
 
-def squeezed(rgb: Image.Image, side: int) -> UInt8[Tensor, "3 {side} {side}"]:
-    """Return an RGB image as a square of bytes: a crop would cut away what is graded."""
+def squeezed(image: object, side: int, name: str = "") -> UInt8[Tensor, "3 {side} {side}"]:
+    """Return any image as a square of RGB bytes: a crop would cut away what is graded."""
+    rgb = as_rgb(image, side, name)
     return pil_to_tensor(rgb.resize((side, side), Image.Resampling.BICUBIC))
 
 
 def square(side: int) -> v2.Compose:
     """Return what turns any image, see `as_rgb`, into a square of bytes."""
-    return v2.Compose([partial(as_rgb, side=side), partial(squeezed, side=side)])
+    return v2.Compose([partial(squeezed, side=side)])
 
 
 class ResizedImages(Dataset[tuple[Tensor, int]]):
@@ -68,8 +69,8 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
         reads_reduced = hasattr(self.images, "reduced")
         item = self.images.reduced(index, self.size) if reads_reduced else self.images[index]
         image, label = item if isinstance(item, tuple) and len(item) == 2 else (item, -1)
-        rgb = as_rgb(image, self.size, f"image {index}: ")
-        resized = (squeezed(rgb, self.size), rank_index(label, f"image {index}"))
+        name = f"image {index}"
+        resized = (squeezed(image, self.size, f"{name}: "), rank_index(label, name))
 
         if self.fits_in_memory:
             self.kept[index] = resized
