@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pandas as pd
 import tyro
 
 from l2rclip_lite import Config, fit, load_dataset
-from l2rclip_lite.commands.options import DataOptions, load_options
+from l2rclip_lite.config import DataOptions
 
 FOLDS = 5
 
@@ -27,7 +28,7 @@ def main(options: DataOptions) -> None:
     Args:
         options: Of the folder and its table, as `l2rclip fit` takes them.
     """
-    chosen = load_options(options)
+    chosen: dict[str, Any] = {**options}
     config = Config(image_side="kernel", epochs1=0)
     rows = []
     for fold in range(1, FOLDS + 1):

@@ -6,8 +6,9 @@ stage 1; towers and data decide the others.
 """
 
 from dataclasses import asdict, field
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypedDict
 
+import tyro
 from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
@@ -15,6 +16,7 @@ SETTINGS = ConfigDict(extra="forbid")
 
 Axis = Literal["token", "rank", "joint"]
 ImageSide = Literal["tower", "kernel"]
+LabelsAre = Literal["names", "index", "position"]
 Count = Annotated[int, Field(ge=0, lt=100_000)]
 ImageCount = Annotated[int, Field(ge=1, lt=2**31)]
 Rate = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
@@ -88,6 +90,74 @@ class Controls:
     select: Literal["auto", "rps", "mae", "last"] = "auto"
     """Which epoch is kept: the one whose validation images have the lowest 'rps' or 'mae', or the
     'last'; 'auto' takes the last of an image tower, and else the lowest RPS."""
+
+
+class DataOptions(TypedDict, total=False):
+    """What the command line gives `load_dataset` besides the name; a loader has own defaults."""
+
+    root: str
+    """All but leaves: folder of the images."""
+    lists: str
+    """Folder of the official split lists; ROOT/datalists if not given."""
+    protocol: str
+    """morph, clap2015, aesthetics: which split; `l2rclip data NAME` lists them."""
+    fold: int
+    """bracol, bracol-area 1 to 5; fruits, portraits, hc18 0 to 4; csv 1 to --folds; others as
+    `l2rclip data NAME` says."""
+    folds: int
+    """csv: draw so many test parts that together hold every image."""
+    category: str
+    """aesthetics: animals, nature, people or urban."""
+    labels: str
+    """csv: a .csv, .tsv or .parquet file, its path from the root or from here; else ROOT/labels.csv
+    or a folder per rank."""
+    ranks: str
+    """csv: the names, lowest first, with commas, or 0:9; else the numbers in the file. leaves:
+    their number."""
+    labels_are: LabelsAre
+    """csv: names of ranks, which are values where they are numbers (the default); index from 0;
+    position from 1."""
+    template: str
+    """csv: a sentence with {rank} where the name goes; else "a photo of a {rank} object", of
+    numbers "... grade {rank}"."""
+    unit: str
+    """csv: what the numbers of the ranks count, such as weeks; "grade" if not given."""
+    path_column: str
+    """csv: the column with the image's path; `path` if not given."""
+    label_column: str
+    """csv: the column with the label; `label` if not given."""
+    group_column: str
+    """csv: the column with who or what is shown, kept in one split; `group` if not given and
+    there."""
+    split_column: str
+    """csv: the column with train, val, test; `split` if not given and there."""
+    val_share: float
+    """csv: how much becomes validation where it is drawn; 0.15 if not given."""
+    size: int
+    """leaves: number of images."""
+    pixels: int
+    """leaves: side of the images."""
+    seed: Annotated[int, tyro.conf.arg(name="data-seed")]
+    """Seed of generated images and of splits that are drawn."""
+    allow_missing: bool
+    """Go on without the listed images that are not there; the run records them."""
+    allow_empty_ranks: bool
+    """csv: go on though a rank has no training image; its sentence, or its number, alone stands for
+    it."""
+    subject_disjoint: bool
+    """Split anew so that nobody is in two splits."""
+    rebin: int
+    """Merge neighbouring ranks into so many."""
+    hold_out: int
+    """Unseen ranks: 3 takes a third of those between the ends out of training and validation."""
+    label_shift: str
+    """RANKS:KEEP, such as 10:0.1: the 10 most frequent ranks keep a tenth of their images."""
+    long_tail: float
+    """Thin the training ranks out to this ratio of most to fewest images."""
+    few_shot: int
+    """Keep so many training images per rank."""
+    protocol_seed: int
+    """Seed of what the six options above draw or choose."""
 
 
 @dataclass(frozen=True, config=SETTINGS)

@@ -74,8 +74,12 @@ def write_text(file: Path, text: str) -> None:
 
 
 def write_json(file: Path, value: Any) -> None:
-    """Write indented JSON atomically."""
-    write_text(file, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Write indented JSON atomically, paths as text.
+
+    Raises:
+        TypeError: A value that JSON cannot hold.
+    """
+    write_text(file, json.dumps(value, indent=2, ensure_ascii=False, default=os.fspath) + "\n")
 
 
 def read_json(file: Path) -> Any:

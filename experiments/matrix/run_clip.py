@@ -27,7 +27,7 @@ from work import Work, write_unit
 
 from l2rclip_book.real_clip import TABLE, clip_figure, clip_paragraph, read_clip
 from l2rclip_lite import Config, load_towers
-from l2rclip_lite.data.benchmarks import download
+from l2rclip_lite.data.check import download
 from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import InputError, TrainingError, sentence
 from l2rclip_lite.files import digest_of, write_atomically, write_text

@@ -4,21 +4,13 @@ A class is a command, its docstring the help, its fields are the arguments. Noth
 torch, so that help and a misspelt option answer at once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from l2rclip_lite.commands.options import (
-    DataOptions,
-    LabelsAre,
-    Place,
-    Reading,
-    Weights,
-    Words,
-)
-from l2rclip_lite.config import Config
+from l2rclip_lite.config import Config, DataOptions, LabelsAre
 
 RunFolder = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 MethodNames = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="[NAME ...]")]
@@ -26,6 +18,48 @@ ImagePaths = Annotated[list[str], tyro.conf.Positional, tyro.conf.arg(metavar="I
 OutFile = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
 DataName = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[NAME]")]
 OfData = tyro.conf.OmitArgPrefixes[DataOptions]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where the data of a finished run are now; each is needed only if it has moved."""
+
+    root: str | None = None
+    """Folder of the images, if it has moved."""
+    labels: str | None = None
+    """csv: the labels file, absolute or relative to the root, if it has moved."""
+    lists: str | None = None
+    """Folder of the official split lists, if it has moved."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """What a run may need besides its own files, and only with the user's word."""
+
+    weights: str | None = None
+    """The local file of weights that the run began with; a path in a run is not followed."""
+    allow_download: bool = False
+    """Let weights and tokenizer that the run names be downloaded, where this machine lacks them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading(Place, Weights):
+    """How to read the data of a run, and where to compute."""
+
+    cache: str | None = None
+    """Keep image features of a frozen tower in this folder, and take them from there."""
+    device: str = "cpu"
+    """Where to compute: cpu, cuda or mps."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """Ranks that training never had."""
+
+    ranks: str | None = None
+    """Answer by these ranks in place of the run's own: names, lowest first, with commas, or 0:9."""
+    template: str | None = None
+    """Their sentence, with {rank} where the name goes; that of the run if not given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +101,7 @@ class Fit:
     """Print nothing but the last line."""
     cache: str | None = None
     """Keep image features of the untrained tower in this folder, and take them from there."""
-    options: OfData = DataOptions()
+    options: OfData = field(default_factory=DataOptions)
     """The data set."""
 
 
@@ -247,11 +281,10 @@ class Data:
     leakage: bool = False
     """Print what training and test share."""
     check: bool = False
-    """Decode every image, and print sizes, modes, copies across splits, and all that cannot be
-    read."""
+    """Decode every image, and print copies across splits, and all that cannot be read."""
     download: str = ""
     """Fetch what is free, images or split lists, into this folder."""
-    options: OfData = DataOptions()
+    options: OfData = field(default_factory=DataOptions)
     """Which part of it."""
 
 

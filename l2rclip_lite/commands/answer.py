@@ -12,7 +12,6 @@ from tqdm import tqdm
 
 from l2rclip_lite import commands
 from l2rclip_lite.commands.finished import data_of, load_model, warn
-from l2rclip_lite.commands.options import Words
 from l2rclip_lite.data.base import Split
 from l2rclip_lite.data.own_images import files_inside, own_table
 from l2rclip_lite.data.reading import scan_folder
@@ -24,8 +23,6 @@ from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.runs.results import cell, judge
 
 FORMULA = r"^(?=[=+\-@\t\r])"  # what begins a formula where a spreadsheet reads CSV
-# scores of the order, which answers in words that training never had may get right
-ORDER = ("spearman_expected", "auc")
 UNSURE = """training never had these words: trust the order of the answers, not how sure they are \
 (`evaluate --calibrate`)."""
 
@@ -69,7 +66,7 @@ def predict(arguments: commands.Predict) -> int:
     return 2 if problems else 0
 
 
-def _in_other_words(trained: L2RCLIP, words: Words) -> L2RCLIP:
+def _in_other_words(trained: L2RCLIP, words: commands.Words) -> L2RCLIP:
     """Return a model that answers in the words that a user names; as it is where these are its own.
 
     Raises:
@@ -126,8 +123,7 @@ def evaluate(arguments: commands.Evaluate) -> None:
         f"mae and rmse in {model.ranks.unit}; "
         "mae_rank, amae, mmae and rps in steps from rank to rank\n"
     )
-    first = () if model is trained else ORDER
-    for name in dict.fromkeys([*first, *scores]):
+    for name in scores:
         if not name.endswith(("_low", "_high")):
             print(f"{name:<24}{cell(scores, name, 3)}")
 

@@ -4,12 +4,12 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
 
 from l2rclip_lite import commands
-from l2rclip_lite.commands.options import load_options
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import benchmarks, load_dataset
 from l2rclip_lite.data import check as prints
@@ -29,7 +29,7 @@ def data(arguments: commands.Data) -> int:
         InputError: No data set of that name, or more than one question.
     """
     name = arguments.name
-    options = load_options(arguments.options)
+    options: dict[str, Any] = {**arguments.options}
     actions = ("leakage", "check", "download")
     n_actions = sum(bool(getattr(arguments, action)) for action in actions)
     if n_actions > 1 or (name is None and (n_actions or options)):
@@ -42,7 +42,7 @@ def data(arguments: commands.Data) -> int:
     elif name not in benchmarks.DATA_SETS:
         load_dataset(name)  # refuses the name, and lists those there are
     elif arguments.download:
-        folder = benchmarks.download(name, arguments.download)
+        folder = prints.download(name, arguments.download)
         print(f"{name} is in {folder}; `l2rclip data {name}` says more.")
     elif arguments.check:
         report, is_fit = prints.check(name, options)

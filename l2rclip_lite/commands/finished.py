@@ -13,14 +13,13 @@ import pandas as pd
 
 from l2rclip_lite import commands
 from l2rclip_lite.baselines import BASELINES
-from l2rclip_lite.commands.options import Place, Weights
 from l2rclip_lite.data import OrdinalDataset, Split, load_dataset
 from l2rclip_lite.errors import InputError, in_one_sentence, one_line, plural
 from l2rclip_lite.export import check_installed, export_onnx
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import Scores, resampled, with_intervals
-from l2rclip_lite.runs import RunDirectory, difference, fingerprint, probabilities_of
+from l2rclip_lite.runs import RunDirectory, fingerprint, probabilities_of
 from l2rclip_lite.runs.results import SCORES, cell, row_titles
 
 REPORTS = "l2rclip_lite.report"  # entry points: the package does not import who writes its report
@@ -31,7 +30,9 @@ MAX_IMAGES = 64  # that an exported file is checked on
 # --- a finished run, read again -----------------------------------------------------------------
 
 
-def load_model(run: str, method: str | None, weights: Weights, device: str = "cpu") -> L2RCLIP:
+def load_model(
+    run: str, method: str | None, weights: commands.Weights, device: str = "cpu"
+) -> L2RCLIP:
     """Return L2RCLIP of a run, or one of its baselines.
 
     Raises:
@@ -60,7 +61,7 @@ def is_complete(baseline: RunDirectory) -> bool:
     return has_files and not baseline.unfinished.exists()
 
 
-def data_of(run: str, where: Place) -> OrdinalDataset:
+def data_of(run: str, where: commands.Place) -> OrdinalDataset:
     """Return the data of a run, read again and compared with what they were.
 
     Raises:
@@ -76,9 +77,9 @@ def data_of(run: str, where: Place) -> OrdinalDataset:
     with in_one_sentence(run, "its data cannot be read again", fix):
         data = load_dataset(**{**stored.source, **moved})
 
-    changed = difference(stored.fingerprint, fingerprint(data))
-    if changed:
-        raise InputError(f"{run}: data with {changed} now; pass the old --root.")
+    if stored.fingerprint != fingerprint(data):
+        problem = "data with other images, or other files, labels, splits or ranks now"
+        raise InputError(f"{run}: {problem}; pass the old --root.")
     return data
 
 

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
@@ -16,7 +17,6 @@ from l2rclip_lite.commands.finished import (
     load_model,
     table,
 )
-from l2rclip_lite.commands.options import load_options
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.files import sha256_of
@@ -31,7 +31,7 @@ def fit(arguments: commands.Fit) -> None:
     """Train a run, or load it where it is finished, and print its scores."""
     is_first = os.environ.get("RANK", "0") == "0"  # of several processes, one prints
     quiet = arguments.quiet or not is_first
-    source = {"name": arguments.dataset} | load_options(arguments.options)
+    source: dict[str, Any] = {"name": arguments.dataset, **arguments.options}
     data = load_dataset(**source)
     if not quiet:
         print(data.summary(), end="\n\n", flush=True)

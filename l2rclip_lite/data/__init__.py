@@ -7,14 +7,15 @@ from typing import Any, Unpack
 
 from pydantic import ValidationError
 
+from l2rclip_lite.config import DataOptions
 from l2rclip_lite.data.base import Card, OrdinalDataset, Split
 from l2rclip_lite.data.benchmarks import DATA_SETS, load_retinamnist
 from l2rclip_lite.data.leaves import load_leaves
 from l2rclip_lite.data.official import load_benchmark
 from l2rclip_lite.data.own_images import LabelTable, load_csv
-from l2rclip_lite.data.protocols import CHANGES, Changes, apply_protocols
+from l2rclip_lite.data.protocols import CHANGES, apply_protocols
 from l2rclip_lite.data.reading import read_image
-from l2rclip_lite.data.table import LabelsAre, UserRanks
+from l2rclip_lite.data.table import UserRanks
 from l2rclip_lite.errors import InputError
 
 __all__ = ["LOADERS", "Card", "OrdinalDataset", "Split", "load_dataset", "read_image"]
@@ -25,31 +26,13 @@ LOADERS: dict[str, Callable[..., OrdinalDataset]] = {
 }
 
 
-class Options(Changes, total=False):
-    """What some loader takes: `load_leaves`, `load_csv`, `load_benchmark`, `load_retinamnist`."""
+class Options(DataOptions, total=False):
+    """What some loader takes: the options of the command line, from Python in more types."""
 
-    seed: int
-    protocol_seed: int
-    size: int
-    pixels: int
-    root: str | Path | None
-    lists: str | Path | None
-    category: str | None
-    protocol: str | None
-    fold: int | None
-    folds: int | None
-    labels: LabelTable | None
-    ranks: UserRanks | int | None
-    template: str | None
-    unit: str
-    labels_are: LabelsAre
-    path_column: str
-    label_column: str
-    group_column: str
-    split_column: str
-    val_share: float
-    allow_empty_ranks: bool
-    allow_missing: bool
+    root: str | Path  # type: ignore[misc]
+    lists: str | Path  # type: ignore[misc]
+    labels: LabelTable  # type: ignore[misc]
+    ranks: UserRanks | int  # type: ignore[misc]
 
 
 def load_dataset(name: str, **options: Unpack[Options]) -> OrdinalDataset:
@@ -87,10 +70,7 @@ def load_dataset(name: str, **options: Unpack[Options]) -> OrdinalDataset:
         return apply_protocols(data, protocol_seed, **changes)
     except ValidationError as error:
         problem = error.errors()[0]
-        option = problem["loc"][0]
-        if not isinstance(option, str):  # the value of a change has a number here, no name
-            option = error.title  # the function's name
+        place = problem["loc"][0]
+        option = place if isinstance(place, str) else error.title  # the value of a change
         wrong = f"{problem['msg']}, not {problem['input']!r:.200}"
-        if problem["type"] == "unexpected_keyword_argument":
-            wrong = "there is no such option"
         raise InputError(f"{name}: {option}: {wrong}.") from error

@@ -1,6 +1,6 @@
 """What every data set has: three splits of (image, rank index), ranks, and a card."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
@@ -61,21 +61,15 @@ class OwnImage:
         dataset: It gives (image, rank index).
         place: Of the image.
         name: Of the image, for errors.
-        pixels: SHA-256 of what it shows, see `reading.pixel_digest`.
     """
 
     dataset: MapStyle
     place: int
     name: str
-    pixels: bytes
 
     def read(self, side: int | None = None) -> Image.Image:
         """Return the image as RGB."""
         return as_rgb(self.dataset[self.place][0], side, f"{self.name}: ")
-
-    def digest(self) -> bytes:
-        """Return what was computed from the pixels when the dataset was first read."""
-        return self.pixels
 
 
 @dataclass(eq=False)
@@ -85,13 +79,12 @@ class Split(Dataset[tuple[Any, int]]):
     Args:
         paths: One name per image, as it appears in the labels file.
         targets: One rank index per image, in [0, K).
-        images: Image by image, one of Pillow, or what has the methods `read(side)` and `digest()`,
-            such as `reading.ImageFile`.
+        images: Image by image, one of Pillow, or what has a method `read(side)`, and maybe
+            `digest()`, such as `reading.ImageFile`.
         subjects: Who or what is shown, the group of each image; None where the data set does not
             say.
         deviations: Standard deviation of each image's label, in the unit of the ranks; None where
             unknown.
-        transform: What an image passes through before it is given out, such as `model.transform()`.
 
     Raises:
         InputError: Columns of different lengths, or a target that is no whole number.
@@ -102,9 +95,6 @@ class Split(Dataset[tuple[Any, int]]):
         ... )
         >>> len(split), split.paths[0], split[0][1], split[-1][0].size
         (2, 'a.png', 2, (8, 8))
-        >>> split.transform = lambda image: image.size
-        >>> split[1]
-        ((8, 8), 0)
     """
 
     paths: Sequence[str]
@@ -112,7 +102,6 @@ class Split(Dataset[tuple[Any, int]]):
     images: Sequence[Any]
     subjects: Sequence[str] | None = None
     deviations: Sequence[float] | None = None
-    transform: Callable[[Any], Any] | None = None
 
     def __post_init__(self) -> None:
         """Make tuples of one length of the columns."""
@@ -138,33 +127,29 @@ class Split(Dataset[tuple[Any, int]]):
         return self.reduced(index, None)
 
     def reduced(self, index: int, side: int | None) -> tuple[Any, int]:
-        """Return image and rank index; of a file no more pixels than a square of `side` needs.
-
-        A transform is given all pixels.
-        """
+        """Return image and rank index; of a file no more pixels than a square of `side` needs."""
         image = self.images[index]
         if hasattr(image, "read"):
-            image = image.read(None if self.transform else side)
-        if self.transform is not None:
-            image = self.transform(image)
+            image = image.read(side)
         return image, self.targets[index]
 
-    def digest(self, index: int) -> bytes | None:
-        """Return SHA-256 of what an image is, where it has a method `digest`.
+    def digest(self, index: int) -> bytes:
+        """Return SHA-256 of what an image is: by its method `digest`, else of its pixels.
 
-        None where it has none, or where a transform may change what the image shows.
+        `ImageFile` gives that of the bytes of a file, and a generated leaf that of the settings it
+        follows from.
         """
         image = self.images[index]
-        if self.transform is not None or not hasattr(image, "digest"):
-            return None
-        return image.digest()
+        if hasattr(image, "digest"):
+            return image.digest()
+        return pixel_digest(as_rgb(self[index][0]))
 
     @classmethod
     def from_dataset(cls, dataset: MapStyle, name: str = "image") -> "Split":
         """Return a map-style dataset of (image, rank index) as a split.
 
         Its labels are those of its items, whatever else it says of them (`targets`, `labels`).
-        Each item is read for its label and its digest, and again when its image is asked for.
+        Each item is read for its label, and again when its image is asked for.
 
         Args:
             dataset: It has a length and gives (image, rank index). Where it has `paths`, these are
@@ -198,8 +183,7 @@ class Split(Dataset[tuple[Any, int]]):
                 problem = f"an item is {type(item).__name__}, not (image, rank index)"
                 raise InputError(f"{path}: {problem}; give pairs.")
             labels.append(rank_index(item[1], path))
-            pixels = pixel_digest(as_rgb(item[0], name=f"{path}: "))
-            images.append(OwnImage(dataset, place, path, pixels))
+            images.append(OwnImage(dataset, place, path))
         return cls(paths, labels, images)
 
     def subset(self, indices: Iterable[int]) -> "Split":
@@ -345,7 +329,8 @@ class OrdinalDataset:
 
     def split(self, name: str) -> "Split":
         """Return the split called "train", "val" or "test"."""
-        return {"train": self.train, "val": self.val, "test": self.test}[name]
+        part: Split = getattr(self, name)
+        return part
 
     def counts(self, split: str) -> list[int]:
         """Return how many images each of the K ranks has in the split of this name."""

@@ -1,28 +1,23 @@
-"""What is known about each data set before an image is seen, and what of it may be downloaded.
+"""What is known about each data set before an image is seen.
 
 The table itself is `benchmarks.toml`.
 """
 
-import hashlib
-import tarfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image
-from torch.hub import download_url_to_file
+from pydantic import TypeAdapter
 
 from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split, validated
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import sha256_of
 from l2rclip_lite.method.ranks import Ranks
-
-DIGESTS = Path(__file__).parent  # its files *.sha256 are as `sha256sum` writes them
 
 
 @dataclass(frozen=True)
@@ -106,12 +101,11 @@ class DataSet:
 
 def _data_set(name: str, table: dict[str, Any]) -> DataSet:
     """Return one data set from its table in `benchmarks.toml`."""
+    table["card"]["name"] = name
     ranks = table.get("ranks")
     if ranks:
         table["ranks"] = Ranks.from_dict(ranks) if "names" in ranks else Ranks.integers(**ranks)
-
-    protocols = {each: Protocol(**cut) for each, cut in table["protocols"].items()}
-    return DataSet(**table | {"card": Card(name, **table["card"]), "protocols": protocols})
+    return TypeAdapter(DataSet).validate_python(table)
 
 
 _TOML = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
@@ -192,80 +186,3 @@ def load_retinamnist(root: str | Path = "retinamnist") -> OrdinalDataset:
         image_size=112,
         protocol=("the published split, images of 28 pixels",),
     )
-
-
-def download(name: str, folder: str | Path) -> Path:
-    """Fetch what is free of a data set, at one revision, and keep it only if every byte is right.
-
-    BRACOL and RetinaMNIST (28 pixels) come with their images. Of MORPH, CLAP2015, Adience, HCI and
-    aesthetics the official split lists are free (MIT), and one download has them all; the images
-    come from their owners. A file of an archive is known by its SHA-256 alone, wherever the archive
-    has it. Of bracol-area, hc18, the three fruits and the portraits no digests of the owners' files
-    are known: fetch them by hand from where the card says.
-
-    Args:
-        name: The name `load_dataset` knows.
-        folder: The folder to make; it must not exist, or be empty.
-
-    Returns:
-        `folder`: the `root` of bracol and retinamnist, the `lists` of the others.
-
-    Raises:
-        InputError: Nothing to download, a folder in use, no network, or a file that is not the
-            known one.
-        OSError: The folder cannot be written.
-
-    Example:
-        >>> download("csv", "here")
-        Traceback (most recent call last):
-        l2rclip_lite.errors.InputError: csv: nothing to download; `l2rclip data csv` says where its
-        images are.
-    """
-    source = DATA_SETS[name].url
-    if not source:
-        raise InputError(
-            f"{name}: nothing to download; `l2rclip data {name}` says where its images are."
-        )
-
-    folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{name}: {folder} already holds something; name a new folder.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-
-    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as working:
-        fresh = Path(working, "fresh")  # takes the folder's name if nothing is raised
-        fresh.mkdir()
-        try:
-            _fetch(name, source, fresh)
-        except Exception as error:  # connections, and archives that come by them, raise anything
-            raise InputError(f"{name}: {source} cannot be fetched ({error}); try again.") from error
-
-        if folder.exists():
-            folder.rmdir()  # Windows replaces no folder, not even an empty one
-        fresh.replace(folder)
-    return folder
-
-
-def _fetch(name: str, source: str, folder: Path) -> None:
-    """Write the published files of a data set into a new folder, if every one of them is there."""
-    packed = folder / "packed"
-    download_url_to_file(source, str(packed), DATA_SETS[name].sha256, progress=False)
-    if name == "retinamnist":
-        packed.rename(folder / "retinamnist.npz")
-        return
-
-    digests = "bracol.sha256" if name == "bracol" else "official_lists.sha256"
-    listed = (DIGESTS / digests).read_text(encoding="ascii").splitlines()
-    path_of = dict(line.split("  ", 1) for line in listed)
-    with tarfile.open(packed, "r:gz") as archive:
-        for member in filter(tarfile.TarInfo.isreg, archive):  # no link
-            content = archive.extractfile(member).read()  # type: ignore[union-attr]
-            path = path_of.pop(hashlib.sha256(content).hexdigest(), None)
-            if path is not None:
-                (folder / path).parent.mkdir(parents=True, exist_ok=True)
-                (folder / path).write_bytes(content)
-    packed.unlink()
-
-    if path_of:
-        example = min(path_of.values())
-        raise InputError(f"{len(path_of)} files are missing or changed, such as {example}")

@@ -1,12 +1,17 @@
-"""What `l2rclip data` prints of a data set: card, counts, leakage, and a check of every image."""
+"""What `l2rclip data` does: print card, counts and leakage, check every image, download."""
 
+import hashlib
+import tarfile
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from PIL import Image
+from torch.hub import download_url_to_file
 from tqdm.contrib.concurrent import thread_map
 
 from l2rclip_lite.data import load_dataset
@@ -15,6 +20,7 @@ from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.reading import pixel_digest, read_image
 from l2rclip_lite.errors import InputError, plural, reason
 
+DIGESTS = Path(__file__).parent  # its files *.sha256 are as `sha256sum` writes them
 THREADS = 4  # that decode at once: one image of 88 megapixels takes nearly a gigabyte
 SIDE = 16  # of the grid that is compared
 # Of 256 bits. Of 400 images each of seven real data sets, the two most alike differ in 26 or more.
@@ -52,13 +58,9 @@ def card(name: str) -> str:
 
 
 def counts(data: OrdinalDataset) -> str:
-    """Return the summary of a data set, and a table of images per rank and split, with bars."""
+    """Return the summary of a data set, and a table of images per rank and split."""
     table = pd.DataFrame({split: data.counts(split) for split in SPLITS}, index=[*data.ranks.names])
-    per_rank = table.sum(axis=1)
-    bars = ["█" * round(30 * count / per_rank.max()) for count in per_rank]
-
     table = pd.concat([table, table.sum().to_frame("all").T])  # a rank, too, may be called all
-    table[""] = [*bars, ""]
     return f"{data.summary()}\n\n{table.to_string()}"
 
 
@@ -85,21 +87,17 @@ def leakage(data: OrdinalDataset) -> dict[str, int | None]:
 
 def _shared(part: str, learned: Split, held_out: Split) -> dict[str, int | None]:
     """Count what a held-out split shares with the one that is learned from."""
-    learned_paths = set(learned.paths)
-    counts: dict[str, int | None] = {
-        "images": len(held_out),
-        "subjects": None,
-        "shared_subjects": None,
-        "images_of_shared": None,
-        "shared_files": sum(path in learned_paths for path in held_out.paths),
-    }
-
     trained = set(learned.subjects or ())
     shown = held_out.subjects or ()
-    if trained and shown:
-        counts["subjects"] = len(set(shown))
-        counts["shared_subjects"] = len(trained & set(shown))
-        counts["images_of_shared"] = sum(who in trained for who in shown)
+    counts: dict[str, int | None] = {
+        "images": len(held_out),
+        "subjects": len(set(shown)),
+        "shared_subjects": len(trained & set(shown)),
+        "images_of_shared": sum(who in trained for who in shown),
+        "shared_files": len({*learned.paths} & {*held_out.paths}),
+    }
+    if not trained or not shown:
+        counts |= dict.fromkeys(("subjects", "shared_subjects", "images_of_shared"))
     return {f"{part}_{name}": count for name, count in counts.items()}
 
 
@@ -133,10 +131,8 @@ def leakage_table(name: str, options: dict[str, Any]) -> str:
 
 
 class Examined(NamedTuple):
-    """Size, mode, digest and difference hash of an image file, or what is wrong with it."""
+    """Digest and difference hash of an image file, or what is wrong with it."""
 
-    size: str = ""
-    mode: str = ""
     content: str = ""
     hash: np.ndarray | None = None
     fault: str = ""
@@ -154,11 +150,7 @@ def examine(file: str) -> Examined:
     except InputError as error:
         fault = reason(error.__cause__ or error).replace(f" {file!r}", "")
         return Examined(fault=" ".join(fault.split()))
-
-    size = f"{image.width} x {image.height}"
-    with Image.open(file) as opened:
-        mode = opened.mode
-    return Examined(size, mode, pixel_digest(image).hex(), difference_hash(image))
+    return Examined(pixel_digest(image).hex(), difference_hash(image))
 
 
 def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
@@ -172,7 +164,7 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
         options: Its options.
 
     Returns:
-        Counts, sizes, modes and faults as text, and whether `fit` would take the images.
+        Counts and faults as text, and whether `fit` would take the images.
 
     Raises:
         InputError: What `load_dataset` refuses, or a data set without files.
@@ -192,13 +184,9 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     faults = pd.concat([table[table["fault"] != ""], lost])[["split", "path", "fault"]]
 
     lines = [counts(data), f"\n{plural(len(table), 'image')}, {readable.sum():,} can be read"]
-    for column in ("size", "mode"):
-        frequent = table[column][readable].value_counts().head(8)
-        listed = ", ".join(f"{value}: {count:,}" for value, count in frequent.items())
-        lines.append(f"{column:<10}{listed}")
     lines.append(faults.to_string(index=False) if len(faults) else "no fault was found")
 
-    near = _near_copies(table[table["fault"] == ""])
+    near = near_copies(table[table["fault"] == ""])
     if len(near):
         lines.append(f"\n{plural(len(near), 'image')} to look at: nearly a copy, which is no fault")
         lines.append(near.to_string(index=False))
@@ -216,25 +204,43 @@ def _examined(data: OrdinalDataset) -> pd.DataFrame:
             rows.append((split, path, image.path))
     table = pd.DataFrame(rows, columns=["split", "path", "file"])
 
-    files = table["file"]
     examined = thread_map(
-        examine, files, max_workers=THREADS, disable=None, desc="decode", leave=False
+        examine, table["file"], max_workers=THREADS, disable=None, desc="decode", leave=False
     )
     return table.join(pd.DataFrame(examined))
 
 
-def _near_copies(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the images that are nearly the same picture as one of an earlier split."""
+def near_copies(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the images that are nearly the same picture as one of an earlier split.
+
+    All pairs are compared: 55,134 images take a few minutes.
+
+    Args:
+        table: Columns `split`, `path`, and `hash` by `difference_hash`, of which no more than
+            `MAX_DISTANCE` bits may differ.
+
+    Returns:
+        Columns `split`, `path` and `warning`, which names the most alike.
+
+    Example:
+        >>> one = np.ones(256, np.float32)
+        >>> rows = [("train", "a.png", one), ("test", "b.png", one), ("test", "c.png", -one)]
+        >>> near_copies(pd.DataFrame(rows, columns=["split", "path", "hash"]))["warning"].tolist()
+        ['nearly the same picture as a.png in train']
+    """
     rows = []
     for number, split in enumerate(SPLITS):
-        later = table[table["split"] == split]
         earlier = table[table["split"].isin(SPLITS[:number])]
-        nearest = nearest_copies(later["hash"].tolist(), earlier["hash"].tolist())
-        for path, place in zip(later["path"], nearest, strict=True):
-            if place is not None:
-                original = earlier.iloc[place]
+        if earlier.empty:
+            continue
+
+        hashes = np.stack(earlier["hash"].tolist())
+        for _, image in table[table["split"] == split].iterrows():
+            agreement = hashes @ image["hash"]  # 256 - 2 · other bits; 0 where it has one colour
+            original = earlier.iloc[agreement.argmax()]
+            if agreement.max() >= SIDE * SIDE - 2 * MAX_DISTANCE:
                 sentence = f"nearly the same picture as {original['path']} in {original['split']}"
-                rows.append((split, path, sentence))
+                rows.append((split, image["path"], sentence))
     return pd.DataFrame(rows, columns=["split", "path", "warning"])
 
 
@@ -263,31 +269,78 @@ def difference_hash(image: Image.Image) -> np.ndarray:
     return np.where(steps > 0, np.float32(1), np.float32(-1))
 
 
-def nearest_copies(hashes: Sequence[np.ndarray], earlier: Sequence[np.ndarray]) -> list[int | None]:
-    """Return for each image which earlier one is nearly the same picture.
+def download(name: str, folder: str | Path) -> Path:
+    """Fetch what is free of a data set, at one revision, and keep it only if every byte is right.
 
-    All pairs are compared: 55,134 images take a few minutes.
+    BRACOL and RetinaMNIST (28 pixels) come with their images. Of MORPH, CLAP2015, Adience, HCI and
+    aesthetics the official split lists are free (MIT), and one download has them all; the images
+    come from their owners. A file of an archive is known by its SHA-256 alone, wherever the archive
+    has it. Of bracol-area, hc18, the three fruits and the portraits no digests of the owners' files
+    are known: fetch them by hand from where the card says.
 
     Args:
-        hashes: What `difference_hash` returns of each image.
-        earlier: The same of the images to compare with.
+        name: The name `load_dataset` knows.
+        folder: The folder to make; it must not exist, or be empty.
 
     Returns:
-        The place of the nearest in `earlier`, if no more than `MAX_DISTANCE` bits differ.
+        `folder`: the `root` of bracol and retinamnist, the `lists` of the others.
+
+    Raises:
+        InputError: Nothing to download, a folder in use, no network, or a file that is not the
+            known one.
+        OSError: The folder cannot be written.
 
     Example:
-        >>> one = np.ones(256, np.float32)
-        >>> nearest_copies([one, -one, 0 * one], [0 * one, one])
-        [1, None, None]
+        >>> download("csv", "here")
+        Traceback (most recent call last):
+        l2rclip_lite.errors.InputError: csv: nothing to download; `l2rclip data csv` says where its
+        images are.
     """
-    if not earlier:
-        return [None] * len(hashes)
+    source = DATA_SETS[name].url
+    if not source:
+        raise InputError(
+            f"{name}: nothing to download; `l2rclip data {name}` says where its images are."
+        )
 
-    candidates = np.stack(earlier)
-    nearest: list[int | None] = []
-    for bits in hashes:
-        agreement = candidates @ bits  # 256 - 2 · other bits; 0 with an image of one colour
-        best = int(agreement.argmax())
-        is_copy = agreement[best] >= SIDE * SIDE - 2 * MAX_DISTANCE
-        nearest.append(best if is_copy else None)
-    return nearest
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{name}: {folder} already holds something; name a new folder.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+
+    with TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as working:
+        fresh = Path(working, "fresh")  # takes the folder's name if nothing is raised
+        fresh.mkdir()
+        try:
+            _fetch(name, source, fresh)
+        except Exception as error:  # connections, and archives that come by them, raise anything
+            raise InputError(f"{name}: {source} cannot be fetched ({error}); try again.") from error
+
+        if folder.exists():
+            folder.rmdir()  # Windows replaces no folder, not even an empty one
+        fresh.replace(folder)
+    return folder
+
+
+def _fetch(name: str, source: str, folder: Path) -> None:
+    """Write the published files of a data set into a new folder, if every one of them is there."""
+    packed = folder / "packed"
+    download_url_to_file(source, str(packed), DATA_SETS[name].sha256, progress=False)
+    if name == "retinamnist":
+        packed.rename(folder / "retinamnist.npz")
+        return
+
+    digests = "bracol.sha256" if name == "bracol" else "official_lists.sha256"
+    listed = (DIGESTS / digests).read_text(encoding="ascii").splitlines()
+    path_of = dict(line.split("  ", 1) for line in listed)
+    with tarfile.open(packed, "r:gz") as archive:
+        for member in filter(tarfile.TarInfo.isreg, archive):  # no link
+            content = archive.extractfile(member).read()  # type: ignore[union-attr]
+            path = path_of.pop(hashlib.sha256(content).hexdigest(), None)
+            if path is not None:
+                (folder / path).parent.mkdir(parents=True, exist_ok=True)
+                (folder / path).write_bytes(content)
+    packed.unlink()
+
+    if path_of:
+        example = min(path_of.values())
+        raise InputError(f"{len(path_of)} files are missing or changed, such as {example}")

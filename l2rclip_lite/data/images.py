@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import pil_to_tensor
 
-from l2rclip_lite.data.reading import as_rgb, file_digest
+from l2rclip_lite.data.reading import ImageFile, as_rgb
 from l2rclip_lite.method.ranks import rank_index
 
 IN_MEMORY = 2**31  # bytes of resized images that are kept, of each split
@@ -21,14 +21,15 @@ OVERHEAD = 1_500  # bytes that a tensor takes beside its numbers
 DECODING = 1  # changes whenever a file comes to give other pixels, and kept features with it
 
 
-def squeezed(rgb: Image.Image, side: int) -> UInt8[Tensor, "3 {side} {side}"]:
-    """Return an RGB image as a square of bytes: a crop would cut away what is graded."""
+def squeezed(image: object, side: int, name: str = "") -> UInt8[Tensor, "3 {side} {side}"]:
+    """Return any image as a square of RGB bytes: a crop would cut away what is graded."""
+    rgb = as_rgb(image, side, name)
     return pil_to_tensor(rgb.resize((side, side), Image.Resampling.BICUBIC))
 
 
 def square(side: int) -> v2.Compose:
     """Return what turns any image, see `as_rgb`, into a square of bytes."""
-    return v2.Compose([partial(as_rgb, side=side), partial(squeezed, side=side)])
+    return v2.Compose([partial(squeezed, side=side)])
 
 
 class ResizedImages(Dataset[tuple[Tensor, int]]):
@@ -67,9 +68,9 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
         # a split can read a large file at a reduced scale
         reads_reduced = hasattr(self.images, "reduced")
         item = self.images.reduced(index, self.size) if reads_reduced else self.images[index]
-        image, label = image_and_label(item)
-        rgb = as_rgb(image, self.size, f"image {index}: ")
-        resized = (squeezed(rgb, self.size), rank_index(label, f"image {index}"))
+        image, label = item if isinstance(item, tuple) and len(item) == 2 else (item, -1)
+        name = f"image {index}"
+        resized = (squeezed(image, self.size, f"{name}: "), rank_index(label, name))
 
         if self.fits_in_memory:
             self.kept[index] = resized
@@ -77,21 +78,11 @@ class ResizedImages(Dataset[tuple[Tensor, int]]):
 
     def digest(self, index: int) -> bytes:
         """Return SHA-256 of an image: as its split says, of its file, or of its resized pixels."""
-        digest: bytes | None = None
         if hasattr(self.images, "digest"):
-            digest = self.images.digest(index)
-        elif isinstance(self.images, list):
-            image, _ = image_and_label(self.images[index])
-            if isinstance(image, str | os.PathLike):
-                digest = file_digest(image)
-        return digest or hashlib.sha256(self[index][0].numpy().tobytes()).digest()
-
-
-def image_and_label(item: Any) -> tuple[Any, Any]:
-    """Return the image of an item and its label, -1 where it is an image alone."""
-    if isinstance(item, tuple) and len(item) == 2:
-        return item
-    return item, -1
+            return self.images.digest(index)
+        if isinstance(self.images, list) and isinstance(self.images[index], str | os.PathLike):
+            return ImageFile(self.images[index]).digest()
+        return hashlib.sha256(self[index][0].numpy().tobytes()).digest()
 
 
 def scaled(
@@ -125,18 +116,16 @@ class Augment(nn.Module):
     def forward(
         self,
         pixels: UInt8[Tensor, "*batch 3 height width"],
-        generator: torch.Generator | None = None,
         draws: Float[Tensor, "4 *batch 1 1 1"] | None = None,
     ) -> UInt8[Tensor, "*batch 3 height width"]:
         """Return the images, changed.
 
         Args:
             pixels: One image or a batch, as bytes.
-            generator: Source of the draws; None takes torch's global one.
-            draws: What `torch.rand` drew for these images, in place of new draws.
+            draws: What `torch.rand` drew for these images; None draws from its global generator.
         """
         if draws is None:
-            draws = torch.rand(4, *pixels.shape[:-3], 1, 1, 1, generator=generator)
+            draws = torch.rand(4, *pixels.shape[:-3], 1, 1, 1)
         mirror, turn, brightness, contrast = draws.to(pixels.device)
 
         pixels = torch.where(mirror < 0.5, pixels.flip(-1), pixels)

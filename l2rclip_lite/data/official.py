@@ -194,16 +194,14 @@ def _targets(table: pd.DataFrame, facts: DataSet) -> "pd.Series[int]":
     """Return the rank index of each label in the span, or in the ranks, where there is no span."""
     last = len(facts.ranks) - 1
     low, high = facts.span or (facts.first, facts.first + facts.step * last)
-    numbers = table["number"]
+    numbers = table["number"].round() if facts.span else table["number"]
     steps = (numbers - facts.first) / facts.step
-    if facts.span:
-        numbers = numbers.round()
-        steps = np.floor((numbers - facts.first) / facts.step)
-
-    valid = numbers.between(low, high) & (steps % 1 == 0)
+    valid = numbers.between(low, high)
+    if not facts.span:
+        valid &= steps % 1 == 0
     refuse(table, ~valid, "label", f"is none of this data set ({low} to {high}); correct it.")
     # labels within the span but beyond the end ranks join these
-    return steps.clip(0, last).astype(int)
+    return np.floor(steps).clip(0, last).astype(int)
 
 
 def find_images(root: str | Path, names: Sequence[str]) -> list[str]:

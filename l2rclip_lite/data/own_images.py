@@ -2,17 +2,18 @@
 
 import os
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
 from pydantic import Field
 
+from l2rclip_lite.config import LabelsAre
 from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Seed, validated
 from l2rclip_lite.data.reading import scan_folder
 from l2rclip_lite.data.splits import draw_splits
 from l2rclip_lite.data.table import (
-    LabelsAre,
     UserRanks,
     as_splits,
     keep_present,
@@ -231,15 +232,12 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
     refuse(table, nameless, "path", "names no file; fill it in, or remove the row.")
 
     top = os.path.join(os.path.realpath(root), "")
-    folders: dict[str, tuple[str, set[str]]] = {}  # each is listed once: a million files take long
+    listed = cache(_listed)  # each folder once: a million files take long
     files = []
     present = []
     for path in table["path"].tolist():
         folder, name = os.path.split(path)
-        if folder not in folders:
-            place = os.path.realpath(os.path.join(top, folder))
-            folders[folder] = (place, _regular_files(place))
-        place, regular = folders[folder]
+        place, regular = listed(os.path.join(top, folder))
         file = os.path.join(place, name)
         if name not in regular:  # nothing, a link, or capitals that a disk does not tell apart
             file = os.path.realpath(file)
@@ -253,11 +251,13 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
     return present
 
 
-def _regular_files(folder: str) -> set[str]:
-    """Return the names of the files in a folder that are no links; none where it is no folder."""
+def _listed(folder: str) -> tuple[str, set[str]]:
+    """Return where a folder is, and the names of its files that are no links."""
+    folder = os.path.realpath(folder)
     try:
-        return {entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)}
+        entries = [entry for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
+        return folder, {entry.name for entry in entries}
     except (FileNotFoundError, NotADirectoryError):
-        return set()
+        return folder, set()
     except OSError as error:
         raise unreadable(folder.rstrip(os.sep), error) from error

@@ -82,20 +82,6 @@ def read_image(
         return _upright_rgb(opened)
 
 
-def file_digest(path: str | os.PathLike[str], where: str = "") -> bytes:
-    """Return SHA-256 of the bytes of an image file, which is hashed anew if it has changed.
-
-    Args:
-        path: The file.
-        where: The row that names it, for an error.
-
-    Raises:
-        InputError: It is missing, or cannot be read.
-    """
-    with _reading(path, where) as status:
-        return _sha256(os.fspath(path), status.st_size, status.st_mtime_ns)
-
-
 @lru_cache(maxsize=2**17)
 def _sha256(path: str, size: int, changed: int) -> bytes:
     """Return SHA-256 of a file of this size, changed at this time."""
@@ -111,8 +97,6 @@ def _reading(path: str | os.PathLike[str], where: str) -> Iterator[os.stat_resul
         if not stat.S_ISREG(status.st_mode):  # to open a pipe would be to wait for its writer
             raise ValueError("it is no file")
         yield status
-    except PermissionError as error:
-        raise unreadable(name, error) from error
     except Exception as error:  # on broken bytes decoders raise nearly anything
         more = "; `l2rclip data NAME --check` lists every fault at once" if where else ""
         problem = f"cannot be used ({reason(error)}); replace or remove it{more}"
@@ -140,8 +124,13 @@ class ImageFile:
         return read_image(self.path, self.where, side)
 
     def digest(self) -> bytes:
-        """Return SHA-256 of the bytes of the file; nothing is decoded."""
-        return file_digest(self.path, self.where)
+        """Return SHA-256 of the bytes of the file, which is hashed anew if it has changed.
+
+        Raises:
+            InputError: It is missing, or cannot be read.
+        """
+        with _reading(self.path, self.where) as status:
+            return _sha256(os.fspath(self.path), status.st_size, status.st_mtime_ns)
 
 
 def as_rgb(image: object, side: int | None = None, name: str = "") -> Image.Image:

@@ -90,7 +90,7 @@ def draw_validation(
     Example:
         >>> table = pd.DataFrame({"target": [0, 1] * 5, "split": "train"})
         >>> print(draw_validation(table, 0.2, seed=0), table["split"].eq("val").sum())
-        ; validation: 2 of the 10 training images within every rank 2
+        ; validation: 2 of the 10 training images 2
     """
     train = table["split"] == "train"
     if not train.any() or (table["split"] == "val").any():
@@ -100,10 +100,7 @@ def draw_validation(
     parts = stratified(table["target"].to_numpy()[train], [seed], share, 0, train_groups)
     table.loc[train, "split"] = parts
 
-    manner = "within every" if groups is None else "by group and"
-    return (
-        f"; validation: {parts.count('val'):,} of the {train.sum():,} training images {manner} rank"
-    )
+    return f"; validation: {parts.count('val'):,} of the {train.sum():,} training images"
 
 
 def deal(groups: Names, targets: Ints, shares: Sequence[float], seeds: Sequence[int]) -> np.ndarray:
@@ -171,8 +168,6 @@ def draw_splits(table: pd.DataFrame, folds: int, fold: int, val_share: float, se
 
     if folds:
         message = f"fold {fold} of {folds} {manner} rank, seed {seed}"
-        if "split" in table:
-            message += ", not the splits of the table"
         units = np.arange(len(table)) if groups is None else groups
         parts = deal(units, targets, [1 / folds] * folds, [seed])
         if len(np.unique(parts)) < folds:

@@ -4,17 +4,18 @@ import csv
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from l2rclip_lite.config import LabelsAre
 from l2rclip_lite.data.base import SPLITS, Split
 from l2rclip_lite.data.reading import ImageFile
-from l2rclip_lite.errors import InputError, reason, unreadable
+from l2rclip_lite.errors import InputError, in_one_sentence
+from l2rclip_lite.files import CANNOT_READ
 from l2rclip_lite.method.ranks import Ranks, check_count, composed, number_words
 
-LabelsAre = Literal["names", "index", "position"]
 # how a user names the ranks
 UserRanks = str | Sequence[str | int | float] | np.ndarray | pd.Series | range
 
@@ -54,13 +55,10 @@ def read_columns(
         ['a.png', '3', 'anna', 'DataFrame row 0']
     """
     file = Path("DataFrame") if isinstance(source, pd.DataFrame) else source
-    try:
+    with in_one_sentence(
+        file, CANNOT_READ, f"give a CSV file in UTF-8 with the columns {', '.join(needed)}"
+    ):
         names, rows, first = _rows_of(source, needed, header)
-    except PermissionError as error:
-        raise unreadable(file, error) from error
-    except (ValueError, OSError, ImportError, csv.Error) as error:  # also of no UTF-8
-        fix = f"give a CSV file in UTF-8 with the columns {', '.join(needed)}"
-        raise InputError(f"{file}: {reason(error).strip():.200}; {fix}.") from error
 
     keys = [name.casefold() for name in names]
     places: dict[str, int] = {}
@@ -301,13 +299,15 @@ def ranks_of_names(names: UserRanks, template: str | None) -> Ranks:
         ['a photo of a fresh object', 'a photo of a ripe object']
     """
     names = _names(names)
-    values = as_numbers(names)
-    if values.notna().all():
-        sentence = "a photo of grade {rank}" if template is None else template
-        return Ranks(tuple(in_words(values)), tuple(values), sentence)
-
-    sentence = "a photo of a {rank} object" if template is None else template
-    return Ranks(tuple(names), tuple(range(len(names))), sentence)
+    numbers = as_numbers(names)
+    if numbers.notna().all():
+        names = in_words(numbers)
+        values = tuple(numbers)
+        default = "a photo of grade {rank}"
+    else:
+        values = tuple(range(len(names)))
+        default = "a photo of a {rank} object"
+    return Ranks(tuple(names), values, default if template is None else template)
 
 
 def _names(ranks: UserRanks) -> list[str]:
@@ -342,16 +342,13 @@ def _targets(table: pd.DataFrame, names: Sequence[str], labels_are: LabelsAre) -
         spellings = [str(start + rank) for rank in range(len(names))]
 
     values = as_numbers(spellings)
-    numbers = as_numbers(table["label"])
     if values.notna().all():
-        target = numbers.map({value: rank for rank, value in enumerate(values)})
+        target = as_numbers(table["label"]).map({value: rank for rank, value in enumerate(values)})
     else:
         rank_of = {composed(name): rank for rank, name in enumerate(spellings)}
         target = table["label"].map(composed).map(rank_of)
 
     fix = "say what labels are: --labels-are names, index (from 0) or position (from 1)."
-    problem = f"write one of {', '.join(spellings):.200}, or {fix}"
-    if values.isna().any():
-        refuse(table, target.isna() & numbers.notna(), "label", f"is no name; {problem}")
-    refuse(table, target.isna(), "label", f"is no rank; {problem}")
+    problem = f"is no rank; write one of {', '.join(spellings):.200}, or {fix}"
+    refuse(table, target.isna(), "label", problem)
     return target.astype(int)

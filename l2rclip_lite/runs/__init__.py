@@ -6,7 +6,6 @@ cut off or edited: what is read must be as `fit` wrote it, and nothing is follow
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
@@ -20,7 +19,6 @@ from pydantic import BaseModel, Field
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
-from l2rclip_lite.data.reading import as_rgb, pixel_digest
 from l2rclip_lite.errors import InputError, in_one_sentence
 from l2rclip_lite.files import (
     CANNOT_READ,
@@ -32,7 +30,6 @@ from l2rclip_lite.files import (
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.model_file import MODEL, UNUSABLE, start_digest
 
-VERSION = "2"  # of fingerprints
 PACKAGES = ("torch", "timm", "open_clip_torch", "transformers")  # whose versions are recorded
 # settings of the machine, which decide no result; and a start may have moved
 MAY_CHANGE = {"device", "threads", "workers", "micro_batch_size", "start"}
@@ -222,10 +219,10 @@ class RunDirectory:
     def _check_claim(self, data_fingerprint: str, config: Config) -> None:
         """Refuse to go on with other data, settings or start than the folder holds."""
         stored = self.read_record()
-        changed = difference(stored.dataset.fingerprint, data_fingerprint)
-        if changed:
-            problem = f"{self.folder}: holds a run with {changed}"
-            raise InputError(f"{problem}; bring back what it had, or {ANOTHER_PLACE}.")
+        if stored.dataset.fingerprint != data_fingerprint:
+            problem = "holds a run with other images, or other files, labels, splits or ranks"
+            fix = f"bring back what it had, or {ANOTHER_PLACE}"
+            raise InputError(f"{self.folder}: {problem}; {fix}.")
 
         settings = config.used()
         others = [name for name in settings if settings[name] != stored.used.get(name)]
@@ -267,18 +264,11 @@ def probabilities_of(answers: pd.DataFrame) -> np.ndarray:
 
 
 def fingerprint(data: OrdinalDataset) -> str:
-    """Return a text that two data sets share only if names, labels, ranks and images agree.
+    """Return SHA-256 of the ranks, and of the name, the label and the content of every image.
 
-    Subjects, deviations of labels and the suggested image size have no part in it.
-
-    It has three parts: the version of this rule, SHA-256 of the ranks and of every name and label,
-    and SHA-256 of what the images are:
-
-    - images that have a method `digest`: what it returns. `ImageFile` gives the bytes of a file,
-      which is not decoded (a million small files take about ten seconds of the processor, large
-      ones as long as a disk needs to read all), generated leaves the settings that each follows
-      from, and datasets of one's own the pixels, see `base.OwnImage`.
-    - any other images, and all those of a split with a `transform`: their pixels.
+    Subjects, deviations of labels and the suggested image size have no part in it. What an image
+    is, its split says, see `Split.digest`. Files are not decoded: a million small ones take about
+    ten seconds of the processor, large ones as long as a disk needs to read all.
 
     Raises:
         InputError: An image that cannot be read.
@@ -286,10 +276,16 @@ def fingerprint(data: OrdinalDataset) -> str:
     Example:
         >>> from l2rclip_lite.data import load_dataset
         >>> one, two = (load_dataset("leaves", size=60, pixels=side) for side in (64, 96))
-        >>> fingerprint(one) == fingerprint(one), difference(fingerprint(one), fingerprint(two))
-        (True, 'other images')
+        >>> fingerprint(one) == fingerprint(one), fingerprint(one) == fingerprint(two)
+        (True, False)
     """
-    return f"{VERSION}:{_digest_of_names(data)}:{_digest_of_images(data)}"
+    digest = hashlib.sha256(json.dumps(data.ranks.to_dict()).encode())
+    for name in SPLITS:
+        split = data.split(name)
+        for index, (path, target) in enumerate(zip(split.paths, split.targets, strict=True)):
+            digest.update(f"\n{name}\t{path}\t{target}\t".encode("utf-8", "surrogateescape"))
+            digest.update(split.digest(index))
+    return digest.hexdigest()
 
 
 def dataset_record(
@@ -301,61 +297,14 @@ def dataset_record(
         data: What the run is trained on.
         source: Arguments of `load_dataset`.
         data_fingerprint: See `fingerprint`.
-
-    Raises:
-        TypeError: A source that JSON cannot hold.
     """
-    plain = None
-    if source is not None:
-        plain = json.loads(json.dumps(dict(source), default=os.fspath))  # paths as text
     return {
         "name": data.name,
-        "source": plain,
+        "source": None if source is None else dict(source),
         "fingerprint": data_fingerprint,
         "ranks": data.ranks.to_dict(),
         "counts": {split: data.counts(split) for split in SPLITS},
         "card": data.card.to_dict(),
-        "protocol": list(data.protocol),
-        "missing": list(data.missing),
+        "protocol": data.protocol,
+        "missing": data.missing,
     }
-
-
-def difference(stored: str, current: str) -> str:
-    """Return what has changed since a fingerprint was stored: "" where nothing has.
-
-    Release 0.2 stored the names and labels alone: such a record agrees where these do.
-
-    Args:
-        stored: What a run directory holds.
-        current: What `fingerprint` returns now.
-
-    Example:
-        >>> difference("2:ab:cd", "2:ab:cd"), difference("2:ab:cd", "2:ab:ef")
-        ('', 'other images')
-    """
-    names = current.split(":")[1]
-    if stored in (current, names):
-        return ""
-    if stored.startswith(f"{VERSION}:{names}:"):
-        return "other images"
-    return "other files, labels, splits or ranks"
-
-
-def _digest_of_names(data: OrdinalDataset) -> str:
-    """Return SHA-256 of the ranks, and of every name and label of the three splits."""
-    digest = hashlib.sha256(json.dumps(data.ranks.to_dict()).encode())
-    for split in SPLITS:
-        part = data.split(split)
-        for path, target in zip(part.paths, part.targets, strict=True):
-            digest.update(f"\n{split}\t{path}\t{target}".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
-
-
-def _digest_of_images(data: OrdinalDataset) -> str:
-    """Return SHA-256 of the digests of all images."""
-    whole = hashlib.sha256()
-    for name in SPLITS:
-        split = data.split(name)
-        for index in range(len(split)):
-            whole.update(split.digest(index) or pixel_digest(as_rgb(split[index][0])))
-    return whole.hexdigest()

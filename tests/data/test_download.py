@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from l2rclip_lite.data import benchmarks
-from l2rclip_lite.data.benchmarks import DATA_SETS, download
+from l2rclip_lite.data import check
+from l2rclip_lite.data.benchmarks import DATA_SETS
+from l2rclip_lite.data.check import download
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import sha256_of
 
@@ -54,7 +55,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (served / "list").write_bytes(content)
         lines.append(f"{sha256_of(served / 'list')}  {name}\n")
     (served / "official_lists.sha256").write_text("".join(lines))
-    monkeypatch.setattr(benchmarks, "DIGESTS", served)
+    monkeypatch.setattr(check, "DIGESTS", served)
     publish(monkeypatch, "hci", served / "a.tar.gz")
     return served / "a.tar.gz"
 

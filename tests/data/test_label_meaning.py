@@ -84,7 +84,7 @@ def test_a_label_is_the_value_the_name_or_the_index_of_a_rank(
     [
         ((1, 2, 0), {"ranks": "1,2,3"},
          "row 2 .*the label '0' is no rank; write one of 1, 2, 3, or .*--labels-are names, index"),
-        ((1, 2, 3), {"ranks": WORDS}, "row 0 .the first of 9.: .*'1' is no name; write one of bad"),
+        ((1, 2, 3), {"ranks": WORDS}, "row 0 .the first of 9.: .*'1' is no rank; write one of bad"),
         ((0, 3, 1), {"ranks": WORDS, "labels_are": "index"},
          "row 1 .*the label '3' is no rank; write one of 0, 1, 2"),
         (("1", "1.5"), {"ranks": WORDS, "labels_are": "position"}, "row 1 .*the label '1.5' is no"),

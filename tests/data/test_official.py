@@ -191,7 +191,7 @@ def test_the_record_names_the_setting_and_the_validation(tmp_path: Path) -> None
     data = load_dataset("morph", root=tmp_path, fold=2, seed=3)
     (sentence,) = data.protocol
     assert sentence.startswith("morph rs-partial, fold 2: the literature's setting A; validation: ")
-    assert sentence.endswith(" training images within every rank; seed 3")
+    assert sentence.endswith(" training images; seed 3")
 
 
 def test_without_a_folder_of_images_nothing_is_missing_and_none_can_be_seen(tmp_path: Path) -> None:

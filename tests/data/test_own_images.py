@@ -156,7 +156,10 @@ def test_of_very_many_columns_few_are_kept(tmp_path: Path) -> None:
             "out.png,ripe,train",
             "row 2: the path 'out.png' leads out of the folder .*by a link; copy the image itself",
         ),
-        ('"0.png,ripe,train', "labels.csv: unexpected end of data; give a CSV file in UTF-8 with"),
+        (
+            '"0.png,ripe,train',
+            r"labels.csv: cannot be read \(unexpected end of data\); give a CSV file in UTF-8 with",
+        ),
         (",ripe,train\n0.png,ripe,test", "labels.csv row 2: the path names no file; fill"),
         ("a\0.png,ripe,train", r"labels.csv row 2: the path 'a\\x00.png' names no file"),
         ("", "there is no row below the header"),
@@ -215,13 +218,16 @@ def test_folders_of_ranks_may_lie_below_train_val_and_test(tmp_path: Path) -> No
     ("options", "sentence"),
     [
         ({"root": "gone"}, "pass root=.*, not 'gone'"),
-        ({"labels": "gone.csv"}, "gone.csv: No such file or directory; give a CSV file in UTF-8"),
+        (
+            {"labels": "gone.csv"},
+            r"gone.csv: cannot be read \(No such file or directory\); give a CSV file in UTF-8",
+        ),
         ({"labels": "0.png"}, "0.png: .* can't decode byte .*; give a CSV file in UTF-8"),
         ({"label_column": "grade"}, "write the column 'grade' once, in .*, or name yours: --path"),
         ({"group_column": "patient"}, "write the column 'patient' once"),
         ({"folds": 5, "fold": 6}, "there is no fold 6; they count from 1"),
         ({"labels_are": "value"}, "labels_are: .* 'names', 'index' or 'position', not 'value'"),
-        ({"rank": "a,b"}, "rank: there is no such option"),
+        ({"rank": "a,b"}, "csv: rank: Unexpected keyword argument"),
     ],
 )
 def test_what_is_missing_elsewhere_or_misspelt_is_named(

@@ -54,10 +54,7 @@ def photos(tmp_path: Path) -> Path:
 
 
 def test_check_names_every_image_that_fit_would_refuse(photos: Path) -> None:
-    """A file that was cut, a text, a bomb, and one that is not there: all at once.
-
-    Copies in two splits, sizes, modes and a bar for each rank stand beside them.
-    """
+    """A file that was cut, a text, a bomb, one that is not there, copies in two splits: at once."""
     images = photos / "images"
     (images / "00.png").write_bytes((images / "01.png").read_bytes()[:300])
     (images / "02.png").write_text("no image")
@@ -68,8 +65,7 @@ def test_check_names_every_image_that_fit_would_refuse(photos: Path) -> None:
     outcome = run("data", "csv", "--root", photos, "--ranks", RANKS, "--check")
     lines = words_of_lines(outcome)
     assert outcome.code == 2
-    assert f"fresh 7 3 2 {'█' * 30}" in lines
-    assert {"36 images, 33 can be read", "size 16 x 16: 33", "mode RGB: 33"} <= {*lines}
+    assert {"fresh 7 3 2", "36 images, 33 can be read"} <= {*lines}
     assert lines[-5:] == [
         "train images/00.png image file is truncated",
         "train images/02.png cannot identify image file",

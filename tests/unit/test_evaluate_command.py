@@ -52,7 +52,7 @@ def test_a_new_table_with_a_mistake_is_refused_by_row(drawn_run: DrawnRun, photo
     (photos / "new.csv").write_text("path,label\nimages/00.png,fresh\nimages/01.png,rotten\n")
     refused(run("evaluate", *words), "row 3: the label 'rotten' is no rank")
     (photos / "new.csv").write_text("path,label\nimages/00.png,0\nimages/01.png,1\n")
-    refused(run("evaluate", *words), "row 2 (the first of 2): the label '0' is no name")
+    refused(run("evaluate", *words), "row 2 (the first of 2): the label '0' is no rank")
     assert metrics_of(*words, "--labels-are", "index")["n"] == 2
 
 
@@ -75,7 +75,7 @@ def test_a_record_that_names_something_else_is_refused(drawn_run: DrawnRun, tmp_
     (tmp_path / "a").mkdir()
     for source, sentence in (
         ({"name": "csv", "root": str(tmp_path), "ranks": "a,b"}, "its data cannot be read again"),
-        ({"name": "leaves"}, "data with other files, labels, splits or ranks now"),
+        ({"name": "leaves"}, "other files, labels, splits or ranks now"),
     ):
         record = read_json(folder / "config.json")
         record["dataset"]["source"] = source

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +9,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from l2rclip_lite.commands import Place
 from l2rclip_lite.commands.finished import data_of
-from l2rclip_lite.commands.options import Place
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.data.protocols import few_shot
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.runs import RunDirectory, difference, fingerprint
+from l2rclip_lite.runs import RunDirectory, fingerprint
 
 RANKS = Ranks(("low", "high"), (0.0, 1.0), template="a {rank} grade")
 
@@ -62,12 +61,8 @@ def test_files_are_known_by_their_bytes_and_nothing_is_decoded(
     assert fingerprint(few_shot(load(moved), 2)) == part != stored
 
     shutil.copy(folder / "00.png", moved / "11.png")
-    assert difference(stored, fingerprint(load(moved))) == "other images"
-    assert difference(part, fingerprint(few_shot(load(moved), 2))) == "other images"
-
-    monkeypatch.undo()
-    turned = replace(before, train=replace(before.train, transform=lambda image: image.rotate(180)))
-    assert difference(stored, fingerprint(turned)) == "other images"
+    assert fingerprint(load(moved)) != stored
+    assert fingerprint(few_shot(load(moved), 2)) != part
 
 
 def test_a_list_is_loaded_without_looking_at_the_files(folder: Path) -> None:
@@ -89,8 +84,7 @@ def test_datasets_of_ones_own_are_known_by_their_pixels() -> None:
         return fingerprint(OrdinalDataset.from_datasets(splits, RANKS))
 
     assert of_own(9, 0) == of_own(9, 0)
-    assert difference(of_own(9, 0), of_own(8, 0)) == "other images"
-    assert "labels" in difference(of_own(9, 0), of_own(9, 1))
+    assert len({of_own(9, 0), of_own(8, 0), of_own(9, 1)}) == 3
 
 
 def test_no_leaf_is_drawn_to_be_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +92,7 @@ def test_no_leaf_is_drawn_to_be_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("l2rclip_lite.data.leaves.paint_leaf", None)
     stored = fingerprint(load_dataset("leaves", size=60))
     monkeypatch.setattr("l2rclip_lite.data.leaves.PAINTER", 2)
-    assert difference(stored, fingerprint(load_dataset("leaves", size=60))) == "other images"
+    assert fingerprint(load_dataset("leaves", size=60)) != stored
 
 
 @pytest.fixture
@@ -120,7 +114,7 @@ def test_a_run_is_neither_resumed_nor_read_with_other_images(
     assert data_of(str(claimed.folder), where).train.paths == load(folder).train.paths
 
     shutil.copy(folder / "00.png", folder / "01.png")
-    with pytest.raises(InputError, match="holds a run with other images; bring back"):
+    with pytest.raises(InputError, match="holds a run with other images, or other files"):
         claimed.claim(load(folder), Config(), None)
-    with pytest.raises(InputError, match="run: data with other images now; pass the old --root"):
+    with pytest.raises(InputError, match="run: data with other images, or other files"):
         data_of(str(claimed.folder), where)

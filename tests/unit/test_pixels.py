@@ -23,7 +23,7 @@ def test_augmentation_by_hand() -> None:
     """Each image of a batch gets draws of its own: flips for draws below 1/2, then ±15 % light."""
     pixels = torch.arange(2 * 3 * 4 * 4, dtype=torch.uint8).view(2, 3, 4, 4)
     draws = torch.rand(4, 2, generator=torch.Generator().manual_seed(3))
-    augmented = Augment(upside_down=True)(pixels, torch.Generator().manual_seed(3))
+    augmented = Augment(upside_down=True)(pixels, draws[..., None, None, None])
     for index, (across, down, bright, contrast) in enumerate(draws.T):
         image = pixels[index].float() / 255
         if across < 0.5:

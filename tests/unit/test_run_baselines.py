@@ -51,7 +51,7 @@ def test_a_baseline_of_other_data_is_not_finished(folder: Path) -> None:
     config.with_name("predictions.csv").unlink()  # it was stopped
     outcome = run("baselines", folder, "ridge")
     assert outcome.code == 2
-    assert "ridge: holds a run with other" in outcome.err
+    assert "ridge: holds a run with other images" in outcome.err
 
 
 @pytest.mark.parametrize("lost", ["model.safetensors", "predictions.csv"])
