@@ -11,8 +11,7 @@ from l2rclip_lite.baselines import losses
 from l2rclip_lite.baselines.probes import linear_probe, shared_weights
 from l2rclip_lite.baselines.prompts import FROZEN, Objective, PromptHead, learned_prompts
 from l2rclip_lite.devices import together
-from l2rclip_lite.heads.decoders import n_outputs
-from l2rclip_lite.heads.kernel import BIAS, LinearHead
+from l2rclip_lite.heads import BIAS, LinearHead, n_outputs
 from l2rclip_lite.image_side import sibling
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.optimisation import Row, Stage

@@ -19,16 +19,8 @@ Undefined values: `spearman` and `kendall` are 0/0 when the truth or the predict
 association. `auc` is 0/0 where the truth is constant; it returns chance, 0.5.
 """
 
-from l2rclip_lite.method.prediction import SLACK, medians
-from l2rclip_lite.metrics.answers import (
-    Indices,
-    Labels,
-    Probabilities,
-    Values,
-    check_paired,
-    checked_probabilities,
-    numbers,
-)
+from l2rclip_lite.method.prediction import medians
+from l2rclip_lite.metrics.answers import Indices, Probabilities, checked_probabilities
 from l2rclip_lite.metrics.bootstrap import Scores, evaluate, resampled, with_intervals
 from l2rclip_lite.metrics.scores import (
     accuracy,
@@ -50,16 +42,12 @@ from l2rclip_lite.metrics.scores import (
 )
 
 __all__ = [
-    "SLACK",
     "Indices",
-    "Labels",
     "Probabilities",
     "Scores",
-    "Values",
     "accuracy",
     "amae",
     "auc",
-    "check_paired",
     "checked_probabilities",
     "cs_at",
     "ece",
@@ -70,7 +58,6 @@ __all__ = [
     "mae_rank",
     "medians",
     "mmae",
-    "numbers",
     "one_off",
     "qwk",
     "resampled",

@@ -24,8 +24,8 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import BertConfig, BertModel
 
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.method import Embeddings, Features, Ids, Pixels, Texts
 from l2rclip_lite.method.ranks import SLOT
-from l2rclip_lite.shapes import Embeddings, Features, Ids, Pixels, Texts
 from l2rclip_lite.towers.base import Tokens, Towers
 
 ALIGNMENT = Path(__file__).parents[1] / "mini_alignment.safetensors"

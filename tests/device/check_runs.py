@@ -13,8 +13,7 @@ from accelerate import PartialState
 from torch import Tensor
 
 from l2rclip_lite import devices
-from l2rclip_lite.baselines import probes, train_baseline
-from l2rclip_lite.baselines.registry import OBJECTIVES
+from l2rclip_lite.baselines import OBJECTIVES, probes, train_baseline
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.heads.calibration import calibrate

@@ -14,21 +14,21 @@ from torch import Tensor
 from l2rclip_lite import training
 from l2rclip_lite.baselines import (
     BASELINES,
+    OBJECTIVES,
     check_baselines,
     probes,
     registry,
     train_baseline,
 )
-from l2rclip_lite.baselines.registry import OBJECTIVES
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.protocols import hold_out
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.heads.kernel import RIDGES
+from l2rclip_lite.heads import RIDGES
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.optimisation import Stage
 from l2rclip_lite.runs.run_directory import RunDirectory
-from l2rclip_lite.towers.load import load_towers
+from l2rclip_lite.towers import load_towers
 from l2rclip_lite.training import save_checkpoint
 from l2rclip_lite.training_data import TrainingData
 
