@@ -20,7 +20,6 @@ from jaxtyping import Float
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 from transformers import BertConfig, BertModel
 
 from l2rclip_lite.errors import InputError
@@ -116,16 +115,17 @@ class MiniTowers(Towers):
 
     def tokenize(self, sentences: Sequence[str], *, template: str | None = None) -> Tokens:
         """See `Towers.tokenize`."""
+        # one by one: `encode_batch` starts threads, and warns every process that is forked later
         encodings = [self.tokenizer.encode(sentence) for sentence in sentences]
-        rows = [torch.tensor(encoding.ids) for encoding in encodings]
-        ids = pad_sequence(rows, batch_first=True)
-        n = ids.shape[1]
+        longest = max(map(len, encodings))
+        for encoding in encodings:
+            encoding.pad(longest)
 
-        column = torch.arange(n)
-        lengths = torch.tensor([[len(row)] for row in rows])
-        words = (column > 0) & (column < lengths - 1)
+        ids = torch.tensor([encoding.ids for encoding in encodings])
+        mask = torch.tensor([encoding.attention_mask for encoding in encodings]).bool()
+        special = torch.tensor([encoding.special_tokens_mask for encoding in encodings]).bool()
 
-        rank_words = torch.zeros_like(ids, dtype=torch.bool)
+        rank_words = torch.zeros_like(mask)
         if template:  # a token spells the rank if it shares a letter with the rank's name
             name_start, n_after = (len(part) for part in template.split(SLOT))
             for row, sentence in enumerate(sentences):
@@ -133,7 +133,7 @@ class MiniTowers(Towers):
                 for token, (start, end) in enumerate(encodings[row].offsets):
                     rank_words[row, token] = max(start, name_start) < min(end, name_end)
 
-        return Tokens(ids=ids, mask=column < lengths, rank_words=rank_words & words, words=words)
+        return Tokens(ids, mask, rank_words & ~special, words=~special)
 
     def embed(self, ids: Ids) -> Embeddings:
         """See `Towers.embed`."""
