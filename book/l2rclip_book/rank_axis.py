@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from l2rclip_lite.baselines.probes import linear_probe, shared_weights
+from l2rclip_lite.baselines.probes import linear_probe
 from l2rclip_lite.heads import LinearHead, Thresholds, validation_rps
 from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.image_side import sibling
@@ -66,7 +66,6 @@ def rank_axis(
     mean = z.mean(0)
     ends = z[y == y.max()].mean(0) - z[y == y.min()].mean(0)
     covariance = (values - values.mean()) @ (z - mean)
-    root, mask = shared_weights(1, len(ranks) - 1)
     candidates = []
 
     for direction in (ends, covariance):
@@ -74,9 +73,7 @@ def rank_axis(
         places = {}
         for split in ("train", "val"):
             places[split] = ((features[split].double().cpu() - mean) @ axis)[:, None].float()
-        on_axis = linear_probe(
-            places, targets, ranks, loss=above_loss, decoder="coral", root=root, mask=mask
-        )
+        on_axis = linear_probe(places, targets, ranks, loss=above_loss, decoder="coral")
         candidates.append((validation_rps(on_axis, places, targets, ranks), axis, on_axis))
 
     _, axis, on_axis = min(candidates, key=lambda candidate: candidate[0])

@@ -15,6 +15,7 @@ from l2rclip_lite.heads import (
     HeadInputs,
     LinearHead,
     fit_linear_heads,
+    n_outputs,
     normal_probabilities,
     validation_rps,
 )
@@ -39,12 +40,11 @@ def linear_probe(
     *,
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
     decoder: str = "softmax",
-    root: Float[Tensor, "output column"] | None = None,
-    mask: Float[Tensor, "row column"] | None = None,
 ) -> LinearHead:
     """Fit a linear head on frozen features, by default logistic regression.
 
-    Its strength is chosen by validation RPS.
+    Its strength is chosen by validation RPS. Each output has weights of its own, but under the
+    decoder of CORAL.
 
     Args:
         features: Image features of each split.
@@ -52,8 +52,6 @@ def linear_probe(
         ranks: The label space.
         loss: Of outputs and targets.
         decoder: See `LinearHead`.
-        root: See `heads.fit_linear_heads`; K outputs with weights of their own if it is not given.
-        mask: See `heads.fit_linear_heads`.
 
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")
@@ -62,8 +60,12 @@ def linear_probe(
         >>> head(torch.eye(3)).argmax(1)
         tensor([0, 1, 2])
     """
-    if root is None:
-        root = torch.eye(len(ranks))
+    outputs = n_outputs(decoder, len(ranks))
+    root = torch.eye(outputs)
+    mask = None
+    if decoder == "coral":
+        root, mask = shared_weights(features["train"].shape[1], outputs)
+
     inputs = HeadInputs.of(features["train"].cpu(), targets["train"].cpu(), turned=mask is None)
     heads = fit_linear_heads(inputs, root, loss, RIDGES, mask, decoder)
     return min(heads, key=lambda head: validation_rps(head, features, targets, ranks))

@@ -1,6 +1,6 @@
 """The metrics, one function each.
 
-`bootstrap` weighs the means over images by how often a resample drew each image. Of the others
+`evaluate` weighs the means over images by how often a resample drew each image. Of the others
 `qwk`, `amae`, `mmae` and `ece` also have a form that scores every resample; `auc` and the rank
 correlations have none.
 """

@@ -121,7 +121,7 @@ def test_a_run_that_was_stopped_goes_on(
 
 
 # A model computes in bf16 whatever the objective: one on the tower and one on prompts will do.
-TRAINED = [("fp32", name) for name in (*OBJECTIVES, "rank-axis")] + [("bf16", "coop")]
+TRAINED = [("fp32", name) for name in (*OBJECTIVES, "coral-frozen")] + [("bf16", "coop")]
 
 
 @pytest.mark.parametrize(("precision", "name"), TRAINED)
