@@ -23,7 +23,6 @@ association. `auc` is 0/0 where the truth is constant; it returns chance, 0.5.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -93,7 +92,7 @@ __all__ = [
     "with_intervals",
 ]
 
-Scores: TypeAlias = dict[str, Float[np.ndarray, " resample"]]
+Scores = dict[str, Float[np.ndarray, " resample"]]
 LEVELS = (1, 3, 5)  # k of the cumulative scores
 BLOCK = 2**22  # counts at once: 32 MiB
 

@@ -6,7 +6,7 @@ correlations have none.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -29,7 +29,7 @@ from l2rclip_lite.metrics.answers import (
 )
 
 # How often each resample drew each image; the sample itself has one axis, and holds each once.
-Counts: TypeAlias = Float[np.ndarray, "image ..."]
+Counts = Float[np.ndarray, "image ..."]
 
 
 def mae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:

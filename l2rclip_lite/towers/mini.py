@@ -141,21 +141,16 @@ class MiniTowers(Towers):
 
     def encode_embeddings(self, embeddings: Embeddings, tokens: Tokens) -> Texts:
         """See `Towers.encode_embeddings`."""
-        states = self.text["bert"](
-            inputs_embeds=embeddings, attention_mask=tokens.mask.long()
-        ).last_hidden_state
-        return self._pool(states, tokens)
+        return self._encode(tokens, inputs_embeds=embeddings)
 
     def encode_text(self, sentences: Sequence[str]) -> Texts:
         """See `Towers.encode_text`."""
         tokens = self.tokenize(sentences).to(self.logit_scale.device)
-        states = self.text["bert"](
-            input_ids=tokens.ids, attention_mask=tokens.mask.long()
-        ).last_hidden_state
-        return self._pool(states, tokens)
+        return self._encode(tokens, input_ids=tokens.ids)
 
-    def _pool(self, states: Embeddings, tokens: Tokens) -> Texts:
+    def _encode(self, tokens: Tokens, **inputs: Tensor) -> Texts:
         """Return the mean over real tokens, centred on the mean of the 1,000 class names."""
+        states = self.text["bert"](attention_mask=tokens.mask.long(), **inputs).last_hidden_state
         mask = tokens.mask.float()
         pooled = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
         centred = F.normalize(pooled, dim=-1) - self.text.get_buffer("mean")
