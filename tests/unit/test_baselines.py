@@ -17,7 +17,6 @@ from l2rclip_lite.baselines import (
     OBJECTIVES,
     check_baselines,
     probes,
-    registry,
     train_baseline,
 )
 from l2rclip_lite.config import Config
@@ -130,7 +129,7 @@ def test_contrastive_losses_see_two_views(
         return features.square().mean()
 
     objective = replace(OBJECTIVES["supcon"], loss=check_views)
-    monkeypatch.setitem(registry.OBJECTIVES, "supcon", objective)
+    monkeypatch.setitem(OBJECTIVES, "supcon", objective)
     train("supcon", lacking)
     assert max(sizes) == 32
 
@@ -160,7 +159,7 @@ def test_a_frozen_baseline_learns_what_can_be_learned(
 
 def test_a_baseline_whose_library_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the pip command; others need none."""
-    monkeypatch.setattr(registry, "find_spec", lambda name: None)
+    monkeypatch.setattr("l2rclip_lite.baselines.find_spec", lambda name: None)
     check_baselines(["cross-entropy"])
     sentence = r"corn-frozen needs: pip install 'l2rclip-lite\[baselines\]'"
     with pytest.raises(InputError, match=sentence):
