@@ -71,7 +71,7 @@ from l2rclip_lite import L2RCLIP, Config, Ranks, load_dataset
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.data.leaves import leaf_ranks
-from l2rclip_lite.heads.kernel import BIAS
+from l2rclip_lite.heads import BIAS
 from l2rclip_lite.method.stages import train_stage1, train_stage2
 from l2rclip_lite.metrics import mae
 from l2rclip_lite.training_data import TrainingData

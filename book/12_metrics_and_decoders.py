@@ -524,7 +524,7 @@ assert honest["RMSE"].idxmin() == "expectation"
 #   impossible: in the row $(\tfrac12, 0, \tfrac12)$ it is the one in the middle.
 # - **Ties go to the lower rank**, here and in the package; a median is the first rank whose running sum reaches one half.
 # - **Other heads, same rows.** Ordinal heads such as CORAL ([Cao et al., 2020](references.md)) estimate $P(y > k)$ for
-#   each $k$, and their usual answer, the number of thresholds passed, is a median. `l2rclip_lite.heads.decoders` turns them
+#   each $k$, and their usual answer, the number of thresholds passed, is a median. `l2rclip_lite.heads` turns them
 #   into rows of probabilities, so that all methods can be decoded alike.
 #
 # ## How sure is a number?

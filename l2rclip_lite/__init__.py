@@ -22,8 +22,8 @@ if TYPE_CHECKING:  # for editors and type checkers
     from l2rclip_lite.method.ranks import Ranks
     from l2rclip_lite.metrics import evaluate
     from l2rclip_lite.runs.results import Run
+    from l2rclip_lite.towers import load_towers
     from l2rclip_lite.towers.base import Tokens, Towers
-    from l2rclip_lite.towers.load import load_towers
     from l2rclip_lite.training import fit
 
 __version__ = "0.2.0"
@@ -68,7 +68,7 @@ _MODULES = {
     "evaluate": "metrics",
     "fit": "training",
     "load_dataset": "data",
-    "load_towers": "towers.load",
+    "load_towers": "towers",
     "ordinal_pairwise_loss": "method.losses",
     "ordinal_pairwise_loss_stage1": "method.losses",
     "ranked_probability_loss": "method.losses",

@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from l2rclip_lite.heads import LinearHead
 from l2rclip_lite.heads.calibration import calibrate
-from l2rclip_lite.heads.kernel import MIXTURES, KernelChoice, LinearHead, stack_kernel_heads
+from l2rclip_lite.heads.kernel import MIXTURES, KernelChoice, stack_kernel_heads
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.optimisation import Row
 from l2rclip_lite.metrics import rps_of_images

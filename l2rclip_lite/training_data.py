@@ -17,10 +17,10 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.images import Augment, ResizedImages, scaled
 from l2rclip_lite.devices import own_rows
+from l2rclip_lite.method import Backbone, Features, Targets
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.metrics import mae, rps
 from l2rclip_lite.runs.encoding import decoded
-from l2rclip_lite.shapes import Backbone, Features, Targets
 
 MAX_STEPS = 32  # of an epoch on cached features
 MAX_PAIRED = 2_048  # images of such a step: stage 1 compares all its pairs

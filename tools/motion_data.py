@@ -30,7 +30,7 @@ from l2rclip_lite import L2RCLIP, Config, load_dataset
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.files import write_text
-from l2rclip_lite.heads.kernel import BIAS
+from l2rclip_lite.heads import BIAS
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.method.stages import train_stage1, train_stage2
 from l2rclip_lite.metrics import mae

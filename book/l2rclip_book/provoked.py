@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from l2rclip_lite.config import Config
+from l2rclip_lite.method import Features, Targets
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.optimisation import Row
 from l2rclip_lite.method.stages import stage2, stage2_loss, train_stage1, train_stage2
-from l2rclip_lite.shapes import Features, Targets
 from l2rclip_lite.training_data import TrainingData
 
 HEALTHY = "healthy"

@@ -21,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset
 
+from l2rclip_book.rank_axis import RANK_AXIS, on_rank_axis
 from l2rclip_book.statistics import orders_by_chance, ordinality, spearman_rho
 from l2rclip_book.study_parts import (
     PROTOTYPES,
@@ -68,8 +69,8 @@ class Arm:
     Args:
         name: Its name in the results.
         method: "L2RCLIP"; the same with fixed vectors, a key of `PROTOTYPES`; a name of
-            `baselines.BASELINES`; "other-words", "own-numbers", "cut-points", "nearest", or
-            "median-rank".
+            `baselines.BASELINES`; "other-words", "own-numbers", "cut-points", "nearest",
+            "rank-axis", or "median-rank".
         settings: Fields of `Config` in which it differs from the study; those of `controls` are
             merged.
 
@@ -267,8 +268,11 @@ class Study:
 
     def _answer_by_baseline(self, method: str, model: L2RCLIP, inputs: TrainingData) -> Answer:
         """Train a baseline; of a tuned one the validation RPS is that of its kept epoch."""
-        check_baselines([method])
-        baseline = train_baseline(method, model, inputs)
+        if method == RANK_AXIS:
+            baseline = on_rank_axis(model, inputs)
+        else:
+            check_baselines([method])
+            baseline = train_baseline(method, model, inputs)
         val_probabilities = baseline.probabilities(inputs.encode(baseline, "val"))
         test_probabilities = baseline.probabilities(inputs.encode(baseline, "test"))
 

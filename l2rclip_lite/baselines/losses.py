@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from l2rclip_lite.heads.decoders import Thresholds
+from l2rclip_lite.heads import Thresholds
+from l2rclip_lite.method import Features, Logits, Scalar, Scale, Targets, Values
 from l2rclip_lite.method.losses import distances, mean_over_partners
-from l2rclip_lite.shapes import Features, Logits, Scalar, Scale, Targets, Values
 
 # Of OrdinalCLIP's target over the images of a rank; xk-huang/OrdinalCLIP, `runner.py`
 SHARPNESS = 10

@@ -8,11 +8,10 @@ import torch
 from torch import nn
 
 from l2rclip_lite.baselines import losses
-from l2rclip_lite.baselines.probes import linear_probe, shared_weights
+from l2rclip_lite.baselines.probes import linear_probe
 from l2rclip_lite.baselines.prompts import FROZEN, Objective, PromptHead, learned_prompts
 from l2rclip_lite.devices import together
-from l2rclip_lite.heads.decoders import n_outputs
-from l2rclip_lite.heads.kernel import BIAS, LinearHead
+from l2rclip_lite.heads import BIAS, LinearHead
 from l2rclip_lite.image_side import sibling
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.optimisation import Row, Stage
@@ -40,13 +39,6 @@ def frozen_head(objective: Objective, data: TrainingData, ranks: Ranks) -> Linea
         data: Training data; its features before the projection are used.
         ranks: The label space.
     """
-    outputs = n_outputs(objective.decoder, len(ranks))
-    root = torch.eye(outputs)  # each output has weights of its own
-    mask = None
-
-    if objective.decoder == "coral":
-        root, mask = shared_weights(data.backbone["train"].shape[1], outputs)
-
     position = losses.positions(ranks.values_tensor().double())
     return linear_probe(
         data.backbone,
@@ -54,8 +46,6 @@ def frozen_head(objective: Objective, data: TrainingData, ranks: Ranks) -> Linea
         ranks,
         loss=partial(objective.batch_loss, position=position),
         decoder=objective.decoder,
-        root=root,
-        mask=mask,
     )
 
 

@@ -112,9 +112,9 @@ class Baselines(Reading):
     Try:
       l2rclip baselines runs/mine cross-entropy linear-probe
 
-    On fixed image features, in seconds: zero-shot, linear-probe, rank-axis, ridge.
+    On fixed image features, in seconds: zero-shot, linear-probe, ridge.
     On a tower that is trained: cross-entropy, coral, corn, sord, dldl-v2, mean-variance,
-    ordinal-entropy, supcon, rank-n-contrast, coop, ordinalclip, ordinalclip-inverse, rps; with
+    ordinal-entropy, supcon, rank-n-contrast, coop, ordinalclip, rps; with
     -frozen behind the name, as in sord-frozen, on fixed features; under cross-entropy this is
     linear-probe.
 

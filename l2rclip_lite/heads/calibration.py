@@ -17,10 +17,10 @@ from jaxtyping import Float
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
+from l2rclip_lite.method import Features
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prediction import distances_from_median
 from l2rclip_lite.metrics import Indices, Probabilities, rps_of_images
-from l2rclip_lite.shapes import Features
 
 Logits = Probabilities  # of the same shape
 LOWEST = 0.05  # temperature that is tried

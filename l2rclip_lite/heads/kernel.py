@@ -27,28 +27,19 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
-from l2rclip_lite.errors import InputError
-from l2rclip_lite.heads.decoders import DECODERS
-from l2rclip_lite.heads.ridge_path import Matrix, OutputLoss, Root, ridge_path
-from l2rclip_lite.method.losses import checked_target
+from l2rclip_lite.heads import HeadInputs, LinearHead, Root, fit_linear_heads, validation_rps
+from l2rclip_lite.method import Features, Targets, Values
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.metrics import rps, rps_of_images
-from l2rclip_lite.metrics.bootstrap import resample_counts
-from l2rclip_lite.shapes import Features, Logits, Scalar, Targets, Values
+from l2rclip_lite.metrics import resample_counts, rps_of_images
 
 Texts = Float[Tensor, "rank width"]  # may be wider or narrower than the features
 Kernel = Float[Tensor, "rank rank"]
 Mixture = tuple[float, float, float]
 
-# The constant β beside the features, as long as they are on average; its weights are the biases.
-BIAS = 3.0
-MANY = 10_000  # over so many images the rounding errors of single precision average out
-WIDE = 10_000  # features: the square of more is large, and of few images not needed
 VOTERS = 1000  # samples of the validation images
-RIDGES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 MIXTURES: dict[str, Mixture] = {  # weights of text, numbers and identity
     "nothing": (0.0, 0.0, 1.0),
     "text": (0.99, 0.0, 0.01),
@@ -87,44 +78,6 @@ def rank_kernel(text: Texts, values: Values, mixture: Mixture) -> Kernel:
     return a * text @ text.T + b * near + c * identity
 
 
-class LinearHead(nn.Module):
-    r"""Compute logits $[\nu\,(z-\mu),\ \beta]\,W$ of image features z.
-
-    It holds buffers only; those of a new head give logits of 0.
-
-    Args:
-        dim: Length of a feature.
-        outputs: Number of outputs: one per rank, or per threshold between two.
-        decoder: A key of `decoders.DECODERS`. With "softmax" the outputs are the logits, else the
-            logits are the logarithm of the probabilities that the decoder returns.
-
-    Example:
-        >>> LinearHead(4, 3)(torch.ones(2, 4))
-        tensor([[0., 0., 0.],
-                [0., 0., 0.]])
-    """
-
-    mean: Tensor
-    norm: Tensor
-    weight: Tensor
-
-    def __init__(self, dim: int, outputs: int, decoder: str = "softmax") -> None:
-        super().__init__()
-        self.decoder = decoder
-        self.register_buffer("mean", torch.zeros(dim))  # μ, of the training features
-        self.register_buffer("norm", torch.ones(()))  # ν: centred, they have the mean length β
-        self.register_buffer("weight", torch.zeros(dim + 1, outputs))  # W
-
-    def forward(self, features: Features) -> Logits:
-        """Return the logits, before any temperature."""
-        outputs = self.norm * (features - self.mean) @ self.weight[:-1] + BIAS * self.weight[-1]
-        if self.decoder == "softmax":
-            return outputs
-
-        probabilities = DECODERS[self.decoder](outputs)
-        return probabilities.clamp_min(1e-12).log()
-
-
 def kernel_root(kernel: Kernel) -> Root:
     """Return R with R Rᵀ = G, of a symmetric and positive semi-definite kernel G.
 
@@ -134,112 +87,6 @@ def kernel_root(kernel: Kernel) -> Root:
     """
     spectrum, axes = np.linalg.eigh(kernel.double().cpu().numpy())
     return torch.from_numpy(axes * np.sqrt(spectrum.clip(0)))
-
-
-class HeadInputs(NamedTuple):
-    r"""What linear heads on one table of features multiply.
-
-    Args:
-        mean: μ.
-        norm: ν.
-        axes: U, the principal axes of $[\nu\,(z-\mu),\ \beta]$; of few images with many features
-            only those that the images span; None leaves the rows as they are.
-        rows: $[\nu\,(z-\mu),\ \beta]\,U$ of each image.
-        target: Rank index of each image.
-    """
-
-    mean: Float[Tensor, " dim"]
-    norm: Scalar
-    axes: Matrix | None
-    rows: Float[Tensor, "batch row"]
-    target: Targets
-
-    @classmethod
-    @torch.no_grad()
-    def of(cls, features: Features, target: Targets, *, turned: bool = True) -> "HeadInputs":
-        """Centre and scale features, on their device; refuse those from which no head learns.
-
-        From `MANY` images on they keep their own precision, and before they have double precision.
-
-        Args:
-            features: Image features z of the frozen tower.
-            target: Rank index of each image.
-            turned: Whether to turn them to their principal axes, which takes fewer steps later.
-
-        Raises:
-            InputError: Features that are all equal or not finite, or not one target per image.
-        """
-        if features.device.type == "mps":  # it has no double precision
-            features = features.cpu()
-        target = checked_target(target, len(features)).to(features.device)
-        precision = torch.float64
-        if len(features) >= MANY:
-            precision = torch.promote_types(features.dtype, torch.float32)
-        features = features.to(precision)
-
-        mean = features.mean(0)
-        rows = features - mean
-        norm = BIAS / rows.norm(dim=1).mean()
-        if (features == features[0]).all() or not norm.float().isfinite():
-            raise InputError("kernel: the features are all equal, or not finite; give others.")
-        rows *= norm  # in place: they may fill much of the memory
-        rows = F.pad(rows, (0, 1), value=BIAS)
-        if not turned:
-            return cls(mean, norm, None, rows, target)
-
-        if rows.shape[1] > max(WIDE, len(rows)):  # all axes along which the images differ
-            axes = torch.linalg.svd(rows, full_matrices=False).Vh.T
-        else:
-            axes = torch.linalg.eigh(rows.T @ rows / len(rows)).eigenvectors
-        return cls(mean, norm, axes, rows @ axes, target)
-
-
-def fit_linear_heads(
-    inputs: HeadInputs,
-    root: Root,
-    loss: OutputLoss,
-    ridges: Sequence[float] = RIDGES,
-    mask: Matrix | None = None,
-    decoder: str = "softmax",
-) -> Iterator[LinearHead]:
-    r"""Yield linear heads on frozen features under any loss L, one for each ridge λ.
-
-    $$\min_M\ L(f,y)+\tfrac\lambda2\lVert M\rVert^2,\qquad f_i=[\nu\,(z_i-\mu),\ \beta]\,M R^\top$$
-
-    Under cross-entropy with $RR^\top=G$ the columns of $MR^\top$, one per rank, have the kernel G;
-    the problem is strictly convex then: it has one answer, from any start.
-
-    Args:
-        inputs: Features and targets; not turned where there is a mask.
-        root: R, from the columns of M to outputs, such as `kernel_root`; the identity gives each
-            output weights of its own.
-        loss: Of outputs f and targets y.
-        ridges: λ > 0.
-        mask: 1 where M may differ from 0, else 0; its last row is the biases'.
-        decoder: See `LinearHead`.
-
-    Example:
-        >>> z, y = torch.tensor([[1.0], [-1.0]]), torch.tensor([0, 1])
-        >>> root = kernel_root(torch.eye(2))
-        >>> heads = fit_linear_heads(HeadInputs.of(z, y), root, F.cross_entropy, [1.0, 0.1])
-        >>> [round(float(head(z).softmax(1)[0, 0]), 2) for head in heads]
-        [0.89, 0.98]
-    """
-    for m in ridge_path(inputs.rows, inputs.target, root, loss, ridges, mask):
-        if inputs.axes is not None:
-            m = inputs.axes @ m
-        weight = m @ root.to(m).T
-        head = LinearHead(len(inputs.mean), len(root), decoder)
-        head.load_state_dict({"mean": inputs.mean, "norm": inputs.norm, "weight": weight})
-        yield head
-
-
-def validation_rps(
-    head: LinearHead, features: Mapping[str, Features], targets: Mapping[str, Targets], ranks: Ranks
-) -> float:
-    """Return the ranked probability score of the validation images under a head."""
-    probabilities = head(features["val"].cpu().float()).softmax(dim=1)
-    return rps(targets["val"], probabilities, ranks)
 
 
 class KernelChoice(NamedTuple):

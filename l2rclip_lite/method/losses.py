@@ -22,8 +22,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.method import Features, Labels, Logits, Scalar, Scale, Targets, Texts, Values
 from l2rclip_lite.method.ranks import cyclic_permutation
-from l2rclip_lite.shapes import Features, Labels, Logits, Scalar, Scale, Targets, Texts, Values
 
 Normalise = Literal["batch", "global"]
 Order = Literal["true", "blind", "shuffled"]

@@ -20,7 +20,8 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data.images import ResizedImages, scaled
 from l2rclip_lite.data.reading import Images, MapStyle, image_list, paths_of
 from l2rclip_lite.errors import InputError, in_one_sentence
-from l2rclip_lite.heads.kernel import LinearHead
+from l2rclip_lite.heads import LinearHead
+from l2rclip_lite.method import Backbone, Features, Logits, Pixels, Probabilities, Scalar, Texts
 from l2rclip_lite.method.prediction import Prediction
 from l2rclip_lite.method.prompts import RankPrompts, build_prompts
 from l2rclip_lite.method.ranks import Ranks
@@ -34,9 +35,8 @@ from l2rclip_lite.runs.model_file import (
     must_be_stored,
     upload,
 )
-from l2rclip_lite.shapes import Backbone, Features, Logits, Pixels, Probabilities, Scalar, Texts
+from l2rclip_lite.towers import load_towers
 from l2rclip_lite.towers.base import Towers
-from l2rclip_lite.towers.load import load_towers
 
 
 class L2RCLIP(nn.Module):
@@ -54,7 +54,7 @@ class L2RCLIP(nn.Module):
         rank_features: K fixed text features, in place of prompts.
 
     Example:
-        >>> from l2rclip_lite.towers.load import load_towers
+        >>> from l2rclip_lite.towers import load_towers
         >>> ranks = Ranks(("low", "high"), (0, 1), template="a leaf with {rank} damage")
         >>> model = L2RCLIP(load_towers("tiny/random"), ranks, Config(heads=2))
         >>> model(torch.zeros(3, 3, 64, 64)).shape

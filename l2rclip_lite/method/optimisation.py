@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from l2rclip_lite.errors import TrainingError
+from l2rclip_lite.method import Probabilities, Scalar
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.shapes import Probabilities, Scalar
 from l2rclip_lite.training_data import TrainingData
 
 Row = dict[str, float]  # of a history

@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.method import Probabilities, Targets
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.shapes import Probabilities, Targets
 
 SLACK = 1e-9  # 0.8 − 0.3 counts as ½, and 0.8 − 0.7 is within 0.1, which in floats they are not
 

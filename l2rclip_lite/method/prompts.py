@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.method import Embeddings, Texts
 from l2rclip_lite.method.rankformer import Axis, RankFormer
 from l2rclip_lite.method.ranks import Ranks, cyclic_permutation
-from l2rclip_lite.shapes import Embeddings, Texts
 from l2rclip_lite.towers.base import Tokens, Towers
 
 

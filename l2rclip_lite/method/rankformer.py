@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.shapes import Embeddings
+from l2rclip_lite.method import Embeddings
 from l2rclip_lite.towers.base import Tokens
 
 Axis = Literal["token", "rank", "joint"]

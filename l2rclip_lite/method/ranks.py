@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.shapes import Values
+from l2rclip_lite.method import Values
 
 SLOT = "{rank}"
 MAX_RANKS = 10_000  # beyond that a table of ranks against ranks alone takes gigabytes

@@ -15,11 +15,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.method import losses
+from l2rclip_lite.method import Features, Pixels, Scalar, Targets, Texts, Values, losses
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.optimisation import Row, Stage
 from l2rclip_lite.method.ranks import cyclic_permutation
-from l2rclip_lite.shapes import Features, Pixels, Scalar, Targets, Texts, Values
 from l2rclip_lite.training_data import TrainingData
 
 Encode = Callable[[Tensor, int], Float[Tensor, "image dim"]]

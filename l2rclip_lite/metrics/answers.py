@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -12,13 +11,11 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.prediction import check_rows
 from l2rclip_lite.method.ranks import Ranks
 
-Indices: TypeAlias = Int[np.ndarray, " batch"] | Int[Tensor, " batch"] | Sequence[int]
-Values: TypeAlias = Float[np.ndarray, " batch"] | Float[Tensor, " batch"] | Sequence[float]
-Labels: TypeAlias = Indices | Values
-Probabilities: TypeAlias = (
-    Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
-)
-PerImage: TypeAlias = np.ndarray
+Indices = Int[np.ndarray, " batch"] | Int[Tensor, " batch"] | Sequence[int]
+Values = Float[np.ndarray, " batch"] | Float[Tensor, " batch"] | Sequence[float]
+Labels = Indices | Values
+Probabilities = Float[np.ndarray, "batch rank"] | Float[Tensor, "batch rank"] | list[list[float]]
+PerImage = np.ndarray
 
 
 def numbers(values: object, name: str, axes: int = 1, last: int | None = None) -> np.ndarray:

@@ -1,12 +1,12 @@
 """The metrics, one function each.
 
-`bootstrap` weighs the means over images by how often a resample drew each image. Of the others
+`evaluate` weighs the means over images by how often a resample drew each image. Of the others
 `qwk`, `amae`, `mmae` and `ece` also have a form that scores every resample; `auc` and the rank
 correlations have none.
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -29,7 +29,7 @@ from l2rclip_lite.metrics.answers import (
 )
 
 # How often each resample drew each image; the sample itself has one axis, and holds each once.
-Counts: TypeAlias = Float[np.ndarray, "image ..."]
+Counts = Float[np.ndarray, "image ..."]
 
 
 def mae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:

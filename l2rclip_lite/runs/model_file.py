@@ -15,19 +15,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from huggingface_hub import create_repo, upload_folder
+from huggingface_hub import create_repo, hf_hub_download, upload_folder
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, NotAllowedError, in_one_sentence
 from l2rclip_lite.files import NamedTensors, read_tensors, save_tensors, sha256_of
-from l2rclip_lite.heads.decoders import n_outputs
-from l2rclip_lite.heads.kernel import LinearHead
+from l2rclip_lite.heads import LinearHead, n_outputs
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.towers import load_towers
 from l2rclip_lite.towers.base import Towers
-from l2rclip_lite.towers.hub import download
-from l2rclip_lite.towers.load import load_towers
 
 MODEL = "model.safetensors"
 # drawn leaves: a head on a frozen tower for five ranks, and a tower trained on 62 percents
@@ -230,7 +228,8 @@ def find_model_file(name: str | Path, revision: str = "main") -> Path:
     if str(name).startswith(HUB):
         fix = "check the name, or try again with a network"
         with in_one_sentence(name, f"no {MODEL}", fix):
-            return download(str(name).removeprefix(HUB), MODEL, revision)
+            repository = str(name).removeprefix(HUB)
+            return Path(hf_hub_download(repository, MODEL, revision=revision))
 
     file = Path(name) / MODEL
     if str(name) in SHIPPED and not os.path.isfile(file):

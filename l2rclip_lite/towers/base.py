@@ -18,7 +18,7 @@ from torchvision.transforms import v2
 
 from l2rclip_lite.data.images import Augment, scaled, square
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.shapes import Backbone, Embeddings, Features, Ids, Pixels, Slots, Texts
+from l2rclip_lite.method import Backbone, Embeddings, Features, Ids, Pixels, Slots, Texts
 
 # Id of a learned slot. Text towers look for start, end and padding among the ids; no vocabulary has
 # one of them at 3.

@@ -20,12 +20,11 @@ from jaxtyping import Float
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 from transformers import BertConfig, BertModel
 
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.method import Embeddings, Features, Ids, Pixels, Texts
 from l2rclip_lite.method.ranks import SLOT
-from l2rclip_lite.shapes import Embeddings, Features, Ids, Pixels, Texts
 from l2rclip_lite.towers.base import Tokens, Towers
 
 ALIGNMENT = Path(__file__).parents[1] / "mini_alignment.safetensors"
@@ -116,16 +115,17 @@ class MiniTowers(Towers):
 
     def tokenize(self, sentences: Sequence[str], *, template: str | None = None) -> Tokens:
         """See `Towers.tokenize`."""
+        # one by one: `encode_batch` starts threads, and warns every process that is forked later
         encodings = [self.tokenizer.encode(sentence) for sentence in sentences]
-        rows = [torch.tensor(encoding.ids) for encoding in encodings]
-        ids = pad_sequence(rows, batch_first=True)
-        n = ids.shape[1]
+        longest = max(map(len, encodings))
+        for encoding in encodings:
+            encoding.pad(longest)
 
-        column = torch.arange(n)
-        lengths = torch.tensor([[len(row)] for row in rows])
-        words = (column > 0) & (column < lengths - 1)
+        ids = torch.tensor([encoding.ids for encoding in encodings])
+        mask = torch.tensor([encoding.attention_mask for encoding in encodings]).bool()
+        special = torch.tensor([encoding.special_tokens_mask for encoding in encodings]).bool()
 
-        rank_words = torch.zeros_like(ids, dtype=torch.bool)
+        rank_words = torch.zeros_like(mask)
         if template:  # a token spells the rank if it shares a letter with the rank's name
             name_start, n_after = (len(part) for part in template.split(SLOT))
             for row, sentence in enumerate(sentences):
@@ -133,7 +133,7 @@ class MiniTowers(Towers):
                 for token, (start, end) in enumerate(encodings[row].offsets):
                     rank_words[row, token] = max(start, name_start) < min(end, name_end)
 
-        return Tokens(ids=ids, mask=column < lengths, rank_words=rank_words & words, words=words)
+        return Tokens(ids, mask, rank_words & ~special, words=~special)
 
     def embed(self, ids: Ids) -> Embeddings:
         """See `Towers.embed`."""
@@ -141,21 +141,16 @@ class MiniTowers(Towers):
 
     def encode_embeddings(self, embeddings: Embeddings, tokens: Tokens) -> Texts:
         """See `Towers.encode_embeddings`."""
-        states = self.text["bert"](
-            inputs_embeds=embeddings, attention_mask=tokens.mask.long()
-        ).last_hidden_state
-        return self._pool(states, tokens)
+        return self._encode(tokens, inputs_embeds=embeddings)
 
     def encode_text(self, sentences: Sequence[str]) -> Texts:
         """See `Towers.encode_text`."""
         tokens = self.tokenize(sentences).to(self.logit_scale.device)
-        states = self.text["bert"](
-            input_ids=tokens.ids, attention_mask=tokens.mask.long()
-        ).last_hidden_state
-        return self._pool(states, tokens)
+        return self._encode(tokens, input_ids=tokens.ids)
 
-    def _pool(self, states: Embeddings, tokens: Tokens) -> Texts:
+    def _encode(self, tokens: Tokens, **inputs: Tensor) -> Texts:
         """Return the mean over real tokens, centred on the mean of the 1,000 class names."""
+        states = self.text["bert"](attention_mask=tokens.mask.long(), **inputs).last_hidden_state
         mask = tokens.mask.float()
         pooled = (states * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
         centred = F.normalize(pooled, dim=-1) - self.text.get_buffer("mean")

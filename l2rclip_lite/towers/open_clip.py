@@ -1,5 +1,7 @@
 """The adapter that puts an open_clip model behind `Towers`; `mini` need not wait for its import."""
 
+import os
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -8,19 +10,20 @@ from typing import Any
 import open_clip
 import torch
 import torch.nn.functional as F
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from torch import Tensor
 from torch.func import functional_call
 
 from l2rclip_lite.errors import InputError, NotAllowedError, in_one_sentence
+from l2rclip_lite.method import Embeddings, Features, Ids, Pixels, Texts
 from l2rclip_lite.method.ranks import SLOT
-from l2rclip_lite.shapes import Embeddings, Features, Ids, Pixels, Texts
 from l2rclip_lite.towers.base import Tokens, Towers
-from l2rclip_lite.towers.hub import HubFiles
 
 MINI = "or use towers='mini'"
 WITH_TOKENIZER = f"connect to a network once, {MINI}"
 WITH_WEIGHTS = f"connect to a network once, or pass weights=FILE with a safetensors file, {MINI}"
+COMMIT = re.compile(r"[0-9a-f]{40}")
 MAX_COUNTED_TOKENS = 1024  # tokens of a sentence that are counted before one is called too long
 
 
@@ -131,11 +134,60 @@ class OpenClipTowers(Towers):
         return self.image(pixels)
 
 
+class HubFiles:
+    """Weights and tokenizers of repositories on the Hugging Face hub, each at one commit.
+
+    What this machine has already is used without asking any network. The rest is downloaded only
+    where the caller allows it, and never as a pickle.
+
+    Args:
+        allow_download: Whether a file that is not on this machine may be downloaded.
+        commits: By repository, the commit that is wanted; a repository that is not in it is taken
+            as its main branch was when this machine fetched it, or is now where it has not.
+            Whatever is fetched is added, so that the next reader can ask for the same commit.
+    """
+
+    def __init__(self, allow_download: bool, commits: Mapping[str, str] | None) -> None:
+        self.allow_download = allow_download
+        self.commits = dict(commits or {})
+
+    def fetch(self, repository: str, name: str, purpose: str) -> Path:
+        """Return a file from this machine's cache, or download it.
+
+        Args:
+            repository: Such as `timm/ViT-B-16-SigLIP`.
+            name: The file in it.
+            purpose: What it is, for the sentence to the user.
+
+        Raises:
+            NotAllowedError: It is not on this machine, and may not be downloaded.
+            LocalEntryNotFoundError: The hub cannot be reached.
+            Exception: Of its client, or of the library by which it asks: there is no such file.
+        """
+        commit = self.commits.get(repository)
+        cached = try_to_load_from_cache(repository, name, revision=commit)
+
+        if isinstance(cached, str):
+            file = Path(cached)
+        elif self.allow_download:
+            file = Path(hf_hub_download(repository, name, revision=commit))
+        else:
+            raise NotAllowedError(
+                f"{purpose} is not on this machine, and would be downloaded from {repository} on "
+                "the Hugging Face hub; if you want that, allow it by allow_download=True, or "
+                "--allow-download on the command line."
+            )
+
+        if COMMIT.fullmatch(file.parent.name):  # of the cache: snapshots/COMMIT/NAME
+            self.commits[repository] = file.parent.name
+        return file
+
+
 def load_open_clip(
     name: str,
     *,
     weights: str | Path | None,
-    state: Mapping[str, Tensor] | None = None,
+    state: Mapping[str, Tensor] | None,
     image_size: int | None,
     seed: int,
     hub: HubFiles,
@@ -145,16 +197,10 @@ def load_open_clip(
     Args:
         name: `"MODEL/TAG"`, `"MODEL/random"`, or `"MODEL"` with `weights` or `state`.
         weights: A local safetensors file as open_clip writes it.
-        state: The whole state of such towers, in place of weights: its names and shapes are
-            compared, its numbers are for the caller to load.
+        state: See `load_towers`.
         image_size: Side of the input image, pixels.
         seed: Seeds random weights.
         hub: Where tokenizer and weights come from.
-
-    Raises:
-        NotAllowedError: Tokenizer or weights would have to be downloaded.
-        InputError: An unknown name, another kind of model, a state that does not fit it, or weights
-            that are neither here nor to be had.
     """
     open_clip.add_model_config(Path(__file__).parents[1] / "tiny.json")
     _check_name(name, weights, needs_tag=state is None)
@@ -185,13 +231,12 @@ def weights_file(name: str, hub: HubFiles) -> Path:
     """Return the safetensors file behind "MODEL/TAG", where open_clip might take a pickle.
 
     Args:
-        name: Such as "ViT-B-16/openai".
+        name: Such as "ViT-B-16/openai", and checked.
         hub: Where it comes from, and at which commit.
 
     Raises:
-        InputError: An unknown name, or weights that are neither here nor to be had.
+        InputError: Weights that are neither here nor to be had.
     """
-    _check_name(name, None, needs_tag=True)
     model, _, tag = name.partition("/")
     repository, _, file = open_clip.get_pretrained_cfg(model, tag).get("hf_hub", "").rpartition("/")
     if file in ("", open_clip.constants.HF_WEIGHTS_NAME):
@@ -248,12 +293,10 @@ def _build(model: str, tag: str, image_size: int | None, file: Path | None = Non
     # OpenAI's weights were trained with QuickGELU: with another activation the features are
     # silently wrong.
     trained = open_clip.get_pretrained_cfg(model, tag)
-    if trained.get("quick_gelu") or model.endswith("-quickgelu"):
+    if trained.get("quick_gelu"):
         config["quick_gelu"] = True
 
-    uses_timm = "timm_model_name" in config["vision_cfg"]
-    if uses_timm:
-        config["vision_cfg"]["timm_model_pretrained"] = False
+    config["vision_cfg"]["timm_model_pretrained"] = False
     if image_size is not None:
         config["vision_cfg"]["image_size"] = image_size
 
@@ -261,7 +304,7 @@ def _build(model: str, tag: str, image_size: int | None, file: Path | None = Non
     built = kind(**config)
     if file is not None:
         open_clip.load_checkpoint(built, str(file))
-    if image_size is not None and uses_timm and hasattr(built.visual, "set_input_size"):
+    if image_size is not None and hasattr(built.visual, "set_input_size"):  # of timm
         built.visual.set_input_size(image_size)
 
     # Weights also need the mean and spread of the pixels of their training. A file of weights does
@@ -294,12 +337,9 @@ def _check_name(name: str, weights: str | Path | None, *, needs_tag: bool) -> No
         others = f" or one of {', '.join(tags)}" if tags else ""
         raise InputError(f"towers: {name!r} has no weights of that name; use 'random'{others}.")
 
-    file = str(weights or "")
-    if needs_tag and not tag and not file:
+    if needs_tag and not tag and not weights:
         ways = f"write '{name}/openai', '{name}/random' or pass weights=FILE"
         raise InputError(f"towers: {name!r} names no weights; {ways}.")
-    if file and not Path(file).is_file():
-        problem = f"cannot take {file}: no such file on this machine"
-        raise InputError(f"towers: {name!r} {problem}; give a safetensors file.")
-    if file and Path(file).suffix != ".safetensors":
-        raise InputError(f"towers: {name!r} cannot take {file}: pickles are not read, convert it.")
+    if weights and not (str(weights).endswith(".safetensors") and os.path.isfile(weights)):
+        problem = "no such file on this machine, or a pickle, which is not read"
+        raise InputError(f"towers: {name!r} takes a safetensors file; {weights} is {problem}.")

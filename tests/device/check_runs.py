@@ -13,8 +13,7 @@ from accelerate import PartialState
 from torch import Tensor
 
 from l2rclip_lite import devices
-from l2rclip_lite.baselines import probes, train_baseline
-from l2rclip_lite.baselines.registry import OBJECTIVES
+from l2rclip_lite.baselines import OBJECTIVES, probes, train_baseline
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.heads.calibration import calibrate
@@ -122,7 +121,7 @@ def test_a_run_that_was_stopped_goes_on(
 
 
 # A model computes in bf16 whatever the objective: one on the tower and one on prompts will do.
-TRAINED = [("fp32", name) for name in (*OBJECTIVES, "rank-axis")] + [("bf16", "coop")]
+TRAINED = [("fp32", name) for name in (*OBJECTIVES, "coral-frozen")] + [("bf16", "coop")]
 
 
 @pytest.mark.parametrize(("precision", "name"), TRAINED)

@@ -14,10 +14,9 @@ from scipy.special import expit
 from scipy.stats import entropy
 from torch import Tensor
 
-from l2rclip_lite.baselines import losses, probes
-from l2rclip_lite.baselines.registry import OBJECTIVES
+from l2rclip_lite.baselines import OBJECTIVES, losses, probes
 from l2rclip_lite.baselines.training import frozen_head
-from l2rclip_lite.heads.decoders import coral_probabilities, corn_probabilities
+from l2rclip_lite.heads import coral_probabilities, corn_probabilities
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.training_data import TrainingData
 

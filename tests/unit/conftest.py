@@ -16,8 +16,8 @@ from run_files import run
 import l2rclip_lite
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, load_dataset
+from l2rclip_lite.towers import load_towers
 from l2rclip_lite.towers.base import Towers
-from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.training import fit
 
 

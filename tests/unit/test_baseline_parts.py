@@ -7,20 +7,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from l2rclip_lite.baselines import probes, training
+from l2rclip_book.rank_axis import rank_axis
+from l2rclip_lite.baselines import OBJECTIVES, probes, training
 from l2rclip_lite.baselines.prompts import (
     CoopPrompts,
     InterpolatedPrompts,
     PromptHead,
     learned_prompts,
 )
-from l2rclip_lite.baselines.registry import OBJECTIVES
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.towers import load_towers
 from l2rclip_lite.towers.base import Towers
-from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.training_data import TrainingData
 
 FOUR = Ranks.integers(0, 3, template="grade {rank}")
@@ -72,7 +72,7 @@ def test_the_rank_axis_is_one_of_two_directions(
 ) -> None:
     """From end to end, or the covariance with the values: what validation images like better."""
     features = both(torch.tensor(train).float(), val.float())
-    head = probes.rank_axis(features, both(targets, STEPS.repeat(len(val) // 4)), FOUR)
+    head = rank_axis(features, both(targets, STEPS.repeat(len(val) // 4)), FOUR)
 
     direction = F.normalize(torch.tensor(expected).float(), dim=0)
     length = head.weight[:-1].norm(dim=0)

@@ -14,21 +14,20 @@ from torch import Tensor
 from l2rclip_lite import training
 from l2rclip_lite.baselines import (
     BASELINES,
+    OBJECTIVES,
     check_baselines,
     probes,
-    registry,
     train_baseline,
 )
-from l2rclip_lite.baselines.registry import OBJECTIVES
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.protocols import hold_out
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.heads.kernel import RIDGES
+from l2rclip_lite.heads import RIDGES
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.optimisation import Stage
 from l2rclip_lite.runs import RunDirectory
-from l2rclip_lite.towers.load import load_towers
+from l2rclip_lite.towers import load_towers
 from l2rclip_lite.training import save_checkpoint
 from l2rclip_lite.training_data import TrainingData
 
@@ -130,7 +129,7 @@ def test_contrastive_losses_see_two_views(
         return features.square().mean()
 
     objective = replace(OBJECTIVES["supcon"], loss=check_views)
-    monkeypatch.setitem(registry.OBJECTIVES, "supcon", objective)
+    monkeypatch.setitem(OBJECTIVES, "supcon", objective)
     train("supcon", lacking)
     assert max(sizes) == 32
 
@@ -160,7 +159,7 @@ def test_a_frozen_baseline_learns_what_can_be_learned(
 
 def test_a_baseline_whose_library_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """With the pip command; others need none."""
-    monkeypatch.setattr(registry, "find_spec", lambda name: None)
+    monkeypatch.setattr("l2rclip_lite.baselines.find_spec", lambda name: None)
     check_baselines(["cross-entropy"])
     sentence = r"corn-frozen needs: pip install 'l2rclip-lite\[baselines\]'"
     with pytest.raises(InputError, match=sentence):

@@ -18,7 +18,7 @@ from skimage import data as photographs
 
 from l2rclip_lite import L2RCLIP, Config, Ranks, export
 from l2rclip_lite.errors import InputError, TrainingError
-from l2rclip_lite.heads.kernel import LinearHead
+from l2rclip_lite.heads import LinearHead
 
 RANKS = Ranks(
     ("no", "some", "much", "all"),

@@ -15,8 +15,8 @@ from l2rclip_lite.data.images import ResizedImages, scaled
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs import encoding
+from l2rclip_lite.towers import load_towers
 from l2rclip_lite.towers.base import Towers
-from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.towers.open_clip import OpenClipTowers
 from l2rclip_lite.training import fit
 

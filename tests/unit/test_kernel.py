@@ -11,15 +11,8 @@ from torch import Tensor
 
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.heads.kernel import (
-    MIXTURES,
-    HeadInputs,
-    LinearHead,
-    fit_linear_heads,
-    kernel_root,
-    rank_kernel,
-    stack_kernel_heads,
-)
+from l2rclip_lite.heads import HeadInputs, LinearHead, fit_linear_heads
+from l2rclip_lite.heads.kernel import MIXTURES, kernel_root, rank_kernel, stack_kernel_heads
 from l2rclip_lite.image_side import train_kernel
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.files import read_tensors
-from l2rclip_lite.heads.kernel import LinearHead
+from l2rclip_lite.heads import LinearHead
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 

@@ -13,8 +13,8 @@ from l2rclip_lite.baselines import run_baseline
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.metrics import evaluate
+from l2rclip_lite.towers import load_towers
 from l2rclip_lite.towers.base import Towers
-from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.training import fit
 
 pytestmark = pytest.mark.untyped  # of so many small trainings the type checks take half of the time

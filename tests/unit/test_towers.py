@@ -11,11 +11,10 @@ from torch import Tensor, nn
 
 import l2rclip_lite
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.towers import load_towers
 from l2rclip_lite.towers.base import Towers
-from l2rclip_lite.towers.hub import HubFiles
-from l2rclip_lite.towers.load import load_towers
 from l2rclip_lite.towers.mini import find_text_folder
-from l2rclip_lite.towers.open_clip import OpenClipTowers
+from l2rclip_lite.towers.open_clip import HubFiles, OpenClipTowers
 
 TOKENIZER = open_clip.tokenizer.SimpleTokenizer()
 TINY = json.loads(Path(l2rclip_lite.__file__).with_name("tiny.json").read_text("utf-8"))
@@ -171,7 +170,7 @@ def test_a_name_that_cannot_be_had_is_one_sentence_at_once(name: str, hosts: lis
     ("name", "file", "sentence"),
     [
         ("ViT-B-16", "missing.safetensors", "no such file on this machine"),
-        ("ViT-B-16", "pickle.pt", "pickles are not read"),
+        ("ViT-B-16", "pickle.pt", "a pickle, which is not read"),
         ("ViT-S-32-alt", "damaged.safetensors", "could not be loaded"),
         ("mini", "damaged.safetensors", "brings its own weights"),
     ],
