@@ -222,13 +222,13 @@ def run_interval(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
     runs = gains.size()
     shared = (arms["n"] / arms["n_train"]).astype(float).groupby(arms["data"]).mean()
     error = np.sqrt((1 / runs + shared) * gains.var())
-    reach = error * stats.t.ppf(0.975, runs - 1)
+    low, high = stats.t.interval(0.95, runs - 1, gains.mean(), error)
     columns = {
         "runs": runs,
         "run_gain": gains.mean(),
         "run_error": error,
-        "run_low": gains.mean() - reach,
-        "run_high": gains.mean() + reach,
+        "run_low": low,
+        "run_high": high,
     }
     return pd.DataFrame(columns, index=runs.index).reset_index()
 
@@ -293,9 +293,9 @@ def over_trainings(table: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) ->
             continue
 
         freedom = squares.sum() ** 2 / (squares**2 / (runs["runs"] - 1)).sum()
-        reach = stats.t.ppf(0.975, freedom) * np.sqrt(squares.sum()) / len(runs)
         mean = runs["run_gain"].mean()
-        rows.append((row, mean, mean - reach, mean + reach))
+        error = np.sqrt(squares.sum()) / len(runs)
+        rows.append((row, mean, *stats.t.interval(0.95, freedom, mean, error)))
     return pd.DataFrame(rows, columns=["row", "gain", "low", "high"])
 
 

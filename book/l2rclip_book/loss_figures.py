@@ -20,7 +20,6 @@ from torch import Tensor
 from l2rclip_book.plots import GRID, INK, METHODS, canvas, drawn, ink_on, rank_colours
 
 Places: TypeAlias = Float[Tensor, "rank 2"]
-Angles: TypeAlias = Float[Tensor, " angle"]
 Loss: TypeAlias = Callable[[Tensor], Tensor]
 
 
@@ -74,36 +73,6 @@ def tangential(
         [[0.0, 2.0]]
     """
     return force - (force * at).sum(dim=-1, keepdim=True) * at
-
-
-def along_circle(loss: Loss, degrees: Angles) -> tuple[Angles, Angles]:
-    """Compute the loss of one image all round the circle, and its tangential force.
-
-    Args:
-        loss: A function of one unit feature, shape (1, 2).
-        degrees: Places of the image.
-
-    Returns:
-        Losses, and forces −dL/dφ per radian: positive forces turn the image counter-clockwise.
-
-    Example:
-        >>> value, force = along_circle(
-        ...     lambda z: (z - on_circle(0)).square().sum(), torch.tensor([0.0, 90.0])
-        ... )
-        >>> value.round(decimals=6).tolist()  # 2 - 2 cos φ
-        [0.0, 2.0]
-        >>> force.round(decimals=6).tolist()  # -2 sin φ
-        [-0.0, -2.0]
-    """
-
-    def loss_at(angle: Tensor) -> Tensor:
-        return loss(torch.stack([angle.cos(), angle.sin()])[None])
-
-    angles = torch.deg2rad(degrees.double())
-    # `ranks.cyclic_permutation` draws its permutation by seed, the same for each angle
-    measure = torch.func.vmap(torch.func.grad_and_value(loss_at), randomness="same")
-    gradient, value = measure(angles)
-    return value, -gradient
 
 
 def walk(

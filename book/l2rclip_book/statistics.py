@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike
 from PIL import Image
 from scipy.stats import bootstrap, rankdata, wilcoxon
 
-from l2rclip_lite.data.base import OrdinalDataset
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.errors import InputError
 
-Rows: TypeAlias = Real[np.ndarray, "resample batch"]
-SPLITS = ("train", "val", "test")
+Rows: TypeAlias = Real[np.ndarray, "#resample batch"]  # one row is compared with every other
+GIVEN_OUT = 1_000  # times are the sentences of the ranks given out at random
 
 
 def spearman_rho(left: Rows, right: Rows) -> Float[np.ndarray, " resample"]:
@@ -76,8 +76,6 @@ def orders_by_chance(
     true: Float[np.ndarray, " batch"],
     *,
     fixed: int = 0,
-    draws: int = 1_000,
-    seed: int = 0,
 ) -> Float[np.ndarray, " resample"]:
     """Compute Spearman's ρ of expected and true values with the sentences given to random ranks.
 
@@ -88,8 +86,6 @@ def orders_by_chance(
         values: Of the ranks.
         true: Value of each image.
         fixed: How many of the lowest ranks keep their sentences.
-        draws: How often the sentences are given out.
-        seed: Decides how.
 
     Example:
         >>> certain = np.eye(3)
@@ -99,11 +95,11 @@ def orders_by_chance(
         >>> sorted(set(orders_by_chance(certain, values, values, fixed=1).round(1).tolist()))
         [0.5, 1.0]
     """
-    generator = np.random.default_rng(seed)
-    shuffled = np.tile(values, (draws, 1))
+    generator = np.random.default_rng(0)
+    shuffled = np.tile(values, (GIVEN_OUT, 1))
     shuffled[:, fixed:] = generator.permuted(shuffled[:, fixed:], axis=1)
     expected = shuffled @ probabilities.T
-    return spearman_rho(expected, np.tile(true, (draws, 1)))
+    return spearman_rho(expected, true[None])
 
 
 def ordinality(text_features: ArrayLike) -> dict[str, float]:
@@ -245,12 +241,10 @@ def holm(p_values: Sequence[float] | Float[np.ndarray, " test"]) -> list[float]:
         >>> holm([0.01, 0.5, 0.02])
         [0.03, 0.5, 0.04]
     """
-    p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p, kind="stable")
+    p = pd.Series(p_values, dtype=float).sort_values()
     factors = np.arange(len(p), 0, -1)  # m for the smallest, 1 for the largest
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1)
-    return adjusted.tolist()
+    adjusted = (p * factors).cummax().clip(upper=1)
+    return adjusted.sort_index().tolist()
 
 
 def thumbnail(image: Image.Image) -> Float[np.ndarray, " pixel"]:
@@ -307,14 +301,10 @@ def near_duplicates(data: OrdinalDataset, *, threshold: float = 0.92) -> pd.Data
             images.append((path, name))
             thumbnails.append(thumbnail(image))
 
+    cosine = np.triu(np.stack(thumbnails) @ np.stack(thumbnails).T, 1)
     pairs = []
-    thumbs = np.stack(thumbnails)
-    for first, thumb in enumerate(thumbs):
-        later = thumbs[first + 1 :]
-        cosine = later @ thumb
-        for place in np.flatnonzero(cosine >= threshold):
-            second = first + 1 + place
-            pairs.append((float(cosine[place]), *images[first], *images[second]))
+    for first, second in np.argwhere(cosine >= threshold):
+        pairs.append((cosine[first, second], *images[first], *images[second]))
 
     columns = ["similarity", "first", "first_split", "second", "second_split"]
     table = pd.DataFrame(pairs, columns=columns)

@@ -185,13 +185,9 @@ def stretched(
     share = (values.double() - old[0]) / (old[-1] - old[0])
     place = new[0] + share.clamp(0, 1) * (new[-1] - new[0])
 
-    above = torch.searchsorted(new, place).clamp(1, len(new) - 1)
-    weight = (place - new[above - 1]) / (new[above] - new[above - 1])
-    probabilities = torch.zeros(len(values), len(new), dtype=torch.float64)
-    rows = torch.arange(len(values))
-    probabilities[rows, above - 1] = 1 - weight
-    probabilities[rows, above] = weight
-    return probabilities
+    # each rank's share rises from 0 at the rank below to 1, and falls to 0 at the rank above
+    shares = [np.interp(place.numpy(), new.numpy(), peak) for peak in np.eye(len(new))]
+    return torch.from_numpy(np.stack(shares, axis=1))
 
 
 def cut(

@@ -115,9 +115,13 @@ def shares_of_chance(table: pd.DataFrame) -> pd.DataFrame:
 
     rows = pd.concat([few, whole])
     rows = rows[rows["arm"].isin(LINES) & rows["shots"].isin(AMOUNTS)]
-    rows = rows.merge(chance[["data", "run", "rps"]], on=["data", "run"], suffixes=("", "_chance"))
-    rows["share"] = 100 * rows["rps"].astype(float) / rows["rps_chance"].astype(float)
-    return rows[["data", "run", "arm", "shots", "share"]]
+    return _with_shares(rows, chance)[["data", "run", "arm", "shots", "share"]]
+
+
+def _with_shares(rows: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
+    """Add the RPS of each row, in percent of that of the median rank in the same run."""
+    both = rows.merge(chance[["data", "run", "rps"]], on=["data", "run"], suffixes=("", "_chance"))
+    return both.assign(share=100 * both["rps"].astype(float) / both["rps_chance"].astype(float))
 
 
 @drawn()
@@ -173,21 +177,14 @@ def speed_shares(table: pd.DataFrame) -> pd.DataFrame:
         `data`, `speed` (a key of `SPEEDS`), `share`, a mean over the runs that the tuned towers
         have, and `low` and `high`, its range over them.
     """
-    runs = ["data", "run"]
-    rows = table[table["data"].isin(MANY)].astype({"rps": float})
-    of_tuned = rows.loc[rows["study"] == "at-best", runs].drop_duplicates()
-    arms = rows.groupby(["study", "condition", "arm"])
+    rows = table[table["data"].isin(MANY)]
+    chance = rows[(rows["study"] == "main") & (rows["arm"] == "median-rank")]
+    of_tuned = rows.loc[rows["study"] == "at-best", ["data", "run"]].drop_duplicates()
 
-    def rps_of(*arm: str) -> pd.Series[float]:
-        of_arm = rows.loc[arms.groups.get(arm, [])]
-        return of_arm.merge(of_tuned).set_index(runs)["rps"]
-
-    chance = rps_of("main", "", "median-rank")
-    parts = []
-    for speed, (*arm, _, _) in SPEEDS.items():
-        shares = (100 * rps_of(*arm) / chance).dropna().groupby("data")
-        parts.append(shares.agg(share="mean", low="min", high="max").assign(speed=speed))
-    return pd.concat(parts).reset_index()
+    ways = [(speed, *arm) for speed, (*arm, _, _) in SPEEDS.items()]
+    rows = rows.merge(pd.DataFrame(ways, columns=["speed", "study", "condition", "arm"]))
+    shares = _with_shares(rows, chance).merge(of_tuned).groupby(["data", "speed"])["share"]
+    return shares.agg(share="mean", low="min", high="max").reset_index()
 
 
 @drawn()
