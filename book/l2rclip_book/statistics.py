@@ -38,7 +38,11 @@ def spearman_rho(left: Rows, right: Rows) -> Float[np.ndarray, " resample"]:
         >>> spearman_rho(left, right).tolist()
         [1.0, 0.0]
     """
-    return correlation_of_ranks(centred_ranks(left), centred_ranks(right))
+    a = centred_ranks(left)
+    b = centred_ranks(right)
+    scale = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+    rho = (a * b).sum(-1) / np.where(scale > 0, scale, 1)
+    return np.clip(rho, -1, 1)
 
 
 def centred_ranks(rows: Rows) -> Rows:
@@ -53,21 +57,6 @@ def centred_ranks(rows: Rows) -> Rows:
     mean_rank = (rows.shape[-1] + 1) / 2
     rounded = np.round(np.asarray(rows, dtype=float), 9)
     return np.asarray(rankdata(rounded, axis=-1) - mean_rank)
-
-
-def correlation_of_ranks(a: Rows, b: Rows) -> Float[np.ndarray, " resample"]:
-    """Compute `spearman_rho` from the `centred_ranks` of both tables.
-
-    Ranking takes most of the time. A table that is compared with several need be ranked only once.
-
-    Example:
-        >>> labels = centred_ranks(np.array([[0, 1, 2]]))
-        >>> correlation_of_ranks(centred_ranks(np.array([[9, 2, 1]])), labels)
-        array([-1.])
-    """
-    scale = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
-    rho = (a * b).sum(-1) / np.where(scale > 0, scale, 1)
-    return np.clip(rho, -1, 1)
 
 
 def orders_by_chance(

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from l2rclip_book.evidence import nothing, range_marks
+from l2rclip_book.evidence import nothing, range_figure
 from l2rclip_book.gains import MANY
 from l2rclip_book.plots import DATA, GRID, INK, canvas, drawn, grid, rank_colours
 from l2rclip_book.words import SETS, SHOTS, WORDS
@@ -77,18 +77,13 @@ def order_figure(orders: pd.DataFrame, chance: pd.DataFrame) -> Figure:
         orders: From `words.orders`.
         chance: From `words.chance_orders`.
     """
-    sets = [data for data in SETS if (orders["data"] == data).any()]
-    figure = canvas(1.2 + 0.72 * max(len(sets), 1))
-    if not sets:
-        return nothing(figure)
+    sets = {data: DATA[data][0] for data in SETS if (orders["data"] == data).any()}
+    marks = orders.rename(columns={"data": "row", "arm": "mark", "rho": "value"})
+    figure, axis = range_figure(marks, sets, ORDERS)
 
-    axis = figure.subplots()
-    axis.axvline(0, color=INK, linewidth=1)
-    band = chance.reindex(sets)
+    band = chance.reindex(list(sets))
     width = band["chance_high"] - band["chance_low"]
     axis.barh(range(len(sets)), width, 0.7, band["chance_low"], color=GRID, label=BAND)
-    marks = orders.rename(columns={"arm": "mark", "rho": "value"})
-    _draw_sets(axis, marks, sets, ORDERS)
     axis.set_xlim(-1, 1)
     axis.set_xlabel("Spearman's ρ of expected and true value (right is better; 0 is no order)")
     figure.legend(loc="outside lower left", ncols=2)
@@ -134,7 +129,8 @@ def few_figure(shares: pd.DataFrame) -> Figure:
     sets = [data for data in SETS if (shares["data"] == data).any()]
     figure = canvas(3.3)
     if not sets:
-        return nothing(figure)
+        nothing(figure)
+        return figure
 
     axes = figure.subplots(1, len(sets), squeeze=False)[0]
     for axis, data in zip(axes, sets, strict=True):
@@ -194,27 +190,14 @@ def speeds_figure(shares: pd.DataFrame) -> Figure:
     Args:
         shares: From `speed_shares`.
     """
-    sets = [data for data in MANY if (shares["data"] == data).any()]
-    figure = canvas(1.4 + 0.42 * len(sets))
-    if not sets:
-        return nothing(figure)
-
-    axis = figure.subplots()
-    axis.axvline(100, color=INK, linewidth=1, linestyle="--")
+    sets = {data: DATA[data][0] for data in MANY if (shares["data"] == data).any()}
     looks = {speed: (speed, colour, marker) for speed, (*_, colour, marker) in SPEEDS.items()}
-    marks = shares.rename(columns={"speed": "mark", "share": "value"})
-    _draw_sets(axis, marks, sets, looks)
-    axis.set_xlim(0, 1.05 * max(115, shares["high"].max()))
+    marks = shares.rename(columns={"data": "row", "speed": "mark", "share": "value"})
+    figure, axis = range_figure(marks, sets, looks, 100)
+
+    axis.set_xlim(left=0)
     axis.set_xlabel(
         "error (RPS), % of that of the median rank; dots are means, lines ranges of runs"
     )
     figure.legend(loc="outside lower left", ncols=2)
     return figure
-
-
-def _draw_sets(
-    axis: Axes, table: pd.DataFrame, sets: Sequence[str], looks: Mapping[str, tuple[str, str, str]]
-) -> None:
-    """Draw a line for each data set, as `range_marks` does, and write their names."""
-    range_marks(axis, table.assign(row=table["data"]), sets, looks)
-    axis.set_yticklabels([DATA[data][0] for data in sets])
