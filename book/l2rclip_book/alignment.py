@@ -1,7 +1,5 @@
 """A CLIP without an image: a linear map from an image classifier's rows to its class names."""
 
-from __future__ import annotations
-
 import copy
 
 import torch

@@ -1,7 +1,5 @@
 """Figures of features: clouds of points in rank colours, UMAP layouts, and images behind points."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias

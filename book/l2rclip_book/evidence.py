@@ -1,7 +1,5 @@
 """The two figures of the evidence: from words to the hand-made order, and gains with intervals."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -76,7 +74,7 @@ def staircase(steps: pd.DataFrame) -> Figure:
         axis.remove()
 
     for axis in table[:, 0]:
-        name_rows(axis, [STEPS[arm] for arm in arms], 9.5)
+        name_rows(axis, [STEPS[arm] for arm in arms])
     figure.supxlabel("RPS of the test images (left is better; dashed: no text)", fontsize=9.5)
     figure.suptitle(finding(steps), x=0.01, ha="left", fontsize=10.5, fontweight="bold")
     return figure
@@ -206,7 +204,7 @@ def range_figure(
         axis.hlines(places, own["low"], own["high"], color=colour, linewidth=2.4)
         axis.scatter(own["value"], places, marker=marker, s=32, color=colour, zorder=3, label=name)
     grid(axis, "x")
-    name_rows(axis, list(rows.values()), 9.5)
+    name_rows(axis, list(rows.values()))
     return figure, axis
 
 

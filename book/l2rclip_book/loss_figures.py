@@ -4,8 +4,6 @@ Ranks have their colours, texts are numbered discs, images are stars in the colo
 The three weights of the push keep one colour each: true order, order-blind, shuffled.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -18,6 +16,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from l2rclip_book.plots import GRID, INK, METHODS, canvas, drawn, ink_on, rank_colours
+from l2rclip_lite.shapes import Texts
 
 Places: TypeAlias = Float[Tensor, "rank 2"]
 Loss: TypeAlias = Callable[[Tensor], Tensor]
@@ -37,8 +36,8 @@ def on_circle(*degrees: float) -> Float[Tensor, "point 2"]:
 def text_forces(
     loss: Callable[[Tensor, Tensor], Tensor],
     image: Float[Tensor, "1 dim"],
-    text: Float[Tensor, "rank dim"],
-) -> Float[Tensor, "rank dim"]:
+    text: Texts,
+) -> Texts:
     r"""Compute the force that each text exerts on one image, for a loss of distances.
 
     It is $\partial L/\partial t_k$. Such a loss pulls and pushes both ends of a line alike, so the

@@ -4,8 +4,6 @@ Ranks keep the colours of `plots.rank_colours`. Right answers are grey; errors a
 are red.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any

@@ -1,7 +1,5 @@
 """Statistics of the chapters: order of text features, paired comparisons, near-duplicate images."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 

@@ -6,8 +6,6 @@ rank. Everything else is shared: towers, features, budget, and that validation R
 epoch and temperature.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -43,6 +41,7 @@ from l2rclip_lite.metrics import rps
 from l2rclip_lite.runs.model_file import ModelFile, find_model_file
 from l2rclip_lite.runs.results import judge
 from l2rclip_lite.runs.start import begin
+from l2rclip_lite.shapes import Probabilities, Texts
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training_data import TrainingData
 
@@ -55,7 +54,7 @@ NO_TEXT = Config(context_length=0, epochs1=0, controls=Controls(rankformer=False
 
 
 # probabilities of the test images, and what else a row holds
-Answer = tuple[Float[Tensor, "batch rank"], dict[str, Any]]
+Answer = tuple[Probabilities, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -215,7 +214,7 @@ class Study:
         self,
         ranks: Ranks,
         config: Config,
-        rank_features: Float[Tensor, "rank dim"] | None = None,
+        rank_features: Texts | None = None,
     ) -> L2RCLIP:
         """Return a model on the shared towers, on their device; see `L2RCLIP`.
 
@@ -227,7 +226,7 @@ class Study:
             model.refresh()
         return model.to(self.towers.logit_scale.device)
 
-    def _answer_by_own_ranks(self, method: str, config: Config) -> Float[Tensor, "batch rank"]:
+    def _answer_by_own_ranks(self, method: str, config: Config) -> Probabilities:
         """Ask the relative about its own ranks, and carry its answers over to those of the data."""
         if config.start is None:
             raise InputError(f"{method}: there is no relative to ask; give the arm a start.")
@@ -286,7 +285,7 @@ class Study:
         return probabilities, facts
 
 
-def _chance(probabilities: Float[Tensor, "batch rank"], data: OrdinalDataset) -> dict[str, float]:
+def _chance(probabilities: Probabilities, data: OrdinalDataset) -> dict[str, float]:
     """Return what sentences given to random ranks order: 2.5 and 97.5 % of Spearman's ρ.
 
     The same with the lowest sentence at its rank, and how often such an order beats the right one.

@@ -1,7 +1,5 @@
 """Sentences in a text tower: tokens, the order of ranks before training, and controls of it."""
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Mapping, Sequence
@@ -28,6 +26,7 @@ from l2rclip_book.plots import (
 )
 from l2rclip_book.statistics import cosine_distances, spearman_rho
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.shapes import Texts
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.mini import MiniTowers
 
@@ -121,9 +120,7 @@ def orders(count: int, draws: int, seed: int = 0) -> Orders:
     return np.stack([np.arange(count), *shuffles])
 
 
-def shuffled_gaps(
-    features: Float[Tensor, "rank dim"], names: Orders
-) -> Float[np.ndarray, " order"]:
+def shuffled_gaps(features: Texts, names: Orders) -> Float[np.ndarray, " order"]:
     """Compute the score `gap` alone, for thousands of orders at once.
 
     It is the null distribution of Mantel's test.

@@ -1,7 +1,5 @@
 """Figures of training: the two stages as a diagram, a loop before and after a repair, and signs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 

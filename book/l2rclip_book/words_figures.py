@@ -1,7 +1,5 @@
 """Figures of words after a relative: landings, orders, few images, and four ways to train."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -80,6 +78,7 @@ def order_figure(orders: pd.DataFrame, chance: pd.DataFrame) -> Figure:
     sets = {data: DATA[data][0] for data in SETS if (orders["data"] == data).any()}
     marks = orders.rename(columns={"data": "row", "arm": "mark", "rho": "value"})
     figure, axis = range_figure(marks, sets, ORDERS)
+    figure.set_figheight(1.2 + 0.72 * len(sets))
 
     band = chance.reindex(list(sets))
     width = band["chance_high"] - band["chance_low"]
