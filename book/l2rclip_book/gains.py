@@ -222,13 +222,13 @@ def run_interval(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
     runs = gains.size()
     shared = (arms["n"] / arms["n_train"]).astype(float).groupby(arms["data"]).mean()
     error = np.sqrt((1 / runs + shared) * gains.var())
-    low, high = stats.t.interval(0.95, runs - 1, gains.mean(), error)
+    reach = error * stats.t.ppf(0.975, runs - 1)
     columns = {
         "runs": runs,
         "run_gain": gains.mean(),
         "run_error": error,
-        "run_low": low,
-        "run_high": high,
+        "run_low": gains.mean() - reach,
+        "run_high": gains.mean() + reach,
     }
     return pd.DataFrame(columns, index=runs.index).reset_index()
 

@@ -144,10 +144,10 @@ def _over_sets(gains: pd.DataFrame, changes: Mapping[str, bool]) -> pd.DataFrame
     for claim, part in gains[gains["data"] != MEAN].groupby("row", sort=False):
         n_sets = len(part)
         mean = part["gain"].mean()
+        unit = stats.t.ppf(0.975, n_sets - 1) * part["gain"].std()
         for change, is_new in changes.items():
-            error = part["gain"].std() * math.sqrt(is_new + 1 / n_sets)
-            ends = stats.t.interval(0.95, n_sets - 1, mean, error)
-            rows.append((change, claim, mean, *ends))
+            reach = unit * math.sqrt(is_new + 1 / n_sets)
+            rows.append((change, claim, mean, mean - reach, mean + reach))
     return pd.DataFrame(rows, columns=["change", "row", "gain", "low", "high"])
 
 
