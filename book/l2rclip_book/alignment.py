@@ -1,21 +1,19 @@
 """A CLIP without an image: a linear map from an image classifier's rows to its class names."""
 
-from __future__ import annotations
-
 import copy
-from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from open_clip import IMAGENET_CLASSNAMES
+from sklearn.linear_model import Ridge
 from torch import Tensor
 
 from l2rclip_lite.towers.mini import MiniTowers, find_image_weights, load_backbone
 
 NAME_TEMPLATE = "a photo of a {}"
-BATCH_SIZE = 50  # names that are encoded at once
 
 
+@torch.inference_mode()
 def prototypes(
     towers: MiniTowers, number: int = 1000
 ) -> tuple[list[str], Float[Tensor, "name feature"], Float[Tensor, "name dim"]]:
@@ -32,28 +30,13 @@ def prototypes(
     """
     classes = torch.arange(number) * len(IMAGENET_CLASSNAMES) // number
     names = [IMAGENET_CLASSNAMES[index] for index in classes]
-    texts = _embed_names(towers, names)
+    uncentred = copy.deepcopy(towers)
+    uncentred.text.get_buffer("mean").zero_()
+    texts = uncentred.encode_text([NAME_TEMPLATE.format(name) for name in names])
 
     classifier = load_backbone(find_image_weights(), classifier=True).get_submodule("classifier")
     rows = classifier.get_parameter("weight").detach()[classes]
     return names, rows, texts
-
-
-def _embed_names(towers: MiniTowers, names: Sequence[str]) -> Float[Tensor, "name dim"]:
-    """Return the unit embedding of "a photo of a NAME" for each name, before any centring."""
-    uncentred = copy.deepcopy(towers)
-    uncentred.text.get_buffer("mean").zero_()
-
-    # names of similar length share a batch, which then holds little padding
-    by_length = sorted(range(len(names)), key=lambda index: len(names[index]))
-    texts = torch.empty(len(names), towers.dim)
-
-    with torch.inference_mode():
-        for start in range(0, len(names), BATCH_SIZE):
-            batch = by_length[start : start + BATCH_SIZE]
-            sentences = [NAME_TEMPLATE.format(names[index]) for index in batch]
-            texts[batch] = uncentred.encode_text(sentences)
-    return texts
 
 
 def fit_alignment(
@@ -72,9 +55,7 @@ def fit_alignment(
         `projection` (dim × feature) and `text_mean` (dim).
     """
     text_mean = texts.mean(0)
-    centred = (texts - text_mean).double()
-
-    rows = classifier.double()
-    gram = rows @ rows.T + ridge * torch.eye(len(rows), dtype=torch.float64)
-    projection = centred.T @ torch.linalg.solve(gram, rows)
-    return {"projection": projection.float().contiguous(), "text_mean": text_mean}
+    regression = Ridge(ridge, fit_intercept=False, solver="cholesky")
+    regression.fit(classifier.double().numpy(), (texts - text_mean).double().numpy())
+    projection = torch.from_numpy(regression.coef_).float()
+    return {"projection": projection, "text_mean": text_mean}

@@ -1,7 +1,5 @@
 """Figures of features: clouds of points in rank colours, UMAP layouts, and images behind points."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -13,7 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from scipy.linalg import orthogonal_procrustes
-from scipy.spatial.distance import pdist, squareform
+from scipy.spatial.distance import pdist
 from sklearn.cluster import DBSCAN
 from sklearn.neighbors import NearestNeighbors
 
@@ -111,9 +109,8 @@ def islands(flat: Flat, *, gap: float = 0.05) -> int:
         >>> islands(row)
         2
     """
-    distance = squareform(pdist(flat))
-    clustering = DBSCAN(eps=gap * distance.max(), min_samples=1, metric="precomputed")
-    island_sizes = np.bincount(clustering.fit_predict(distance))
+    clustering = DBSCAN(eps=gap * pdist(flat).max(), min_samples=1)
+    island_sizes = np.bincount(clustering.fit_predict(flat))
     return int((island_sizes >= 5).sum())
 
 
@@ -249,16 +246,11 @@ def motion_figure(stored: Mapping[str, Any], frames: Mapping[str, int], ranks: R
         row[0].set_ylabel(f"{panel['title']}, {panel['shows']:.0%} shown")
         for axis, (title, frame) in zip(row, frames.items(), strict=True):
             images, vectors = panel["frames"][frame]
-            cloud(axis, _pairs(panel["images"][images]), labels, ranks)
-            _draw_ranks(axis, _pairs(panel["ranks"][vectors]))
+            cloud(axis, np.reshape(panel["images"][images], (-1, 2)), labels, ranks)
+            _draw_ranks(axis, np.reshape(panel["ranks"][vectors], (-1, 2)))
             rho = panel["rho"][frame] / 100
             axis.set_title(f"{title}\nρ = {rho:.2f}", fontsize=9)
             axis.set(xlim=(0, wide), ylim=(0, tall), xticks=[], yticks=[], aspect="equal")
 
     rank_bar(figure, axes, ranks)
     return figure
-
-
-def _pairs(numbers: Sequence[int]) -> Flat:
-    """Return places from x and y in turn."""
-    return np.array(numbers, dtype=float).reshape(-1, 2)

@@ -1,7 +1,5 @@
 """The two figures of the evidence: from words to the hand-made order, and gains with intervals."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -63,7 +61,8 @@ def staircase(steps: pd.DataFrame) -> Figure:
     height = 0.8 + n_rows * (0.3 + 0.3 * len(arms))
     figure = canvas(height)
     if not sets:
-        return nothing(figure)
+        nothing(figure)
+        return figure
 
     table = figure.subplots(n_rows, min(len(sets), PANELS), sharey=True, squeeze=False)
     axes = table.ravel()[: len(sets)]
@@ -75,7 +74,7 @@ def staircase(steps: pd.DataFrame) -> Figure:
         axis.remove()
 
     for axis in table[:, 0]:
-        name_rows(axis, [STEPS[arm] for arm in arms], 9.5)
+        name_rows(axis, [STEPS[arm] for arm in arms])
     figure.supxlabel("RPS of the test images (left is better; dashed: no text)", fontsize=9.5)
     figure.suptitle(finding(steps), x=0.01, ha="left", fontsize=10.5, fontweight="bold")
     return figure
@@ -145,16 +144,11 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float 
     rows = list(gains["row"].unique())
     looks = DATA | {MEAN: (MEAN, INK, "D")}
     looks = {data: looks[data] for data in looks if (gains["data"] == data).any()}
-    figure = canvas(1.3 + (0.1 + 0.095 * len(looks)) * len(rows))
-    if not rows:
-        return nothing(figure)
-
-    axis = figure.subplots()
-    axis.axvline(0, color=INK, linewidth=1)
     ends = gains.columns.intersection(["gain", "low", "high", "run_low", "run_high"])
     marks = gains.assign(mark=gains["data"])
     marks[ends] = gains[ends].clip(-limit, limit)
-    range_marks(axis, marks.rename(columns={"gain": "value"}), rows, looks)
+    marks = marks.rename(columns={"gain": "value"})
+    figure, axis = range_figure(marks, dict(zip(rows, rows, strict=True)), looks)
 
     for _, far in gains[gains["gain"].abs() > limit].iterrows():
         place = rows.index(far["row"]) + shift_of(list(looks).index(far["data"]), len(looks))
@@ -181,18 +175,27 @@ def shift_of(at: int, number: int) -> float:
     return 0.7 * ((at + 0.5) / number - 0.5)
 
 
-def range_marks(
-    axis: Axes, table: pd.DataFrame, rows: Sequence[str], looks: Mapping[str, tuple[str, str, str]]
-) -> None:
-    """Draw marks with their ranges, one below the other in each row.
+def range_figure(
+    table: pd.DataFrame,
+    rows: Mapping[str, str],
+    looks: Mapping[str, tuple[str, str, str]],
+    reference: float = 0.0,
+) -> tuple[Figure, Axes]:
+    """Draw marks with their ranges, one below the other in each row; no legend yet.
 
     Args:
-        axis: Where to draw.
         table: `row`, `mark`, `value`, `low` and `high`; where it has them, `run_low` and `run_high`
             are drawn as a thin line.
-        rows: The first on top.
+        rows: What is written beside each, the first on top.
         looks: Name, colour and marker of each mark.
+        reference: Where a line stands behind all rows.
     """
+    figure = canvas(1.3 + (0.1 + 0.095 * len(looks)) * len(rows))
+    if not rows:
+        return figure, nothing(figure)
+
+    axis = figure.subplots()
+    axis.axvline(reference, color=INK, linewidth=1)
     for at, (mark, (name, colour, marker)) in enumerate(looks.items()):
         own = table[table["mark"] == mark].set_index("row").reindex(list(rows))
         places = np.arange(len(rows)) + shift_of(at, len(looks))
@@ -201,15 +204,16 @@ def range_marks(
         axis.hlines(places, own["low"], own["high"], color=colour, linewidth=2.4)
         axis.scatter(own["value"], places, marker=marker, s=32, color=colour, zorder=3, label=name)
     grid(axis, "x")
-    name_rows(axis, rows, 9.5)
+    name_rows(axis, list(rows.values()))
+    return figure, axis
 
 
-def nothing(figure: Figure) -> Figure:
-    """Return the figure with a line that says why it is empty."""
+def nothing(figure: Figure) -> Axes:
+    """Write into a figure why it is empty."""
     axis = figure.subplots()
     axis.axis("off")
     axis.text(0, 0.5, "no rows of these runs here")
-    return figure
+    return axis
 
 
 def order_steps(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:

@@ -293,9 +293,9 @@ def over_trainings(table: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) ->
             continue
 
         freedom = squares.sum() ** 2 / (squares**2 / (runs["runs"] - 1)).sum()
-        reach = stats.t.ppf(0.975, freedom) * np.sqrt(squares.sum()) / len(runs)
         mean = runs["run_gain"].mean()
-        rows.append((row, mean, mean - reach, mean + reach))
+        error = np.sqrt(squares.sum()) / len(runs)
+        rows.append((row, mean, *stats.t.interval(0.95, freedom, mean, error)))
     return pd.DataFrame(rows, columns=["row", "gain", "low", "high"])
 
 

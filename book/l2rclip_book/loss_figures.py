@@ -4,8 +4,6 @@ Ranks have their colours, texts are numbered discs, images are stars in the colo
 The three weights of the push keep one colour each: true order, order-blind, shuffled.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
@@ -18,9 +16,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from l2rclip_book.plots import GRID, INK, METHODS, canvas, drawn, ink_on, rank_colours
+from l2rclip_lite.method import Texts
 
 Places: TypeAlias = Float[Tensor, "rank 2"]
-Angles: TypeAlias = Float[Tensor, " angle"]
 Loss: TypeAlias = Callable[[Tensor], Tensor]
 
 
@@ -38,8 +36,8 @@ def on_circle(*degrees: float) -> Float[Tensor, "point 2"]:
 def text_forces(
     loss: Callable[[Tensor, Tensor], Tensor],
     image: Float[Tensor, "1 dim"],
-    text: Float[Tensor, "rank dim"],
-) -> Float[Tensor, "rank dim"]:
+    text: Texts,
+) -> Texts:
     r"""Compute the force that each text exerts on one image, for a loss of distances.
 
     It is $\partial L/\partial t_k$. Such a loss pulls and pushes both ends of a line alike, so the
@@ -74,36 +72,6 @@ def tangential(
         [[0.0, 2.0]]
     """
     return force - (force * at).sum(dim=-1, keepdim=True) * at
-
-
-def along_circle(loss: Loss, degrees: Angles) -> tuple[Angles, Angles]:
-    """Compute the loss of one image all round the circle, and its tangential force.
-
-    Args:
-        loss: A function of one unit feature, shape (1, 2).
-        degrees: Places of the image.
-
-    Returns:
-        Losses, and forces −dL/dφ per radian: positive forces turn the image counter-clockwise.
-
-    Example:
-        >>> value, force = along_circle(
-        ...     lambda z: (z - on_circle(0)).square().sum(), torch.tensor([0.0, 90.0])
-        ... )
-        >>> value.round(decimals=6).tolist()  # 2 - 2 cos φ
-        [0.0, 2.0]
-        >>> force.round(decimals=6).tolist()  # -2 sin φ
-        [-0.0, -2.0]
-    """
-
-    def loss_at(angle: Tensor) -> Tensor:
-        return loss(torch.stack([angle.cos(), angle.sin()])[None])
-
-    angles = torch.deg2rad(degrees.double())
-    # `ranks.cyclic_permutation` draws its permutation by seed, the same for each angle
-    measure = torch.func.vmap(torch.func.grad_and_value(loss_at), randomness="same")
-    gradient, value = measure(angles)
-    return value, -gradient
 
 
 def walk(

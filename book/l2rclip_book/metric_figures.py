@@ -4,10 +4,8 @@ Ranks keep the colours of `plots.rank_colours`. Right answers are grey; errors a
 are red.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from itertools import cycle, pairwise
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -251,23 +249,20 @@ def decoders(row: Sequence[float], ranks: Ranks) -> Figure:
     return figure
 
 
-def reliability(
-    y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: int = 10
-) -> pd.DataFrame:
+def reliability(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> pd.DataFrame:
     """Compute the reliability curve: accuracy of the most probable rank, by its probability.
 
     Args:
         y_true: Rank indices.
         probabilities: A row of K for each image.
         ranks: The label space.
-        bins: Bins (lo, hi] of equal width of the largest probability.
 
     Returns:
-        One row per bin that holds an image: its edges `low` and `high`, `count`, mean `confidence`,
-        `accuracy`, and `chance_low` to `chance_high`, where the accuracy of so many images lies 95
-        times out of 100 if the confidence is true (quantiles of the binomial; Bröcker and Smith
-        2007 call these consistency bars). The mean of |accuracy − confidence|, weighted by `count`,
-        is `metrics.ece` with as many bins.
+        One row for each tenth (lo, hi] of the largest probability that holds an image: its edges
+        `low` and `high`, `count`, mean `confidence`, `accuracy`, and `chance_low` to `chance_high`,
+        where the accuracy of so many images lies 95 times out of 100 if the confidence is true
+        (quantiles of the binomial; Bröcker and Smith 2007 call these consistency bars). The mean of
+        |accuracy − confidence|, weighted by `count`, is `metrics.ece` with ten bins.
 
     Example:
         >>> two = Ranks.integers(0, 1, template="grade {rank}")
@@ -278,7 +273,7 @@ def reliability(
     true, p = checked_probabilities(y_true, probabilities, ranks)
     table = pd.DataFrame({"confidence": p.max(1), "accuracy": p.argmax(1) == true})
 
-    edges = np.linspace(0, 1, bins + 1)
+    edges = np.linspace(0, 1, 11)
     table["bin"] = np.searchsorted(edges[1:-1], table["confidence"])
     curve = table.groupby("bin").agg(
         count=("accuracy", "size"), confidence=("confidence", "mean"), accuracy=("accuracy", "mean")
@@ -293,39 +288,28 @@ def reliability(
 
 
 @drawn()
-def reliability_diagram(curves: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw accuracy over confidence, one panel per model, above the number of images.
+def reliability_diagram(title: str, curve: pd.DataFrame) -> Figure:
+    """Draw accuracy over confidence above the number of images.
 
     On the diagonal a model is right as often as it is sure.
 
     Args:
-        curves: From `reliability`, by panel title.
+        title: The name of the model.
+        curve: From `reliability`.
     """
-    most = max(curve["count"].max() for curve in curves.values())
     figure = canvas(4.3)
-    axes = figure.subplots(2, len(curves), sharex=True, height_ratios=(3.4, 1), squeeze=False)
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
 
-    colours = cycle((COLOURS["stage 2"], COLOURS["stage 1"]))
-    for (above, below), (title, curve) in zip(axes.T, curves.items(), strict=True):
-        colour = next(colours)
-        _draw_accuracy(above, curve, colour)
-        above.set(title=title, ylim=(-0.03, 1.03), xlim=(0, 1))
-        middle = (curve["low"] + curve["high"]) / 2
-        width = 0.86 * (curve["high"] - curve["low"])
-        below.bar(middle, curve["count"], width=width, color=colour, alpha=0.75)
-        below.set(xlabel="probability of the answer", ylim=(0, 1.1 * most))
-
-    axes[0, 0].set_ylabel("share of right answers")
-    axes[1, 0].set_ylabel("images")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower right", ncols=2)
-    return figure
-
-
-def _draw_accuracy(axis: Axes, curve: pd.DataFrame, colour: str) -> None:
-    """Draw the accuracy of each bin, its distance to the diagonal, and the range of chance."""
     x = curve["confidence"]
     chance: dict[str, Any] = {"alpha": 0.35, "linewidth": 7, "label": "95 % range if it were true"}
-    axis.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle="--")
-    axis.vlines(x, curve["chance_low"], curve["chance_high"], color=INK, **chance)
-    axis.vlines(x, curve["accuracy"], x, color=colour)
-    axis.scatter(x, curve["accuracy"], color=colour, zorder=4, label="share that is right")
+    above.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle="--")
+    above.vlines(x, curve["chance_low"], curve["chance_high"], color=INK, **chance)
+    above.vlines(x, curve["accuracy"], x, color=WRONG)
+    above.scatter(x, curve["accuracy"], color=WRONG, zorder=4, label="share that is right")
+    above.set(title=title, ylim=(-0.03, 1.03), xlim=(0, 1), ylabel="share of right answers")
+
+    middle = (curve["low"] + curve["high"]) / 2
+    below.bar(middle, curve["count"], width=0.086, color=WRONG, alpha=0.75)
+    below.set(xlabel="probability of the answer", ylabel="images")
+    figure.legend(loc="outside lower right", ncols=2)
+    return figure

@@ -5,8 +5,6 @@ keep their colours. Figures have no ground of their own: text and lines are of a
 a light and on a dark page.
 """
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -150,10 +148,10 @@ def grid(axis: Axes, along: Literal["x", "y"], title: str = "") -> None:
     axis.set_axisbelow(True)
 
 
-def name_rows(axis: Axes, names: Sequence[str], size: float = 9.0) -> None:
+def name_rows(axis: Axes, names: Sequence[str]) -> None:
     """Write one name per row, the first on top."""
     wrapped = [textwrap.fill(name, 44) for name in names]
-    axis.set_yticks(range(len(names)), wrapped, fontsize=size)
+    axis.set_yticks(range(len(names)), wrapped, fontsize=9.5)
     axis.set_ylim(len(names) - 0.5, -0.5)
 
 

@@ -1,7 +1,5 @@
 """Runs of L2RCLIP that fail on purpose, each in one of the four ways that `signs` looks for."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """What RankFormer reads and moves, and rank sentences drawn as grids of words."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,10 +16,10 @@ from torch import Tensor, nn
 
 from l2rclip_book.plots import COLOURS, INK, PAPER, canvas, drawn, ink_on, rank_colours
 from l2rclip_book.templates import token_text
+from l2rclip_lite.method import Embeddings
 from l2rclip_lite.method.rankformer import RankFormer
 from l2rclip_lite.towers.base import Tokens, Towers
 
-Embeddings = Float[Tensor, "rank token width"]
 Slots = Float[Tensor, "rank token"]
 START = "start"
 END = "end"

@@ -5,8 +5,6 @@ claims of `gains.CLAIMS` for each towers, on the mean of the data sets that were
 over all of them.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from typing import Any

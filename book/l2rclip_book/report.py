@@ -75,7 +75,7 @@ def write_report(
         cell=cell,
         curves=_curves(directory, ranks, metrics),
         confusion=_png(plots.confusion({compared.name: (true, medians(p))}, ranks)),
-        reliability=_png(reliability_diagram({compared.name: reliability(true, p, ranks)})),
+        reliability=_png(reliability_diagram(compared.name, reliability(true, p, ranks))),
         n_held=answers["true_rank"].between(answers["low_rank"], answers["high_rank"]).sum(),
         width=(answers["high_rank"] - answers["low_rank"] + 1).mean(),
         signs=_signs(directory.folder, read_once),

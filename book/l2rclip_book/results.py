@@ -5,8 +5,6 @@ another order. `make spread` trains what a chapter trains with five seeds under 
 kernels, and keeps a row a run in `book/results/spread/NN.csv`. A page says what all rows show.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

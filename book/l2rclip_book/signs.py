@@ -5,8 +5,6 @@ over the stored runs of chapter 8 (`book/results/spread/08.csv`): healthy ones, 
 made to fail.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,14 +12,13 @@ from functools import partial
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
 from torch import Tensor
 
 from l2rclip_book.provoked import APART, FAST, HARD, SLOW
 from l2rclip_book.statistics import cosine_distances, gap_order
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method import Texts
+from l2rclip_lite.method import Features, Targets, Texts
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prompts import RankPrompts, centred
 from l2rclip_lite.metrics import spearman
@@ -184,9 +181,9 @@ class SeenImages:
         target: Rank index of each image.
     """
 
-    before: Float[Tensor, "batch dim"]
-    after: Float[Tensor, "batch dim"] | None
-    target: Int[Tensor, " batch"]
+    before: Features
+    after: Features | None
+    target: Targets
 
 
 def see_images(model: L2RCLIP, data: OrdinalDataset) -> SeenImages:

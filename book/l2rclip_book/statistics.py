@@ -1,7 +1,5 @@
 """Statistics of the chapters: order of text features, paired comparisons, near-duplicate images."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
@@ -12,11 +10,11 @@ from numpy.typing import ArrayLike
 from PIL import Image
 from scipy.stats import bootstrap, rankdata, wilcoxon
 
-from l2rclip_lite.data.base import OrdinalDataset
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.errors import InputError
 
-Rows: TypeAlias = Real[np.ndarray, "resample batch"]
-SPLITS = ("train", "val", "test")
+Rows: TypeAlias = Real[np.ndarray, "#resample batch"]  # one row is compared with every other
+GIVEN_OUT = 1_000  # times are the sentences of the ranks given out at random
 
 
 def spearman_rho(left: Rows, right: Rows) -> Float[np.ndarray, " resample"]:
@@ -38,7 +36,11 @@ def spearman_rho(left: Rows, right: Rows) -> Float[np.ndarray, " resample"]:
         >>> spearman_rho(left, right).tolist()
         [1.0, 0.0]
     """
-    return correlation_of_ranks(centred_ranks(left), centred_ranks(right))
+    a = centred_ranks(left)
+    b = centred_ranks(right)
+    scale = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
+    rho = (a * b).sum(-1) / np.where(scale > 0, scale, 1)
+    return np.clip(rho, -1, 1)
 
 
 def centred_ranks(rows: Rows) -> Rows:
@@ -55,29 +57,12 @@ def centred_ranks(rows: Rows) -> Rows:
     return np.asarray(rankdata(rounded, axis=-1) - mean_rank)
 
 
-def correlation_of_ranks(a: Rows, b: Rows) -> Float[np.ndarray, " resample"]:
-    """Compute `spearman_rho` from the `centred_ranks` of both tables.
-
-    Ranking takes most of the time. A table that is compared with several need be ranked only once.
-
-    Example:
-        >>> labels = centred_ranks(np.array([[0, 1, 2]]))
-        >>> correlation_of_ranks(centred_ranks(np.array([[9, 2, 1]])), labels)
-        array([-1.])
-    """
-    scale = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
-    rho = (a * b).sum(-1) / np.where(scale > 0, scale, 1)
-    return np.clip(rho, -1, 1)
-
-
 def orders_by_chance(
     probabilities: Float[np.ndarray, "batch rank"],
     values: Float[np.ndarray, " rank"],
     true: Float[np.ndarray, " batch"],
     *,
     fixed: int = 0,
-    draws: int = 1_000,
-    seed: int = 0,
 ) -> Float[np.ndarray, " resample"]:
     """Compute Spearman's ρ of expected and true values with the sentences given to random ranks.
 
@@ -88,8 +73,6 @@ def orders_by_chance(
         values: Of the ranks.
         true: Value of each image.
         fixed: How many of the lowest ranks keep their sentences.
-        draws: How often the sentences are given out.
-        seed: Decides how.
 
     Example:
         >>> certain = np.eye(3)
@@ -99,11 +82,11 @@ def orders_by_chance(
         >>> sorted(set(orders_by_chance(certain, values, values, fixed=1).round(1).tolist()))
         [0.5, 1.0]
     """
-    generator = np.random.default_rng(seed)
-    shuffled = np.tile(values, (draws, 1))
+    generator = np.random.default_rng(0)
+    shuffled = np.tile(values, (GIVEN_OUT, 1))
     shuffled[:, fixed:] = generator.permuted(shuffled[:, fixed:], axis=1)
     expected = shuffled @ probabilities.T
-    return spearman_rho(expected, np.tile(true, (draws, 1)))
+    return spearman_rho(expected, true[None])
 
 
 def ordinality(text_features: ArrayLike) -> dict[str, float]:
@@ -245,12 +228,10 @@ def holm(p_values: Sequence[float] | Float[np.ndarray, " test"]) -> list[float]:
         >>> holm([0.01, 0.5, 0.02])
         [0.03, 0.5, 0.04]
     """
-    p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p, kind="stable")
+    p = pd.Series(p_values, dtype=float).sort_values()
     factors = np.arange(len(p), 0, -1)  # m for the smallest, 1 for the largest
-    adjusted = np.empty_like(p)
-    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1)
-    return adjusted.tolist()
+    adjusted = (p * factors).cummax().clip(upper=1)
+    return adjusted.sort_index().tolist()
 
 
 def thumbnail(image: Image.Image) -> Float[np.ndarray, " pixel"]:
@@ -307,14 +288,10 @@ def near_duplicates(data: OrdinalDataset, *, threshold: float = 0.92) -> pd.Data
             images.append((path, name))
             thumbnails.append(thumbnail(image))
 
+    cosine = np.triu(np.stack(thumbnails) @ np.stack(thumbnails).T, 1)
     pairs = []
-    thumbs = np.stack(thumbnails)
-    for first, thumb in enumerate(thumbs):
-        later = thumbs[first + 1 :]
-        cosine = later @ thumb
-        for place in np.flatnonzero(cosine >= threshold):
-            second = first + 1 + place
-            pairs.append((float(cosine[place]), *images[first], *images[second]))
+    for first, second in np.argwhere(cosine >= threshold):
+        pairs.append((cosine[first, second], *images[first], *images[second]))
 
     columns = ["similarity", "first", "first_split", "second", "second_split"]
     table = pd.DataFrame(pairs, columns=columns)

@@ -6,9 +6,6 @@ rank. Everything else is shared: towers, features, budget, and that validation R
 epoch and temperature.
 """
 
-from __future__ import annotations
-
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +25,6 @@ from l2rclip_book.study_parts import (
     cut,
     image_scores,
     nearest_neighbours,
-    reworded,
     seen_and_unseen,
     stretched,
 )
@@ -37,11 +33,10 @@ from l2rclip_lite.config import Config, Controls, LossWeights
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.files import read_tensors, save_tensors
 from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.image_side import train_kernel
+from l2rclip_lite.method import Probabilities, Texts
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.prompts import RankPrompts
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.method.stages import train_stage1, train_stage2
 from l2rclip_lite.metrics import rps
@@ -59,7 +54,7 @@ NO_TEXT = Config(context_length=0, epochs1=0, controls=Controls(rankformer=False
 
 
 # probabilities of the test images, and what else a row holds
-Answer = tuple[Float[Tensor, "batch rank"], dict[str, Any]]
+Answer = tuple[Probabilities, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -99,46 +94,36 @@ class Arm:
 
 
 def image_features(
-    data: OrdinalDataset, towers: Towers, file: Path | None = None
+    data: OrdinalDataset, towers: Towers, cache: Path | None = None
 ) -> dict[str, Float[Tensor, " dim"]]:
-    """Return features of every image, before projection, by path; from a file if there is one.
+    """Return features of every image, before projection, by path.
 
     Args:
         data: All splits are encoded.
         towers: In their starting state.
-        file: A safetensors file, written if it is not there; None keeps nothing.
+        cache: See `L2RCLIP.encode`.
 
     Raises:
-        InputError: An image or the file cannot be read, or the file holds other images.
+        InputError: An image cannot be read.
     """
     splits = [data.split(name) for name in SPLITS]
     listed: list[str] = []
     for split in splits:
         listed += split.paths
-    paths = sorted(listed)  # in every fold the same batches, and so the same rounding
 
-    if file is not None and file.is_file():
-        tensors, metadata = read_tensors(file)
-        if json.loads(metadata.get("paths", "[]")) != paths:
-            raise InputError(
-                f"{file}: holds features of other images; delete it to compute them anew."
-            )
-        return dict(zip(paths, tensors["features"], strict=True))
-
+    # in every fold the same batches, and so the same rounding
     in_order = sorted(range(len(listed)), key=listed.__getitem__)
     images: Subset[tuple[Any, int]] = Subset(ConcatDataset(splits), in_order)
     model = L2RCLIP(towers, data.ranks, NO_TEXT).to(towers.logit_scale.device)
-    features = model.encode(images, backbone=True)
-    if file is not None:
-        save_tensors(file, {"features": features}, {"paths": json.dumps(paths)})
-    return dict(zip(paths, features, strict=True))
+    features = model.encode(images, backbone=True, cache=cache)
+    return dict(zip(sorted(listed), features, strict=True))
 
 
 class Study:
-    """Train all arms of one study on one data set.
+    """Train all arms of one study on one data set under one condition.
 
     Args:
-        data: The data set, before any condition.
+        data: The data set.
         towers: In their starting state, on the device to compute on; every arm leaves them so.
         config: What the arms share.
         features: Of every image, by path; see `image_features`.
@@ -153,32 +138,32 @@ class Study:
     ) -> None:
         self.data = data
         self.towers = towers
-        self.features = features
         if config.upside_down is None:
             config = replace(config, upside_down=not data.upright)
         self.config = config
-        self._inputs: dict[str, TrainingData] = {}  # by condition
-        # arms that differ in stage 2 share stage 1
-        self._stage1: dict[tuple[str, Config], dict[str, Tensor]] = {}
 
-    def rows(
-        self, arms: Sequence[Arm], condition: Mapping[str, Any] | None = None
-    ) -> Iterator[dict[str, Any]]:
-        """Train every arm under a condition, and yield a row as soon as each is trained.
+        backbone = {}
+        targets = {}
+        images = {}
+        for name in SPLITS:
+            split = data.split(name)
+            backbone[name] = torch.stack([features[path] for path in split.paths])
+            targets[name] = torch.tensor(split.targets)
+            images[name] = ResizedImages(split, towers.image_size)
+        self.inputs = TrainingData.of(backbone, targets, self._model(data.ranks, NO_TEXT), images)
+
+    def rows(self, arms: Sequence[Arm]) -> Iterator[dict[str, Any]]:
+        """Train every arm, and yield a row as soon as each is trained.
 
         Args:
             arms: What to train.
-            condition: Arguments of `reworded`, whose seed is that of the config; none leaves the
-                data as they are.
 
         Returns:
             `arm`, `method`, numbers of images and ranks, test metrics, the validation RPS where
             epochs compete, the choice of the kernel head and the order of its text features,
             `seconds`; and `images`, the scores of each test image.
         """
-        condition = condition or {}
-        condition_key = json.dumps(condition, sort_keys=True)
-        data = reworded(self.data, **condition, seed=self.config.seed)
+        data = self.data
         for arm in arms:
             start = time.perf_counter()
             row = {
@@ -187,8 +172,7 @@ class Study:
                 "ranks": len(data.ranks),
                 "n_train": len(data.train),
             }
-            config = arm.config(self.config)
-            probabilities, facts = self._answer(arm.method, data, config, condition_key)
+            probabilities, facts = self._answer(arm.method, arm.config(self.config))
 
             row |= judge(probabilities, data.test, data.ranks)
             row |= seen_and_unseen(probabilities, data)
@@ -197,16 +181,15 @@ class Study:
             row["images"] = image_scores(probabilities, data)
             yield row
 
-    def _answer(self, method: str, data: OrdinalDataset, config: Config, condition: str) -> Answer:
+    def _answer(self, method: str, config: Config) -> Answer:
         """Train by one method and answer the test images.
 
         Args:
             method: See `Arm`.
-            data: Under the condition.
             config: Of the arm.
-            condition: Names the condition.
         """
-        inputs = self._training_data(data, condition)
+        data = self.data
+        inputs = self.inputs
         if method == "median-rank":
             # the frequencies of the training ranks, whose median it is
             counts = torch.bincount(inputs.targets["train"], minlength=len(data.ranks)).double()
@@ -215,23 +198,23 @@ class Study:
             return nearest_neighbours(inputs.backbone, inputs.targets, data.ranks), {}
 
         if method == OURS:
-            return self._answer_ours(self._model(data.ranks, config), inputs, condition)
+            return self._answer_ours(self._model(data.ranks, config))
         if method in (OWN, CUT):
-            return self._answer_by_own_ranks(method, inputs, data.ranks, config), {}
+            return self._answer_by_own_ranks(method, config), {}
         if method == UNTRAINED:
             model = self._model(data.ranks, as_it_is(config))
             probabilities = model.probabilities(inputs.features["test"])
             return probabilities, _chance(probabilities, data)
         if method in PROTOTYPES:
             fixed = PROTOTYPES[method](data, self.towers, config.seed)
-            return self._answer_ours(self._model(data.ranks, config, fixed), inputs, condition)
-        return self._answer_by_baseline(method, self._model(data.ranks, config), inputs)
+            return self._answer_ours(self._model(data.ranks, config, fixed))
+        return self._answer_by_baseline(method, self._model(data.ranks, config))
 
     def _model(
         self,
         ranks: Ranks,
         config: Config,
-        rank_features: Float[Tensor, "rank dim"] | None = None,
+        rank_features: Texts | None = None,
     ) -> L2RCLIP:
         """Return a model on the shared towers, on their device; see `L2RCLIP`.
 
@@ -243,31 +226,30 @@ class Study:
             model.refresh()
         return model.to(self.towers.logit_scale.device)
 
-    def _answer_by_own_ranks(
-        self, method: str, inputs: TrainingData, ranks: Ranks, config: Config
-    ) -> Float[Tensor, "batch rank"]:
+    def _answer_by_own_ranks(self, method: str, config: Config) -> Probabilities:
         """Ask the relative about its own ranks, and carry its answers over to those of the data."""
         if config.start is None:
             raise InputError(f"{method}: there is no relative to ask; give the arm a start.")
-        relative = self._relative(config.start, config)
+
+        # with its own ranks: their sentences, or its own outputs
+        start = ModelFile.read(find_model_file(config.start))
+        if start.head() is None:
+            relative = self._model(start.ranks, as_it_is(config))
+        else:
+            relative = L2RCLIP.from_pretrained(config.start).to(self.towers.logit_scale.device)
+
         own = relative.ranks
         values = {}
-        for split, features in inputs.features.items():
+        for split, features in self.inputs.features.items():
             values[split] = relative.probabilities(features) @ own.values_tensor()
 
         if method == CUT:
-            return cut(values, inputs.targets, ranks)
-        return stretched(values["test"], own, ranks)
+            return cut(values, self.inputs.targets, self.data.ranks)
+        return stretched(values["test"], own, self.data.ranks)
 
-    def _relative(self, start: str, config: Config) -> L2RCLIP:
-        """Return the relative with its own ranks: their sentences, or its own outputs."""
-        header = ModelFile.read(find_model_file(start))
-        if header.head() is None:
-            return self._model(header.ranks, as_it_is(config))
-        return L2RCLIP.from_pretrained(start).to(self.towers.logit_scale.device)
-
-    def _answer_by_baseline(self, method: str, model: L2RCLIP, inputs: TrainingData) -> Answer:
+    def _answer_by_baseline(self, method: str, model: L2RCLIP) -> Answer:
         """Train a baseline; of a tuned one the validation RPS is that of its kept epoch."""
+        inputs = self.inputs
         if method == RANK_AXIS:
             baseline = on_rank_axis(model, inputs)
         else:
@@ -281,11 +263,11 @@ class Study:
             facts["val_rps"] = rps(inputs.targets["val"], val_probabilities, model.ranks)
         return test_probabilities, facts
 
-    def _answer_ours(self, model: L2RCLIP, inputs: TrainingData, condition: str) -> Answer:
+    def _answer_ours(self, model: L2RCLIP) -> Answer:
         """Train both stages of L2RCLIP, and leave the shared towers as they were."""
         start = {name: value.clone() for name, value in self.towers.state_dict().items()}
-        if model.config.stage1_epochs() and model.prompts is not None:
-            self._train_stage1(model, model.prompts, inputs, condition)
+        inputs = self.inputs
+        list(train_stage1(model, inputs))
 
         facts: dict[str, Any] = {}
         if model.config.image_side == "kernel":
@@ -305,38 +287,8 @@ class Study:
             facts[f"text_{name}"] = value
         return probabilities, facts
 
-    def _train_stage1(
-        self, model: L2RCLIP, prompts: RankPrompts, inputs: TrainingData, condition: str
-    ) -> None:
-        """Train the prompts of a model, or take them from an arm that had the same stage 1."""
-        key = (condition, stage1_config(model.config))
-        if key not in self._stage1:
-            list(train_stage1(model, inputs))
-            self._stage1[key] = {
-                name: value.clone() for name, value in prompts.state_dict().items()
-            }
 
-        prompts.load_state_dict(self._stage1[key])
-        model.refresh()
-
-    def _training_data(self, data: OrdinalDataset, condition: str) -> TrainingData:
-        """Return features, targets and images under a condition."""
-        if condition not in self._inputs:
-            features = {}
-            targets = {}
-            images = {}
-            for name in SPLITS:
-                split = data.split(name)
-                features[name] = torch.stack([self.features[path] for path in split.paths])
-                targets[name] = torch.tensor(split.targets)
-                images[name] = ResizedImages(split, self.towers.image_size)
-
-            model = self._model(data.ranks, NO_TEXT)
-            self._inputs[condition] = TrainingData.of(features, targets, model, images)
-        return self._inputs[condition]
-
-
-def _chance(probabilities: Float[Tensor, "batch rank"], data: OrdinalDataset) -> dict[str, float]:
+def _chance(probabilities: Probabilities, data: OrdinalDataset) -> dict[str, float]:
     """Return what sentences given to random ranks order: 2.5 and 97.5 % of Spearman's ρ.
 
     The same with the lowest sentence at its rank, and how often such an order beats the right one.
@@ -346,15 +298,14 @@ def _chance(probabilities: Float[Tensor, "batch rank"], data: OrdinalDataset) ->
     true = values[np.array(data.test.targets)]
     right = spearman_rho((answers @ values)[None], true[None])[0]
 
-    low, high = np.quantile(orders_by_chance(answers, values, true), (0.025, 0.975))
-    rho = orders_by_chance(answers, values, true, fixed=1)
-    fixed_low, fixed_high = np.quantile(rho, (0.025, 0.975))
+    rho = orders_by_chance(answers, values, true)
+    fixed = orders_by_chance(answers, values, true, fixed=1)
     return {
-        "chance_low": float(low),
-        "chance_high": float(high),
-        "lowest_fixed_low": float(fixed_low),
-        "lowest_fixed_high": float(fixed_high),
-        "lowest_fixed_above": float((rho > right + 1e-9).mean()),
+        "chance_low": float(np.quantile(rho, 0.025)),
+        "chance_high": float(np.quantile(rho, 0.975)),
+        "lowest_fixed_low": float(np.quantile(fixed, 0.025)),
+        "lowest_fixed_high": float(np.quantile(fixed, 0.975)),
+        "lowest_fixed_above": float((fixed > right + 1e-9).mean()),
     }
 
 
@@ -369,28 +320,3 @@ def as_it_is(config: Config) -> Config:
     if start is not None and ModelFile.read(find_model_file(start)).has_prompts:
         return config
     return replace(config, epochs1=0)
-
-
-def stage1_config(config: Config) -> Config:
-    """Return settings with those of stage 2 put to one value: arms with equal ones share stage 1.
-
-    Example:
-        >>> one, other = Config(epochs2=3), Config(lr2=0.1)
-        >>> stage1_config(one) == stage1_config(other)
-        True
-        >>> stage1_config(one) == stage1_config(Config(epochs1=3))
-        False
-    """
-    controls = replace(config.controls, normalise="batch", push_power=1, kernel="chosen")
-    return replace(
-        config,
-        epochs2=0,
-        lr2=None,
-        lambda1=config.loss_weights().lambda1,
-        lambda_push=0.0,
-        lambda_tight=0.0,
-        lambda_rps=0.0,
-        augment=True,
-        preset="paper",
-        controls=controls,
-    )

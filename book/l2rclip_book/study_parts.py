@@ -1,7 +1,5 @@
 """Parts of a study: conditions, rivals that only studies have, and scores beside the usual ones."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Unpack
@@ -20,6 +18,7 @@ from l2rclip_lite.data.protocols import Changes, apply_protocols
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads.calibration import fit_temperature, temper
 from l2rclip_lite.heads.kernel import MIXTURES, rank_kernel
+from l2rclip_lite.method import Probabilities, Texts
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import evaluate, medians, rps, rps_of_images
 from l2rclip_lite.towers.base import Towers
@@ -65,13 +64,13 @@ def reworded(
     return apply_protocols(data, seed=seed, **changes)
 
 
-def random_prototypes(data: OrdinalDataset, towers: Towers, seed: int) -> Float[Tensor, "rank dim"]:
+def random_prototypes(data: OrdinalDataset, towers: Towers, seed: int) -> Texts:
     """Return fixed unit vectors without any order of the ranks, in place of text features."""
     generator = torch.Generator().manual_seed(seed)
     return F.normalize(torch.randn(len(data.ranks), towers.dim, generator=generator), dim=1)
 
 
-def number_prototypes(data: OrdinalDataset, towers: Towers, seed: int) -> Float[Tensor, "rank dim"]:
+def number_prototypes(data: OrdinalDataset, towers: Towers, seed: int) -> Texts:
     """Return fixed unit vectors that are as alike as the numbers of the ranks are near.
 
     Their cosines are those of the kernel head's numbers, see `kernel.rank_kernel`; the directions
@@ -95,7 +94,7 @@ def nearest_neighbours(
     features: Mapping[str, Float[Tensor, "_ dim"]],
     targets: Mapping[str, Int[Tensor, " _"]],
     ranks: Ranks,
-) -> Float[Tensor, "batch rank"]:
+) -> Probabilities:
     """Answer test images by the ranks of the training images whose features are most alike.
 
     Likeness is the cosine. The number of neighbours is chosen by validation RPS, then a temperature
@@ -136,9 +135,7 @@ def nearest_neighbours(
     return torch.from_numpy(temper(test, fit_temperature(val, targets["val"])))
 
 
-def neighbour_shares(
-    near: Int[Tensor, "batch neighbour"], n_ranks: int
-) -> Float[Tensor, "batch rank"]:
+def neighbour_shares(near: Int[Tensor, "batch neighbour"], n_ranks: int) -> Probabilities:
     r"""Return the shares of the ranks among n neighbours and one more that is of all ranks evenly.
 
     $$p_k=\frac{n_k+1/K}{n+1}$$
@@ -161,9 +158,7 @@ def neighbour_shares(
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)  # inverse penalties, of which validation images choose one
 
 
-def stretched(
-    values: Float[Tensor, " batch"], own: Ranks, ranks: Ranks
-) -> Float[Tensor, "batch rank"]:
+def stretched(values: Float[Tensor, " batch"], own: Ranks, ranks: Ranks) -> Probabilities:
     """Return probabilities whose expectation is a value, moved from one scale of ranks to another.
 
     The lowest value of the old scale becomes the lowest of the new one, the highest the highest;
@@ -185,20 +180,16 @@ def stretched(
     share = (values.double() - old[0]) / (old[-1] - old[0])
     place = new[0] + share.clamp(0, 1) * (new[-1] - new[0])
 
-    above = torch.searchsorted(new, place).clamp(1, len(new) - 1)
-    weight = (place - new[above - 1]) / (new[above] - new[above - 1])
-    probabilities = torch.zeros(len(values), len(new), dtype=torch.float64)
-    rows = torch.arange(len(values))
-    probabilities[rows, above - 1] = 1 - weight
-    probabilities[rows, above] = weight
-    return probabilities
+    # each rank's share rises from 0 at the rank below to 1, and falls to 0 at the rank above
+    shares = [np.interp(place.numpy(), new.numpy(), peak) for peak in np.eye(len(new))]
+    return torch.from_numpy(np.stack(shares, axis=1))
 
 
 def cut(
     values: Mapping[str, Float[Tensor, " batch"]],
     targets: Mapping[str, Int[Tensor, " batch"]],
     ranks: Ranks,
-) -> Float[Tensor, "batch rank"]:
+) -> Probabilities:
     """Return probabilities of the test images by one slope and K − 1 cut points.
 
     P(rank > k) = σ(w x − b_k), the proportional-odds model (McCullagh 1980), fitted as one logistic
@@ -245,7 +236,7 @@ def _questions(x: Float[np.ndarray, " batch"], n_ranks: int) -> Float[np.ndarray
 
 def _answers(
     model: LogisticRegression, x: Float[np.ndarray, " batch"], n_ranks: int
-) -> Float[Tensor, "batch rank"]:
+) -> Probabilities:
     """Return the probability of each rank from those of "above k"."""
     above = model.predict_proba(_questions(x, n_ranks))[:, 1].reshape(len(x), n_ranks - 1)
     falling = np.minimum.accumulate(above, axis=1)
@@ -253,9 +244,7 @@ def _answers(
     return torch.from_numpy(ends[:, :-1] - ends[:, 1:])
 
 
-def seen_and_unseen(
-    probabilities: Float[Tensor, "batch rank"], data: OrdinalDataset
-) -> dict[str, float]:
+def seen_and_unseen(probabilities: Probabilities, data: OrdinalDataset) -> dict[str, float]:
     """Compute test metrics on images of seen and of unseen ranks apart, over answers of any rank.
 
     Args:
@@ -289,7 +278,7 @@ def seen_and_unseen(
     return scores
 
 
-def image_scores(probabilities: Float[Tensor, "batch rank"], data: OrdinalDataset) -> pd.DataFrame:
+def image_scores(probabilities: Probabilities, data: OrdinalDataset) -> pd.DataFrame:
     """Compute the part of each test image in the three figures that are reported.
 
     Args:

@@ -1,7 +1,5 @@
 """Sentences in a text tower: tokens, the order of ranks before training, and controls of it."""
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Mapping, Sequence
@@ -26,7 +24,8 @@ from l2rclip_book.plots import (
     name_rows,
     rank_colours,
 )
-from l2rclip_book.statistics import spearman_rho
+from l2rclip_book.statistics import cosine_distances, spearman_rho
+from l2rclip_lite.method import Texts
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.mini import MiniTowers
@@ -121,9 +120,7 @@ def orders(count: int, draws: int, seed: int = 0) -> Orders:
     return np.stack([np.arange(count), *shuffles])
 
 
-def shuffled_gaps(
-    features: Float[Tensor, "rank dim"], names: Orders
-) -> Float[np.ndarray, " order"]:
+def shuffled_gaps(features: Texts, names: Orders) -> Float[np.ndarray, " order"]:
     """Compute the score `gap` alone, for thousands of orders at once.
 
     It is the null distribution of Mantel's test.
@@ -134,12 +131,9 @@ def shuffled_gaps(
         >>> shuffled_gaps(arc, orders(3, 6)).tolist()
         [1.0, -0.5, -0.5, -0.5, -0.5, 1.0]
     """
-    rows = torch.nn.functional.normalize(features.double(), dim=-1).numpy()
-    distance = np.round(1 - rows @ rows.T, 9)
-
-    i, j = np.triu_indices(len(rows), 1)
-    gap = np.broadcast_to(j - i, (len(names), len(i)))
-    return spearman_rho(gap, distance[names[:, i], names[:, j]])
+    distance = cosine_distances(features)
+    i, j = np.triu_indices(len(distance), 1)
+    return spearman_rho((j - i)[None], distance[names[:, i], names[:, j]])
 
 
 TRAINED = METHODS["words"][0]

@@ -1,7 +1,5 @@
 """Figures of training: the two stages as a diagram, a loop before and after a repair, and signs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
@@ -35,20 +33,6 @@ FROZEN = "#e4e7eb"
 CACHED = "#f0cfa8"
 
 
-def computed_once(stage: str, config: Config) -> list[str]:
-    """Return which features a stage computes once: those behind which nothing trains.
-
-    Example:
-        >>> computed_once("stage 1", Config()), computed_once("stage 2", Config())
-        (['z'], ['t'])
-    """
-    once = []
-    for feature, (_, _, parts) in LANES.items():
-        if not any(trains(parameter, stage, config) for _, parameter in parts.values()):
-            once.append(feature)
-    return once
-
-
 @drawn()
 def stage_diagram(config: Config) -> Figure:
     """Draw both stages side by side, coloured by the freezing table.
@@ -72,15 +56,15 @@ def stage_diagram(config: Config) -> Figure:
 
 def _draw_stage(axis: Axes, stage: str, config: Config) -> None:
     """Draw the lanes of texts and images, and where they meet."""
-    once = computed_once(stage, config)
     loss = _box(axis, "loss", LOSS, "none")
     for feature, (lane, first, parts) in LANES.items():
         stops = [_box(axis, first, (0.0, lane), "none")]
+        is_kept = True  # a feature behind which nothing trains is computed once
         for name, (across, parameter) in parts.items():
-            colour = COLOURS[stage] if trains(parameter, stage, config) else FROZEN
-            stops.append(_box(axis, name, (across, lane), colour))
+            is_trained = trains(parameter, stage, config)
+            is_kept = is_kept and not is_trained
+            stops.append(_box(axis, name, (across, lane), COLOURS[stage] if is_trained else FROZEN))
 
-        is_kept = feature in once
         stops.append(_box(axis, feature, (4.35, lane), CACHED if is_kept else "white"))
         for start, end in pairwise([*stops, loss]):
             dashed = is_kept and end is not loss

@@ -1,7 +1,5 @@
 """Parameters of chapter 8: checks, settings and name of its run, images and operations."""
 
-from __future__ import annotations
-
 import ast
 import shlex
 from collections.abc import Iterator, Mapping

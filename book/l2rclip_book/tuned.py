@@ -164,25 +164,23 @@ def in_units(table: pd.DataFrame) -> pd.DataFrame:
         there are no rows.
     """
     numbers = table.astype({"mae_median": float, "seconds": float})
-    numbers["minutes"] = numbers["seconds"] / 60
     tuned = numbers[numbers["study"] == STUDY]
     frozen = numbers[numbers["study"] == "main"].merge(tuned[["data", "run"]].drop_duplicates())
+    of_frozen = frozen.groupby(["arm", "data"])["mae_median"].mean()
+    of_tuned = with_best_rival(tuned, tuned).groupby(["arm", "data"])
+    error = of_tuned["mae_median"].mean()
+    minutes = of_tuned["seconds"].mean() / 60
     columns = {
         "unit": pd.Series(UNITS),
-        "median rank": _means(frozen, "median-rank", "mae_median"),
-        "L2RCLIP, frozen": _means(frozen, "L2RCLIP", "mae_median"),
-        "cross-entropy, tuned": _means(tuned, NONE, "mae_median"),
-        "best rival, tuned": _means(with_best_rival(tuned, tuned), BEST_RIVAL, "mae_median"),
-        "L2RCLIP, tuned": _means(tuned, "L2RCLIP", "mae_median"),
-        "minutes, cross-entropy": _means(tuned, NONE, "minutes"),
-        "minutes, L2RCLIP": _means(tuned, "L2RCLIP", "minutes"),
+        "median rank": of_frozen.get("median-rank"),
+        "L2RCLIP, frozen": of_frozen.get("L2RCLIP"),
+        "cross-entropy, tuned": error.get(NONE),
+        "best rival, tuned": error.get(BEST_RIVAL),
+        "L2RCLIP, tuned": error.get("L2RCLIP"),
+        "minutes, cross-entropy": minutes.get(NONE),
+        "minutes, L2RCLIP": minutes.get("L2RCLIP"),
     }
     return pd.DataFrame(columns).reindex(SETS)
-
-
-def _means(table: pd.DataFrame, arm: str, column: str) -> pd.Series[float]:
-    """Return the mean of a column over the runs of an arm, for each data set."""
-    return table[table["arm"] == arm].groupby("data")[column].mean()
 
 
 def mean_ranks(table: pd.DataFrame) -> pd.Series[float]:

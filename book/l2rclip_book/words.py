@@ -27,7 +27,7 @@ from l2rclip_book.gains import (
     with_mean,
     with_verdicts,
 )
-from l2rclip_book.statistics import centred_ranks, correlation_of_ranks, spearman_rho
+from l2rclip_book.statistics import spearman_rho
 from l2rclip_book.tuned import without_sets
 
 SETS = ("bracol-area", "bracol", "pears", "cherries81")
@@ -175,13 +175,12 @@ def _orders_of(
         expected = of_run.pivot(index="arm", columns="path", values="expected")[true.index]
         draw = generator.integers(len(true), size=(DRAWS, len(true)))
         labels = true.to_numpy()
-        drawn_labels = centred_ranks(labels[draw])
 
         rho = {}
         draws = {}
         for arm, answers in zip(expected.index, expected.to_numpy(), strict=True):
             rho[arm] = spearman_rho(answers[None], labels[None])[0]
-            draws[arm] = correlation_of_ranks(centred_ranks(answers[draw]), drawn_labels)
+            draws[arm] = spearman_rho(answers[draw], labels[draw])
         rho_of_run.append(pd.Series(rho))
         draws_of_run.append(pd.DataFrame(draws))
 

@@ -1,7 +1,5 @@
 """Figures of words after a relative: landings, orders, few images, and four ways to train."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,7 +8,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from l2rclip_book.evidence import nothing, range_marks
+from l2rclip_book.evidence import nothing, range_figure
 from l2rclip_book.gains import MANY
 from l2rclip_book.plots import DATA, GRID, INK, canvas, drawn, grid, rank_colours
 from l2rclip_book.words import SETS, SHOTS, WORDS
@@ -77,18 +75,14 @@ def order_figure(orders: pd.DataFrame, chance: pd.DataFrame) -> Figure:
         orders: From `words.orders`.
         chance: From `words.chance_orders`.
     """
-    sets = [data for data in SETS if (orders["data"] == data).any()]
-    figure = canvas(1.2 + 0.72 * max(len(sets), 1))
-    if not sets:
-        return nothing(figure)
+    sets = {data: DATA[data][0] for data in SETS if (orders["data"] == data).any()}
+    marks = orders.rename(columns={"data": "row", "arm": "mark", "rho": "value"})
+    figure, axis = range_figure(marks, sets, ORDERS)
+    figure.set_figheight(1.2 + 0.72 * len(sets))
 
-    axis = figure.subplots()
-    axis.axvline(0, color=INK, linewidth=1)
-    band = chance.reindex(sets)
+    band = chance.reindex(list(sets))
     width = band["chance_high"] - band["chance_low"]
     axis.barh(range(len(sets)), width, 0.7, band["chance_low"], color=GRID, label=BAND)
-    marks = orders.rename(columns={"arm": "mark", "rho": "value"})
-    _draw_sets(axis, marks, sets, ORDERS)
     axis.set_xlim(-1, 1)
     axis.set_xlabel("Spearman's ρ of expected and true value (right is better; 0 is no order)")
     figure.legend(loc="outside lower left", ncols=2)
@@ -115,9 +109,13 @@ def shares_of_chance(table: pd.DataFrame) -> pd.DataFrame:
 
     rows = pd.concat([few, whole])
     rows = rows[rows["arm"].isin(LINES) & rows["shots"].isin(AMOUNTS)]
-    rows = rows.merge(chance[["data", "run", "rps"]], on=["data", "run"], suffixes=("", "_chance"))
-    rows["share"] = 100 * rows["rps"].astype(float) / rows["rps_chance"].astype(float)
-    return rows[["data", "run", "arm", "shots", "share"]]
+    return _with_shares(rows, chance)[["data", "run", "arm", "shots", "share"]]
+
+
+def _with_shares(rows: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
+    """Add the RPS of each row, in percent of that of the median rank in the same run."""
+    both = rows.merge(chance[["data", "run", "rps"]], on=["data", "run"], suffixes=("", "_chance"))
+    return both.assign(share=100 * both["rps"].astype(float) / both["rps_chance"].astype(float))
 
 
 @drawn()
@@ -130,7 +128,8 @@ def few_figure(shares: pd.DataFrame) -> Figure:
     sets = [data for data in SETS if (shares["data"] == data).any()]
     figure = canvas(3.3)
     if not sets:
-        return nothing(figure)
+        nothing(figure)
+        return figure
 
     axes = figure.subplots(1, len(sets), squeeze=False)[0]
     for axis, data in zip(axes, sets, strict=True):
@@ -173,21 +172,14 @@ def speed_shares(table: pd.DataFrame) -> pd.DataFrame:
         `data`, `speed` (a key of `SPEEDS`), `share`, a mean over the runs that the tuned towers
         have, and `low` and `high`, its range over them.
     """
-    runs = ["data", "run"]
-    rows = table[table["data"].isin(MANY)].astype({"rps": float})
-    of_tuned = rows.loc[rows["study"] == "at-best", runs].drop_duplicates()
-    arms = rows.groupby(["study", "condition", "arm"])
+    rows = table[table["data"].isin(MANY)]
+    chance = rows[(rows["study"] == "main") & (rows["arm"] == "median-rank")]
+    of_tuned = rows.loc[rows["study"] == "at-best", ["data", "run"]].drop_duplicates()
 
-    def rps_of(*arm: str) -> pd.Series[float]:
-        of_arm = rows.loc[arms.groups.get(arm, [])]
-        return of_arm.merge(of_tuned).set_index(runs)["rps"]
-
-    chance = rps_of("main", "", "median-rank")
-    parts = []
-    for speed, (*arm, _, _) in SPEEDS.items():
-        shares = (100 * rps_of(*arm) / chance).dropna().groupby("data")
-        parts.append(shares.agg(share="mean", low="min", high="max").assign(speed=speed))
-    return pd.concat(parts).reset_index()
+    ways = [(speed, *arm) for speed, (*arm, _, _) in SPEEDS.items()]
+    rows = rows.merge(pd.DataFrame(ways, columns=["speed", "study", "condition", "arm"]))
+    shares = _with_shares(rows, chance).merge(of_tuned).groupby(["data", "speed"])["share"]
+    return shares.agg(share="mean", low="min", high="max").reset_index()
 
 
 @drawn()
@@ -197,27 +189,14 @@ def speeds_figure(shares: pd.DataFrame) -> Figure:
     Args:
         shares: From `speed_shares`.
     """
-    sets = [data for data in MANY if (shares["data"] == data).any()]
-    figure = canvas(1.4 + 0.42 * len(sets))
-    if not sets:
-        return nothing(figure)
-
-    axis = figure.subplots()
-    axis.axvline(100, color=INK, linewidth=1, linestyle="--")
+    sets = {data: DATA[data][0] for data in MANY if (shares["data"] == data).any()}
     looks = {speed: (speed, colour, marker) for speed, (*_, colour, marker) in SPEEDS.items()}
-    marks = shares.rename(columns={"speed": "mark", "share": "value"})
-    _draw_sets(axis, marks, sets, looks)
-    axis.set_xlim(0, 1.05 * max(115, shares["high"].max()))
+    marks = shares.rename(columns={"data": "row", "speed": "mark", "share": "value"})
+    figure, axis = range_figure(marks, sets, looks, 100)
+
+    axis.set_xlim(left=0)
     axis.set_xlabel(
         "error (RPS), % of that of the median rank; dots are means, lines ranges of runs"
     )
     figure.legend(loc="outside lower left", ncols=2)
     return figure
-
-
-def _draw_sets(
-    axis: Axes, table: pd.DataFrame, sets: Sequence[str], looks: Mapping[str, tuple[str, str, str]]
-) -> None:
-    """Draw a line for each data set, as `range_marks` does, and write their names."""
-    range_marks(axis, table.assign(row=table["data"]), sets, looks)
-    axis.set_yticklabels([DATA[data][0] for data in sets])

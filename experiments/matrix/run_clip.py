@@ -165,7 +165,7 @@ def run_towers(
             unit["settings"]["image_size"] = weights.image_size
         unit["commits"] = weights.commits
         try:
-            work = Work(unit, key["data"], folder / "features")
+            work = Work(unit, folder / "features")
             write_unit(work, key, file, origin)
         except (InputError, TrainingError) as error:
             yield f"{towers} {name}: {sentence(error)}"

@@ -43,7 +43,7 @@ print(plan["studies"][STUDY]["question"])
 unit["settings"]
 
 # %%
-work = Work(unit, DATA, Path(CACHE) if CACHE else None)
+work = Work(unit, Path(CACHE) if CACHE else None)
 print(f"{len(work.features)} images, {len(work.data.ranks)} ranks")
 
 # %%

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -23,6 +22,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from l2rclip_book.studies import OURS, Arm, Study, image_features
+from l2rclip_book.study_parts import reworded
 from l2rclip_lite import L2RCLIP, Config, fit, load_dataset, load_towers
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.devices import choose_device
@@ -39,11 +39,10 @@ class Work:
     Args:
         unit: From `plan.unit`. Settings that name no device mean a CPU. It may have `commits`, see
             `load_towers`.
-        name: Of the data set in the plan; names the file of features.
         cache: Folder for image features, and for what arms begin with; None keeps none.
     """
 
-    def __init__(self, unit: dict[str, Any], name: str, cache: Path | None = None) -> None:
+    def __init__(self, unit: dict[str, Any], cache: Path | None = None) -> None:
         config = Config(**({"device": "cpu"} | unit["settings"]))
         torch.set_num_threads(1)  # rows do not depend on the machine's cores
         threadpool_limits(1)  # nor do those of scikit-learn
@@ -55,12 +54,7 @@ class Work:
             choose_device(config)
         )
 
-        if unit["load"]["name"] == "leaves":  # another seed is other images
-            name += f"-{unit['seed']}"
-        name += f"-{config.towers}-{self.towers.image_size}"
-        name = re.sub(r"[^A-Za-z0-9.]+", "-", name)
-        file = cache / f"{name}.safetensors" if cache else None
-        self.features = image_features(self.data, self.towers, file)
+        self.features = image_features(self.data, self.towers, cache)
         self.cache = cache
 
     def rows(self, arm: str | None = None) -> Iterator[dict[str, Any]]:
@@ -87,8 +81,8 @@ class Work:
                     "level": level,
                     "condition": words(change),
                 }
-                study = Study(self.data, towers, config, features)
-                for row in study.rows(arms, change):
+                data = reworded(self.data, **change, seed=config.seed)
+                for row in Study(data, towers, config, features).rows(arms):
                     yield origin | row
 
     def _beginning(self, start: str) -> tuple[Towers, Mapping[str, Tensor], str | None]:

@@ -68,7 +68,7 @@ def test_the_epochs_that_a_run_kept_are_marked(select: str, kept: list[float]) -
 
 def test_of_answers_that_are_sure_at_07_half_is_right() -> None:
     """Accuracy stands over confidence."""
-    assert dots(metrics.reliability_diagram({"T": CURVE})) == [[[0.7, 0.5], [0.9, 1]]]
+    assert dots(metrics.reliability_diagram("T", CURVE)) == [[[0.7, 0.5], [0.9, 1]]]
 
 
 def test_the_framed_word_reads_the_words_of_its_own_sentence() -> None:

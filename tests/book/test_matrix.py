@@ -147,7 +147,7 @@ def test_the_smallest_rows_come_out_again() -> None:
     stored = table.query("study == 'main' and data == 'bracol-area' and run == 0").set_index("arm")
 
     unit = planning.unit(planning.read(), "main", "bracol-area", 0, "page", folder.parent)
-    work = Work(unit, "bracol-area")
+    work = Work(unit)
     for arm in ("cross-entropy", "words", "nearest", "rank-axis"):
         (row,) = work.rows(arm)
         assert row["rps"] == pytest.approx(float(stored.loc[arm, "rps"]), rel=1e-3), arm
