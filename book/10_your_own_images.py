@@ -260,7 +260,7 @@ shell(0, 8, 12, code=2)
 
 # %% [markdown]
 # First come the ranks in your order. Read them: no program can see that the order is wrong. (The sentence beside them
-# is poor English; the next command has a better one.) Then come the counts per rank and split, sizes and faults. The
+# is poor English; the next command has a better one.) Then come the counts per rank and split, and the faults. The
 # exit code is 2, because `fit` would refuse such a folder. Mend the files, or remove their rows:
 
 # %%
@@ -269,7 +269,7 @@ table = table[~table["path"].isin(broken)]
 table.to_csv("photos/labels.csv", index=False)
 
 # %% tags=["hide-input", "nbval-ignore-output"]
-shell(0, 0, 3)
+shell(0, 0, 2)
 
 # %% [markdown]
 # ### 2. Fit
