@@ -73,4 +73,6 @@ def load_dataset(name: str, **options: Unpack[Options]) -> OrdinalDataset:
         place = problem["loc"][0]
         option = place if isinstance(place, str) else error.title  # the value of a change
         wrong = f"{problem['msg']}, not {problem['input']!r:.200}"
+        if problem["type"] == "unexpected_keyword_argument":
+            wrong = "there is no such option"
         raise InputError(f"{name}: {option}: {wrong}.") from error

@@ -30,7 +30,7 @@ def test_every_file_reads_as_the_design_asks() -> None:
     wrong = {}
     for room in ROOMS:
         for path in (ROOT / room).rglob("*.py"):
-            late_imports = path.name == "load.py"  # `mini` does not wait for open_clip
+            late_imports = path.match("towers/__init__.py")  # `mini` does not wait for open_clip
             lines = list(faults(path.read_text(encoding="utf-8"), late_imports=late_imports))
             if lines:
                 wrong[str(path)] = lines

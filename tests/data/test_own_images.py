@@ -227,7 +227,7 @@ def test_folders_of_ranks_may_lie_below_train_val_and_test(tmp_path: Path) -> No
         ({"group_column": "patient"}, "write the column 'patient' once"),
         ({"folds": 5, "fold": 6}, "there is no fold 6; they count from 1"),
         ({"labels_are": "value"}, "labels_are: .* 'names', 'index' or 'position', not 'value'"),
-        ({"rank": "a,b"}, "csv: rank: Unexpected keyword argument"),
+        ({"rank": "a,b"}, "csv: rank: there is no such option"),
     ],
 )
 def test_what_is_missing_elsewhere_or_misspelt_is_named(
