@@ -171,7 +171,6 @@ def in_units(table: pd.DataFrame) -> pd.DataFrame:
     error = of_tuned["mae_median"].mean()
     minutes = of_tuned["seconds"].mean() / 60
     columns = {
-        "unit": pd.Series(UNITS),
         "median rank": of_frozen.get("median-rank"),
         "L2RCLIP, frozen": of_frozen.get("L2RCLIP"),
         "cross-entropy, tuned": error.get(NONE),
@@ -180,7 +179,9 @@ def in_units(table: pd.DataFrame) -> pd.DataFrame:
         "minutes, cross-entropy": minutes.get(NONE),
         "minutes, L2RCLIP": minutes.get("L2RCLIP"),
     }
-    return pd.DataFrame(columns).reindex(SETS)
+    units = pd.DataFrame(columns, index=list(SETS), dtype=float)  # a method without rows: NaN
+    units.insert(0, "unit", pd.Series(UNITS))
+    return units
 
 
 def mean_ranks(table: pd.DataFrame) -> pd.Series[float]:
