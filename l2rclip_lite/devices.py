@@ -65,8 +65,14 @@ def failures_in_words(where: str, advice: str) -> Iterator[None]:
         yield
     except TrainingError:  # has its sentence, which may quote any file name
         raise
-    except (RuntimeError, MemoryError) as error:
+    except (RuntimeError, MemoryError, ConnectionError, EOFError) as error:
         words = str(error)
+        # while it hands images over, its end is that of a connection
+        if "DataLoader worker (pid" in words or isinstance(error, ConnectionError | EOFError):
+            raise TrainingError(
+                f"{where}: the system has ended a process that decodes images, mostly for want of "
+                "memory; try fewer --workers."
+            ) from error
         # torch has a class for NCCL; gloo, of CPUs, names itself in a RuntimeError
         if isinstance(error, DistError) or "gloo" in words:
             cure = "start all of them again, and the run goes on after its last complete epoch"

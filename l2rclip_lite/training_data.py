@@ -17,6 +17,7 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.images import Augment, ResizedImages, scaled
 from l2rclip_lite.devices import own_rows
+from l2rclip_lite.errors import InputError
 from l2rclip_lite.method import Backbone, Features, Targets
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.metrics import mae, rps
@@ -97,10 +98,20 @@ class TrainingData:
         model: L2RCLIP,
         images: Mapping[str, ResizedImages] | None = None,
     ) -> "TrainingData":
-        """Return the data of the stages, from features before their projection."""
+        """Return the data of the stages, from features before their projection.
+
+        Raises:
+            InputError: Features of damaged weights, which are no numbers.
+        """
         features = {}
         for split, rows in backbone.items():
             features[split] = model.towers.project(rows.to(model.device)).cpu()
+            # one that was too long for single precision is one of zeros
+            if not (features[split].isfinite().all() and features[split].any(dim=1).all()):
+                raise InputError(
+                    "encode: image features are no finite numbers; the weights of the image tower "
+                    "are damaged: restore them (--start, --weights)."
+                )
         return cls(features, targets, backbone, images or {})
 
     def encode(self, model: L2RCLIP, split: str) -> Features:

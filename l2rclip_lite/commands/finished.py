@@ -19,7 +19,7 @@ from l2rclip_lite.export import check_installed, export_onnx
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import Scores, resampled, with_intervals
-from l2rclip_lite.runs import RunDirectory, fingerprint, probabilities_of
+from l2rclip_lite.runs import OTHER_DATA, RunDirectory, fingerprint, probabilities_of
 from l2rclip_lite.runs.results import SCORES, cell, row_titles
 
 REPORTS = "l2rclip_lite.report"  # entry points: the package does not import who writes its report
@@ -78,8 +78,7 @@ def data_of(run: str, where: commands.Place) -> OrdinalDataset:
         data = load_dataset(**{**stored.source, **moved})
 
     if stored.fingerprint != fingerprint(data):
-        problem = "data with other images, or other files, labels, splits or ranks now"
-        raise InputError(f"{run}: {problem}; pass the old --root.")
+        raise InputError(f"{run}: has {OTHER_DATA}; pass the old --root, or fit it again.")
     return data
 
 

@@ -26,6 +26,8 @@ from l2rclip_lite.runs.model_file import HUB, find_model_file
 from l2rclip_lite.runs.results import Run, row_titles, write_predictions
 from l2rclip_lite.training_data import TrainingData
 
+FEWEST_FOR_INTERVALS = 9  # with fewer images an interval of 90 % holds every rank
+
 
 def fit(arguments: commands.Fit) -> None:
     """Train a run, or load it where it is finished, and print its scores."""
@@ -69,8 +71,12 @@ def _print_scores(run: Run, data: OrdinalDataset) -> None:
             f"of numbers {mixture['numbers']:.2f}"
         )
 
-    images = plural(len(data.val), "validation image")
-    print(f"calibrated on {images}: temperature {float(run.model.temperature):.2f}")
+    too_few = len(data.val) < FEWEST_FOR_INTERVALS
+    intervals = "intervals of all ranks, for want of images" if too_few else "90 % intervals"
+    print(
+        f"calibrated on {plural(len(data.val), 'validation image')}: "
+        f"temperature {float(run.model.temperature):.2f}, {intervals}"
+    )
 
 
 def baselines(arguments: commands.Baselines) -> None:

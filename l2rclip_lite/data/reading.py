@@ -97,6 +97,8 @@ def _reading(path: str | os.PathLike[str], where: str) -> Iterator[os.stat_resul
         if not stat.S_ISREG(status.st_mode):  # to open a pipe would be to wait for its writer
             raise ValueError("it is no file")
         yield status
+    except PermissionError as error:
+        raise unreadable(name, error) from error
     except Exception as error:  # on broken bytes decoders raise nearly anything
         more = "; `l2rclip data NAME --check` lists every fault at once" if where else ""
         problem = f"cannot be used ({reason(error)}); replace or remove it{more}"

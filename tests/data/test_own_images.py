@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from l2rclip_lite.data import load_dataset
+from l2rclip_lite.data import load_dataset, read_image
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.table import read_columns
 from l2rclip_lite.errors import InputError
@@ -261,12 +261,18 @@ def test_missing_images_are_refused_or_left_out_with_a_sentence(images: Path) ->
 def test_a_folder_that_may_not_be_read_is_named_and_its_images_are_not_left_out(
     images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a folder per rank, and in a table of which some images may be missing."""
+    """In a folder per rank, in a table of which some images may be missing, and one image."""
 
-    def scandir(folder: object = ".") -> object:
+    def forbid(path: object = ".") -> object:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(os, "scandir", scandir)
+    sentence = r"cannot be read \(Permission denied\); check the permissions"
+    monkeypatch.setattr(os, "scandir", forbid)
     for labels in (None, pd.DataFrame(COLUMNS)):
-        with pytest.raises(InputError, match=r"cannot be read \(Permission denied\); check the"):
+        with pytest.raises(InputError, match=sentence):
             load_dataset("csv", root=images, labels=labels, allow_missing=labels is not None)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "stat", forbid)
+        with pytest.raises(InputError, match=sentence):
+            read_image("0.png")

@@ -114,7 +114,7 @@ def test_a_run_is_neither_resumed_nor_read_with_other_images(
     assert data_of(str(claimed.folder), where).train.paths == load(folder).train.paths
 
     shutil.copy(folder / "00.png", folder / "01.png")
-    with pytest.raises(InputError, match="holds a run with other images, or other files"):
+    with pytest.raises(InputError, match="holds a run with other images, files, labels"):
         claimed.claim(load(folder), Config(), None)
-    with pytest.raises(InputError, match="run: data with other images, or other files"):
+    with pytest.raises(InputError, match=r"run: has other images, files, .* or fit it again"):
         data_of(str(claimed.folder), where)

@@ -97,6 +97,7 @@ def test_a_process_that_has_ended_ends_the_others(tmp_path: Path) -> None:
     [
         (TrainingError("the loss is nan in igloo_01"), "^the loss is nan"),
         (RuntimeError("[gloo/transport] Connection closed by peer"), "^another process of this "),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), "fewer --workers"),
         (torch.OutOfMemoryError("CUDA out of memory"), "^stage 2: out of memory with 9; try less"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "^stage 2: out of memory"),
         (MemoryError(), "^stage 2: out of memory"),

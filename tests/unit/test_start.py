@@ -124,3 +124,14 @@ def test_a_damaged_relative_is_refused_as_predict_refuses_it(
     for use in (L2RCLIP.from_pretrained, lambda folder: beginning(folder, small)):
         with pytest.raises(InputError, match=rf"^{tmp_path}/model.safetensors: cannot be used \("):
             use(tmp_path)
+
+
+def test_a_relative_of_huge_weights_is_named_as_the_cause(
+    relative: Path, leaves: OrdinalDataset, small: Config, tmp_path: Path
+) -> None:
+    """And not the learning rate."""
+    tensors, metadata = read_tensors(relative / "model.safetensors")
+    tensors["towers.image.proj"] = torch.full_like(tensors["towers.image.proj"], 1e38)
+    save_tensors(tmp_path / "model.safetensors", tensors, metadata)
+    with pytest.raises(InputError, match=r"features are no finite numbers; .*\(--start, --weights"):
+        fit(leaves, replace(small, start=str(tmp_path)), tmp_path / "run", quiet=True)
