@@ -126,12 +126,13 @@ def test_a_damaged_relative_is_refused_as_predict_refuses_it(
             use(tmp_path)
 
 
+@pytest.mark.parametrize("huge", [1e30, 1e38], ids=["zeros", "NaN"])
 def test_a_relative_of_huge_weights_is_named_as_the_cause(
-    relative: Path, leaves: OrdinalDataset, small: Config, tmp_path: Path
+    relative: Path, leaves: OrdinalDataset, small: Config, tmp_path: Path, huge: float
 ) -> None:
-    """And not the learning rate."""
+    """And not the learning rate; unit features of too long a length are zeros."""
     tensors, metadata = read_tensors(relative / "model.safetensors")
-    tensors["towers.image.proj"] = torch.full_like(tensors["towers.image.proj"], 1e38)
+    tensors["towers.image.proj"] = torch.full_like(tensors["towers.image.proj"], huge)
     save_tensors(tmp_path / "model.safetensors", tensors, metadata)
     with pytest.raises(InputError, match=r"features are no finite numbers; .*\(--start, --weights"):
         fit(leaves, replace(small, start=str(tmp_path)), tmp_path / "run", quiet=True)

@@ -3,11 +3,7 @@
 import pandas as pd
 
 from l2rclip_book.gains import MEAN
-from l2rclip_book.tuned import (
-    SETS,
-    judge_tuned,
-    mean_ranks,
-)
+from l2rclip_book.tuned import SETS, in_units, judge_tuned, mean_ranks
 
 RPS = {"L2RCLIP": 1.0, "cross-entropy": 2.0, "rps": 0.5}
 
@@ -45,3 +41,9 @@ def test_a_method_that_lacks_a_set_has_no_place() -> None:
     """Nor does it cost the others theirs: "rps" was tried on one set alone, and won there."""
     places = mean_ranks(runs(RPS).query("arm != 'rps' or data == 'pears'"))
     assert places.to_dict() == {"L2RCLIP": 1.0, "cross-entropy": 2.0}
+
+
+def test_errors_in_units_are_numbers_where_no_rows_are_stored() -> None:
+    """As in Colab, without the results of the studies."""
+    columns = ["study", "data", "run", "arm", "mae_median", "seconds", "val_rps"]
+    assert set(in_units(pd.DataFrame(columns=columns)).dtypes[1:].astype(str)) == {"float64"}
