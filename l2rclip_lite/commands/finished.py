@@ -78,7 +78,8 @@ def data_of(run: str, where: commands.Place) -> OrdinalDataset:
         data = load_dataset(**{**stored.source, **moved})
 
     if stored.fingerprint != fingerprint(data):
-        raise InputError(f"{run}: has {OTHER_DATA}; pass the old --root, or fit it again.")
+        problem = f"has {OTHER_DATA} than those here, or is of another release"
+        raise InputError(f"{run}: {problem}; pass the old --root, or fit it again.")
     return data
 
 

@@ -33,7 +33,7 @@ from l2rclip_lite.runs.model_file import MODEL, UNUSABLE, start_digest
 PACKAGES = ("torch", "timm", "open_clip_torch", "transformers")  # whose versions are recorded
 # settings of the machine, which decide no result; and a start may have moved
 MAY_CHANGE = {"device", "threads", "workers", "micro_batch_size", "start"}
-OTHER_DATA = "other images, files, labels, splits or ranks, or of another release"
+OTHER_DATA = "other images, files, labels, splits or ranks"
 ANOTHER_PLACE = "choose a new --out, or delete the folder"
 INDICES = ("true_rank", "predicted_rank", "median_rank", "low_rank", "high_rank")
 
@@ -221,7 +221,7 @@ class RunDirectory:
         """Refuse to go on with other data, settings or start than the folder holds."""
         stored = self.read_record()
         if stored.dataset.fingerprint != data_fingerprint:
-            problem = f"holds a run with {OTHER_DATA}"
+            problem = f"holds a run with {OTHER_DATA}, or of another release"
             fix = f"bring back what it had, or {ANOTHER_PLACE}"
             raise InputError(f"{self.folder}: {problem}; {fix}.")
 
