@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated
 
@@ -232,13 +232,14 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
     refuse(table, nameless, "path", "names no file; fill it in, or remove the row.")
 
     top = os.path.join(os.path.realpath(root), "")
-    listed = cache(_listed)  # each folder once: a million files take long
+    listed = cache(partial(_listed, top))  # each folder once: a million files take long
     files = []
     present = []
     for path in table["path"].tolist():
-        folder, name = os.path.split(path)
-        place, regular = listed(os.path.join(top, folder))
-        file = os.path.join(place, name)
+        cut = path.rfind("/") + 1
+        name = path[cut:]
+        place, regular = listed(path[:cut])
+        file = place + name
         if name not in regular:  # nothing, a link, or capitals that a disk does not tell apart
             file = os.path.realpath(file)
         files.append(file)
@@ -251,9 +252,9 @@ def files_inside(root: str | Path, table: pd.DataFrame) -> list[str]:
     return present
 
 
-def _listed(folder: str) -> tuple[str, set[str]]:
-    """Return where a folder is, and the names of its files that are no links."""
-    folder = os.path.realpath(folder)
+def _listed(top: str, folder: str) -> tuple[str, set[str]]:
+    """Return where a folder is, with a separator at its end, and its files that are no links."""
+    folder = os.path.join(os.path.realpath(os.path.join(top, folder)), "")
     try:
         entries = [entry for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
         return folder, {entry.name for entry in entries}

@@ -73,12 +73,12 @@ def read_columns(
     texts = []
     for number, cells in enumerate(rows, first):
         where = f"{file.name} row {number}"
-        if any(cells[len(names) :]):
+        if len(cells) > len(names) and any(cells[len(names) :]):
             problem = f"has {len(cells)} cells, and the header {len(names)}"
             raise InputError(f"{where}: {problem}; put a text that holds a separator in quotes.")
         row = [str(cells[place]).strip() if place < len(cells) else "" for place in places.values()]
         if any(row):
-            texts.append([*row, where])
+            texts.append((*row, where))
     if not texts:
         raise InputError(f"{file}: there is no row below the header; write one row per image.")
     return pd.DataFrame(texts, columns=[*places, "where"], dtype=object)
@@ -104,7 +104,8 @@ def _rows_of(
         stream.seek(0)
         separator = re.search("[\t;,]", re.sub('"[^"]*"', "", first_line))
         delimiter = separator[0] if separator else " "
-        rows = [*csv.reader(stream, delimiter=delimiter, skipinitialspace=True, strict=True)]
+        table = csv.reader(stream, delimiter=delimiter, skipinitialspace=True, strict=True)
+        rows = [*map(tuple, table)]  # Python's collector of garbage goes over a million lists
     if rows and (header or (header is None and needed[0].casefold() in first_line.casefold())):
         return [name.strip() for name in rows[0]], rows[1:], 2
     return list(needed), rows, 1
@@ -202,7 +203,7 @@ def as_split(table: pd.DataFrame) -> Split:
     return Split(
         paths=table["path"].tolist(),
         targets=table["target"].tolist(),
-        images=[*map(ImageFile, table["file"], table["where"])],
+        images=[*map(ImageFile, table["file"].tolist(), table["where"].tolist())],
         subjects=table["subject"].tolist() if "subject" in table else None,
         deviations=table["deviation"].tolist() if "deviation" in table else None,
     )

@@ -63,7 +63,7 @@ def test_data_that_changed_or_are_gone_are_refused(drawn_run: DrawnRun, photos: 
         lambda lines: [x.replace("00.png,fresh", "00.png,ripe") for x in lines],
     )
     changed = run("evaluate", drawn_run.out, "--root", photos)
-    refused(changed, "other files, labels, splits or ranks now")
+    refused(changed, "other images, files, labels, splits or ranks than those here")
 
     gone = run("evaluate", drawn_run.out, "--root", photos / "nowhere")
     refused(gone, "pass --root if it has moved")
@@ -75,7 +75,7 @@ def test_a_record_that_names_something_else_is_refused(drawn_run: DrawnRun, tmp_
     (tmp_path / "a").mkdir()
     for source, sentence in (
         ({"name": "csv", "root": str(tmp_path), "ranks": "a,b"}, "its data cannot be read again"),
-        ({"name": "leaves"}, "other files, labels, splits or ranks now"),
+        ({"name": "leaves"}, "other images, files, labels, splits or ranks than those here"),
     ):
         record = read_json(folder / "config.json")
         record["dataset"]["source"] = source

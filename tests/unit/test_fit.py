@@ -137,7 +137,7 @@ def test_a_finished_run_with_other_settings_or_data_is_refused(
         fit(leaves, other, run.out, quiet=True)
 
     fewer = replace(leaves, train=leaves.train[1:])
-    with pytest.raises(InputError, match="or other files, labels"):
+    with pytest.raises(InputError, match="other images, files, labels"):
         fit(fewer, small, run.out, quiet=True)
 
 
