@@ -158,7 +158,9 @@ def simplest_of_the_best(scores: Mapping[str, PerImage]) -> str:
     best = min(scores, key=lambda name: scores[name].mean())
     for name, each in scores.items():
         difference = each - scores[best]
-        error = difference.std(ddof=1) / np.sqrt(len(difference)) if len(difference) > 1 else 0.0
+        error = 0.0
+        if len(difference) > 1:
+            error = difference.std(ddof=1) / np.sqrt(len(difference))
         if difference.mean() <= error:
             return name
     return best

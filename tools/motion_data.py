@@ -135,8 +135,10 @@ def fixed_plane(ends: Sequence[Points], labels: Int[np.ndarray, " image"]) -> Po
         ends: Clouds, which count alike.
         labels: Rank index of each image.
     """
-    centred = [x - x.mean(0) for x in ends]
-    spread = [x / np.linalg.norm(x) for x in centred]
+    spread = []
+    for images in ends:
+        centred = images - images.mean(0)
+        spread.append(centred / np.linalg.norm(centred))
     axes = np.linalg.svd(np.concatenate(spread), full_matrices=False)[2][:2]
 
     rise = labels - labels.mean()

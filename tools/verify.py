@@ -223,7 +223,10 @@ def main() -> int:
             proof["runners"]["book"] = html
     if options.record:
         record(proofs, kernels.kind())
-    return int(not all(r["ok"] for proof in proofs.values() for r in proof["runners"].values()))
+    for proof in proofs.values():
+        if not all(result["ok"] for result in proof["runners"].values()):
+            return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="runs/clip, or runs/clip-short")
     parser.add_argument("--short", action="store_true", help="in miniature, on generated leaves")
     options = parser.parse_args(arguments)
+    options.preset = "smoke" if options.short else "page"
 
     if options.out is None:
         options.out = Path("runs/clip-short" if options.short else "runs/clip")
@@ -150,7 +151,6 @@ def run_towers(
     origin = {"commit": commit, "towers": towers, "device": card}
     origin["weights_commit"] = " ".join(sorted(set(weights.commits.values())))
     origin["weights_sha256"] = weights.sha256
-    preset = "smoke" if options.short else "page"
 
     for key in planning.units(plan, options.data):
         name = f"{key['study']}/{key['data']}-{key['run']}"
@@ -159,7 +159,7 @@ def run_towers(
             continue
 
         print(f"\n{towers} {name}", flush=True)
-        unit = planning.unit(plan, **key, preset=preset, data_folder=options.data)
+        unit = planning.unit(plan, **key, preset=options.preset, data_folder=options.data)
         unit["settings"]["towers"] = towers
         if towers != MINIATURE:
             unit["settings"]["image_size"] = weights.image_size
@@ -230,7 +230,7 @@ def write_page(folder: Path, out: Path) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Fetch, train, and write; return the exit status."""
-    plan = planning.read_clip("smoke" if options.short else "page")
+    plan = planning.read_clip(options.preset)
     pins = plan["towers"]
     names = options.towers or ([MINIATURE] if options.short else list(pins))
     commit = planning.code_commit()  # before rows are written into the tree
@@ -241,15 +241,20 @@ def run(options: argparse.Namespace) -> int:
         )
 
     all_weights = {name: fetch_weights(name, pins.get(name, {})) for name in names}
-    left_out = {} if options.short else fetch_data(plan, options.data)
-    plan = without(plan, NOT_FREE if options.short else left_out)
+    if options.short:
+        results = options.out
+        left_out = {}
+        plan = without(plan, NOT_FREE)
+    else:
+        results = RESULTS
+        left_out = fetch_data(plan, options.data)
+        plan = without(plan, left_out)
 
     failed: list[str] = []
     for name, weights in all_weights.items():
         failed += run_towers(plan, name, weights, options, commit)
     print("\n".join(["", *failed]))
 
-    results = options.out if options.short else RESULTS
     collect.write_table(results / TABLE, *gather(plan, all_weights, options.out, left_out))
     write_page(results, options.out)
     if not options.short:

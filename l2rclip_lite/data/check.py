@@ -117,9 +117,12 @@ def leakage_table(name: str, options: dict[str, Any]) -> str:
     """
     protocols = DATA_SETS[name].protocols
     published = protocols.get(options.get("protocol", next(iter(protocols))))
-    folds = range(1, options.get("folds", 0) + 1) or (published.folds if published else ())
     if "fold" in options:
         folds = [options["fold"]]
+    elif "folds" in options:
+        folds = range(1, options["folds"] + 1)
+    else:
+        folds = published.folds if published else ()
 
     chosen = {f"fold {fold}": options | {"fold": fold} for fold in folds} or {"split": options}
     table = pd.DataFrame()
@@ -184,7 +187,10 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     faults = pd.concat([table[table["fault"] != ""], lost])[["split", "path", "fault"]]
 
     lines = [counts(data), f"\n{plural(len(table), 'image')}, {readable.sum():,} can be read"]
-    lines.append(faults.to_string(index=False) if len(faults) else "no fault was found")
+    if len(faults):
+        lines.append(faults.to_string(index=False))
+    else:
+        lines.append("no fault was found")
 
     near = near_copies(table[table["fault"] == ""])
     if len(near):

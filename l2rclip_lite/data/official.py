@@ -269,11 +269,13 @@ def parts_of(
     if protocol.cut == "column":  # the published part of the protocol's name is for testing
         check_splits(table, "database")
         in_test = table["database"] == name
-        in_train = table["database"].isin(["train", "val"] if name == "test" else ["train"])
+        in_train = table["database"].isin({"train", "val"} - {name})
     elif protocol.cut == "others":
         in_test = table["list"] != fold - 1
+    elif protocol.cut == "fold":
+        in_test = table["list"] == fold
     else:
-        in_test = table["list"] == (fold if protocol.cut == "fold" else 1)
+        in_test = table["list"] == 1
     return np.select([in_test, in_train], ["test", "train"], "").tolist()
 
 

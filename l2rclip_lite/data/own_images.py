@@ -192,7 +192,8 @@ def images_by_folder(root: Path) -> tuple[pd.DataFrame, str]:
 
     paths = [image.relative_to(root) for image in images]
     in_splits = all(path.parts[0] in SPLITS for path in paths if len(path.parts) > 1)
-    read = [path for path in paths if len(path.parts) == (3 if in_splits else 2)]
+    depth = 3 if in_splits else 2
+    read = [path for path in paths if len(path.parts) == depth]
     if not read:
         raise InputError(
             f"{root}: has neither labels.csv, with the columns path and label, nor a folder of "

@@ -268,12 +268,13 @@ def image_list(images: Any) -> Any:
             raise problems[0]
         return paths
 
-    if isinstance(images, Tensor | np.ndarray):
-        return [images] if images.ndim in (0, 2, 3) else images
     if hasattr(images, "iloc") and images.ndim == 1:
         return images.tolist()  # pandas would count by label
 
-    single = isinstance(images, str | bytes | Image.Image | Mapping) or hasattr(images, "iloc")
+    if isinstance(images, Tensor | np.ndarray):
+        single = images.ndim in (0, 2, 3)
+    else:
+        single = isinstance(images, str | bytes | Image.Image | Mapping) or hasattr(images, "iloc")
     return [images] if single or not isinstance(images, MapStyle) else images
 
 

@@ -99,6 +99,8 @@ class RankFormer(nn.Module):
         for attend, ffn in zip(self.attend, self.ffn, strict=True):
             x = ffn(attend(x, x, x, key_padding_mask=ignore)[0])
 
-        x = x.transpose(0, 1) if self.axis == "rank" else x.view_as(embeddings)
+        if self.axis == "rank":
+            x = x.transpose(0, 1)
+        x = x.view_as(embeddings)
         blended = (1 - self.alpha) * embeddings + self.alpha * x
         return torch.where(tokens.words[..., None], blended, embeddings)

@@ -160,8 +160,9 @@ def fill(model: nn.Module, tensors: NamedTensors, is_needed: Callable[[str], boo
     """
     shapes = {name: value.shape for name, value in tensors.items()}
     for name, value in model.state_dict().items():
-        shape = shapes.pop(name, None if is_needed(name) else value.shape)
-        if shape != value.shape:
+        if name not in shapes and not is_needed(name):
+            continue
+        if shapes.pop(name, None) != value.shape:
             raise ValueError(f"{name} is missing, or not of the shape {tuple(value.shape)}")
     for name in shapes:
         raise ValueError(f"{name} is not a tensor of this model")
@@ -280,10 +281,13 @@ def begin(model: nn.Module, config: Config) -> None:
     """
     file = find_model_file(config.start or "")
     start = ModelFile.read(file)
-    takes_prompts = start.has_prompts and config.stage1_epochs() > 0
-    _check_start(file, start, config, OF_PROMPTS if takes_prompts else ())
+    settings: Sequence[str] = ()
+    prefixes: tuple[str, ...] = (TOWER, SCALE_OF_TOWERS)
+    if start.has_prompts and config.stage1_epochs() > 0:
+        settings = OF_PROMPTS
+        prefixes += ("prompts.",)
+    _check_start(file, start, config, settings)
 
-    prefixes = (TOWER, SCALE_OF_TOWERS, "prompts.") if takes_prompts else (TOWER, SCALE_OF_TOWERS)
     taken = {name: value for name, value in start.tensors.items() if name.startswith(prefixes)}
     with in_one_sentence(file, *UNUSABLE):
         fill(model, taken, lambda name: name.startswith(prefixes))

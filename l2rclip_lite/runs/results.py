@@ -215,7 +215,7 @@ def write_results(
     if comparison is not None:
         metrics["comparison"] = comparison._asdict()
     model.save_pretrained(run.folder)
-    epochs = pd.DataFrame(history, columns=None if history else ["stage", "epoch"])
+    epochs = pd.DataFrame(history or {"stage": [], "epoch": []})
     write_text(run.history, epochs.to_csv(index=False, lineterminator="\n"))
     write_predictions(run, model, data.test, answers["test"])
     write_text(run.card, model_card(model, data, metrics))
