@@ -15,6 +15,8 @@ SHOTS ?= _build/shots
 KERNELS ?= native
 BIN := .venv/bin
 RUN := "$(BIN)/python" tools/kernels.py $(KERNELS) "$(BIN)/python"
+PYTEST := $(RUN) -m pytest -n $(shell echo $$(($(JOBS) + 1))) --dist loadfile --no-loadscope-reorder
+BOOK_TESTS := book/l2rclip_book tests/book tests/experiments
 # Every file that pip takes must have a hash in the lock. Where each package has a wheel, nothing is built from source.
 LOCKED := "$(BIN)/python" -m pip install -q --progress-bar off --require-hashes --no-deps
 WHEELS := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),--only-binary :all:)
@@ -50,10 +52,11 @@ html: .venv/.made ## build the HTML from the outputs in the repository, warnings
 	"$(BIN)/python" tools/build.py
 execute: .venv/.made ## execute chapters (CHAPTER=02, or all) and write book/NN_name.ipynb
 	$(RUN) tools/execute.py --profile $(PROFILE) --jobs $(JOBS) $(FLAGS) $(CHAPTER)
-verify: .venv/.made ## prove chapters (CHAPTER=02, or all) in papermill, nbval, the book and a Colab-like environment
+verify: .venv/.made ## prove chapters (CHAPTER=02) in papermill, nbval, the book and a Colab-like environment; or all, and test the book
+	$(if $(CHAPTER)$(FLAGS),,$(PYTEST) $(BOOK_TESTS))
 	$(RUN) tools/verify.py --jobs $(JOBS) $(FLAGS) $(CHAPTER)
-test: .venv/.made ## run every test, in a process more than JOBS, as some tests wait
-	$(RUN) -m pytest -n $$(($(JOBS) + 1)) --dist loadfile --no-loadscope-reorder $(FLAGS)
+test: .venv/.made ## test the package, in a process more than JOBS, as some tests wait
+	$(PYTEST) $(FLAGS)
 spread: .venv/.made ## train what chapters train (CHAPTER=07, or all): five seeds, three kinds of kernels, hours -> book/results/spread
 	"$(BIN)/python" tools/spread.py --jobs $(JOBS) $(CHAPTER)
 lint: .venv/.made ## ruff, mypy --strict, codespell
