@@ -93,7 +93,7 @@ class Controls:
 
 
 class DataOptions(TypedDict, total=False):
-    """What the command line gives `load_dataset` besides the name; a loader has own defaults."""
+    """What the command line gives `load_dataset` besides the name; loaders have the defaults."""
 
     root: str
     """All but leaves: folder of the images."""
@@ -261,7 +261,7 @@ class Config:
 
     @model_validator(mode="after")
     def _consistent(self) -> "Config":
-        """Refuse settings under which stage 1 could change nothing, or would fill the memory."""
+        """Refuse settings under which stage 1 could change nothing."""
         controls = self.controls
         refines = controls.rankformer and (self.alpha > 0 or controls.learn_alpha)
 

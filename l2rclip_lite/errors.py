@@ -1,6 +1,6 @@
-"""The two errors this package raises on purpose.
+"""The errors that this package raises on purpose.
 
-The command line turns both into one sentence and exit code 2.
+The command line turns them into one sentence and exit code 2.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ class NotAllowedError(InputError):
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on (a loss that is not a number). The message says what to do."""
+    """A computation cannot go on: a loss that is no number, no memory left. It says what to do."""
 
 
 def unreadable(name: object, error: OSError) -> InputError:

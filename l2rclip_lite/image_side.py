@@ -23,7 +23,6 @@ from l2rclip_lite.runs.results import Comparison
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training_data import TrainingData
 
-PerImage = Float[np.ndarray, " batch"]
 LINEAR = "linear probe"
 KERNEL = "kernel head"
 TUNED = "tuned tower"  # from the simplest to the least simple
@@ -135,7 +134,7 @@ def sibling(
     return other.to(model.device)
 
 
-def simplest_of_the_best(scores: Mapping[str, PerImage]) -> str:
+def simplest_of_the_best(scores: Mapping[str, Float[np.ndarray, " batch"]]) -> str:
     """Return the first model whose mean score is within one standard error of the lowest mean.
 
     The standard error is that of the mean difference, image by image.

@@ -95,7 +95,11 @@ def fit(  # noqa: PLR0913  (an entry point)
     run = RunDirectory(out)
     main = PartialState().is_main_process
     alone = run.writing() if main else nullcontext()
-    with threadpool_limits(config.threads), failures_in_words("fit", "for all it holds"), alone:
+    with (
+        threadpool_limits(config.threads),
+        failures_in_words("fit", "outside of the stages"),
+        alone,
+    ):
         # metrics.json is written last; a model that was deleted since is trained again
         is_finished = run.metrics.is_file() and run.model.is_file()
         if not is_finished:  # before the claim: settings that make no model leave nothing behind

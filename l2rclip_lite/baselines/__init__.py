@@ -5,11 +5,11 @@ the image tower under another loss, with stage 2's epochs, clipping and augmenta
 is set, a linear head has a learning rate of its own. `NAME-frozen` leaves the tower as it is: a
 linear head is fitted on image features that are computed once, like the kernel head (under
 cross-entropy this is `linear-probe`, and `coral-frozen` is proportional-odds regression, see
-`training.frozen_head`); `coop` and `ordinalclip` learn their
-prompts there, with stage 1's budget. Without `-frozen` these two learn their prompts first, then
-tune the image tower against the resulting text features, as L2RCLIP does. `supcon` and
-`rank-n-contrast` train features; a linear probe on them answers. Every baseline answers with K
-probabilities per image, at a temperature fitted on validation images.
+`baselines.training.frozen_head`); `coop` and `ordinalclip` learn their prompts there, with stage
+1's budget. Without `-frozen` these two learn their prompts first, then tune the image tower against
+the resulting text features, as L2RCLIP does. `supcon` and `rank-n-contrast` train features; a
+linear probe on them answers. Every baseline answers with K probabilities per image, at a
+temperature fitted on validation images.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -54,7 +54,6 @@ HEADS: dict[str, FitHead] = {  # fitted on image features and rank indices of ea
     "linear-probe": probes.linear_probe,
     "ridge": probes.ridge,
 }
-PROBES = (*TEXTS, *HEADS)
 
 CORAL = "coral_pytorch"
 OBJECTIVES: dict[str, Objective] = {
@@ -100,7 +99,7 @@ OBJECTIVES: dict[str, Objective] = {
 # linear probe
 _FROZEN_NAMES = [name + FROZEN for name, row in OBJECTIVES.items() if "outputs" in row.takes]
 _FROZEN_NAMES.remove("cross-entropy" + FROZEN)
-BASELINES = (*PROBES, *OBJECTIVES, *_FROZEN_NAMES)
+BASELINES = (*TEXTS, *HEADS, *OBJECTIVES, *_FROZEN_NAMES)
 
 
 def check_baselines(names: Sequence[str]) -> None:

@@ -198,7 +198,7 @@ def _stage(
         lr=lr,
         n_epochs=epochs,
         batch_size=batch_size,
-        bias_factor=float(model.scale.detach()),  # CORAL's biases see no factor S
+        lr_factors={"head.coral_bias": float(model.scale.detach())},  # it sees no factor S
         name=name,
     )
 
@@ -212,12 +212,12 @@ def _answer_as(head: nn.Module, objective: Objective, model: L2RCLIP, data: Trai
         model.rank_features.copy_(head(eye).T)
         return
 
-    if not objective.has_outputs:  # a linear probe reads the features as they are now
-        features = {split: data.encode(model, split) for split in ("train", "val")}
-        kernel_head = linear_probe(features, data.targets, model.ranks)
-    else:
+    if objective.has_outputs:
         bias = head(0 * eye[:1])
         weight = torch.cat([head(model.scale * eye) - bias, bias / BIAS])
-        kernel_head = LinearHead(len(eye), weight.shape[1], objective.decoder)
-        kernel_head.weight.copy_(weight)
-    model.head = kernel_head.to(model.device)
+        linear_head = LinearHead(len(eye), weight.shape[1], objective.decoder)
+        linear_head.weight.copy_(weight)
+    else:  # a linear probe reads the features as they are now
+        features = {split: data.encode(model, split) for split in ("train", "val")}
+        linear_head = linear_probe(features, data.targets, model.ranks)
+    model.head = linear_head.to(model.device)

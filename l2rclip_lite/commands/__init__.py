@@ -21,7 +21,7 @@ OfData = tyro.conf.OmitArgPrefixes[DataOptions]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class MovedData:
     """Where the data of a finished run are now; each is needed only if it has moved."""
 
     root: str | None = None
@@ -43,7 +43,7 @@ class Weights:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading(Place, Weights):
+class DataAndDevice(MovedData, Weights):
     """How to read the data of a run, and where to compute."""
 
     cache: str | None = None
@@ -53,7 +53,7 @@ class Reading(Place, Weights):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Words:
+class NewRanks:
     """Ranks that training never had."""
 
     ranks: str | None = None
@@ -94,7 +94,6 @@ class Fit:
     """leaves (generated), csv (your own), or another one that `l2rclip data` lists."""
     out: str
     """The run directory: new, or of the same run."""
-    # Never with a default: the fields' own follow the preset.
     config: Annotated[Config, tyro.conf.arg(name="")]
     """Model and training."""
     quiet: bool = False
@@ -106,7 +105,7 @@ class Fit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Baselines(Reading):
+class Baselines(DataAndDevice):
     """Train other methods on towers, data and budget of a finished run, and compare them with it.
 
     Try:
@@ -114,9 +113,9 @@ class Baselines(Reading):
 
     On fixed image features, in seconds: zero-shot, linear-probe, ridge.
     On a tower that is trained: cross-entropy, coral, corn, sord, dldl-v2, mean-variance,
-    ordinal-entropy, supcon, rank-n-contrast, coop, ordinalclip, rps; with
-    -frozen behind the name, as in sord-frozen, on fixed features; under cross-entropy this is
-    linear-probe.
+    ordinal-entropy, supcon, rank-n-contrast, coop, ordinalclip, rps; with -frozen behind the name,
+    as in sord-frozen, on fixed features. Cross-entropy there is linear-probe; ordinal-entropy,
+    supcon and rank-n-contrast have no such form.
 
     Each is kept as a model in RUN/baselines/NAME, and not trained again: `predict`, `evaluate` and
     `export` take it by --method NAME.
@@ -146,7 +145,7 @@ class Compare:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report(Place):
+class Report(MovedData):
     """Write one HTML page about a finished run, with its figures and its worst images in it.
 
     Try:
@@ -165,7 +164,7 @@ class Report(Place):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predict(Weights, Words):
+class Predict(Weights, NewRanks):
     """Grade images with a finished run: one JSON object per line, or CSV.
 
     Try:
@@ -200,7 +199,7 @@ class Predict(Weights, Words):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(Reading, Words):
+class Evaluate(DataAndDevice, NewRanks):
     r"""Read a run's data again, or a new table; compute every metric, most with an interval.
 
     Try:
@@ -230,7 +229,7 @@ class Evaluate(Reading, Words):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Export(Place, Weights):
+class Export(MovedData, Weights):
     """Write a finished run as one ONNX file, checked against PyTorch before it is kept.
 
     Try:

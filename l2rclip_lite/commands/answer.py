@@ -13,8 +13,8 @@ from tqdm import tqdm
 from l2rclip_lite import commands
 from l2rclip_lite.commands.finished import data_of, load_model, warn
 from l2rclip_lite.data.base import Split
-from l2rclip_lite.data.own_images import files_inside, own_table
-from l2rclip_lite.data.reading import scan_folder
+from l2rclip_lite.data.own_images import files_inside, find_labels, own_table
+from l2rclip_lite.data.reading import ImageFile, scan_folder
 from l2rclip_lite.data.table import as_split, label_space, ranks_of_names, refuse
 from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.heads.calibration import calibrate
@@ -66,7 +66,7 @@ def predict(arguments: commands.Predict) -> int:
     return 2 if problems else 0
 
 
-def _in_other_words(trained: L2RCLIP, words: commands.Words) -> L2RCLIP:
+def _in_other_words(trained: L2RCLIP, words: commands.NewRanks) -> L2RCLIP:
     """Return a model that answers in the words that a user names; as it is where these are its own.
 
     Raises:
@@ -158,11 +158,17 @@ def _calibrate_on(labels: str, scored: Split, model: L2RCLIP, arguments: command
         InputError: One of them is to be scored, too, or see `_rows_of_new_table`.
     """
     part = _rows_of_new_table(labels, arguments, model)
-    both = sorted({*part.paths} & {*scored.paths})
+    both = sorted(_files_of(part) & _files_of(scored))
     if both:
         problem = f"the image {both[0]} is to be scored, too"
         raise InputError(f"{labels}: {problem}; leave it out of one of the tables.")
     calibrate(model, model.encode(part, cache=arguments.cache), part.targets)
+
+
+def _files_of(part: Split) -> set[str]:
+    """Return the files of images, links followed; those that are drawn or in memory have none."""
+    files = [image.path for image in part.images if isinstance(image, ImageFile)]
+    return set(map(os.path.realpath, files))
 
 
 def _rows_of_new_table(labels: str, arguments: commands.Evaluate, model: L2RCLIP) -> Split:
@@ -178,8 +184,8 @@ def _rows_of_new_table(labels: str, arguments: commands.Evaluate, model: L2RCLIP
         source = directory.read_record().dataset.source or source
 
     root = Path(arguments.root or ".")
-    own = Path(source.get("root") or ".", source.get("labels") or "labels.csv")
-    if source.get("name") == "csv" and own.resolve() == Path(root, labels).resolve():
+    own = find_labels(Path(source.get("root") or "."), source.get("labels") or "labels.csv")
+    if source.get("name") == "csv" and own.resolve() == find_labels(root, labels).resolve():
         problem = "is the run's own table, which has changed or cannot be read"
         raise InputError(f"{labels}: {problem}; restore it, or name one of other images.")
 

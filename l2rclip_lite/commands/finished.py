@@ -61,7 +61,7 @@ def is_complete(baseline: RunDirectory) -> bool:
     return has_files and not baseline.unfinished.exists()
 
 
-def data_of(run: str, where: commands.Place) -> OrdinalDataset:
+def data_of(run: str, where: commands.MovedData) -> OrdinalDataset:
     """Return the data of a run, read again and compared with what they were.
 
     Raises:

@@ -172,8 +172,11 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     Raises:
         InputError: What `load_dataset` refuses, or a data set without files.
     """
-    if "root" not in options or name == "retinamnist":
-        raise InputError(f"{name}: there is no folder of images to check; name one by --root.")
+    problem = f"{name}: there is no folder of images to check"
+    if name in ("leaves", "retinamnist"):
+        raise InputError(f"{problem}: they are drawn, or lie in one file.")
+    if "root" not in options:
+        raise InputError(f"{problem}; name one by --root.")
 
     data = load_dataset(name, **{**options, "allow_missing": True})
     table = _examined(data)

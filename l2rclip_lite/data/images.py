@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +9,6 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import Dataset
-from torchvision.transforms import v2
 from torchvision.transforms.v2.functional import pil_to_tensor
 
 from l2rclip_lite.data.reading import ImageFile, as_rgb
@@ -25,11 +23,6 @@ def squeezed(image: object, side: int, name: str = "") -> UInt8[Tensor, "3 {side
     """Return any image as a square of RGB bytes: a crop would cut away what is graded."""
     rgb = as_rgb(image, side, name)
     return pil_to_tensor(rgb.resize((side, side), Image.Resampling.BICUBIC))
-
-
-def square(side: int) -> v2.Compose:
-    """Return what turns any image, see `as_rgb`, into a square of bytes."""
-    return v2.Compose([partial(squeezed, side=side)])
 
 
 class ResizedImages(Dataset[tuple[Tensor, int]]):

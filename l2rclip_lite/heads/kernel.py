@@ -53,7 +53,7 @@ def rank_kernel(text: Texts, values: Values, mixture: Mixture) -> Kernel:
 
     $$G = a\,TT^\top + b\,\Big[\exp\frac{-(x_k-x_j)^2}{2w^2}\Big]_{kj} + c\,I$$
 
-    where x are the values, stretched to [0, K − 1], and w = K/2.
+    where x are the values, scaled to span K − 1, and w = K/2.
 
     Args:
         text: Unit text features T, one per rank.

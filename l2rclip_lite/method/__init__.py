@@ -18,8 +18,9 @@ tests. `batch` counts images, `rank` the K ranks, `dim` the numbers of a feature
 images and texts, `feature` those of a feature before its projection, `width` those of a word
 embedding, and `token` the slots of a sentence.
 
-The towers are in `l2rclip_lite.towers`. The two folders import torch, each other and errors; only
-`model` knows images and files, and the stages know `training_data`.
+The towers are in `l2rclip_lite.towers`. The two folders import torch, each other and errors; what
+five of their files need beside (settings, images, files, training data) is listed in
+`tests/unit/test_rooms.py`.
 """
 
 from jaxtyping import Bool, Float, Int

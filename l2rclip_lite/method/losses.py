@@ -107,7 +107,7 @@ def supervised_contrastive_loss(
 def mean_over_partners(
     logits: Float[Tensor, "anchor other"], positive: Bool[Tensor, "anchor other"]
 ) -> Scalar:
-    r"""Return $-\log\operatorname{softmax}$ over the partners of each anchor, then over anchors."""
+    r"""Return the mean of $-\log\operatorname{softmax}$ over partners, then over anchors."""
     counts = positive.sum(1)
     # without a partner an anchor adds 0; to pick the others out, a device would be waited for
     total = (logits.log_softmax(dim=1) * positive).sum(1)

@@ -43,7 +43,7 @@ class L2RCLIP(nn.Module):
     """A dual encoder that compares images with sentences about the ranks.
 
     In training the texts are encoded anew in every forward pass; in evaluation images are compared
-    with `rank_features`, the text features of the last `eval()` or `refresh()`. A kernel head, once
+    with `rank_features`, the text features of the last `eval()` or `refresh()`. A linear head, once
     fitted, answers in their place. The towers stay in evaluation mode: BatchNorm statistics of a
     pretrained tower do not follow small batches. Which parameters learn is up to `requires_grad`.
 
@@ -88,65 +88,21 @@ class L2RCLIP(nn.Module):
         self.refresh()
         super().train(False)
 
-    @classmethod
-    def build(
-        cls,
-        ranks: Ranks,
-        config: Config,
-        image_size: int | None = None,
-        *,
-        allow_download: bool = True,
-        commits: Mapping[str, str] | None = None,
-    ) -> "L2RCLIP":
-        """Build a fresh model on what a config names, or else with the image size of the data set.
+    def forward(self, pixels: Pixels) -> Logits:
+        """Return logits s · z_i · t_k, or the head's, of what `transform` returns."""
+        if self.reads_backbone:
+            return self.logits(self._backbone(pixels))
+        return self.logits(self.image_features(pixels))
 
-        Raises:
-            InputError: Towers that cannot be had, see `load_towers`; or a start that cannot be
-                used, see `begin`.
-        """
-        towers = load_towers(
-            config.towers,
-            weights=config.weights,
-            image_size=config.image_size or image_size,
-            seed=config.seed,
-            allow_download=allow_download,
-            commits=commits,
-        )
-        model = cls(towers, ranks, config)
-        if config.start is not None:
-            begin(model, config)
-            model.refresh()
-        return model
+    def logits(self, features: Backbone) -> Logits:
+        """Return logits of what `encode` returns, by the linear head or else by the texts."""
+        if self.head is not None:
+            return self.head(features)
+        return self.scale * features @ self.text_features().T
 
-    def with_ranks(self, ranks: Ranks) -> "L2RCLIP":
-        """Return a model that answers in other words, without any training.
-
-        Their sentences go through the prompts of this model, and are compared with the images on
-        the same towers, which the two models share. The answers are in order as far as the towers
-        know the words; how sure they are is not calibrated.
-
-        Raises:
-            InputError: A model that knows no sentences: a head, or fixed text features, answers.
-        """
-        is_plain = self.config.stage1_epochs() == 0  # the sentences themselves; no prompts are kept
-        if self.head is not None or (self.prompts is None and not is_plain):
-            raise InputError(
-                "with_ranks: this model answers by vectors of its own ranks, which know no other "
-                "sentence; take a run of L2RCLIP with --image-side tower --keep trained."
-            )
-        other = type(self)(self.towers, ranks, self.config).to(self.device)
-        if self.prompts is not None and other.prompts is not None:
-            other.prompts.load_state_dict(self.prompts.state_dict())
-            other.refresh()
-        return other
-
-    def train(self, mode: bool = True) -> "L2RCLIP":
-        """Switch to training, all but the towers, or to evaluation, which encodes the texts."""
-        super().train(mode)
-        self.towers.eval()
-        if not mode:
-            self.refresh()
-        return self
+    def image_features(self, pixels: Pixels) -> Features:
+        """Return unit image features z_i of what `transform` returns."""
+        return self.towers.project(self._backbone(pixels))
 
     def text_features(self) -> Texts:
         """Return the K unit text features t_k; in training anew, and differentiable."""
@@ -162,25 +118,13 @@ class L2RCLIP(nn.Module):
             with torch.autocast(self.device.type, enabled=False):
                 self.rank_features.copy_(self.prompts(self.towers))
 
-    def forward(self, pixels: Pixels) -> Logits:
-        """Return logits s · z_i · t_k, or the head's, of what `transform` returns."""
-        if self.reads_backbone:
-            return self.logits(self._backbone(pixels))
-        return self.logits(self.image_features(pixels))
-
-    def image_features(self, pixels: Pixels) -> Features:
-        """Return unit image features z_i of what `transform` returns."""
-        return self.towers.project(self._backbone(pixels))
-
-    def _backbone(self, pixels: Pixels) -> Backbone:
-        """Return `Towers.backbone` in the model's own type; autocast is up to the config."""
-        precision: AbstractContextManager[object] = nullcontext()
-        if self.config.precision == "bf16":
-            precision = torch.autocast(pixels.device.type, torch.bfloat16)
-
-        dtype = self.rank_features.dtype
-        with precision:
-            return self.towers.backbone(pixels.to(dtype)).to(dtype)
+    def train(self, mode: bool = True) -> "L2RCLIP":
+        """Switch to training, all but the towers, or to evaluation, which encodes the texts."""
+        super().train(mode)
+        self.towers.eval()
+        if not mode:
+            self.refresh()
+        return self
 
     @property
     def scale(self) -> Scalar:
@@ -197,17 +141,15 @@ class L2RCLIP(nn.Module):
         """Whether `logits` reads features before their projection, as a head on a frozen tower."""
         return self.head is not None and self.config.image_side == "kernel"
 
-    def logits(self, features: Backbone) -> Logits:
-        """Return logits of what `encode` returns, by the kernel head or else by the texts."""
-        if self.head is not None:
-            return self.head(features)
-        return self.scale * features @ self.text_features().T
+    def _backbone(self, pixels: Pixels) -> Backbone:
+        """Return `Towers.backbone` in the model's own type; autocast is up to the config."""
+        precision: AbstractContextManager[object] = nullcontext()
+        if self.config.precision == "bf16":
+            precision = torch.autocast(pixels.device.type, torch.bfloat16)
 
-    @torch.no_grad()
-    def probabilities(self, features: Backbone) -> Probabilities:
-        """Return the softmax of the logits over the temperature, on the CPU."""
-        logits = self.logits(features.to(self.rank_features)).float()
-        return F.softmax(logits / self.temperature.float(), dim=1).cpu()
+        dtype = self.rank_features.dtype
+        with precision:
+            return self.towers.backbone(pixels.to(dtype)).to(dtype)
 
     def transform(self, train: bool = False) -> v2.Compose:
         """Return what turns an image into an input of `forward`, see `Towers.transform`.
@@ -239,12 +181,12 @@ class L2RCLIP(nn.Module):
             backbone: Whether they are those of `Towers.backbone`, or unit features beside the
                 texts; None gives those that `logits` takes.
             batch_size: Images at once.
-            workers: Processes that decode, up to 64.
+            workers: Processes that decode.
             cache: A folder where features of `Towers.backbone` are kept, see `encode_images`.
             quiet: Whether to hide the progress bar.
 
         Raises:
-            InputError: No image, one that cannot be read, or a number outside its bounds.
+            InputError: No image, or one that cannot be read.
             TrainingError: Memory that runs out.
         """
         if not isinstance(images, ResizedImages):
@@ -268,6 +210,12 @@ class L2RCLIP(nn.Module):
             encoder=encoder,
         )
 
+    @torch.no_grad()
+    def probabilities(self, features: Backbone) -> Probabilities:
+        """Return the softmax of the logits over the temperature, on the CPU."""
+        logits = self.logits(features.to(self.rank_features)).float()
+        return F.softmax(logits / self.temperature.float(), dim=1).cpu()
+
     def predict(self, images: Images, *, batch_size: int = 32, workers: int = 0) -> Prediction:
         """Predict the ranks of images; the arguments are those of `encode`.
 
@@ -280,43 +228,57 @@ class L2RCLIP(nn.Module):
             self.probabilities(features), self.ranks, paths_of(sequence), float(self.conformal)
         )
 
-    def save_pretrained(self, folder: str | Path) -> Path:
-        """Write `model.safetensors`, with config and ranks as metadata.
+    def with_ranks(self, ranks: Ranks) -> "L2RCLIP":
+        """Return a model that answers in other words, without any training.
 
-        It holds what training may have changed, and the whole towers where no name brings them.
-        """
-        if self.training:  # the kept text features may be older than the prompts
-            self.refresh()
-        tensors = self.state_dict()
-        if self.towers.rebuildable:
-            stored = [name for name in tensors if must_be_stored(name, self.config)]
-            tensors = {name: tensors[name] for name in stored}
-
-        file = Path(folder) / MODEL
-        content = ModelFile(
-            config=replace(self.config, image_size=self.towers.image_size),
-            ranks=self.ranks,
-            tensors=tensors,
-            decoder="softmax" if self.head is None else self.head.decoder,
-            commits=self.towers.commits,
-        )
-        content.write(file)
-        return file
-
-    def push_to_hub(self, name: str, card: str) -> str:
-        """Publish model and card on the hub, after `hf auth login`; return the commit.
-
-        Args:
-            name: `USER/NAME`; made where it is not there yet, for whom, the hub decides.
-            card: The model card in Markdown: the `README.md` of the run, with its gaps filled in.
+        Their sentences go through the prompts of this model, and are compared with the images on
+        the same towers, which the two models share. The answers are in order as far as the towers
+        know the words; how sure they are is not calibrated.
 
         Raises:
-            InputError: The hub cannot be reached, or does not take it.
+            InputError: A model that knows no sentences: a head, or fixed text features, answers.
         """
-        with TemporaryDirectory() as folder:
-            self.save_pretrained(folder)
-            Path(folder, "README.md").write_text(card, encoding="utf-8")
-            return upload(folder, name)
+        is_plain = self.config.stage1_epochs() == 0  # the sentences themselves; no prompts are kept
+        if self.head is not None or (self.prompts is None and not is_plain):
+            raise InputError(
+                "with_ranks: this model answers by vectors of its own ranks, which know no other "
+                "sentence; take a run of L2RCLIP with --image-side tower --keep trained."
+            )
+        other = type(self)(self.towers, ranks, self.config).to(self.device)
+        if self.prompts is not None and other.prompts is not None:
+            other.prompts.load_state_dict(self.prompts.state_dict())
+            other.refresh()
+        return other
+
+    @classmethod
+    def build(
+        cls,
+        ranks: Ranks,
+        config: Config,
+        image_size: int | None = None,
+        *,
+        allow_download: bool = True,
+        commits: Mapping[str, str] | None = None,
+    ) -> "L2RCLIP":
+        """Build a fresh model on what a config names, or else with the image size of the data set.
+
+        Raises:
+            InputError: Towers that cannot be had, see `load_towers`; or a start that cannot be
+                used, see `begin`.
+        """
+        towers = load_towers(
+            config.towers,
+            weights=config.weights,
+            image_size=config.image_size or image_size,
+            seed=config.seed,
+            allow_download=allow_download,
+            commits=commits,
+        )
+        model = cls(towers, ranks, config)
+        if config.start is not None:
+            begin(model, config)
+            model.refresh()
+        return model
 
     @classmethod
     def from_pretrained(
@@ -361,3 +323,41 @@ class L2RCLIP(nn.Module):
             content.fill(model)
         with in_one_sentence(f"device={device!r}", "cannot be used", "choose another"):
             return model.to(device)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write `model.safetensors`, with config and ranks as metadata.
+
+        It holds what training may have changed, and the whole towers where no name brings them.
+        """
+        if self.training:  # the kept text features may be older than the prompts
+            self.refresh()
+        tensors = self.state_dict()
+        if self.towers.rebuildable:
+            stored = [name for name in tensors if must_be_stored(name, self.config)]
+            tensors = {name: tensors[name] for name in stored}
+
+        file = Path(folder) / MODEL
+        content = ModelFile(
+            config=replace(self.config, image_size=self.towers.image_size),
+            ranks=self.ranks,
+            tensors=tensors,
+            decoder="softmax" if self.head is None else self.head.decoder,
+            commits=self.towers.commits,
+        )
+        content.write(file)
+        return file
+
+    def push_to_hub(self, name: str, card: str) -> str:
+        """Publish model and card on the hub, after `hf auth login`; return the commit.
+
+        Args:
+            name: `USER/NAME`; made where it is not there yet, for whom, the hub decides.
+            card: The model card in Markdown: the `README.md` of the run, with its gaps filled in.
+
+        Raises:
+            InputError: The hub cannot be reached, or does not take it.
+        """
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            Path(folder, "README.md").write_text(card, encoding="utf-8")
+            return upload(folder, name)

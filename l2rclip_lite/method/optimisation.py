@@ -55,7 +55,7 @@ class Stage:
         lr: Peak learning rate.
         n_epochs: How many epochs.
         batch_size: Images per step.
-        bias_factor: How many times as high the learning rate of CORAL's biases is.
+        lr_factors: By name, how many times as high the learning rate of a parameter is.
         name: What errors and bars call it.
         on_step: Called after each step.
         history: A row after each epoch.
@@ -72,7 +72,7 @@ class Stage:
     lr: float
     n_epochs: int
     batch_size: int
-    bias_factor: float = 1.0
+    lr_factors: Mapping[str, float] = field(default_factory=dict)
     name: str = ""
     on_step: Callable[[], object] | None = None
     history: list[Row] = field(default_factory=list)
@@ -87,15 +87,12 @@ class Stage:
         self.config = self.model.config
         self.n_steps = self.n_epochs * math.ceil(len(self.data.targets["train"]) / self.batch_size)
 
-        parameters = self.parameters.items()
-        self.tower = [p for name, p in parameters if name.startswith("towers.")]
-        weights = [p for name, p in parameters if "coral_bias" not in name]
-        biases = [p for name, p in parameters if "coral_bias" in name]
+        groups: dict[float, list[nn.Parameter]] = {1.0: []}
+        for name, parameter in self.parameters.items():
+            groups.setdefault(self.lr_factors.get(name, 1.0), []).append(parameter)
+        self.tower = [p for name, p in self.parameters.items() if name.startswith("towers.")]
         self.optimizer = torch.optim.Adam(
-            [
-                {"params": weights, "peak": self.lr},
-                {"params": biases, "peak": self.lr * self.bias_factor},
-            ],
+            [{"params": group, "peak": self.lr * factor} for factor, group in groups.items()],
             self.lr,
             weight_decay=self.config.weight_decay,
             fused=True,

@@ -80,7 +80,7 @@ class RunDirectory:
         self.model = self.own(MODEL)
         self.card = self.own("README.md")
         self.unfinished = self.own("checkpoint")  # a folder, there while a run is unfinished
-        self.features = self.own(".features")  # of images, as long as that
+        self.features = self.own(".features")  # of images, kept as long as the run is unfinished
         self.lock = self.own(f"{PREFIX}lock")
         self.baselines = self.own("baselines")  # a folder; in it a run directory for each method
 
@@ -232,12 +232,18 @@ class RunDirectory:
             problem = f"{self.folder}: holds a run with another {', '.join(others)}"
             raise InputError(f"{problem}; repeat its settings, or {ANOTHER_PLACE}.")
 
-        # a finished run needs its start no more
+        # a finished run needs its start no more: where no file can be compared, the name decides
         is_gone = config.start is not None and not Path(config.start, MODEL).is_file()
-        is_needed = self.unfinished.exists() or not is_gone
-        if is_needed and start_digest(config) != stored.start_sha256:
-            problem = f"{self.folder}: did not begin with what --start {config.start} is now"
-            raise InputError(f"{problem}; bring that back, or {ANOTHER_PLACE}.")
+        if is_gone and not self.unfinished.exists():
+            same_start = config.start == stored.used.get("start")
+        else:
+            same_start = start_digest(config) == stored.start_sha256
+        if not same_start:
+            problem = "did not begin with the untrained towers"
+            if config.start is not None:
+                problem = f"did not begin with what --start {config.start} is now"
+            fix = f"give the --start that it began with, as it was, or {ANOTHER_PLACE}"
+            raise InputError(f"{self.folder}: {problem}; {fix}.")
 
     def clean(self) -> None:
         """Remove what only an unfinished run needs; files that are not its own stay."""

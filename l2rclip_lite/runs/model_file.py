@@ -45,7 +45,7 @@ class ModelFile(BaseModel):
     Args:
         config: How the model is built.
         ranks: Its label space.
-        decoder: How a kernel head is read; see `DECODERS`.
+        decoder: How a linear head is read; see `DECODERS`.
         commits: By repository on the Hugging Face hub, the commit that weights and tokenizer came
             from.
         tensors: What training may have changed, or the whole state; see `Towers.rebuildable`.
@@ -93,7 +93,7 @@ class ModelFile(BaseModel):
         return {name.removeprefix("towers."): self.tensors[name] for name in towers}
 
     def head(self) -> LinearHead | None:
-        """Return an empty kernel head of the size that the file has, or None."""
+        """Return an empty linear head of the size that the file has, or None."""
         weight = self.tensors.get("head.weight")
         if weight is None:
             return None

@@ -9,12 +9,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor
 
 from l2rclip_lite.data.base import OrdinalDataset, Split
 from l2rclip_lite.errors import plural
 from l2rclip_lite.files import write_json, write_text
+from l2rclip_lite.method import Probabilities
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prediction import Prediction
 from l2rclip_lite.method.ranks import Ranks
@@ -22,7 +21,6 @@ from l2rclip_lite.metrics import evaluate, medians
 from l2rclip_lite.runs import PACKAGES, RunDirectory
 from l2rclip_lite.runs.model_file import HUB
 
-Probabilities = Float[Tensor, "batch rank"]
 SCORES = {
     "rps": "RPS",
     "mae_median": "MAE (median)",

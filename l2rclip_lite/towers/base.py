@@ -8,7 +8,7 @@ names exactly those steps.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from jaxtyping import Shaped
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from l2rclip_lite.data.images import Augment, scaled, square
+from l2rclip_lite.data.images import Augment, scaled, squeezed
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method import Backbone, Embeddings, Features, Ids, Pixels, Slots, Texts
 
@@ -175,8 +175,8 @@ class Towers(nn.Module, ABC):
         return (pixels - mean).div_(std)  # in place: new memory costs more than the division
 
     def resize(self) -> v2.Compose:
-        """Return what turns any image into a square of bytes, see `images.square`."""
-        return square(self.image_size)
+        """Return what turns any image, see `data.reading.as_rgb`, into a square of bytes."""
+        return v2.Compose([partial(squeezed, side=self.image_size)])
 
     def transform(
         self, train: bool = False, *, upside_down: bool = False, light: bool = True

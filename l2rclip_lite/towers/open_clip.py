@@ -211,15 +211,15 @@ def load_open_clip(
     if file is None and state is None and tag != "random":
         file = weights_file(name, hub)
 
-    with in_one_sentence("towers", f"the weights of {name!r} could not be loaded", WITH_WEIGHTS):
-        if state is not None:
-            with torch.device("meta"):  # names and shapes are compared, and take no memory
-                empty = _build(model, tag, image_size)
-            OpenClipTowers(empty, tokenizer).load_state_dict(state, assign=True)
+    if state is not None:
+        with torch.device("meta"):  # names and shapes are compared, and take no memory
+            empty = _build(model, tag, image_size)
+        OpenClipTowers(empty, tokenizer).load_state_dict(state, assign=True)
 
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            towers = OpenClipTowers(_build(model, tag, image_size, file), tokenizer).eval()
+    problem = f"the weights of {name!r} could not be loaded"
+    with in_one_sentence("towers", problem, WITH_WEIGHTS), torch.random.fork_rng():
+        torch.manual_seed(seed)
+        towers = OpenClipTowers(_build(model, tag, image_size, file), tokenizer).eval()
 
     towers.commits = hub.commits
     named_weights = weights is None and state is None
@@ -242,20 +242,20 @@ def weights_file(name: str, hub: HubFiles) -> Path:
     if file in ("", open_clip.constants.HF_WEIGHTS_NAME):
         file = open_clip.constants.HF_SAFE_WEIGHTS_NAME
 
-    with in_one_sentence("towers", f"the weights of {name!r} could not be loaded", WITH_WEIGHTS):
-        try:
-            if repository:
-                file = str(Path(file).with_suffix(".safetensors"))
-                return hub.fetch(repository, file, repr(name))
-        except LocalEntryNotFoundError:  # the hub cannot be reached
-            raise
-        except EntryNotFoundError:  # it has none, see below
-            pass
-
-        raise InputError(
-            f"towers: {name!r} is published as a pickle only, and pickles are not read; "
-            "convert it, and pass weights=FILE."
-        )
+    if repository:
+        problem = f"the weights of {name!r} could not be loaded"
+        safe_file = str(Path(file).with_suffix(".safetensors"))
+        with in_one_sentence("towers", problem, WITH_WEIGHTS):
+            try:
+                return hub.fetch(repository, safe_file, repr(name))
+            except LocalEntryNotFoundError:  # the hub cannot be reached
+                raise
+            except EntryNotFoundError:  # the repository has a pickle alone
+                pass
+    raise InputError(
+        f"towers: {name!r} is published as a pickle only, and pickles are not read; "
+        "convert it, and pass weights=FILE."
+    )
 
 
 def _tokenizer(model: str, hub: HubFiles) -> Any:

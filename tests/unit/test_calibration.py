@@ -100,3 +100,14 @@ def test_nine_intervals_of_ten_hold_the_true_rank() -> None:
 
     assert np.mean(covered) == pytest.approx(0.9, abs=0.015)
     assert conformal_level(np.eye(8), np.arange(8)) == 1
+
+
+def test_of_equal_answers_the_interval_keeps_the_rank_that_decided_its_level() -> None:
+    """A model keeps the level in single precision, which rounds down as often as up."""
+    rng = np.random.default_rng(0)
+    for row in rng.dirichlet([1, 1, 1], size=20):
+        p = np.tile(row, (200, 1))
+        target = torch.from_numpy(rng.choice(3, size=200, p=row))
+        level = float(np.float32(conformal_level(p, target)))
+        answer = Prediction.of(torch.tensor(p).float(), THREE, conformal=level)
+        assert ((answer.low <= target) & (target <= answer.high)).float().mean() >= 0.9

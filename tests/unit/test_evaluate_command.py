@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from drawn_run import DrawnRun
+from drawn_run import DrawnRun, fit_words
 from run_files import edit, json_lines, refused, run
 
 from l2rclip_lite.files import read_json, write_json
@@ -54,6 +54,20 @@ def test_a_new_table_with_a_mistake_is_refused_by_row(drawn_run: DrawnRun, photo
     (photos / "new.csv").write_text("path,label\nimages/00.png,0\nimages/01.png,1\n")
     refused(run("evaluate", *words), "row 2 (the first of 2): the label '0' is no rank")
     assert metrics_of(*words, "--labels-are", "index")["n"] == 2
+
+
+def test_the_own_table_of_a_run_is_no_new_one(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rows are of training: where it changed, they are not scored, however it is named."""
+    monkeypatch.chdir(tmp_path)
+    words = ["photos/labels.csv" if x == "labels.csv" else x for x in fit_words(photos, "run")]
+    assert run(*words).code == 0
+    edit(photos / "labels.csv", lambda lines: lines[:-1])
+
+    for labels in ("labels.csv", "photos/labels.csv", photos / "labels.csv"):
+        outcome = run("evaluate", "run", "--root", photos, "--labels", labels)
+        refused(outcome, "is the run's own table, which has changed")
 
 
 def test_data_that_changed_or_are_gone_are_refused(drawn_run: DrawnRun, photos: Path) -> None:

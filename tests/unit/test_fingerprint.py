@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from l2rclip_lite.commands import Place
+from l2rclip_lite.commands import MovedData
 from l2rclip_lite.commands.finished import data_of
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, load_dataset
@@ -109,7 +109,7 @@ def test_a_run_is_neither_resumed_nor_read_with_other_images(
     folder: Path, claimed: RunDirectory
 ) -> None:
     """Same names, labels and settings, other pixels: old figures came back without a word."""
-    where = Place(root=str(folder))
+    where = MovedData(root=str(folder))
     claimed.claim(load(folder), Config(), None)
     assert data_of(str(claimed.folder), where).train.paths == load(folder).train.paths
 

@@ -36,7 +36,7 @@ def stage_of(
 ) -> Stage:
     """Return a stage of 40 images in steps of 8; settings of `Config` go to the model."""
     of_stage = {"number": 1, "lr": 0.1, "n_epochs": 2, "batch_size": 8}
-    for name in [*of_stage, "bias_factor", "name"]:
+    for name in [*of_stage, "lr_factors", "name"]:
         if name in settings:
             of_stage[name] = settings.pop(name)
     model = L2RCLIP(model.towers, model.ranks, replace(model.config, **settings))
@@ -73,7 +73,7 @@ def test_weight_decay_is_in_the_gradient_and_biases_of_coral_learn_faster(
     weight = nn.Parameter(torch.ones(1))
     bias = nn.Parameter(torch.ones(1))
     parameters = {"head.weight": weight, "head.coral_bias": bias}
-    settings = {"warmup": 0.0, "weight_decay": 0.01, "bias_factor": 5.0}
+    settings = {"warmup": 0.0, "weight_decay": 0.01, "lr_factors": {"head.coral_bias": 5.0}}
     stage = stage_of(model, data, parameters, **settings)
 
     stage.step(0 * (weight + bias).sum())

@@ -64,5 +64,8 @@ def test_evaluate_in_other_words_takes_a_second_table(drawn_run: DrawnRun, tmp_p
     assert UNSURE in outcome.err
 
     refused(run(*words, *scored, "--calibrate", tmp_path / "both.csv"), names[8], "leave it out")
+    (tmp_path / "other_word.csv").write_text(f"path,label\nimages/../{names[8]},no\n")
+    other_word = run(*words, *scored, "--calibrate", tmp_path / "other_word.csv")
+    refused(other_word, names[8], "leave it out")
     fewer = ("evaluate", drawn_run.out, "--root", drawn_run.root, "--ranks", "no,high")
     refused(run(*fewer), "its data have 3 ranks, and --ranks names 2; give images with such labels")

@@ -74,6 +74,20 @@ def test_a_run_needs_its_relative_no_more(
         fit(others, config, tmp_path / "run", quiet=True)
 
 
+def test_scores_without_a_start_are_not_those_of_a_run_with_one(
+    relative: Path, leaves: OrdinalDataset, small: Config, tmp_path: Path
+) -> None:
+    """A start that is no folder of this machine is known by its name."""
+    run = shutil.copytree(relative, tmp_path / "run")
+    with pytest.raises(InputError, match="did not begin with what --start leaves-percent is now"):
+        fit(leaves, replace(small, start="leaves-percent"), run, quiet=True)
+
+    config = replace(small, start=str(relative))
+    fit(leaves, config, tmp_path / "begun", quiet=True)
+    with pytest.raises(InputError, match="did not begin with the untrained towers; give the"):
+        fit(leaves, small, tmp_path / "begun", quiet=True)
+
+
 def test_a_baseline_begins_with_the_outputs_of_its_relative(
     relative: Path, leaves: OrdinalDataset, small: Config
 ) -> None:
