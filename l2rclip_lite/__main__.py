@@ -27,7 +27,7 @@ where it came from; `l2rclip --version` says which version this is.
 # glibc, malloc.h
 M_TRIM_THRESHOLD = -1
 M_MMAP_MAX = -4
-LARGEST = 2**31 - 1
+INT_MAX = 2**31 - 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -114,7 +114,7 @@ def keep_freed_memory() -> None:
         return
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):  # other C libraries have no such setting
-        library.mallopt(M_TRIM_THRESHOLD, LARGEST)
+        library.mallopt(M_TRIM_THRESHOLD, INT_MAX)
         library.mallopt(M_MMAP_MAX, 0)
 
 

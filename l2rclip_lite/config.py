@@ -17,7 +17,7 @@ SETTINGS = ConfigDict(extra="forbid")
 Axis = Literal["token", "rank", "joint"]
 ImageSide = Literal["tower", "kernel"]
 LabelsAre = Literal["names", "index", "position"]
-Count = Annotated[int, Field(ge=0, lt=100_000)]
+Epochs = Annotated[int, Field(ge=0, lt=100_000)]
 ImageCount = Annotated[int, Field(ge=1, lt=2**31)]
 Rate = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
@@ -208,10 +208,10 @@ class Config:
     """Inner width of RankFormer's feed-forward network."""
     depth: Annotated[int, Field(ge=1, le=8)] = 1
     """RankFormer's blocks."""
-    epochs1: Count | None = None
+    epochs1: Epochs | None = None
     """Epochs of stage 1, which trains RankFormer and context vectors on stored image features.
     None takes 10 for 'tower', 6 for 'kernel'; 0 leaves both out and takes the plain sentences."""
-    epochs2: Count = 10
+    epochs2: Epochs = 10
     """Epochs of stage 2: the image side, on text features that are computed once."""
     batch_size: ImageCount = 16
     """Images per step of stage 2, for each process: of N processes, a step takes N times as

@@ -42,8 +42,8 @@ def train_kernel(model: L2RCLIP, data: TrainingData, *, quiet: bool = True) -> l
         One row; the model keeps the head.
     """
     kernel = model.config.controls.kernel
-    several = {"chosen": tuple(MIXTURES), "language": ("nothing", "text")}
-    choice = fit_head(model, data, several.get(kernel, (kernel,)), quiet=quiet)
+    stacks = {"chosen": tuple(MIXTURES), "language": ("nothing", "text")}
+    choice = fit_head(model, data, stacks.get(kernel, (kernel,)), quiet=quiet)
     model.head = choice.head.to(model.device)
 
     text, numbers, identity = choice.mixture

@@ -31,7 +31,7 @@ from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.optimisation import Row, Stage
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.method.stages import (
-    ImageSide,
+    ImageEncoder,
     freezing_table,
     stage1,
     stage2,
@@ -214,7 +214,7 @@ def train_image_side(
         untrained = deepcopy(model.towers.image.state_dict())
 
     stage = stage2(model, data)
-    encode = together(ImageSide(model)) if stage.tower else None
+    encode = together(ImageEncoder(model)) if stage.tower else None
     epochs = train_stage2(model, data, stage, encode)
     rows = run_stage(stage, epochs, run=run, quiet=quiet, on_epoch=on_epoch)
 

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Subset
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.images import Augment, ResizedImages, scaled
+from l2rclip_lite.data.reading import Images
 from l2rclip_lite.devices import own_rows
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method import Backbone, Features, Targets
@@ -224,12 +225,18 @@ def encode_together(
     """
     # An image that is only encoded takes less than half the memory of one that is trained on; where
     # a step holds fewer than 16, memory is scarce, and no more than these are encoded at once.
-    at_once = model.config.micro_batch_size or model.config.batch_size
+    batch_size = model.config.micro_batch_size or model.config.batch_size
+    if batch_size >= 16:
+        batch_size = 32
+
+    part: Images = images
     is_alone = PartialState().num_processes == 1
+    if not is_alone:
+        part = Subset(images, own_rows(len(images)).tolist())
     features = model.encode(
-        images if is_alone else Subset(images, own_rows(len(images)).tolist()),
+        part,
         backbone=backbone,
-        batch_size=32 if at_once >= 16 else at_once,
+        batch_size=batch_size,
         workers=workers_for(images, model.config),
         cache=cache,
         quiet=quiet,

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from l2rclip_book import plots, signs
 from l2rclip_book.metric_figures import reliability, reliability_diagram
-from l2rclip_lite.commands.finished import Compared
+from l2rclip_lite.commands.finished import RunScores
 from l2rclip_lite.data.base import OrdinalDataset, Split
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.files import write_text
@@ -35,7 +35,7 @@ N_WORST = 6  # images that are shown
 
 
 def write_report(
-    run: str, file: Path, compared: Compared, read_data: Callable[[], OrdinalDataset]
+    run: str, file: Path, compared: RunScores, read_data: Callable[[], OrdinalDataset]
 ) -> None:
     """Write scores, curves, signs of failure, worst images and model card as one HTML file.
 

@@ -16,7 +16,7 @@ from l2rclip_lite.image_side import sibling
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.optimisation import Row, Stage
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.method.stages import ImageSide, freeze
+from l2rclip_lite.method.stages import ImageEncoder, freeze
 from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.runs.model_file import ModelFile, find_model_file
 from l2rclip_lite.training import run_stage
@@ -141,7 +141,7 @@ def _epochs(
     position = losses.positions(model.ranks.values_tensor()).to(model.device)
     # two views of a contrastive loss; without augmentation the second would be a copy
     views = 1 if objective.has_outputs or not model.config.augment else 2
-    encode = together(ImageSide(model)) if stage.tower else None
+    encode = together(ImageEncoder(model)) if stage.tower else None
 
     for generator in stage.epochs():
         if encode is None:

@@ -12,7 +12,7 @@ from PIL import Image
 from l2rclip_lite import commands
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import benchmarks, load_dataset
-from l2rclip_lite.data import check as prints
+from l2rclip_lite.data import check as data_check
 from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.method.model import L2RCLIP
@@ -42,18 +42,18 @@ def data(arguments: commands.Data) -> int:
     elif name not in benchmarks.DATA_SETS:
         load_dataset(name)  # refuses the name, and lists those there are
     elif arguments.download:
-        folder = prints.download(name, arguments.download)
+        folder = data_check.download(name, arguments.download)
         print(f"{name} is in {folder}; `l2rclip data {name}` says more.")
     elif arguments.check:
-        report, is_fit = prints.check(name, options)
+        report, is_fit = data_check.check(name, options)
         print(report)
         return 0 if is_fit else 2
     elif arguments.leakage:
-        print(prints.leakage_table(name, options))
+        print(data_check.leakage_table(name, options))
     elif options or name == "leaves":
-        print(prints.counts(load_dataset(name, **options)))
+        print(data_check.counts(load_dataset(name, **options)))
     else:
-        print(prints.card(name))
+        print(data_check.card(name))
     return 0
 
 

@@ -91,7 +91,7 @@ def warn(message: object, kind: str = "warning") -> None:
 # --- compare ------------------------------------------------------------------------------------
 
 
-class Compared(NamedTuple):
+class RunScores(NamedTuple):
     """What a run answered to its test images, beside its baselines.
 
     Args:
@@ -119,7 +119,7 @@ def compare(arguments: commands.Compare) -> None:
         print(f"\n{table(comparison.differences, f'{title}; an interval without 0 shows one')}")
 
 
-def compared(run: str) -> Compared:
+def compared(run: str) -> RunScores:
     """Return what a run and its baselines answered to the test images, and how well.
 
     A baseline that is not complete is left out, with a warning.
@@ -152,7 +152,7 @@ def compared(run: str) -> Compared:
         theirs = score(_in_order_of(ours, baseline.read_predictions(ranks), baseline))
         scores[method] = with_intervals(theirs)
         differences[method] = with_intervals({key: theirs[key] - of_ours[key] for key in SCORES})
-    return Compared(ranks, name, ours, scores, differences)
+    return RunScores(ranks, name, ours, scores, differences)
 
 
 def _in_order_of(ours: pd.DataFrame, theirs: pd.DataFrame, baseline: RunDirectory) -> pd.DataFrame:

@@ -32,11 +32,11 @@ OutputLoss = Callable[[Tensor, Tensor], Tensor]  # of outputs and targets
 
 # The constant β beside the features, as long as they are on average; its weights are the biases.
 BIAS = 3.0
-MANY = 10_000  # over so many images the rounding errors of single precision average out
-WIDE = 10_000  # features: the square of more is large, and of few images not needed
+SINGLE_FROM = 10_000  # over so many images the rounding errors of single precision average out
+SVD_FROM = 10_000  # features: the square of more is large, and of few images not needed
 RIDGES = (0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
-ENOUGH = 3e-8  # the last step lowers what is minimised by a smaller share than this
-SAMPLE = 1000  # so many images show how the loss is curved
+FTOL = 3e-8  # the last step lowers what is minimised by a smaller share than this
+HESSIAN_IMAGES = 1000  # so many images show how the loss is curved
 
 # --- decoders -----------------------------------------------------------------------------------
 
@@ -194,7 +194,7 @@ class HeadInputs(NamedTuple):
     def of(cls, features: Features, target: Targets, *, turned: bool = True) -> "HeadInputs":
         """Centre and scale features, on their device; refuse those from which no head learns.
 
-        From `MANY` images on they keep their own precision, and before they have double precision.
+        From `SINGLE_FROM` images on they keep their own precision; fewer have double precision.
 
         Args:
             features: Image features z of the frozen tower.
@@ -208,7 +208,7 @@ class HeadInputs(NamedTuple):
             features = features.cpu()
         target = checked_target(target, len(features)).to(features.device)
         precision = torch.float64
-        if len(features) >= MANY:
+        if len(features) >= SINGLE_FROM:
             precision = torch.promote_types(features.dtype, torch.float32)
         features = features.to(precision)
 
@@ -222,7 +222,7 @@ class HeadInputs(NamedTuple):
         if not turned:
             return cls(mean, norm, None, rows, target)
 
-        if rows.shape[1] > max(WIDE, len(rows)):  # all axes along which the images differ
+        if rows.shape[1] > max(SVD_FROM, len(rows)):  # all axes along which the images differ
             axes = torch.linalg.svd(rows, full_matrices=False).Vh.T
         else:
             axes = torch.linalg.eigh(rows.T @ rows / len(rows)).eigenvectors
@@ -304,7 +304,7 @@ def _minimise(
     """
     rows = inputs.rows
     target = inputs.target
-    some = slice(None, None, 1 + len(rows) // SAMPLE)
+    some = slice(None, None, 1 + len(rows) // HESSIAN_IMAGES)
     outputs = (rows[some] @ start @ root.T).double()
 
     def shifted(shift: Tensor) -> Tensor:
@@ -332,7 +332,7 @@ def _minimise(
         _flat(scale * (start @ axes)),
         method="L-BFGS-B",
         jac=True,
-        options={"ftol": ENOUGH, "gtol": 0, "maxcor": 20},
+        options={"ftol": FTOL, "gtol": 0, "maxcor": 20},
     )
     return matrix(torch.from_numpy(solution.x).to(rows))
 

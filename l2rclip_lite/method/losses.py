@@ -36,13 +36,14 @@ def in_full_precision(loss: Loss) -> Loss:
     @wraps(loss)
     def in_fp32(*arguments: Any, **settings: Any) -> Any:
         device = next(filter(torch.is_tensor, [*arguments, *settings.values()])).device
+        widened = {name: as_fp32(x) for name, x in settings.items()}
         with torch.autocast(device.type, enabled=False):
-            return loss(*map(wide, arguments), **{name: wide(x) for name, x in settings.items()})
+            return loss(*map(as_fp32, arguments), **widened)
 
     return in_fp32  # type: ignore[return-value]
 
 
-def wide(x: Any) -> Any:
+def as_fp32(x: Any) -> Any:
     """Return a tensor of half precision as fp32, and anything else as it is."""
     is_half = torch.is_tensor(x) and x.dtype in (torch.float16, torch.bfloat16)
     return x.float() if is_half else x

@@ -205,7 +205,7 @@ def train_stage2(
         data: With its images.
         stage: From `stage2`, such as one that goes on after its first epochs.
         encode: Returns the unit features of pixels, which are those of so many images; None takes
-            `ImageSide`. Processes that train together take `devices.together(ImageSide(model))`.
+            `ImageEncoder`. Processes that train together take `devices.together` of it.
 
     Yields:
         A row after each epoch. After the last one the model gets the parameters of the kept epoch,
@@ -216,7 +216,7 @@ def train_stage2(
     """
     stage = stage or stage2(model, data)
     values = model.ranks.values_tensor().to(model.device)
-    image_side = ImageSide(model)
+    image_side = ImageEncoder(model)
 
     for generator in stage.epochs():
         for pixels, y, count in data.batches(model, generator):
@@ -264,7 +264,7 @@ def stage2_loss(model: L2RCLIP, z: Features, y: Targets, values: Values) -> Scal
     return loss
 
 
-class ImageSide(nn.Module):
+class ImageEncoder(nn.Module):
     """`image_features` as a module of its own: what several processes train together.
 
     With `Config.micro_batch_size` it is a gradient cache (Gao et al. 2021, arXiv 2101.06983): parts

@@ -141,13 +141,13 @@ class ModelFile(BaseModel):
         """Give a model that was built as the file says all that the file holds.
 
         Raises:
-            ValueError: See `fill`.
+            ValueError: See `load_into`.
         """
         is_whole = bool(self.tower_state)
-        fill(model, self.tensors, lambda name: is_whole or must_be_stored(name, self.config))
+        load_into(model, self.tensors, lambda name: is_whole or must_be_stored(name, self.config))
 
 
-def fill(model: nn.Module, tensors: NamedTensors, is_needed: Callable[[str], bool]) -> None:
+def load_into(model: nn.Module, tensors: NamedTensors, is_needed: Callable[[str], bool]) -> None:
     """Load tensors into a model, which keeps what they lack.
 
     Args:
@@ -164,8 +164,8 @@ def fill(model: nn.Module, tensors: NamedTensors, is_needed: Callable[[str], boo
             continue
         if shapes.pop(name, None) != value.shape:
             raise ValueError(f"{name} is missing, or not of the shape {tuple(value.shape)}")
-    for name in shapes:
-        raise ValueError(f"{name} is not a tensor of this model")
+    if shapes:
+        raise ValueError(f"{next(iter(shapes))} is not a tensor of this model")
     model.load_state_dict(tensors, strict=False)
 
 
@@ -290,7 +290,7 @@ def begin(model: nn.Module, config: Config) -> None:
 
     taken = {name: value for name, value in start.tensors.items() if name.startswith(prefixes)}
     with in_one_sentence(file, *UNUSABLE):
-        fill(model, taken, lambda name: name.startswith(prefixes))
+        load_into(model, taken, lambda name: name.startswith(prefixes))
 
 
 def _check_start(file: Path, start: ModelFile, ours: Config, of_prompts: Sequence[str]) -> None:

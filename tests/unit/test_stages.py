@@ -16,7 +16,7 @@ from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.optimisation import Row, Stage
 from l2rclip_lite.method.ranks import cyclic_permutation
 from l2rclip_lite.method.stages import (
-    ImageSide,
+    ImageEncoder,
     freeze,
     stage1,
     stage2,
@@ -144,7 +144,7 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole(
         parameters = freeze(model, "stage 2")
         model.towers.image.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
 
-        z = ImageSide(model)(pixels)
+        z = ImageEncoder(model)(pixels)
         stage2_loss(model, z, target, leaves.ranks.values_tensor()).backward()
         gradients.append([parameter.grad for parameter in parameters.values()])
 
