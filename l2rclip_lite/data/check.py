@@ -3,7 +3,7 @@
 import hashlib
 import tarfile
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -117,6 +117,7 @@ def leakage_table(name: str, options: dict[str, Any]) -> str:
     """
     protocols = DATA_SETS[name].protocols
     published = protocols.get(options.get("protocol", next(iter(protocols))))
+    folds: Sequence[int]
     if "fold" in options:
         folds = [options["fold"]]
     elif "folds" in options:
