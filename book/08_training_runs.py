@@ -242,7 +242,14 @@ print(
 
 # %% mystnb={"image": {"alt": "Left: validation error over the epochs of stage 1 and stage 2 with the line of the median-rank predictor. Right: training loss of both stages."}} tags=["nbval-ignore-output", "hide-input"]
 constant = median_rank(replace(data, test=data.val))["mae"]
-own_settings = synthetic and PROFILE == "page" and not SETTINGS
+page = {"BASELINES": ["linear-probe"], "TOWERS": "mini", "PRECISION": "fp32"}
+free = ("PROFILE", "DATASET", "SEED", "OUT", "DEVICE", "PUBLISHED")
+changed = [
+    parameter
+    for parameter, value in parameters.items()
+    if parameter not in free and value and value != page.get(parameter)
+]
+own_settings = synthetic and PROFILE == "page" and not changed
 stored = stored_runs("08") if own_settings else pd.DataFrame()
 plots.training_curves(
     run.history, ranks, reference=constant, split="validation", stored=stored

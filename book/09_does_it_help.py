@@ -70,7 +70,7 @@ from l2rclip_book.tuned import CLAIMS as TUNED
 
 NAMES = {data: name for data, (name, *_) in DATA.items()}
 table, scores, missing = read_results(RESULTS)
-of_claims = ("main/", "at-best/", "all/")
+of_claims = ("main/", "at-best/", "all")
 lacking = [unit for unit in missing if unit.startswith(of_claims)]
 print("missing training runs of the claims:", ", ".join(lacking) or "none")
 
@@ -243,7 +243,7 @@ Markdown(f"Saved by language only, against: {'; '.join(lines) or 'no rows'}.")
 # |---|---|
 # | (9.1), both intervals, p | `gains.compare_arms`, `gains.run_interval` |
 # | three claims, Holm | `gains.judge_claims` |
-# | share of the hand-made order | `gains.order_steps` |
+# | share of the hand-made order | `evidence.order_steps` |
 #
 # ## When the image tower learns
 #

@@ -15,7 +15,7 @@ from sphinx_external_toc.parsing import parse_toc_yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 BOOK = ROOT / "book"
-SHIPPED = {".py", ".safetensors", ".toml", ".json", ".sha256", ".typed"}  # in the wheel
+SHIPPED = {".py", ".safetensors", ".toml", ".json", ".sha256", ".typed", ".jinja"}  # in the wheel
 
 
 def sources(names: Sequence[str] = (), book: Path = BOOK) -> list[Path]:
@@ -56,7 +56,7 @@ def package_hash() -> str:
     """Return the SHA-256 over names and contents of all files of the two packages in the wheel."""
     digest = hashlib.sha256()
     for package in (ROOT / "l2rclip_lite", BOOK / "l2rclip_book"):
-        paths = [p for p in package.rglob("*") if p.suffix in SHIPPED]
+        paths = [p for p in package.rglob("*") if p.suffix in SHIPPED and p.name != "ruff.toml"]
         for path in sorted(paths):
             digest.update(path.relative_to(package).as_posix().encode() + b"\0")
             digest.update(hashlib.sha256(path.read_bytes()).digest())

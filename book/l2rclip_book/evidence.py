@@ -53,7 +53,7 @@ def staircase(steps: pd.DataFrame) -> Figure:
     hand-made order's gain. A point far to the right is an arrow with its number.
 
     Args:
-        steps: From `gains.order_steps`.
+        steps: From `evidence.order_steps`.
     """
     arms = [arm for arm in STEPS if (steps["arm"] == arm).any()]
     sets = [data for data in DATA if (steps["data"] == data).any()]

@@ -1,4 +1,4 @@
-"""Figures of the first chapter and of appendix 12: ranks, errors, rows of probabilities.
+"""Figures of the first chapter and of the report: ranks, errors, rows of probabilities.
 
 Ranks keep the colours of `plots.rank_colours`. Right answers are grey; errors and what they cost
 are red.

@@ -38,7 +38,7 @@ def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str
 
     Returns:
         A table with a row per unit, arm and condition, and one with a row per test image, both
-        empty where there is no such folder; and the units still missing, like "main/hc18-0".
+        empty where there is no such folder; and the units still missing, like "main/hc18-0", or "all".
     """
     file = find_result("matrix.images.csv.gz", folder)
     if file is not None:
@@ -153,12 +153,13 @@ def beside_stored(numbers: Mapping[str, float], stored: pd.DataFrame) -> str:
     if stored.empty:
         return "No stored runs of this page are here."
 
+    compared = {name: value for name, value in numbers.items() if name in stored}
     outside = {}
-    for name, value in numbers.items():
+    for name, value in compared.items():
         low = stored[name].min()
         high = stored[name].max()
         margin = MARGIN * (high - low) + 1e-3 * max(abs(low), abs(high))
-        if value < low - margin or value > high + margin:
+        if not low - margin <= value <= high + margin:
             outside[name] = f"{name} {value:.3g} ({low:.3g} to {high:.3g})"
 
     runs = f"the {len(stored)} stored runs"
@@ -167,7 +168,7 @@ def beside_stored(numbers: Mapping[str, float], stored: pd.DataFrame) -> str:
     listed = ", ".join(outside.values()).replace("-", "−")
     return (
         f"Today’s run lies outside the range of {runs} by more than half of it "
-        f"in {len(outside)} of {len(numbers)} numbers: {listed}."
+        f"in {len(outside)} of {len(compared)} numbers: {listed}."
     )
 
 

@@ -251,6 +251,9 @@ def order_gained(model: L2RCLIP) -> float:
 
     The order is Spearman's ρ of rank gap and cosine distance, see `statistics.gap_order`.
     """
+    if len(model.ranks) < 3:
+        raise InputError("signs: two ranks have one distance, so no order.")
+
     own = cosine_distances(model.text_features())
     return gap_order(own) - gap_order(cosine_distances(template_features(model)))
 

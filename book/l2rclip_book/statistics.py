@@ -276,8 +276,9 @@ def near_duplicates(data: OrdinalDataset, *, threshold: float = 0.92) -> pd.Data
 
     Example:
         >>> from l2rclip_lite.data import load_dataset
-        >>> len(near_duplicates(load_dataset("leaves", size=60, pixels=64), threshold=0.95))
-        0
+        >>> leaves = load_dataset("leaves", size=60, pixels=64)
+        >>> len(near_duplicates(leaves, threshold=0.95)), len(near_duplicates(leaves, threshold=-1))
+        (0, 1770)
     """
     images = []  # path and split of each
     thumbnails = []
@@ -288,7 +289,8 @@ def near_duplicates(data: OrdinalDataset, *, threshold: float = 0.92) -> pd.Data
             images.append((path, name))
             thumbnails.append(thumbnail(image))
 
-    cosine = np.triu(np.stack(thumbnails) @ np.stack(thumbnails).T, 1)
+    cosine = np.stack(thumbnails) @ np.stack(thumbnails).T
+    cosine[np.tril_indices(len(cosine))] = -2  # no image with itself, and each pair once
     pairs = []
     for first, second in np.argwhere(cosine >= threshold):
         pairs.append((cosine[first, second], *images[first], *images[second]))
