@@ -38,7 +38,7 @@ def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str
 
     Returns:
         A table with a row per unit, arm and condition, and one with a row per test image, both
-        empty where there is no such folder; and the units still missing, like "main/hc18-0", or "all".
+        empty where there is no such folder; and the units still missing ("main/hc18-0"), or "all".
     """
     file = find_result("matrix.images.csv.gz", folder)
     if file is not None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from l2rclip_lite.heads import (
     BIAS,
+    RIDGES,
     HeadInputs,
     LinearHead,
     fit_linear_heads,
@@ -66,7 +67,7 @@ def linear_probe(
         root, mask = shared_weights(features["train"].shape[1], outputs)
 
     inputs = HeadInputs.of(features["train"].cpu(), targets["train"].cpu(), turned=mask is None)
-    heads = fit_linear_heads(inputs, root, loss, mask=mask, decoder=decoder)
+    heads = fit_linear_heads(inputs, root, loss, RIDGES, mask, decoder)
     return min(heads, key=lambda head: validation_rps(head, features, targets, ranks))
 
 
