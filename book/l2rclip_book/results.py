@@ -146,6 +146,8 @@ def beside_stored(numbers: Mapping[str, float], stored: pd.DataFrame) -> str:
         'Today’s run lies in the range of the 2 stored runs, or outside by at most half of it.'
         >>> beside_stored({"mae": 0.7, "rps": 0.3}, stored).partition("by ")[2]
         'more than half of it in 1 of 2 numbers: mae 0.7 (0.5 to 0.6).'
+        >>> beside_stored({"mae": float("nan"), "coral rps": 0.2}, stored).partition("by ")[2]
+        'more than half of it in 1 of 1 numbers: mae nan (0.5 to 0.6).'
     """
     if KEPT_IN in os.environ:
         rounded = {name: float(f"{value:.{DIGITS}g}") for name, value in numbers.items()}

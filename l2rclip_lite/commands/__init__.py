@@ -222,7 +222,8 @@ class Evaluate(DataAndDevice, NewRanks):
     method: str | None = None
     """A baseline of the run, such as sord, in place of L2RCLIP."""
     labels_are: LabelsAre | None = None
-    """What a new table of labels holds, see `l2rclip fit --help`; as in the run if not given."""
+    """What a new table of labels holds, see `l2rclip fit --help`.
+    If not given, it is as in the run, or names under --ranks."""
     calibrate: str | None = None
     """A table of labels; its images decide the temperature in place of the run's validation images,
     and none of them may be scored. Its paths start from --root, or else from the current folder."""

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from l2rclip_lite import commands
 from l2rclip_lite.commands.finished import data_of, load_model, warn
+from l2rclip_lite.config import LabelsAre
 from l2rclip_lite.data.base import Split
 from l2rclip_lite.data.own_images import files_inside, find_labels, own_table
 from l2rclip_lite.data.reading import ImageFile, scan_folder
@@ -194,5 +195,6 @@ def _rows_of_new_table(labels: str, arguments: commands.Evaluate, model: L2RCLIP
     rows, _ = own_table(root, labels, columns)
     rows["file"] = files_inside(root, rows)
     refuse(rows, rows["file"] == "", "path", f"is not under {root}; correct it or --root.")
-    label_space(rows, model.ranks, None, arguments.labels_are or source.get("labels_are", "names"))
+    of_run: LabelsAre = "names" if arguments.ranks else source.get("labels_are", "names")
+    label_space(rows, model.ranks, None, arguments.labels_are or of_run)
     return as_split(rows)

@@ -159,7 +159,8 @@ def own_table(root: Path, labels: LabelTable, columns: dict[str, str]) -> tuple[
             `group` and `split` need not be there.
 
     Raises:
-        InputError: A file that cannot be used, or a column that is missing or has two roles.
+        InputError: A file that cannot be used, a column that is missing or has two roles, or a
+            group that is blank.
     """
     names = {name.strip().casefold() for name in columns.values()} - {"where"}
     if len(names) < len(columns):
@@ -181,7 +182,10 @@ def own_table(root: Path, labels: LabelTable, columns: dict[str, str]) -> tuple[
     advice = f", or name yours{COLUMN_OPTIONS}"
     table = read_columns(source, needed, optional, advice=advice)
     role_of = {name: role for role, name in columns.items()}
-    return table.rename(columns=role_of), title
+    table = table.rename(columns=role_of)
+    if "subject" in table:
+        refuse(table, table["subject"] == "", "subject", "is blank; name who is shown.")
+    return table, title
 
 
 def images_by_folder(root: Path) -> tuple[pd.DataFrame, str]:

@@ -155,14 +155,12 @@ def draw_splits(table: pd.DataFrame, folds: int, fold: int, val_share: float, se
         What was done, in words.
 
     Raises:
-        InputError: A group that is blank, a cell that is no split, or more folds than can be
-            filled.
+        InputError: A cell that is no split, or more folds than can be filled.
     """
     targets = table["target"].to_numpy()
     groups = None
     manner = "within every"
     if "subject" in table:
-        refuse(table, table["subject"] == "", "subject", "is blank; name who is shown.")
         groups = table["subject"].to_numpy()
         manner = f"by group ({len(set(groups)):,} of them) and"
 

@@ -9,6 +9,7 @@ from drawn_run import DrawnRun, fit_words
 from run_files import edit, json_lines, refused, run
 
 from l2rclip_lite.files import read_json, write_json
+from l2rclip_lite.runs import OTHER_DATA
 
 
 @pytest.fixture
@@ -54,6 +55,25 @@ def test_a_new_table_with_a_mistake_is_refused_by_row(drawn_run: DrawnRun, photo
     (photos / "new.csv").write_text("path,label\nimages/00.png,0\nimages/01.png,1\n")
     refused(run("evaluate", *words), "row 2 (the first of 2): the label '0' is no rank")
     assert metrics_of(*words, "--labels-are", "index")["n"] == 2
+    (photos / "new.csv").write_text(
+        "path,label,group\nimages/00.png,fresh,\nimages/01.png,ripe,b\n"
+    )
+    refused(run("evaluate", *words), "row 2: the subject is blank; name who is shown")
+
+
+def test_how_labels_of_a_run_are_written_is_not_how_those_of_other_ranks_are(
+    drawn_run: DrawnRun, photos: Path, tmp_path: Path
+) -> None:
+    """1 is the rank `one` of 1 to 9, also for a run whose labels were indices from 0."""
+    folder = shutil.copytree(drawn_run.out, tmp_path / "run")
+    record = read_json(folder / "config.json")
+    record["dataset"]["source"]["labels_are"] = "index"
+    write_json(folder / "config.json", record)
+    (photos / "new.csv").write_text("path,label\nimages/00.png,1\nimages/01.png,2\n")
+
+    words = (folder, "--root", photos, "--labels", "new.csv", "--ranks", "1:9")
+    assert metrics_of(*words) == metrics_of(*words, "--labels-are", "names")
+    assert metrics_of(*words) != metrics_of(*words, "--labels-are", "index")
 
 
 def test_the_own_table_of_a_run_is_no_new_one(
@@ -77,7 +97,7 @@ def test_data_that_changed_or_are_gone_are_refused(drawn_run: DrawnRun, photos: 
         lambda lines: [x.replace("00.png,fresh", "00.png,ripe") for x in lines],
     )
     changed = run("evaluate", drawn_run.out, "--root", photos)
-    refused(changed, "other images, files, labels, splits or ranks than those here")
+    refused(changed, OTHER_DATA)
 
     gone = run("evaluate", drawn_run.out, "--root", photos / "nowhere")
     refused(gone, "pass --root if it has moved")
@@ -89,7 +109,7 @@ def test_a_record_that_names_something_else_is_refused(drawn_run: DrawnRun, tmp_
     (tmp_path / "a").mkdir()
     for source, sentence in (
         ({"name": "csv", "root": str(tmp_path), "ranks": "a,b"}, "its data cannot be read again"),
-        ({"name": "leaves"}, "other images, files, labels, splits or ranks than those here"),
+        ({"name": "leaves"}, OTHER_DATA),
     ):
         record = read_json(folder / "config.json")
         record["dataset"]["source"] = source

@@ -20,6 +20,7 @@ from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.method.stages import freezing_table, train_stage1
 from l2rclip_lite.metrics import mae, rps
+from l2rclip_lite.runs import OTHER_DATA
 from l2rclip_lite.runs.results import Run, judge, median_rank
 from l2rclip_lite.training import fit
 from l2rclip_lite.training_data import TrainingData
@@ -137,7 +138,7 @@ def test_a_finished_run_with_other_settings_or_data_is_refused(
         fit(leaves, other, run.out, quiet=True)
 
     fewer = replace(leaves, train=leaves.train[1:])
-    with pytest.raises(InputError, match="other images, files, labels"):
+    with pytest.raises(InputError, match=OTHER_DATA):
         fit(fewer, small, run.out, quiet=True)
 
 
