@@ -16,7 +16,7 @@ KERNELS ?= native
 BIN := .venv/bin
 RUN := "$(BIN)/python" tools/kernels.py $(KERNELS) "$(BIN)/python"
 PYTEST := $(RUN) -m pytest -n $(shell echo $$(($(JOBS) + 1))) --dist loadfile --no-loadscope-reorder
-BOOK_TESTS := book/l2rclip_book tests/book tests/experiments
+BOOK_TESTS := book/l2rclip_book book/_ext tools experiments/matrix tests/book tests/experiments --ignore=experiments/matrix/unit.py
 # Every file that pip takes must have a hash in the lock. Where each package has a wheel, nothing is built from source.
 LOCKED := "$(BIN)/python" -m pip install -q --progress-bar off --require-hashes --no-deps
 WHEELS := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),--only-binary :all:)

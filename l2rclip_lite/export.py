@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.data.reading import MapStyle, as_rgb
-from l2rclip_lite.errors import InputError, TrainingError
+from l2rclip_lite.errors import InputError, TrainingError, in_one_sentence
 from l2rclip_lite.files import write_atomically
 from l2rclip_lite.method.model import L2RCLIP
 
@@ -93,7 +93,9 @@ def export_onnx(model: L2RCLIP, file: str | Path, images: MapStyle) -> tuple[flo
     squares = ResizedImages(images, model.towers.image_size)
     expected = model.probabilities(model.encode(squares))
 
-    data = _graph(model)
+    fix = "take other towers; a file of ONNX holds at most 2 GiB"
+    with in_one_sentence("export", "no graph can be made of this model", fix):
+        data = _graph(model)
     session = open_session(data)
     answers = [answer(session, squares[row][0])[0] for row in range(len(squares))]
 

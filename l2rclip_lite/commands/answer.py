@@ -14,9 +14,9 @@ from l2rclip_lite import commands
 from l2rclip_lite.commands.finished import data_of, load_model, warn
 from l2rclip_lite.config import LabelsAre
 from l2rclip_lite.data.base import Split
-from l2rclip_lite.data.own_images import files_inside, find_labels, own_table
+from l2rclip_lite.data.own_images import files_inside, own_table
 from l2rclip_lite.data.reading import ImageFile, scan_folder
-from l2rclip_lite.data.table import as_split, label_space, ranks_of_names, refuse
+from l2rclip_lite.data.table import as_split, in_words, label_space, ranks_of_names, refuse
 from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.method.model import L2RCLIP
@@ -76,8 +76,8 @@ def _in_other_words(trained: L2RCLIP, words: commands.NewRanks) -> L2RCLIP:
     template = words.template or trained.ranks.template
     ranks = replace(trained.ranks, template=template)
     if words.ranks is not None:
-        ranks = ranks_of_names(words.ranks, template)
-    return trained if ranks.sentences == trained.ranks.sentences else trained.with_ranks(ranks)
+        ranks = replace(ranks_of_names(words.ranks, template), unit=trained.ranks.unit)
+    return trained if ranks == trained.ranks else trained.with_ranks(ranks)
 
 
 def _json(row: pd.DataFrame) -> str:
@@ -90,7 +90,7 @@ def _json(row: pd.DataFrame) -> str:
 
 def _csv(row: pd.DataFrame, header: bool) -> str:
     """Return the row as a line of CSV in which no cell begins a formula."""
-    row = row.replace({"path": {FORMULA: "./"}, "name": {FORMULA: "'"}}, regex=True)
+    row = row.replace({"path": {FORMULA: "./", "\r": " "}, "name": {FORMULA: "'"}}, regex=True)
     return row.to_csv(index=False, header=header)
 
 
@@ -103,7 +103,7 @@ def evaluate(arguments: commands.Evaluate) -> None:
         _calibrate_on(arguments.calibrate, part, model, arguments)
     p = model.probabilities(model.encode(part, cache=arguments.cache, quiet=arguments.json))
     scores = judge(p, part, model.ranks, intervals=True)
-    if model is not trained:
+    if model is not trained and arguments.calibrate is None:
         warn(UNSURE)
 
     if arguments.json:
@@ -135,7 +135,8 @@ def _images_to_score(arguments: commands.Evaluate, model: L2RCLIP) -> tuple[str,
     They are a split of the run's data, or where these cannot be read, a new table of labels.
 
     Raises:
-        InputError: Neither can be read, or the data of the run have another number of ranks.
+        InputError: Neither can be read, or the data of the run have other ranks, whatever words
+            say them.
     """
     try:
         data = data_of(arguments.run, arguments)
@@ -145,8 +146,11 @@ def _images_to_score(arguments: commands.Evaluate, model: L2RCLIP) -> tuple[str,
         part = _rows_of_new_table(arguments.labels, arguments, model)
         return f"all rows of {arguments.labels}", part, ""
 
-    if len(data.ranks) != len(model.ranks):
-        problem = f"its data have {len(data.ranks)} ranks, and --ranks names {len(model.ranks)}"
+    are_numbers = list(model.ranks.names) == in_words(model.ranks.values)
+    if len(data.ranks) != len(model.ranks) or (
+        are_numbers and data.ranks.values != model.ranks.values
+    ):
+        problem = f"--ranks names other ranks than the {len(data.ranks)} of its data"
         fix = "give images with such labels by --root and --labels"
         raise InputError(f"{arguments.run}: {problem}; {fix}.")
     return arguments.split, data.split(arguments.split), data.caveat
@@ -176,8 +180,7 @@ def _rows_of_new_table(labels: str, arguments: commands.Evaluate, model: L2RCLIP
     """Return every row of a new table of labels, whose columns are called as in that of the run.
 
     Raises:
-        InputError: It is the run's own table, which holds images of training; or a row without its
-            image, or with a label that the model does not know.
+        InputError: A row without its image, or with a label that the model does not know.
     """
     source: dict[str, Any] = {}
     directory = RunDirectory(arguments.run)
@@ -185,16 +188,17 @@ def _rows_of_new_table(labels: str, arguments: commands.Evaluate, model: L2RCLIP
         source = directory.read_record().dataset.source or source
 
     root = Path(arguments.root or ".")
-    own = find_labels(Path(source.get("root") or "."), source.get("labels") or "labels.csv")
-    if source.get("name") == "csv" and own.resolve() == find_labels(root, labels).resolve():
-        problem = "is the run's own table, which has changed or cannot be read"
-        raise InputError(f"{labels}: {problem}; restore it, or name one of other images.")
-
     names = {"path": "path", "label": "label", "subject": "group"}
     columns = {role: str(source.get(f"{name}_column", name)) for role, name in names.items()}
     rows, _ = own_table(root, labels, columns)
     rows["file"] = files_inside(root, rows)
     refuse(rows, rows["file"] == "", "path", f"is not under {root}; correct it or --root.")
+    if directory.predictions.is_file():
+        tested = directory.read_predictions(directory.read_record().dataset.ranks)["path"]
+        is_old = rows["path"].isin(tested)
+        if is_old.sum() > len(tested) / 2 and not is_old.all():
+            problem = "names most test images of the run and others"
+            warn(f"{labels}: {problem}; if these are its own, it was trained on most of them.")
     of_run: LabelsAre = "names" if arguments.ranks else source.get("labels_are", "names")
     label_space(rows, model.ranks, None, arguments.labels_are or of_run)
     return as_split(rows)

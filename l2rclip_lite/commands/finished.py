@@ -58,7 +58,7 @@ def load_model(
 def is_complete(baseline: RunDirectory) -> bool:
     """Return whether training of a baseline has come to its end."""
     has_files = baseline.model.is_file() and baseline.predictions.is_file()
-    return has_files and not baseline.unfinished.exists()
+    return has_files and not any(baseline.unfinished.glob("*.safetensors"))
 
 
 def data_of(run: str, where: commands.MovedData) -> OrdinalDataset:

@@ -64,6 +64,10 @@ def load_dataset(name: str, **options: Unpack[Options]) -> OrdinalDataset:
     arguments: dict[str, Any] = dict(options)
     changes: Any = {key: arguments.pop(key) for key in CHANGES if key in arguments}
     protocol_seed = arguments.pop("protocol_seed", 0)
+    if changes.get("subject_disjoint") and "fold" in options:
+        raise InputError(
+            f"{name}: subject_disjoint cuts anew, alike for every fold; leave out one of them."
+        )
 
     try:
         data = LOADERS[name](**arguments)

@@ -124,6 +124,8 @@ def leakage_table(name: str, options: dict[str, Any]) -> str:
         folds = range(1, options["folds"] + 1)
     else:
         folds = published.folds if published else ()
+    if options.get("subject_disjoint"):
+        folds = ()  # all images are cut anew, whatever the fold
 
     chosen = {f"fold {fold}": options | {"fold": fold} for fold in folds} or {"split": options}
     table = pd.DataFrame()

@@ -187,6 +187,7 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
 
     if "stdv" in table:
         table["deviation"] = pd.to_numeric(table["stdv"], errors="coerce")
+        refuse(table, table["deviation"].isna(), "stdv", "is no number; correct it.")
     return table
 
 

@@ -169,7 +169,8 @@ def own_table(root: Path, labels: LabelTable, columns: dict[str, str]) -> tuple[
             f"name others{COLUMN_OPTIONS}."
         )
 
-    optional = [name for name in columns.values() if name in ("group", "split")]
+    defaults = {"subject": "group", "split": "split"}  # a column that a user names must be there
+    optional = [name for role, name in columns.items() if name == defaults.get(role)]
     needed = [name for name in columns.values() if name not in optional]
 
     source: Path | pd.DataFrame

@@ -85,7 +85,8 @@ def read_image(
 @lru_cache(maxsize=2**17)
 def _sha256(path: str, size: int, changed: int) -> bytes:
     """Return SHA-256 of a file of this size, changed at this time."""
-    return hashlib.sha256(Path(path).read_bytes()).digest()
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
 
 
 @contextmanager

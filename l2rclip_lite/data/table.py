@@ -76,7 +76,11 @@ def read_columns(
         if len(cells) > len(names) and any(cells[len(names) :]):
             problem = f"has {len(cells)} cells, and the header {len(names)}"
             raise InputError(f"{where}: {problem}; put a text that holds a separator in quotes.")
-        row = [str(cells[place]).strip() if place < len(cells) else "" for place in places.values()]
+        row = []
+        for place in places.values():
+            cell = str(cells[place]) if place < len(cells) else ""
+            # old Excel for Mac has it in cells; where a run keeps it, pandas would end a row
+            row.append(cell.replace("\r", " ").strip())
         if any(row):
             texts.append((*row, where))
     if not texts:
@@ -99,6 +103,8 @@ def _rows_of(
         cells = source.astype(object).where(source.notna(), "")
         return names, [*cells.itertuples(index=False, name=None)], 0
 
+    if not source.is_file() and source.exists():
+        raise ValueError("it is no file")  # to open a pipe would be to wait for its writer
     with source.open(encoding="utf-8-sig", newline="") as stream:
         first_line = stream.readline()
         stream.seek(0)

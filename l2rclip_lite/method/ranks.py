@@ -16,7 +16,7 @@ from jaxtyping import Int
 from pydantic import TypeAdapter
 from torch import Tensor
 
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.errors import InputError, in_one_sentence
 from l2rclip_lite.method import Values
 
 SLOT = "{rank}"
@@ -126,6 +126,9 @@ class Ranks:
         names = tuple(map(str, self.names))
         values = tuple(map(float, self.values))
         check_names(names, self.template)
+        problem = "a name, the template or the unit is not UTF-8"  # a file could not hold it
+        with in_one_sentence("ranks", problem, "write it anew"):
+            " ".join((*names, self.template, self.unit)).encode()
         if len(values) != len(names):
             counts = f"{len(names)} names but {len(values)} values"
             raise InputError(f"ranks: {counts}; give each one value.")

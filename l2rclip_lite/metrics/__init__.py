@@ -192,8 +192,8 @@ def resampled(
     Example:
         >>> two = Ranks.integers(0, 1, template="grade {rank}")
         >>> rows, targets = [[1.0, 0.0], [1.0, 0.0]], [0, 1]
-        >>> resampled(rows, targets, two, groups=["a", "a"], resamples=2)["accuracy"]  # one draw
-        array([0.5, 0.5, 0.5])
+        >>> resampled(rows, targets, two, resamples=3)["accuracy"]
+        array([0.5, 0. , 0.5, 1. ])
     """
     true, p = checked_probabilities(target, probabilities, ranks)
     answers = answers_of(true, p, ranks)
@@ -268,6 +268,8 @@ def resample_counts(
 ) -> Iterator[Counts]:
     """Yield the counts of the sample itself, then those of the resamples, some at a time.
 
+    From one group nothing can be drawn, so there are no resamples, and no interval of no width.
+
     Args:
         groups: The group of each image, which is drawn or left out as a whole; None draws images.
         images: Their number.
@@ -289,6 +291,8 @@ def resample_counts(
     width = max(1, BLOCK // images)
 
     yield np.ones((images, 1))
+    if n_groups == 1:
+        return
     for start in range(0, resamples, width):
         size = min(width, resamples - start)
         drawn = generator.integers(n_groups, size=(size, n_groups))

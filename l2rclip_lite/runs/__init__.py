@@ -6,6 +6,7 @@ cut off or edited: what is read must be as `fit` wrote it, and nothing is follow
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import version
@@ -91,8 +92,8 @@ class RunDirectory:
             InputError: It leads out of the run, through a link or by its name.
         """
         path = self.folder / name
-        real = path.resolve()
-        if not real.is_relative_to(self.root.resolve()):
+        real = Path(os.path.realpath(path))  # `resolve` raises on a link that points at itself
+        if not real.is_relative_to(os.path.realpath(self.root)):
             problem = f"is a link to {real}, which is not in the run {self.root}"
             raise InputError(f"{path}: {problem}; put the file or folder itself there.")
         return path
@@ -145,6 +146,8 @@ class RunDirectory:
             table = pd.read_csv(self.predictions, dtype=types, na_filter=False)  # NA may be a name
             if [name for name in table if name != "subject"] != ["path", *INDICES, *numbers]:
                 raise ValueError(f"its columns are not those of {len(ranks)} ranks")
+            if not table["path"].is_unique:
+                raise ValueError("an image is in it twice")
             return table
 
     def read_card(self) -> str:

@@ -13,6 +13,7 @@ context vectors and RankFormer. Its ranks and sentences stay behind.
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from huggingface_hub import create_repo, hf_hub_download, upload_folder
@@ -56,7 +57,7 @@ class ModelFile(BaseModel):
     config: Config
     ranks: Ranks
     decoder: str = Field("softmax", pattern="^(softmax|coral|corn|normal)$")
-    commits: dict[str, str] = {}
+    commits: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{40}$")]] = {}  # no path out of it
     tensors: dict[str, Tensor] = Field({}, exclude=True)
 
     @classmethod

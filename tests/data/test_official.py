@@ -50,6 +50,7 @@ for number in range(5):
         ("clap2015/total_2015.csv", CLAP.replace("val", "dev"), "row 3: the database 'dev' is"),
         ("clap2015/total_2015.csv", CLAP.replace("a.jpg,30", "a.jpg,30.5"), r"'30.5' .* \(3 to 85"),
         ("clap2015/total_2015.csv", CLAP.replace("test", "val"), "the test split is empty"),
+        ("clap2015/total_2015.csv", CLAP.replace("30,1.5,tr", "30,,tr"), "the stdv is no num"),
         ("adience/simplified_adience_2.txt", "1@N0/a.JPG 1\n", "row 1: .* is listed in simp.*_1"),
         ("hci/1940s.txt", "a.jpg 1945s\n", r"1940s.txt row 1: the label '1945s' .* \(1930 to 1970"),
         ("bracol-area/labels.csv", "file,lesion_percent\n1.jpg,101", r"'101' .* \(0 to 100\)"),

@@ -115,6 +115,12 @@ def test_a_name_in_quotes_holds_no_separator(images: Path, separator: str, name:
     assert load_dataset("csv", root=images).counts("test") == [2, 2]
 
 
+def test_a_bare_carriage_return_in_a_cell_is_a_space() -> None:
+    """Old Excel for Mac wrote it; in a file of ours pandas would take it for the end of a row."""
+    table = read_columns(pd.DataFrame({"path": ["a.png"], "group": ["anna\rb"]}), ["path", "group"])
+    assert table["group"].tolist() == ["anna b"]
+
+
 def test_of_very_many_columns_few_are_kept(tmp_path: Path) -> None:
     """A table of a million columns took gigabytes and minutes."""
     file = tmp_path / "wide.csv"
@@ -222,9 +228,18 @@ def test_folders_of_ranks_may_lie_below_train_val_and_test(tmp_path: Path) -> No
             {"labels": "gone.csv"},
             r"gone.csv: cannot be read \(No such file or directory\); give a CSV file in UTF-8",
         ),
+        ({"labels": "pipe"}, r"pipe: cannot be read \(it is no file\)"),
         ({"labels": "0.png"}, "0.png: .* can't decode byte .*; give a CSV file in UTF-8"),
         ({"label_column": "grade"}, "write the column 'grade' once, in .*, or name yours: --path"),
         ({"group_column": "patient"}, "write the column 'patient' once"),
+        (
+            {
+                "labels": pd.DataFrame(COLUMNS).drop(columns="group"),
+                "path_column": "group",
+                "group_column": "path",
+            },
+            "write the column 'group' once",
+        ),
         ({"folds": 5, "fold": 6}, "there is no fold 6; they count from 1"),
         ({"labels_are": "value"}, "labels_are: .* 'names', 'index' or 'position', not 'value'"),
         ({"rank": "a,b"}, "csv: rank: there is no such option"),
@@ -234,6 +249,7 @@ def test_what_is_missing_elsewhere_or_misspelt_is_named(
     images: Path, options: dict[str, Any], sentence: str
 ) -> None:
     """In one sentence."""
+    os.mkfifo(images / "pipe")
     options = {"root": images, "labels": pd.DataFrame(COLUMNS), "ranks": "0,1"} | options
     with pytest.raises(InputError, match=sentence):
         load_dataset("csv", **options)

@@ -185,6 +185,7 @@ def test_two_changes_of_one_seed_are_independent_draws() -> None:
         ({"hold_out": 9, "protocol_seed": 3}, "one in 9 holds out none of the 5 ranks of leaves"),
         ({"rebin": 5}, "leaves has 5 ranks; merge them into fewer, not 5"),
         ({"subject_disjoint": True}, "leaves does not say who is shown"),
+        ({"subject_disjoint": True, "fold": 2}, "cuts anew, alike for every fold; leave out one"),
         ({"few_shot": 2, "protocol_seed": -1}, "leaves: seed: .* greater than or equal to 0, not"),
     ],
 )

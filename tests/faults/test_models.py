@@ -110,6 +110,7 @@ def lies(good: bytes) -> list[bytes]:
         good[: len(good) // 2],
     ]
     files += [parts.with_entry("__metadata__", {"l2rclip": text}) for text in METADATA]
+    files.append(parts.with_state("commits", {"timm/a": "../../../../elsewhere"}))
     files += [parts.with_state("ranks", ranks) for ranks in LYING_RANKS]
     return files + [parts.with_state("config", config) for config in LYING_CONFIGS]
 

@@ -5,9 +5,13 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+import open_clip
 import pytest
-from drawn_run import DrawnRun
+from drawn_run import TINY, DrawnRun
 from run_files import Outcome, json_lines, read_rows, refused, run
+from safetensors.torch import save_file
+
+import l2rclip_lite
 
 
 class Compared(NamedTuple):
@@ -46,7 +50,10 @@ def test_a_kept_baseline_repeats_its_answers(drawn_run: DrawnRun, compared: Comp
 def test_a_kept_baseline_is_not_trained_again(
     compared: Compared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In whatever order they are named, the table is the same."""
+    """In whatever order they are named, the table is the same; nor for a file of a file manager."""
+    checkpoint = compared.folder / "baselines" / "ridge" / "checkpoint"
+    checkpoint.mkdir()
+    (checkpoint / ".DS_Store").touch()
     monkeypatch.setattr("l2rclip_lite.commands.train.train_baseline", None)
     assert run("baselines", compared.folder, "corn", "ridge").out == compared.outcome.out
 
@@ -60,6 +67,21 @@ def test_without_a_name_two_quick_baselines_are_trained(
     assert run("baselines", folder).code == 0
     names = {path.name for path in (folder / "baselines").iterdir()}
     assert names == {"ridge", "linear-probe"}
+
+
+def test_a_baseline_has_the_towers_of_its_run(tmp_path: Path) -> None:
+    """Under the same name there may be another file of weights."""
+    sizes = json.loads(Path(l2rclip_lite.__file__).with_name("tiny.json").read_text("utf-8"))
+    for name in ("a", "b"):
+        tensors = open_clip.CustomTextCLIP(**sizes).state_dict()
+        save_file(tensors, tmp_path / f"{name}.safetensors")
+    towers = ("--towers", "tiny", "--weights", tmp_path / "a.safetensors", *TINY[2:])
+    data = ("--dataset", "leaves", "--size", "60", "--pixels", "64")
+    assert run("fit", *data, *towers, "--out", tmp_path / "run").code == 0
+
+    ridge = ("baselines", tmp_path / "run", "ridge", "--weights")
+    refused(run(*ridge, tmp_path / "b.safetensors"), "its towers began with other weights")
+    assert run(*ridge, tmp_path / "a.safetensors").code == 0
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,15 @@ def test_the_file_names_its_ranks_and_nothing_of_this_machine(written: Path) -> 
     assert b".py" not in written.read_bytes()
 
 
+def test_a_model_of_which_no_graph_can_be_made_is_refused(
+    model: L2RCLIP, photos: list[Image.Image], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As of the largest towers: the exporter's errors are of many kinds."""
+    monkeypatch.setattr(export, "_graph", lambda _: [][0])
+    with pytest.raises(InputError, match=r"^export: no graph can be made of this model .*2 GiB"):
+        export.export_onnx(model, tmp_path / "model.onnx", photos[:1])
+
+
 @pytest.mark.usefixtures("stored_graph")
 def test_what_differs_is_not_written(
     model: L2RCLIP, photos: list[Image.Image], tmp_path: Path

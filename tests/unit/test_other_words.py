@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from drawn_run import DrawnRun
-from run_files import json_lines, refused, run
+from drawn import CSV_RANKS
+from drawn_run import BATCH, TINY, DrawnRun
+from run_files import json_lines, read_rows, refused, run
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.model import L2RCLIP
@@ -51,21 +52,40 @@ def test_predict_answers_in_other_words(drawn_run: DrawnRun) -> None:
 
 def test_evaluate_in_other_words_takes_a_second_table(drawn_run: DrawnRun, tmp_path: Path) -> None:
     """A second table decides the temperature; it may not hold an image that is scored."""
+    tested = [row["path"] for row in read_rows(drawn_run.out / "predictions.csv")]
     names = sorted(f"images/{path.name}" for path in drawn_run.root.glob("images/*.png"))
-    for table, rows in (("few", names[:8]), ("scored", names[8:]), ("both", names[:9])):
-        lines = [f"{name},{('no', 'low', 'high')[k % 3]}" for k, name in enumerate(rows)]
+    few = [name for name in names if name not in tested][:9]
+    for table, rows in (("few", few), ("scored", tested), ("both", [*few, tested[0]])):
+        lines = [f"{name},{('no', 'low', 'high')[k % 3]}" for k, name in enumerate(rows, 1)]
         (tmp_path / f"{table}.csv").write_text("\n".join(["path,label", *lines]) + "\n")
     words = ("evaluate", drawn_run.out, "--root", drawn_run.root, *WORDS)
     scored = ("--labels", tmp_path / "scored.csv")
 
     outcome = run(*words, *scored, "--calibrate", tmp_path / "few.csv")
-    assert "temperature 1.00," in run(*words, *scored).out
+    uncalibrated = run(*words, *scored)
+    assert "temperature 1.00," in uncalibrated.out
+    assert UNSURE in uncalibrated.err
     assert "temperature 1.00," not in outcome.out
-    assert UNSURE in outcome.err
+    assert UNSURE not in outcome.err
 
-    refused(run(*words, *scored, "--calibrate", tmp_path / "both.csv"), names[8], "leave it out")
-    (tmp_path / "other_word.csv").write_text(f"path,label\nimages/../{names[8]},no\n")
+    refused(run(*words, *scored, "--calibrate", tmp_path / "both.csv"), tested[0], "leave it out")
+    (tmp_path / "other_word.csv").write_text(f"path,label\nimages/../{tested[0]},no\n")
     other_word = run(*words, *scored, "--calibrate", tmp_path / "other_word.csv")
-    refused(other_word, names[8], "leave it out")
+    refused(other_word, tested[0], "leave it out")
     fewer = ("evaluate", drawn_run.out, "--root", drawn_run.root, "--ranks", "no,high")
-    refused(run(*fewer), "its data have 3 ranks, and --ranks names 2; give images with such labels")
+    refused(run(*fewer), "--ranks names other ranks than the 3 of its data")
+
+
+def test_numbers_that_are_named_are_values(drawn_run: DrawnRun, tmp_path: Path) -> None:
+    """0, 1, 2 are no other words for 1, 2, 3, nor are 1, 3, 5; the unit stays that of the run."""
+    table = (drawn_run.root / "labels.csv").read_text()
+    for number, name in enumerate(CSV_RANKS, 1):
+        table = table.replace(f",{name}", f",{number}")
+    (tmp_path / "numbers.csv").write_text(table)
+    out = tmp_path / "run"
+    data = ("--root", drawn_run.root, "--labels", tmp_path / "numbers.csv", "--unit", "spots")
+    assert run("fit", "--dataset", "csv", *data, *TINY, *BATCH, "--out", out).code == 0
+
+    for ranks in ("0:2", "1,3,5"):
+        refused(run("evaluate", out, "--ranks", ranks), "--ranks names other ranks than the 3")
+    assert "mae and rmse in spots" in run("evaluate", out, "--ranks", "few,some,many").out

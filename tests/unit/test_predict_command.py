@@ -88,7 +88,7 @@ def test_a_bad_image_does_not_cost_the_good_ones(drawn_run: DrawnRun, tmp_path: 
 
 def test_no_cell_of_csv_begins_a_formula(model: Path, here: Path) -> None:
     """Such a path gets ./ in front and still names its file; such a rank gets an apostrophe."""
-    names = ["=1+1.png", "@SUM(1).png", "+a.png", "-b.png", "\tc.png", "plain=.png"]
+    names = ["=1+1.png", "@SUM(1).png", "+a.png", "-b.png", "\tc.png", "plain=.png", "x\r=1.png"]
     for name in names:
         paint(here / name)
 
@@ -96,7 +96,11 @@ def test_no_cell_of_csv_begins_a_formula(model: Path, here: Path) -> None:
 
     rows = list(csv.DictReader(io.StringIO(outcome.out)))
     assert outcome.code == 0
-    assert {row["path"] for row in rows} == {*(f"./{name}" for name in names[:-1]), names[-1]}
+    assert {row["path"] for row in rows} == {
+        *(f"./{name}" for name in names[:-2]),
+        "plain=.png",
+        "x =1.png",
+    }
     assert {row["name"][:2] for row in rows} <= {"'=", "'@"}
 
 

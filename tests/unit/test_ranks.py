@@ -38,6 +38,7 @@ def test_the_words_are_those_of_inflect() -> None:
         ({"values": (-math.inf, 0)}, "-inf is followed by 0.0"),
         ({"values": (2**30, 2**30 + 1)}, "1073741824.0 is followed by 1073741825.0"),
         ({"template": "a photo"}, "holds {rank} 0 times"),
+        ({"unit": "\udcb0C"}, "a name, the template or the unit is not UTF-8"),
     ],
 )
 def test_what_is_no_label_space_is_refused_in_one_sentence(

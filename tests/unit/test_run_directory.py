@@ -63,6 +63,10 @@ def test_a_link_out_of_a_run_is_refused_and_one_within_is_not(folder: Path, name
     (folder / name).symlink_to(moved)
     refused(run("evaluate", folder), f"{folder / name}: is a link to")
 
+    (folder / name).unlink()
+    (folder / name).symlink_to(name)
+    assert "Traceback" not in run("evaluate", folder).err
+
     moved.replace(folder / "moved")
     (folder / name).unlink()
     (folder / name).symlink_to(folder / "moved")
@@ -131,6 +135,7 @@ DAMAGE: list[tuple[str, Change, str]] = [
     ("predictions.csv", lambda lines: [*lines[:4], lines[4][:30]], "cannot be used"),
     ("predictions.csv", renamed("median_rank", "median"), "its columns are not those of 5 ranks"),
     ("predictions.csv", cell(3, "true_rank", "1.5"), "cannot be used"),
+    ("predictions.csv", lambda lines: [*lines, lines[1]], "an image is in it twice"),
     ("config.json", lambda lines: ['{"config": {}, "dataset": {}}'], "dataset.fingerprint"),
 ]
 
