@@ -249,7 +249,7 @@ def run_stage(
     """
     file = None
     if run is not None:
-        file = run.unfinished / f"stage{stage.number}.safetensors"
+        file = run.own(f"{run.unfinished.name}/stage{stage.number}.safetensors")
         load_checkpoint(file, stage)
 
     bar = tqdm(

@@ -17,13 +17,15 @@ from l2rclip_lite.data.base import Split
 from l2rclip_lite.data.own_images import files_inside, own_table
 from l2rclip_lite.data.reading import ImageFile, scan_folder
 from l2rclip_lite.data.table import as_split, in_words, label_space, ranks_of_names, refuse
+from l2rclip_lite.devices import failures_in_words
 from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.runs.results import cell, judge
 
-FORMULA = r"^(?=[=+\-@\t\r])"  # what begins a formula where a spreadsheet reads CSV
+FORMULA = r"^(?=\s*[=+\-@\t\r])"  # what begins a formula where a spreadsheet reads CSV
 UNSURE = """training never had these words: trust the order of the answers, not how sure they are \
 (`evaluate --calibrate`)."""
 
@@ -77,7 +79,10 @@ def _in_other_words(trained: L2RCLIP, words: commands.NewRanks) -> L2RCLIP:
     ranks = replace(trained.ranks, template=template)
     if words.ranks is not None:
         ranks = replace(ranks_of_names(words.ranks, template), unit=trained.ranks.unit)
-    return trained if ranks == trained.ranks else trained.with_ranks(ranks)
+    if ranks == trained.ranks:
+        return trained
+    with failures_in_words("--ranks", f"for {plural(len(ranks), 'sentence')}; name fewer"):
+        return trained.with_ranks(ranks)
 
 
 def _json(row: pd.DataFrame) -> str:
@@ -146,14 +151,29 @@ def _images_to_score(arguments: commands.Evaluate, model: L2RCLIP) -> tuple[str,
         part = _rows_of_new_table(arguments.labels, arguments, model)
         return f"all rows of {arguments.labels}", part, ""
 
-    are_numbers = list(model.ranks.names) == in_words(model.ranks.values)
-    if len(data.ranks) != len(model.ranks) or (
-        are_numbers and data.ranks.values != model.ranks.values
-    ):
+    if not _are_other_words(model.ranks, data.ranks):
         problem = f"--ranks names other ranks than the {len(data.ranks)} of its data"
         fix = "give images with such labels by --root and --labels"
         raise InputError(f"{arguments.run}: {problem}; {fix}.")
     return arguments.split, data.split(arguments.split), data.caveat
+
+
+def _are_other_words(ranks: Ranks, of_data: Ranks) -> bool:
+    """Return whether ranks may be those of the data in other words: numbers are values.
+
+    Example:
+        >>> data = Ranks(("none", "some", "many"), (0, 1, 2), "{rank} spots")
+        >>> _are_other_words(replace(data, names=("few", "some", "most")), data)
+        True
+        >>> _are_other_words(replace(data, names=("many", "some", "none")), data)
+        False
+    """
+    if len(ranks) != len(of_data):
+        return False
+    if list(ranks.names) == in_words(ranks.values) and ranks.values != of_data.values:
+        return False
+    pairs = zip(ranks.names, of_data.names, strict=True)
+    return all(name == own or name not in of_data.names for name, own in pairs)
 
 
 def _calibrate_on(labels: str, scored: Split, model: L2RCLIP, arguments: commands.Evaluate) -> None:
@@ -195,10 +215,12 @@ def _rows_of_new_table(labels: str, arguments: commands.Evaluate, model: L2RCLIP
     refuse(rows, rows["file"] == "", "path", f"is not under {root}; correct it or --root.")
     if directory.predictions.is_file():
         tested = directory.read_predictions(directory.read_record().dataset.ranks)["path"]
-        is_old = rows["path"].isin(tested)
+        is_old = rows["path"].map(os.path.normpath).isin(tested.map(os.path.normpath))
         if is_old.sum() > len(tested) / 2 and not is_old.all():
             problem = "names most test images of the run and others"
             warn(f"{labels}: {problem}; if these are its own, it was trained on most of them.")
-    of_run: LabelsAre = "names" if arguments.ranks else source.get("labels_are", "names")
+    of_run: LabelsAre = source.get("labels_are", "names")
+    if arguments.ranks or "rebin" in source:  # these are other ranks than its labels name
+        of_run = "names"
     label_space(rows, model.ranks, None, arguments.labels_are or of_run)
     return as_split(rows)

@@ -19,10 +19,10 @@ from l2rclip_lite.commands.finished import (
 )
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.errors import InputError, plural
-from l2rclip_lite.files import digest_of, sha256_of
+from l2rclip_lite.files import sha256_of
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.runs import RunDirectory
-from l2rclip_lite.runs.model_file import HUB, find_model_file
+from l2rclip_lite.runs.model_file import HUB, find_model_file, weights_digest
 from l2rclip_lite.runs.results import Run, row_titles, write_predictions
 from l2rclip_lite.training_data import TrainingData
 
@@ -99,6 +99,9 @@ def baselines(arguments: commands.Baselines) -> None:
         if not is_complete(baseline):
             missing.append(baseline)
     if missing:
+        if weights_digest(trained.config) != run.read_record().weights_sha256:
+            fix = "name the file that it began with by --weights"
+            raise InputError(f"{arguments.run}: its towers began with other weights; {fix}.")
         start = _start_of(run, trained.config.start, arguments.start)
         trained.config = replace(trained.config, start=start)
         _train(missing, run, trained, arguments)
@@ -149,9 +152,6 @@ def _train(
         allow_download=arguments.allow_download,
         commits=trained.towers.commits,
     )
-    if _digest_of_text_tower(model) != _digest_of_text_tower(trained):  # which is never trained
-        fix = "name the file that it began with by --weights"
-        raise InputError(f"{arguments.run}: its towers began with other weights; {fix}.")
     model.to(trained.device)
     with threadpool_limits(trained.config.threads):
         loaded = TrainingData.load(data, model, cache=arguments.cache, quiet=False)
@@ -166,8 +166,3 @@ def _train(
                 p = fitted.probabilities(loaded.encode(fitted, "test"))
                 write_predictions(baseline, fitted, data.test, p)
                 baseline.clean()
-
-
-def _digest_of_text_tower(model: L2RCLIP) -> str:
-    state = model.towers.state_dict()
-    return digest_of({name: state[name] for name in state if name.startswith("text.")})

@@ -55,7 +55,8 @@ class DataSet:
         ranks: The label space; None where the user chooses it.
         lists: The folder of its published lists, below `datalists`; "" if they lie at the root.
         hint: What to do where they are not there.
-        example: The path of an image, as the owner's folder has it.
+        example: The path of an image, as the owner's folder has it; tests fill in `{number}`,
+            `{subject}` of six digits, `{shot}`, `{fold}`, `{label}` and `{part}`.
         first: The label of the lowest rank.
         step: From the label of one rank to that of the next; with a `span`, labels between two
             belong to the lower.

@@ -24,6 +24,8 @@ FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif")
 REDUCED = 2_000_000  # pixels from which on fewer are decoded where few are wanted
 MAX_PIXELS = 89_000_000  # beyond any usual camera; Pillow itself warns from 89,478,485 on
+MAX_SIDE = 65_535  # as of a JPEG
+MAX_BYTES = 2_000_000_000
 ImageLike: TypeAlias = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
 
 
@@ -77,6 +79,8 @@ def read_image(
         n_pixels = opened.width * opened.height
         if n_pixels > MAX_PIXELS:
             raise ValueError(f"it has more than {MAX_PIXELS / 1e6:.0f} megapixels")
+        if max(opened.size) > MAX_SIDE:  # a line of them could not be resized
+            raise ValueError(f"it is wider or higher than {MAX_SIDE:,} pixels")
         if side is not None and n_pixels > REDUCED:
             opened.draft(None, (2 * side, 2 * side))  # does nothing unless it is a JPEG
         return _upright_rgb(opened)
@@ -97,6 +101,8 @@ def _reading(path: str | os.PathLike[str], where: str) -> Iterator[os.stat_resul
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):  # to open a pipe would be to wait for its writer
             raise ValueError("it is no file")
+        if status.st_size > MAX_BYTES:  # of holes, which take no room on a disk
+            raise ValueError(f"it has more than {MAX_BYTES / 1e9:.0f} GB")
         yield status
     except PermissionError as error:
         raise unreadable(name, error) from error

@@ -11,7 +11,7 @@ import pandas as pd
 
 from l2rclip_lite.config import LabelsAre
 from l2rclip_lite.data.base import SPLITS, Split
-from l2rclip_lite.data.reading import ImageFile
+from l2rclip_lite.data.reading import MAX_BYTES, ImageFile
 from l2rclip_lite.errors import InputError, in_one_sentence
 from l2rclip_lite.files import CANNOT_READ
 from l2rclip_lite.method.ranks import Ranks, check_count, composed, number_words
@@ -76,11 +76,7 @@ def read_columns(
         if len(cells) > len(names) and any(cells[len(names) :]):
             problem = f"has {len(cells)} cells, and the header {len(names)}"
             raise InputError(f"{where}: {problem}; put a text that holds a separator in quotes.")
-        row = []
-        for place in places.values():
-            cell = str(cells[place]) if place < len(cells) else ""
-            # old Excel for Mac has it in cells; where a run keeps it, pandas would end a row
-            row.append(cell.replace("\r", " ").strip())
+        row = [str(cells[place]).strip() if place < len(cells) else "" for place in places.values()]
         if any(row):
             texts.append((*row, where))
     if not texts:
@@ -105,6 +101,8 @@ def _rows_of(
 
     if not source.is_file() and source.exists():
         raise ValueError("it is no file")  # to open a pipe would be to wait for its writer
+    if source.stat().st_size > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES / 1e9:.0f} GB")
     with source.open(encoding="utf-8-sig", newline="") as stream:
         first_line = stream.readline()
         stream.seek(0)

@@ -29,7 +29,7 @@ from l2rclip_lite.files import (
     write_json,
 )
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.runs.model_file import MODEL, UNUSABLE, start_digest
+from l2rclip_lite.runs.model_file import MODEL, UNUSABLE, start_digest, weights_digest
 
 PACKAGES = ("torch", "timm", "open_clip_torch", "transformers")  # whose versions are recorded
 # settings of the machine, which decide no result; and a start may have moved
@@ -53,6 +53,7 @@ class RunRecord(BaseModel):
     used: dict[str, Any] = {}  # the settings with what preset and image side made of None
     dataset: DatasetRecord
     start_sha256: str | None = None  # of the model that training began with
+    weights_sha256: str | None = None  # of the local file of weights
 
 
 class RunDirectory:
@@ -171,6 +172,7 @@ class RunDirectory:
         lock = FileLock(self.lock)
         fix = "check its permissions, or choose another --out"
         with in_one_sentence(self.folder, "cannot be written", fix):
+            os.fspath(self.folder).encode()  # a file of tensors needs a name in UTF-8
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
                 lock.acquire(timeout=0)
@@ -217,6 +219,7 @@ class RunDirectory:
             "dataset": dataset_record(data, source, data_fingerprint),
             "versions": {name: version(name) for name in PACKAGES},
             "start_sha256": start_digest(config),
+            "weights_sha256": weights_digest(config),
         }
         write_json(self.config, record)
 
@@ -235,6 +238,10 @@ class RunDirectory:
             problem = f"{self.folder}: holds a run with another {', '.join(others)}"
             raise InputError(f"{problem}; repeat its settings, or {ANOTHER_PLACE}.")
 
+        if self.unfinished.exists() and weights_digest(config) != stored.weights_sha256:
+            problem = f"{self.folder}: began with another file than --weights {config.weights} is"
+            raise InputError(f"{problem}; bring that back, or {ANOTHER_PLACE}.")
+
         # a finished run needs its start no more: where no file can be compared, the name decides
         is_gone = config.start is not None and not Path(config.start, MODEL).is_file()
         if is_gone and not self.unfinished.exists():
@@ -251,7 +258,7 @@ class RunDirectory:
     def clean(self) -> None:
         """Remove what only an unfinished run needs; files that are not its own stay."""
         for folder in (self.unfinished, self.features):
-            if not folder.is_dir():
+            if folder.is_symlink() or not folder.is_dir():  # a link may lead to files of the run
                 continue
             sweep_leftovers(folder)
             for file in folder.glob("*.safetensors"):

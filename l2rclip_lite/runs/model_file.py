@@ -270,6 +270,11 @@ def start_digest(config: Config) -> str | None:
     return None if config.start is None else sha256_of(find_model_file(config.start))
 
 
+def weights_digest(config: Config) -> str | None:
+    """Return the SHA-256 of the local file of weights; None where there is none."""
+    return None if config.weights is None else sha256_of(Path(config.weights))
+
+
 def begin(model: nn.Module, config: Config) -> None:
     """Give a fresh model what an earlier run has learned.
 

@@ -176,6 +176,7 @@ def write_predictions(
     if part.subjects is not None:
         table.insert(1, "subject", part.subjects)
 
+    table = table.replace(r"\r(?!\n)", " ", regex=True)  # pandas would end a row there
     text = table.to_csv(index=False, float_format="%.6f", lineterminator="\n")
     write_text(run.predictions, text)
 

@@ -165,7 +165,7 @@ def test_every_protocol_and_fold_can_be_loaded(tmp_path: Path, name: str) -> Non
             options = {key: value for key, value in choices.items() if value is not None}
             data = load_dataset(name, root=tmp_path, **options)
             check_splits(data)
-            assert data.upright == (not name.startswith("bracol"))
+            assert data.upright == DATA_SETS[name].upright
 
         same, other = (load_dataset(name, root=tmp_path, seed=seed, **options) for seed in (0, 1))
         for split in SPLITS:

@@ -115,12 +115,6 @@ def test_a_name_in_quotes_holds_no_separator(images: Path, separator: str, name:
     assert load_dataset("csv", root=images).counts("test") == [2, 2]
 
 
-def test_a_bare_carriage_return_in_a_cell_is_a_space() -> None:
-    """Old Excel for Mac wrote it; in a file of ours pandas would take it for the end of a row."""
-    table = read_columns(pd.DataFrame({"path": ["a.png"], "group": ["anna\rb"]}), ["path", "group"])
-    assert table["group"].tolist() == ["anna b"]
-
-
 def test_of_very_many_columns_few_are_kept(tmp_path: Path) -> None:
     """A table of a million columns took gigabytes and minutes."""
     file = tmp_path / "wide.csv"
@@ -228,6 +222,7 @@ def test_folders_of_ranks_may_lie_below_train_val_and_test(tmp_path: Path) -> No
             {"labels": "gone.csv"},
             r"gone.csv: cannot be read \(No such file or directory\); give a CSV file in UTF-8",
         ),
+        ({"labels": "holes"}, r"holes: cannot be read \(it has more than 2 GB\)"),
         ({"labels": "pipe"}, r"pipe: cannot be read \(it is no file\)"),
         ({"labels": "0.png"}, "0.png: .* can't decode byte .*; give a CSV file in UTF-8"),
         ({"label_column": "grade"}, "write the column 'grade' once, in .*, or name yours: --path"),
@@ -250,6 +245,8 @@ def test_what_is_missing_elsewhere_or_misspelt_is_named(
 ) -> None:
     """In one sentence."""
     os.mkfifo(images / "pipe")
+    (images / "holes").touch()
+    os.truncate(images / "holes", 2**31)
     options = {"root": images, "labels": pd.DataFrame(COLUMNS), "ranks": "0,1"} | options
     with pytest.raises(InputError, match=sentence):
         load_dataset("csv", **options)

@@ -94,12 +94,18 @@ def png(width: int, height: int, *, pixels: bytes = bytes(100)) -> bytes:
 def test_a_bomb_is_refused_before_it_is_decoded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By its header."""
+    """By its header, of too many pixels or too long a line; or by the size of its file."""
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda self: pytest.fail("decoded"))
-    pixels = zlib.compress(bytes(3751 * 30_000), 1)
-    (tmp_path / "bomb.png").write_bytes(png(30_000, 30_000, pixels=pixels))
+    bomb = tmp_path / "bomb.png"
+    for width, height in ((30_000, 30_000), (80_000_000, 1)):
+        pixels = zlib.compress(bytes((width // 8 + 1) * height), 1)
+        bomb.write_bytes(png(width, height, pixels=pixels))
+        with judged(about="bomb.png"):
+            read_image(bomb)
+
+    os.truncate(bomb, 2**31)
     with judged(about="bomb.png"):
-        read_image(tmp_path / "bomb.png")
+        read_image(bomb)
 
 
 OTHER_FILES = [

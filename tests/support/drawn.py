@@ -18,16 +18,12 @@ PARTS = ("train", "train", "train", "val", "test")
 # Header of a list, "" where it has none, and a row of it; of MORPH by protocol.
 SETTING_A = ("race gender age filename database", "0 1 {label} {name} morph")
 BY_PATH = "../../datasets/Morph/image/{name} {label}"
+MORE = {"person": "{subject}", "fold": "{fold}", "stdv": "4.026539", "database": "{part}"}
 LISTS = {
-    # a CSV file of the columns that the data set declares, but for those named below
-    **{name: (",".join(facts.columns), "{name},{label}") for name, facts in DATA_SETS.items()},
-    "bracol": ("id,severity", "{number},{label}"),
-    "portraits": ("file,age,person,fold", "{name},{label},{subject},{fold}"),
     "morph rs-partial": SETTING_A,
     "morph three-fold": SETTING_A,
     "morph random": ("", BY_PATH),
     "morph subject-exclusive": ("", BY_PATH),
-    "clap2015": ("filename,age,stdv,database", "{name},{label},4.026539,{part}"),
     "adience": ("", "{name} {label}"),
     "hci": ("", "./images/{name} {label}s"),
     "aesthetics": ("", "{name}\t{label}.0"),
@@ -59,7 +55,8 @@ def _write_lists(facts: DataSet, folder: Path) -> None:
         rows = _draw_images(facts, folder, IMAGES * section)
 
         for title, protocol in facts.protocols.items():
-            header, form = LISTS.get(f"{facts.card.name} {title}") or LISTS[facts.card.name]
+            name = facts.card.name
+            header, form = LISTS.get(f"{name} {title}") or LISTS.get(name) or _table_of(facts)
             folds = protocol.folds or (0,)
 
             for (place, file), fold in product(enumerate(protocol.files), folds):
@@ -69,6 +66,12 @@ def _write_lists(facts: DataSet, folder: Path) -> None:
                         lines.append(form.format(**row))
                 target = lists / file.format(fold=fold, category=category)
                 write_text(target, "\n".join(lines))
+
+
+def _table_of(facts: DataSet) -> tuple[str, str]:
+    """Return header and rows of a CSV file of the columns that the data set declares."""
+    more = [MORE.get(column, "") for column in facts.columns[2:]]
+    return ",".join(facts.columns), ",".join(["{name}", "{label}", *more])
 
 
 def _draw_images(facts: DataSet, folder: Path, first: int) -> list[Row]:
@@ -89,7 +92,7 @@ def _draw_images(facts: DataSet, folder: Path, first: int) -> list[Row]:
             "part": PARTS[5 * number // IMAGES],
         }
         path = facts.example.format(**row)
-        row["name"] = "/".join(path.split("/")[-facts.keep :])
+        row["name"] = "/".join(path.split("/")[-facts.keep :]).removesuffix(facts.suffix)
         _draw(folder / path, rank / (n_ranks - 1))
         rows.append(row)
     return rows

@@ -76,6 +76,10 @@ def test_how_labels_of_a_run_are_written_is_not_how_those_of_other_ranks_are(
     assert metrics_of(*words) == metrics_of(*words, "--labels-are", "names")
     assert metrics_of(*words) != metrics_of(*words, "--labels-are", "index")
 
+    record["dataset"]["source"]["rebin"] = 3
+    write_json(folder / "config.json", record)
+    refused(run("evaluate", *words[:-2]), "the label '1' is no rank")  # it was that of a bin
+
 
 def test_the_own_table_of_a_run_is_no_new_one(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -86,6 +86,6 @@ def test_numbers_that_are_named_are_values(drawn_run: DrawnRun, tmp_path: Path) 
     data = ("--root", drawn_run.root, "--labels", tmp_path / "numbers.csv", "--unit", "spots")
     assert run("fit", "--dataset", "csv", *data, *TINY, *BATCH, "--out", out).code == 0
 
-    for ranks in ("0:2", "1,3,5"):
+    for ranks in ("0:2", "1,3,5", "three,two,one"):
         refused(run("evaluate", out, "--ranks", ranks), "--ranks names other ranks than the 3")
     assert "mae and rmse in spots" in run("evaluate", out, "--ranks", "few,some,many").out

@@ -73,6 +73,22 @@ def test_a_link_out_of_a_run_is_refused_and_one_within_is_not(folder: Path, name
     assert "is a link" not in run("compare", folder).err
 
 
+def test_to_clean_a_run_is_to_follow_no_link(tmp_path: Path) -> None:
+    """Within the run it may lead to the model."""
+    (tmp_path / "model.safetensors").touch()
+    (tmp_path / ".features").symlink_to(".")
+    (tmp_path / "checkpoint").symlink_to(".")
+    RunDirectory(tmp_path).clean()
+    assert (tmp_path / "model.safetensors").exists()
+
+
+def test_a_folder_whose_name_is_not_utf8_is_refused_before_training(tmp_path: Path) -> None:
+    """Its model could be written, and not be read."""
+    run = RunDirectory(tmp_path / "\udcff")
+    with pytest.raises(InputError, match="cannot be written"), run.writing():
+        pass
+
+
 # --- one writer ---------------------------------------------------------------------------------
 
 
@@ -153,16 +169,20 @@ def test_damaged_files_are_refused(
 def test_what_was_written_is_read(
     pristine_run: Path, leaves: OrdinalDataset, tmp_path: Path
 ) -> None:
-    """Commas, quotes and line ends in names of images and subjects; NA and 007 are names."""
-    names = ['a"b,c.png', "a\nb.png", "a\r\nb.png", "a\u2028b.png", " =1+1 ", "NA", "007"]
+    """Commas, quotes and line ends in names of images and subjects; NA and 007 are names.
+
+    A bare carriage return, which old Excel for Mac writes within cells, becomes a space.
+    """
+    names = ['a"b,c.png', "a\nb.png", "a\r\nb.png", "a\u2028b.png", " =1+1 ", "NA", "007", "a\rb"]
     image = Image.new("RGB", (8, 8))
-    part = Split(names, [0] * 7, [image] * 7, subjects=[f"of {name}" for name in names])
+    part = Split(names, [0] * 8, [image] * 8, subjects=[f"of {name}" for name in names])
     directory = RunDirectory(tmp_path)
-    p = torch.rand(7, 5, generator=torch.Generator().manual_seed(0)).softmax(dim=1)
+    p = torch.rand(8, 5, generator=torch.Generator().manual_seed(0)).softmax(dim=1)
 
     write_predictions(directory, L2RCLIP.from_pretrained(pristine_run), part, p)
 
     table = directory.read_predictions(leaves.ranks)
+    names[-1] = "a b"
     assert table["path"].tolist() == names
     assert table["subject"].tolist() == [f"of {name}" for name in names]
     assert table["predicted_rank"].tolist() == p.argmax(1).tolist()
