@@ -213,10 +213,11 @@ def _rows_of_new_table(labels: str, arguments: commands.Evaluate, model: L2RCLIP
     rows, _ = own_table(root, labels, columns)
     rows["file"] = files_inside(root, rows)
     refuse(rows, rows["file"] == "", "path", f"is not under {root}; correct it or --root.")
-    if directory.predictions.is_file():
+    if directory.predictions.is_file() and "root" in source:
         tested = directory.read_predictions(directory.read_record().dataset.ranks)["path"]
-        is_old = rows["path"].map(os.path.normpath).isin(tested.map(os.path.normpath))
-        if is_old.sum() > len(tested) / 2 and not is_old.all():
+        old = [os.path.realpath(os.path.join(source["root"], path)) for path in tested]
+        is_old = rows["file"].isin(old)
+        if is_old.sum() > len(old) / 2 and not is_old.all():
             problem = "names most test images of the run and others"
             warn(f"{labels}: {problem}; if these are its own, it was trained on most of them.")
     of_run: LabelsAre = source.get("labels_are", "names")
