@@ -159,7 +159,7 @@ def _images_to_score(arguments: commands.Evaluate, model: L2RCLIP) -> tuple[str,
 
 
 def _are_other_words(ranks: Ranks, of_data: Ranks) -> bool:
-    """Return whether ranks may be those of the data in other words: numbers are values.
+    """Return whether ranks may be those of the data in other words; numbers are no words.
 
     Example:
         >>> data = Ranks(("none", "some", "many"), (0, 1, 2), "{rank} spots")
@@ -170,8 +170,8 @@ def _are_other_words(ranks: Ranks, of_data: Ranks) -> bool:
     """
     if len(ranks) != len(of_data):
         return False
-    if list(ranks.names) == in_words(ranks.values) and ranks.values != of_data.values:
-        return False
+    if all(list(each.names) == in_words(each.values) for each in (ranks, of_data)):
+        return ranks.values == of_data.values
     pairs = zip(ranks.names, of_data.names, strict=True)
     return all(name == own or name not in of_data.names for name, own in pairs)
 
