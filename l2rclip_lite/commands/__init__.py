@@ -223,7 +223,7 @@ class Evaluate(DataAndDevice, NewRanks):
     """A baseline of the run, such as sord, in place of L2RCLIP."""
     labels_are: LabelsAre | None = None
     """What a new table of labels holds, see `l2rclip fit --help`.
-    If not given, it is as in the run, or names under --ranks."""
+    If not given, it is as in the run; names under --ranks, and of a run with --rebin."""
     calibrate: str | None = None
     """A table of labels; its images decide the temperature in place of the run's validation images,
     and none of them may be scored. Its paths start from --root, or else from the current folder."""

@@ -79,7 +79,7 @@ def _in_other_words(trained: L2RCLIP, words: commands.NewRanks) -> L2RCLIP:
     ranks = replace(trained.ranks, template=template)
     if words.ranks is not None:
         ranks = replace(ranks_of_names(words.ranks, template), unit=trained.ranks.unit)
-    if ranks == trained.ranks:
+    if ranks.sentences == trained.ranks.sentences:
         return trained
     with failures_in_words("--ranks", f"for {plural(len(ranks), 'sentence')}; name fewer"):
         return trained.with_ranks(ranks)
@@ -123,9 +123,10 @@ def evaluate(arguments: commands.Evaluate) -> None:
         return
 
     note = f" ({caveat})" if caveat else ""
+    intervals = "95 % intervals" if "rps_low" in scores else "no intervals, as all show one subject"
     print(
         f"{arguments.run}, {title}: {plural(len(part), 'image')}, "
-        f"temperature {model.temperature:.2f}, 95 % intervals{note}\n"
+        f"temperature {model.temperature:.2f}, {intervals}{note}\n"
         f"mae and rmse in {model.ranks.unit}; "
         "mae_rank, amae, mmae and rps in steps from rank to rank\n"
     )
@@ -215,7 +216,7 @@ def _rows_of_new_table(labels: str, arguments: commands.Evaluate, model: L2RCLIP
     refuse(rows, rows["file"] == "", "path", f"is not under {root}; correct it or --root.")
     if directory.predictions.is_file() and "root" in source:
         tested = directory.read_predictions(directory.read_record().dataset.ranks)["path"]
-        old = [os.path.realpath(os.path.join(source["root"], path)) for path in tested]
+        old = [os.path.realpath(os.path.join(str(source["root"]), path)) for path in tested]
         is_old = rows["file"].isin(old)
         if is_old.sum() > len(old) / 2 and not is_old.all():
             problem = "names most test images of the run and others"

@@ -141,14 +141,6 @@ def load_csv(  # noqa: PLR0913  (an entry point)
     )
 
 
-def find_labels(root: Path, labels: str | Path) -> Path:
-    """Return the file of labels: its path starts from the root, or else from here."""
-    file = root / labels  # an absolute one wins
-    if not os.path.exists(file) and os.path.exists(labels):
-        return Path(labels)
-    return file
-
-
 def own_table(root: Path, labels: LabelTable, columns: dict[str, str]) -> tuple[pd.DataFrame, str]:
     """Return a user's table with our names of columns, and what to call it.
 
@@ -178,7 +170,9 @@ def own_table(root: Path, labels: LabelTable, columns: dict[str, str]) -> tuple[
         source = labels
         title = "a DataFrame"
     else:
-        source = find_labels(root, labels)
+        source = root / labels  # an absolute one wins
+        if not os.path.exists(source) and os.path.exists(labels):
+            source = Path(labels)
         title = source.name
     advice = f", or name yours{COLUMN_OPTIONS}"
     table = read_columns(source, needed, optional, advice=advice)

@@ -1,7 +1,11 @@
 """What splits share, counted by hand; the published figures are in test_benchmarks.py."""
 
+from pathlib import Path
+
+from drawn import make_fixture
+
 from l2rclip_lite.data.base import Card, OrdinalDataset, Split
-from l2rclip_lite.data.check import leakage
+from l2rclip_lite.data.check import leakage, leakage_table
 from l2rclip_lite.method.ranks import Ranks
 
 
@@ -39,3 +43,11 @@ def test_shared_subjects_files_and_images_are_counted() -> None:
         "val_images_of_shared": 1,
         "val_shared_files": 0,
     }
+
+
+def test_splits_by_subject_are_one_whatever_the_folds(tmp_path: Path) -> None:
+    """Five folds of Adience would be cut anew, all alike."""
+    folder = make_fixture("adience", tmp_path)
+    table = leakage_table("adience", {"root": folder, "subject_disjoint": True})
+    assert table.splitlines()[1].split() == ["split"]
+    assert table.splitlines()[4].split() == ["test_shared_subjects", "0"]

@@ -78,11 +78,16 @@ def test_a_baseline_has_the_towers_of_its_run(tmp_path: Path) -> None:
         tensors["visual.proj"] += 1  # the text tower is the same
     towers = ("--towers", "tiny", "--weights", tmp_path / "a.safetensors", *TINY[2:])
     data = ("--dataset", "leaves", "--size", "60", "--pixels", "64")
-    assert run("fit", *data, *towers, "--out", tmp_path / "run").code == 0
+    fit = ("fit", *data, *towers, "--quiet", "--out", tmp_path / "run")
+    assert run(*fit).code == 0
 
     ridge = ("baselines", tmp_path / "run", "ridge", "--weights")
     refused(run(*ridge, tmp_path / "b.safetensors"), "its towers began with other weights")
     assert run(*ridge, tmp_path / "a.safetensors").code == 0
+
+    (tmp_path / "run" / "checkpoint").mkdir()  # as of a run that was stopped
+    (tmp_path / "b.safetensors").replace(tmp_path / "a.safetensors")
+    refused(run(*fit), "began with another file than --weights")
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,11 @@ def test_a_new_table_with_a_mistake_is_refused_by_row(drawn_run: DrawnRun, photo
         "path,label,group\nimages/00.png,fresh,\nimages/01.png,ripe,b\n"
     )
     refused(run("evaluate", *words), "row 2: the subject is blank; name who is shown")
+    edit(
+        photos / "new.csv",
+        lambda lines: [lines[0], *(f"{x.rpartition(',')[0]},b" for x in lines[1:])],
+    )
+    assert "no intervals, as all show one subject" in run("evaluate", *words).out
 
 
 def test_how_labels_of_a_run_are_written_is_not_how_those_of_other_ranks_are(
