@@ -153,7 +153,9 @@ def _images_to_score(arguments: commands.Evaluate, model: L2RCLIP) -> tuple[str,
         return f"all rows of {arguments.labels}", part, ""
 
     if not _are_other_words(model.ranks, data.ranks):
-        problem = f"--ranks names other ranks than the {len(data.ranks)} of its data"
+        problem = (
+            f"its data have {len(data.ranks)} ranks; --ranks names others, or in another order"
+        )
         fix = "give images with such labels by --root and --labels"
         raise InputError(f"{arguments.run}: {problem}; {fix}.")
     return arguments.split, data.split(arguments.split), data.caveat

@@ -73,7 +73,7 @@ def test_evaluate_in_other_words_takes_a_second_table(drawn_run: DrawnRun, tmp_p
     other_word = run(*words, *scored, "--calibrate", tmp_path / "other_word.csv")
     refused(other_word, tested[0], "leave it out")
     fewer = ("evaluate", drawn_run.out, "--root", drawn_run.root, "--ranks", "no,high")
-    refused(run(*fewer), "--ranks names other ranks than the 3 of its data")
+    refused(run(*fewer), "its data have 3 ranks; --ranks names others, or in another order")
 
 
 def test_numbers_that_are_named_are_values(drawn_run: DrawnRun, tmp_path: Path) -> None:
@@ -87,5 +87,5 @@ def test_numbers_that_are_named_are_values(drawn_run: DrawnRun, tmp_path: Path) 
     assert run("fit", "--dataset", "csv", *data, *TINY, *BATCH, "--out", out).code == 0
 
     for ranks in ("0:2", "10,20,30", "three,two,one"):
-        refused(run("evaluate", out, "--ranks", ranks), "--ranks names other ranks than the 3")
+        refused(run("evaluate", out, "--ranks", ranks), "--ranks names others, or in another order")
     assert "mae and rmse in spots" in run("evaluate", out, "--ranks", "few,some,many").out
