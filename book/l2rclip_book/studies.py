@@ -6,6 +6,7 @@ rank. Everything else is shared: towers, features, budget, and that validation R
 epoch and temperature.
 """
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from torch.utils.data import ConcatDataset, Subset
 from l2rclip_book.rank_axis import RANK_AXIS, on_rank_axis
 from l2rclip_book.statistics import orders_by_chance, ordinality, spearman_rho
 from l2rclip_book.study_parts import (
+    LEARNED,
     PROTOTYPES,
     cut,
     image_scores,
@@ -29,6 +31,7 @@ from l2rclip_book.study_parts import (
     stretched,
 )
 from l2rclip_lite.baselines import check_baselines, train_baseline
+from l2rclip_lite.baselines.training import train_objective
 from l2rclip_lite.config import Config, Controls, LossWeights
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.images import ResizedImages
@@ -48,6 +51,8 @@ from l2rclip_lite.training_data import TrainingData
 OURS = "L2RCLIP"
 UNTRAINED = "other-words"  # the sentences of the ranks on towers and prompts as they are
 OWN = "own-numbers"  # what the relative expects in its own ranks, stretched over the new ones
+LEARNED_PROTOTYPES = "learned-prototypes"
+FAILED = 0.95  # of the validation RPS of the training frequencies: no better than a constant
 CUT = "cut-points"  # the same number, and cut points by labels
 # of a model of which only the image tower is used
 NO_TEXT = Config(context_length=0, epochs1=0, controls=Controls(rankformer=False))
@@ -65,9 +70,10 @@ class Arm:
         name: Its name in the results.
         method: "L2RCLIP"; the same with fixed vectors, a key of `PROTOTYPES`; a name of
             `baselines.BASELINES`; "other-words", "own-numbers", "cut-points", "nearest",
-            "rank-axis", or "median-rank".
+            "rank-axis", "learned-prototypes", or "median-rank".
         settings: Fields of `Config` in which it differs from the study; those of `controls` are
             merged.
+        rates: Learning rates of stage 2, each of which makes a row; see `Study.rows`.
 
     Example:
         >>> blind = Arm("blind", settings={"controls": {"order": "blind"}})
@@ -81,6 +87,17 @@ class Arm:
     name: str
     method: str = OURS
     settings: Mapping[str, Any] = field(default_factory=dict)
+    rates: Sequence[float] = ()
+
+    def at(self, rate: float) -> "Arm":
+        """Return the arm at one learning rate, which its name says.
+
+        Example:
+            >>> Arm("sentences", rates=[7e-4, 2e-4]).at(2e-4).name
+            'sentences, 0.0002'
+        """
+        settings = dict(self.settings) | {"lr2": rate}
+        return Arm(f"{self.name}, {rate:g}", self.method, settings)
 
     def config(self, shared: Config) -> Config:
         """Return the settings of the study, changed by those of this arm."""
@@ -155,6 +172,9 @@ class Study:
     def rows(self, arms: Sequence[Arm]) -> Iterator[dict[str, Any]]:
         """Train every arm, and yield a row as soon as each is trained.
 
+        An arm with several learning rates makes a row at each. Where all these trainings have
+        failed, it is trained once more at a quarter of the lowest.
+
         Args:
             arms: What to train.
 
@@ -163,23 +183,49 @@ class Study:
             epochs compete, the choice of the kernel head and the order of its text features,
             `seconds`; and `images`, the scores of each test image.
         """
-        data = self.data
         for arm in arms:
-            start = time.perf_counter()
-            row = {
-                "arm": arm.name,
-                "method": arm.method,
-                "ranks": len(data.ranks),
-                "n_train": len(data.train),
-            }
-            probabilities, facts = self._answer(arm.method, arm.config(self.config))
+            if not arm.rates:
+                yield self._row(arm)
+                continue
 
-            row |= judge(probabilities, data.test, data.ranks)
-            row |= seen_and_unseen(probabilities, data)
-            row |= facts
-            row["seconds"] = round(time.perf_counter() - start, 2)
-            row["images"] = image_scores(probabilities, data)
-            yield row
+            lowest = math.inf
+            for rate in arm.rates:
+                row = self._row(arm.at(rate))
+                lowest = min(lowest, row["val_rps"])
+                yield row
+            if lowest > FAILED * self._val_rps_of_frequencies():
+                yield self._row(arm.at(min(arm.rates) / 4))
+
+    def _row(self, arm: Arm) -> dict[str, Any]:
+        """Train an arm and return its row."""
+        data = self.data
+        start = time.perf_counter()
+        row: dict[str, Any] = {
+            "arm": arm.name,
+            "method": arm.method,
+            "ranks": len(data.ranks),
+            "n_train": len(data.train),
+        }
+        probabilities, facts = self._answer(arm.method, arm.config(self.config))
+
+        row |= judge(probabilities, data.test, data.ranks)
+        row |= seen_and_unseen(probabilities, data)
+        row |= facts
+        row["seconds"] = round(time.perf_counter() - start, 2)
+        row["images"] = image_scores(probabilities, data)
+        return row
+
+    def _frequencies(self) -> Float[Tensor, " rank"]:
+        """Return the shares of the ranks among the training images."""
+        n_ranks = len(self.data.ranks)
+        counts = torch.bincount(self.inputs.targets["train"], minlength=n_ranks).double()
+        return counts / counts.sum()
+
+    def _val_rps_of_frequencies(self) -> float:
+        """Return the validation RPS of answering every image with these shares."""
+        target = self.inputs.targets["val"]
+        answers = self._frequencies().expand(len(target), -1)
+        return rps(target, answers, self.data.ranks)
 
     def _answer(self, method: str, config: Config) -> Answer:
         """Train by one method and answer the test images.
@@ -192,8 +238,7 @@ class Study:
         inputs = self.inputs
         if method == "median-rank":
             # the frequencies of the training ranks, whose median it is
-            counts = torch.bincount(inputs.targets["train"], minlength=len(data.ranks)).double()
-            return (counts / counts.sum()).expand(len(data.test), -1), {}
+            return self._frequencies().expand(len(data.test), -1), {}
         if method == "nearest":
             return nearest_neighbours(inputs.backbone, inputs.targets, data.ranks), {}
 
@@ -252,6 +297,9 @@ class Study:
         inputs = self.inputs
         if method == RANK_AXIS:
             baseline = on_rank_axis(model, inputs)
+        elif method == LEARNED_PROTOTYPES:
+            baseline = train_objective(method, LEARNED, model, inputs, None, quiet=True)
+            calibrate(baseline, inputs.encode(baseline, "val"), inputs.targets["val"])
         else:
             check_baselines([method])
             baseline = train_baseline(method, model, inputs)

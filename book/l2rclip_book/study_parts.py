@@ -11,14 +11,17 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
-from torch import Tensor
+from torch import Tensor, nn
 
+from l2rclip_lite.baselines.prompts import Objective
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.data.protocols import Changes, apply_protocols
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads.calibration import fit_temperature, temper
 from l2rclip_lite.heads.kernel import MIXTURES, rank_kernel
-from l2rclip_lite.method import Probabilities, Texts
+from l2rclip_lite.method import Features, Logits, Probabilities, Texts
+from l2rclip_lite.method.losses import ranked_probability_loss
+from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import evaluate, medians, rps, rps_of_images
 from l2rclip_lite.towers.base import Towers
@@ -83,6 +86,26 @@ def number_prototypes(data: OrdinalDataset, towers: Towers, seed: int) -> Texts:
     return F.normalize(root @ directions, dim=1).float()
 
 
+class LearnedPrototypes(nn.Module):
+    """Unit vectors, one a rank, that train with the tower; they begin as `random_prototypes` do.
+
+    Args:
+        model: Ranks, towers and seed.
+    """
+
+    def __init__(self, model: L2RCLIP) -> None:
+        super().__init__()
+        shape = (len(model.ranks), model.towers.dim)
+        generator = torch.Generator().manual_seed(model.config.seed)
+        self.vectors = nn.Parameter(F.normalize(torch.randn(*shape, generator=generator), dim=1))
+
+    def forward(self, scaled: Features) -> Logits:
+        """Return s·z · p_k, from s·z."""
+        return scaled @ F.normalize(self.vectors, dim=1).T
+
+
+# the loss of L2RCLIP's stage 2, towards targets that move
+LEARNED = Objective(33, ranked_probability_loss, head=LearnedPrototypes, adds=True)
 # by the name of the method that trains towards them
 PROTOTYPES = {"random-prototypes": random_prototypes, "number-prototypes": number_prototypes}
 

@@ -50,7 +50,7 @@ def every_unit(preset: str, folder: Path | None) -> dict[str, dict[str, Any]]:
 
 
 METHODS = {*BASELINES, *PROTOTYPES, "L2RCLIP", "other-words", "own-numbers", "cut-points"}
-METHODS |= {"nearest", "rank-axis", "median-rank"}
+METHODS |= {"nearest", "rank-axis", "median-rank", "learned-prototypes"}
 
 
 @pytest.mark.parametrize("preset", planning.PRESETS)

@@ -82,6 +82,21 @@ def test_arms_leave_no_trace(leaves: OrdinalDataset, towers: Towers, config: Con
     assert len({str({**row, "arm": ""}) for row in alone}) == len(ARMS), "two arms are one"
 
 
+def test_an_arm_with_rates_is_a_row_at_each_and_one_more_where_both_fail(
+    leaves: OrdinalDataset, towers: Towers, small: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So small a rate leaves the tower where it was, no better than a constant answer."""
+    study = Study(leaves, towers, small, image_features(leaves, towers))
+    arm = Arm("learned", "learned-prototypes", rates=[1e-8, 2e-8])
+
+    failed = [timeless(row) for row in study.rows([arm])]
+    names = [row["arm"] for row in failed]
+    assert names == ["learned, 1e-08", "learned, 2e-08", "learned, 2.5e-09"]
+
+    monkeypatch.setattr("l2rclip_book.studies.FAILED", 2)  # now none has
+    assert [timeless(row) for row in study.rows([arm])] == failed[:2]
+
+
 def test_features_are_kept(leaves: OrdinalDataset, towers: Towers, tmp_path: Path) -> None:
     """From a folder come the same vectors; another fold of the same images needs no other file."""
     computed = image_features(leaves, towers, tmp_path)
