@@ -127,6 +127,7 @@ settings = Config(
     epochs1=EPOCHS1,
     epochs2=EPOCHS2,
     batch_size=16,
+    lr2=7e-4,  # left out, two rates are tried, and validation chooses
     seed=SEED,
     threads=1,
 )

@@ -199,7 +199,9 @@ def keep(moment: str, who: L2RCLIP, rank_vectors: torch.Tensor) -> None:
 keep("start", model, model.rank_features)
 list(train_stage1(model, training))  # a row after each epoch
 keep("after stage 1", model, model.rank_features)
-model.config = replace(model.config, batch_size=16)  # from here on
+slow, fast = [
+    replace(model.config, batch_size=16, lr2=lr) for lr in (2e-4, 7e-4)
+]
 
 # %% [markdown]
 # The rival is the baseline `cross-entropy` of the package: a linear layer, zero at the start, on the image features. It
@@ -207,7 +209,9 @@ model.config = replace(model.config, batch_size=16)  # from here on
 # the figures the ten weight vectors of the rival stand where our ten sentences stand.
 
 # %%
+model.config = slow
 rival = train_baseline("cross-entropy", model, training)
+model.config = fast
 list(train_stage2(model, training))
 keep("after stage 2", model, model.rank_features)
 weight = rival.head.weight / rival.scale.detach()

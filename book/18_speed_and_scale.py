@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Speed and scale: what training costs, and how it grows
 #
-# A method that trains an image tower cannot cost less than the image tower. With its defaults and many images L2RCLIP
+# A method that trains an image tower cannot cost less than the image tower. At one learning rate and with many images L2RCLIP
 # should cost little more (on the small sets of [chapter 9](09_does_it_help.ipynb) it took at most a little more than
 # twice as long): its images are encoded once for stage 1, its texts once for stage 2. This appendix counts the
 # operations of both stages, and works out what a run takes with the 55,134 images of MORPH II, with a million and with

@@ -266,7 +266,7 @@ chosen = chosen_recipes(search).rename(index=METHODS, columns=without)
 chosen.replace(RECIPES).T
 
 # %% [markdown]
-# L2RCLIP keeps its default rate, 7e-4, the highest that was tried. Cross-entropy gets 2e-4 with gradients as they are,
+# L2RCLIP keeps 7e-4, its default rate then, the highest that was tried. Cross-entropy gets 2e-4 with gradients as they are,
 # cross-entropy + RPS gets 4e-4; without pears both would get another. This search was made after the studies below were judged.
 # An earlier one, one training each with older defaults, had chosen the same. In that one two of three sets would have given
 # cross-entropy 4e-4, so it has that as a second chance in the studies.

@@ -225,8 +225,9 @@ class Config:
     lr1: Rate = 3.5e-4
     """Peak learning rate of stage 1."""
     lr2: Rate | None = None
-    """Peak learning rate of stage 2; None takes what the towers recommend (mini 7e-4, CLIP
-    5e-6; mini 2e-4 for baselines with a linear head, 4e-4 for `rps`)."""
+    """Peak learning rate of stage 2; None tries what the towers recommend (mini 7e-4 and 2e-4, CLIP
+    5e-6), and a quarter of that where all have failed, and keeps the one with the lowest validation
+    RPS."""
     weight_decay: Weight = 1e-4
     """Adam's L2 penalty in both stages."""
     warmup: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.1

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from threadpoolctl import threadpool_limits
+from torch import Tensor
 from tqdm import tqdm
 
 from l2rclip_lite.config import Config
@@ -213,17 +214,73 @@ def train_image_side(
     if model.config.keep == "best":
         untrained = deepcopy(model.towers.image.state_dict())
 
-    stage = stage2(model, data)
-    encode = together(ImageEncoder(model)) if stage.tower else None
-    epochs = train_stage2(model, data, stage, encode)
-    rows = run_stage(stage, epochs, run=run, quiet=quiet, on_epoch=on_epoch)
+    encode = together(ImageEncoder(model)) if model.config.epochs2 else None
 
+    def begin(lr: float) -> tuple[Stage, Iterator[Row]]:
+        stage = stage2(model, data, lr)
+        return stage, train_stage2(model, data, stage, encode)
+
+    rows = run_rates(model, begin, run=run, quiet=quiet, on_epoch=on_epoch)
     if untrained is None:
         return rows, None
     comparison = keep_best(model, data, untrained, quiet=quiet)
     if not quiet:
         print(f"kept: {comparison.in_words()}", flush=True)
     return rows, comparison
+
+
+def run_rates(
+    model: L2RCLIP,
+    begin: Callable[[float], tuple[Stage, Iterator[Row]]],
+    *,
+    run: RunDirectory | None = None,
+    quiet: bool = True,
+    on_epoch: OnEpoch | None = None,
+) -> list[Row]:
+    """Train a stage at each learning rate from the same parameters, and keep the best of them.
+
+    `Config.lr2` is the one rate, or `Towers.image_lrs` are several, of which the best has the
+    lowest RPS on validation images. Where all of several have failed, a quarter of the lowest is
+    tried, too.
+
+    Args:
+        model: Its image tower trains.
+        begin: Returns the stage of a rate before its first epoch, and what trains it.
+        run: See `run_stage`, as for all below.
+        quiet: Whether to hide bars, scores and the choice.
+        on_epoch: Called with each row of the history, of all rates.
+
+    Returns:
+        The history of the best.
+    """
+    rates = model.towers.image_lrs
+    if model.config.lr2 is not None:
+        rates = (model.config.lr2,)
+    elif model.config.epochs2 == 0:
+        rates = rates[:1]
+    start: dict[str, Tensor] = {}
+
+    def train(lr: float) -> Stage:
+        stage, epochs = begin(lr)
+        if len(rates) > 1:
+            stage.name += f" at {lr:g}"
+            stage.file += f"-{lr:g}"
+        for name, parameter in stage.parameters.items():
+            start.setdefault(name, parameter.detach().clone())
+            parameter.data.copy_(start[name])
+        run_stage(stage, epochs, run=run, quiet=quiet, on_epoch=on_epoch)
+        return stage
+
+    trained = [train(lr) for lr in rates]
+    if len(rates) > 1 and all(stage.has_failed() for stage in trained):
+        trained.append(train(min(rates) / 4))
+
+    best = min(trained, key=lambda stage: stage.kept_score)
+    best.restore_kept()
+    if len(trained) > 1 and not quiet:
+        scores = ", ".join(f"{stage.lr:g} {stage.kept_score[0]:.3f}" for stage in trained)
+        print(f"learning rate {best.lr:g}, by validation RPS: {scores}", flush=True)
+    return best.history
 
 
 def run_stage(
@@ -249,7 +306,7 @@ def run_stage(
     """
     file = None
     if run is not None:
-        file = run.own(f"{run.unfinished.name}/stage{stage.number}.safetensors")
+        file = run.own(f"{run.unfinished.name}/{stage.file}.safetensors")
         load_checkpoint(file, stage)
 
     bar = tqdm(

@@ -103,7 +103,7 @@ def moments() -> tuple[list[Moment], list[Moment], int, Int[np.ndarray, " image"
         first.append(Moment(start, ranks_of(model)))
     kept = min(history, key=lambda row: (row["val_rps"], row["val_mae"], row["epoch"]))
     first = first[: int(kept["epoch"]) + 1]
-    model.config = replace(model.config, batch_size=BATCH2)
+    model.config = replace(model.config, batch_size=BATCH2, lr2=2e-4)
 
     rival = [Moment(start, np.zeros_like(first[0].ranks))]
     watched = WatchedData(**vars(training))
@@ -112,6 +112,7 @@ def moments() -> tuple[list[Moment], list[Moment], int, Int[np.ndarray, " image"
     # the baseline encodes once more at its end, for a temperature
     rival = rival[: SETTINGS.epochs2 + 1]
 
+    model.config = replace(model.config, lr2=7e-4)
     stage2 = train_stage2(model, training)
     second = [Moment(images_of(model), ranks_of(model)) for _ in stage2]
     labels = np.array(unseen.targets)

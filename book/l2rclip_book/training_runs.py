@@ -14,7 +14,7 @@ Parameters: TypeAlias = Mapping[str, Any]  # parameters of the chapter, by name
 
 PROFILES: dict[str, dict[str, Any]] = {
     "smoke": {"image_size": 64, "epochs1": 2, "epochs2": 1, "threads": 1},
-    "page": {"image_size": 96, "epochs1": 10, "epochs2": 6, "threads": 1},
+    "page": {"image_size": 96, "epochs1": 10, "epochs2": 6, "lr2": 7e-4, "threads": 1},
     "full": {},
 }
 LOADING = ("LISTS", "PROTOCOL", "CATEGORY", "FOLD", "FEW_SHOT", "LABEL_SHIFT")

@@ -1,8 +1,8 @@
 """Every baseline as a row of one table.
 
 All have the towers, data, budget, choice of epoch and temperature that L2RCLIP has. `NAME` tunes
-the image tower under another loss, with stage 2's epochs, clipping and augmentation; unless `lr2`
-is set, a linear head has a learning rate of its own. `NAME-frozen` leaves the tower as it is: a
+the image tower under another loss, with stage 2's epochs, clipping, augmentation and choice of the
+learning rate. `NAME-frozen` leaves the tower as it is: a
 linear head is fitted on image features that are computed once, like the kernel head (under
 cross-entropy this is `linear-probe`, and `coral-frozen` is proportional-odds regression, see
 `baselines.training.frozen_head`); `coop` and `ordinalclip` learn their prompts there, with stage
@@ -93,7 +93,7 @@ OBJECTIVES: dict[str, Objective] = {
     ),
     "coop": Objective(21, F.cross_entropy, prompts=CoopPrompts),
     "ordinalclip": Objective(23, losses.ordinalclip_loss, prompts=InterpolatedPrompts),
-    "rps": Objective(27, ranked_probability_loss, adds=True, rate=2.0),  # by search.yaml
+    "rps": Objective(27, ranked_probability_loss, adds=True),
 }
 # a loss that reads features alone has no gradient on a frozen tower; cross-entropy there is the
 # linear probe

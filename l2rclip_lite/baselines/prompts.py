@@ -198,7 +198,6 @@ class Objective:
         decoder: See `LinearHead`.
         adds: Whether cross-entropy is added to the loss.
         needs: A module of the extra `baselines`.
-        rate: How many times faster than under cross-entropy a tower with a linear head learns best.
 
     Example:
         >>> Objective(3, F.cross_entropy).decoder
@@ -213,7 +212,6 @@ class Objective:
     decoder: str = "softmax"
     adds: bool = False
     needs: str | None = None
-    rate: float = 1.0
 
     @property
     def has_outputs(self) -> bool:

@@ -19,7 +19,7 @@ from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.method.stages import ImageEncoder, freeze
 from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.runs.model_file import ModelFile, find_model_file
-from l2rclip_lite.training import run_stage
+from l2rclip_lite.training import run_rates, run_stage
 from l2rclip_lite.training_data import TrainingData
 
 
@@ -128,8 +128,17 @@ def _train(
     quiet: bool,
 ) -> None:
     """Train one stage of one baseline; the model becomes what it has learned."""
-    stage = _stage(name, objective, head, model, data)
-    run_stage(stage, _epochs(objective, head, stage, data), run=run, quiet=quiet)
+
+    def begin(lr: float) -> tuple[Stage, Iterator[Row]]:
+        stage = _stage(name, objective, head, model, data, lr)
+        return stage, _epochs(objective, head, stage, data)
+
+    if name.endswith(FROZEN):
+        stage, epochs = begin(model.config.lr1)
+        run_stage(stage, epochs, run=run, quiet=quiet)
+    else:
+        run_rates(model, begin, run=run, quiet=quiet)
+        _answer_as(head, objective, model, data)
 
 
 def _epochs(
@@ -168,7 +177,12 @@ def _epochs(
 
 
 def _stage(
-    name: str, objective: Objective, head: nn.Module, model: L2RCLIP, data: TrainingData
+    name: str,
+    objective: Objective,
+    head: nn.Module,
+    model: L2RCLIP,
+    data: TrainingData,
+    lr: float,
 ) -> Stage:
     """Return the stage of one baseline: on cached features stage 1's budget, else stage 2's."""
     config = model.config
@@ -178,15 +192,10 @@ def _stage(
             parameters[f"head.{key}"] = value
 
     number = objective.number
-    recommended = model.towers.image_lr
-    if objective.prompts is None:
-        recommended = model.towers.linear_lr * objective.rate
-    lr = config.lr2 or recommended
     epochs = config.epochs2
     batch_size = data.pixel_batch_size(config)
     if name.endswith(FROZEN):
         number += 1
-        lr = config.lr1
         epochs = config.stage1_epochs()
         batch_size = data.feature_batch_size(config)
 

@@ -57,6 +57,7 @@ class Stage:
         batch_size: Images per step.
         lr_factors: By name, how many times as high the learning rate of a parameter is.
         name: What errors and bars call it.
+        file: What its checkpoint is called.
         on_step: Called after each step.
         history: A row after each epoch.
         epoch_losses: Of the steps of the epoch that runs.
@@ -74,6 +75,7 @@ class Stage:
     batch_size: int
     lr_factors: Mapping[str, float] = field(default_factory=dict)
     name: str = ""
+    file: str = ""
     on_step: Callable[[], object] | None = None
     history: list[Row] = field(default_factory=list)
     epoch_losses: list[float] = field(default_factory=list)
@@ -84,6 +86,7 @@ class Stage:
     def __post_init__(self) -> None:
         """Make the optimiser, and count the steps."""
         self.name = self.name or f"stage {self.number}"
+        self.file = self.file or f"stage{self.number}"
         self.config = self.model.config
         self.n_steps = self.n_epochs * math.ceil(len(self.data.targets["train"]) / self.batch_size)
 
@@ -160,7 +163,8 @@ class Stage:
             raise self._runaway("no finite output")
 
         loss = sum(self.epoch_losses) / len(self.epoch_losses)
-        row: Row = {"stage": self.number, "epoch": len(self.history) + 1, "loss": loss}
+        row: Row = {"stage": self.number, "epoch": len(self.history) + 1, "lr": self.lr}
+        row["loss"] = loss
         row |= self.data.validation_scores(self.model, probabilities)
         self.history.append(row)
         self.epoch_losses = []
@@ -176,6 +180,16 @@ class Stage:
             self.kept_score = score
             self.kept = {name: p.detach().clone() for name, p in self.parameters.items()}
         return dict(row)
+
+    def has_failed(self) -> bool:
+        """Return whether the kept epoch is hardly better than an answer that looks at no image.
+
+        Its validation RPS is .95 or more of that of the frequencies of the training ranks.
+        """
+        counts = torch.bincount(self.data.targets["train"], minlength=len(self.model.ranks))
+        frequencies = (counts / counts.sum()).expand(len(self.data.targets["val"]), -1)
+        constant = self.data.validation_scores(self.model, frequencies)
+        return self.kept_score[0] >= 0.95 * constant["val_rps"]
 
     @torch.no_grad()
     def restore_kept(self) -> None:

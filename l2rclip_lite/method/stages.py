@@ -175,15 +175,21 @@ def stage1_loss(model: L2RCLIP, z: Features, t: Texts, y: Targets, values: Value
 # --- stage 2 ------------------------------------------------------------------------------------
 
 
-def stage2(model: L2RCLIP, data: TrainingData) -> Stage:
-    """Return stage 2 before its first epoch."""
+def stage2(model: L2RCLIP, data: TrainingData, lr: float | None = None) -> Stage:
+    """Return stage 2 before its first epoch.
+
+    Args:
+        model: After stage 1.
+        data: With its images.
+        lr: Peak learning rate; None takes `Config.lr2`, else the first of `Towers.image_lrs`.
+    """
     config = model.config
     return Stage(
         number=2,
         parameters=freeze(model, "stage 2") if config.epochs2 else {},
         data=data,
         model=model,
-        lr=config.lr2 or model.towers.image_lr,
+        lr=lr or config.lr2 or model.towers.image_lrs[0],
         n_epochs=config.epochs2,
         batch_size=data.pixel_batch_size(config),
     )

@@ -94,8 +94,7 @@ class Towers(nn.Module, ABC):
         image_size: Side of the square input image, pixels.
         dim: Length of a feature in the shared space.
         width: Length of a word embedding.
-        image_lr: A learning rate for fine-tuning the image tower that is known to work.
-        linear_lr: The same where it learns with a linear head, under cross-entropy.
+        image_lrs: Learning rates for fine-tuning the image tower, of which validation chooses.
         max_tokens: The longest sentence the text tower takes, learned slots included.
         rebuildable: Whether their name brings the same weights to every machine: from pip, from the
             hub, or from the seed of `tiny/random`. A model file leaves frozen weights out of those,
@@ -109,8 +108,7 @@ class Towers(nn.Module, ABC):
     image_size: int
     dim: int
     width: int
-    image_lr: float
-    linear_lr: float
+    image_lrs: tuple[float, ...]
     max_tokens: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]

@@ -47,8 +47,7 @@ class OpenClipTowers(Towers):
     """
 
     text: Any
-    image_lr = 5e-6  # CLIP-ReID's stage-2 rate for ViT-B/16
-    linear_lr = image_lr
+    image_lrs = (5e-6,)  # CLIP-ReID's stage-2 rate for ViT-B/16
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         super().__init__()

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from l2rclip_book.rank_axis import rank_axis
-from l2rclip_lite.baselines import OBJECTIVES, probes, training
+from l2rclip_lite.baselines import probes
 from l2rclip_lite.baselines.prompts import (
     CoopPrompts,
     InterpolatedPrompts,
@@ -16,12 +16,9 @@ from l2rclip_lite.baselines.prompts import (
     learned_prompts,
 )
 from l2rclip_lite.config import Config, Controls
-from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.towers import load_towers
 from l2rclip_lite.towers.base import Towers
-from l2rclip_lite.training_data import TrainingData
 
 FOUR = Ranks.integers(0, 3, template="grade {rank}")
 STEPS = torch.arange(4)
@@ -124,16 +121,3 @@ def test_gradients_reach_context_and_base_ranks_and_nothing_of_a_fixed_head(tiny
         fixed = head.fixed()
         assert torch.allclose(fixed(images), logits)
         assert not any(parameter.requires_grad for parameter in fixed.parameters())
-
-
-@pytest.mark.parametrize(("name", "rate"), [("cross-entropy", 1e-4), ("rps", 2e-4), ("coop", 1e-5)])
-def test_a_linear_head_has_a_rate_of_its_own(
-    name: str, rate: float, leaves: OrdinalDataset, small: Config
-) -> None:
-    """Of a method with texts, the last stage tunes the tower, at the rate that L2RCLIP has."""
-    towers = load_towers("tiny/random")
-    towers.linear_lr = 1e-4
-    towers.image_lr = 1e-5
-    model = L2RCLIP(towers, leaves.ranks, replace(small, lr2=None))
-    data = TrainingData({}, {"train": torch.arange(40)}, {})
-    assert training._stage(name, OBJECTIVES[name], nn.Identity(), model, data).lr == rate

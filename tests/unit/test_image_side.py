@@ -12,7 +12,9 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.image_side import KERNEL, LINEAR, TUNED
 from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method.optimisation import Stage
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.towers.open_clip import OpenClipTowers
 from l2rclip_lite.training import train_image_side
 from l2rclip_lite.training_data import TrainingData
 
@@ -43,6 +45,32 @@ def careful(small: Config) -> Config:
     return replace(small, keep="best")
 
 
+@pytest.mark.parametrize("failed", [False, True])
+def test_the_rate_is_the_one_that_validates_best(
+    failed: bool, squares: OrdinalDataset, small: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is as if that rate had been set, with stage 1 as it was; where all fail, one is lower."""
+    monkeypatch.setattr(OpenClipTowers, "image_lrs", (1e-6, 1e-3))
+    monkeypatch.setattr(Stage, "has_failed", lambda stage: failed)
+
+    def trained(lr2: float | None) -> tuple[L2RCLIP, list[dict[str, float]]]:
+        rows: list[dict[str, float]] = []
+        model = L2RCLIP.build(squares.ranks, replace(small, lr2=lr2, epochs1=None))
+        data = TrainingData.load(squares, model)
+        history, _ = train_image_side(model, data, on_epoch=rows.append)
+        assert history == rows[-2:] or lr2 is None
+        return model, rows
+
+    chosen, rows = trained(None)
+    by_rate = {lr: trained(lr) for lr in (1e-6, 1e-3, 2.5e-7)}
+    rates = (1e-6, 1e-3, 2.5e-7)[: 3 if failed else 2]
+    assert rows == [row for lr in rates for row in by_rate[lr][1]]
+
+    best = min(rates, key=lambda lr: by_rate[lr][1][-1]["val_rps"])
+    for name, value in by_rate[best][0].state_dict().items():
+        assert torch.equal(value, chosen.state_dict()[name]), name
+
+
 def test_a_tower_that_lost_is_not_kept(squares: OrdinalDataset, careful: Config) -> None:
     """At so low a rate a tower learns nothing, and a head on the untrained one something."""
     model = L2RCLIP.build(squares.ranks, replace(careful, lr2=1e-6, epochs1=None))
@@ -61,15 +89,19 @@ def test_a_tower_that_lost_is_not_kept(squares: OrdinalDataset, careful: Config)
 
 
 def test_a_run_that_was_stopped_keeps_the_same(
-    squares: OrdinalDataset, careful: Config, tmp_path: Path
+    squares: OrdinalDataset, careful: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The untrained tower is that of the first start, whenever the run goes on; a card says it."""
+    epochs = 2 + 2 + 1  # of stage 1, of the first rate, of the second
 
     def stop(row: dict[str, float]) -> None:
-        if row["stage"] == 2:
+        nonlocal epochs
+        epochs -= 1
+        if epochs == 0:
             raise StoppedError
 
-    config = replace(careful, lr2=1e-6)
+    monkeypatch.setattr(OpenClipTowers, "image_lrs", (1e-6, 2e-6))
+    config = replace(careful, lr2=None)
     run = fit(squares, config, tmp_path / "calm", quiet=True)
     with pytest.raises(StoppedError):
         fit(squares, config, tmp_path / "stopped", quiet=True, on_epoch=stop)
