@@ -112,7 +112,7 @@ def test_one_file_is_compared_with_its_digest(
     assert not (tmp_path / "eyes").exists()
 
     publish(monkeypatch, "retinamnist", arrays, sha256=sha256_of(arrays))
-    root = download("retinamnist", tmp_path / "eyes")
+    root = download("retinamnist", tmp_path / "a new folder" / "eyes")
     assert contents(root) == {"retinamnist.npz": b"six arrays"}
 
 

@@ -248,3 +248,4 @@ def test_arrays_make_three_splits(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     data = load_dataset("retinamnist", root=tmp_path)
     assert [data.split(split)[4][0].getpixel((0, 0))[0] for split in SPLITS] == [0, 1, 2]
     assert data.val.targets == (0, 1, 2, 3, 4)
+    assert data.image_size == 112  # four times its own

@@ -236,6 +236,7 @@ def test_folders_of_ranks_may_lie_below_train_val_and_test(tmp_path: Path) -> No
             "write the column 'group' once",
         ),
         ({"folds": 5, "fold": 6}, "there is no fold 6; they count from 1"),
+        ({"fold": 1}, "there is no fold 1"),
         ({"labels_are": "value"}, "labels_are: .* 'names', 'index' or 'position', not 'value'"),
         ({"rank": "a,b"}, "csv: rank: there is no such option"),
     ],

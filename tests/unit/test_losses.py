@@ -78,6 +78,14 @@ def test_stage_1_as_released(
         assert float(value) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e9])
+def test_the_unit_of_the_ranks_changes_nothing(unit: float, seeded: tuple[Tensor, Tensor]) -> None:
+    """Ages in days weigh as they do in years."""
+    image, text = seeded
+    expected = ordinal_pairwise_loss(image, text, Y, RANKS)
+    assert torch.allclose(ordinal_pairwise_loss(image, text, Y, unit * RANKS), expected)
+
+
 def test_supcon_as_released(seeded: tuple[Tensor, Tensor]) -> None:
     """With text rows duplicated per image, at s = e² (logit_scale 2)."""
     image, text = seeded
