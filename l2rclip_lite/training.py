@@ -214,10 +214,9 @@ def train_image_side(
     if model.config.keep == "best":
         untrained = deepcopy(model.towers.image.state_dict())
 
-    encode = together(ImageEncoder(model)) if model.config.epochs2 else None
-
     def begin(lr: float) -> tuple[Stage, Iterator[Row]]:
         stage = stage2(model, data, lr)
+        encode = together(ImageEncoder(model)) if stage.tower else None
         return stage, train_stage2(model, data, stage, encode)
 
     rows = run_rates(model, begin, run=run, quiet=quiet, on_epoch=on_epoch)
