@@ -142,6 +142,17 @@ def test_a_finished_run_with_other_settings_or_data_is_refused(
         fit(fewer, small, run.out, quiet=True)
 
 
+def test_the_config_of_something_else_is_not_overwritten(
+    leaves: OrdinalDataset, small: Config, tmp_path: Path
+) -> None:
+    """A folder with a config.json alone may be anybody's."""
+    file = tmp_path / "config.json"
+    file.write_text('{"model_type": "clip"}')
+    with pytest.raises(InputError, match=r"config\.json"):
+        fit(leaves, small, tmp_path, quiet=True)
+    assert file.read_text() == '{"model_type": "clip"}'
+
+
 # --- on_epoch -----------------------------------------------------------------------------------
 
 

@@ -78,6 +78,7 @@ ROWS = [[0.5, 0.5], [0.25, 0.75]]
         (lambda: metrics.mae([0, 3], [0, 1], grades(3)), "y_true is 3 in row 1; give ranks from 0"),
         (lambda: metrics.mae([0, 1], [0, 1, 2], grades(3)), "2 true ranks, 3 predictions"),
         (lambda: metrics.mae([0, 1], [0.5, math.nan], grades(3)), "y_pred is nan in row 1"),
+        (lambda: metrics.mae([0.0], [0], grades(3)), "y_true is .*; give a rank index per image"),
         (lambda: metrics.rps([0], [[0.5, 0.5]], grades(3)), "give each image a row of 3"),
         (lambda: metrics.rps([0, 1], [[1.0, 0.0], [2.0, 3.0]], grades(2)), "row 1 is"),
         (lambda: evaluate(ROWS, [0, 1], grades(2), groups=["a", None]), "name whom each image"),
@@ -107,6 +108,9 @@ def test_a_run_is_judged_by_subjects_and_deviations() -> None:
     assert [scores[f"accuracy{end}"] for end in ("_low", "", "_high")] == [0, 0.5, 1]
     assert (scores["rps_low"], scores["rps_high"]) == (0, 1)
     assert scores["epsilon_error"] == pytest.approx((1 - math.exp(-0.5)) / 2)
+
+    # with σ = 0 what is not exact costs 1
+    assert metrics.epsilon_error([1, 1], [17.0, 17.5], AGES, [0.0, 0.0]) == 0.5
 
     of_anna = judge(right_of_anna[:10], part[:10], grades(2), intervals=True)
     assert "accuracy_low" not in of_anna  # of one group nothing can be drawn
