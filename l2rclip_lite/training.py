@@ -238,9 +238,8 @@ def run_rates(
 ) -> list[Row]:
     """Train a stage at each learning rate from the same parameters, and keep the best of them.
 
-    `Config.lr2` is the one rate, or `Towers.image_lrs` are several, of which the best has the
-    lowest RPS on validation images. Where all of several have failed, a quarter of the lowest is
-    tried, too.
+    `Config.lr2` is the one rate, or `Towers.image_lrs` are several; the lowest validation RPS is
+    best. Where all of several have failed, a quarter of the lowest is tried, too.
 
     Args:
         model: Its image tower trains.
@@ -259,10 +258,10 @@ def run_rates(
         rates = rates[:1]
     start: dict[str, Tensor] = {}
 
-    def train(lr: float) -> Stage:
+    def train(lr: float, reason: str = "") -> Stage:
         stage, epochs = begin(lr)
         if len(rates) > 1:
-            stage.name += f" at {lr:g}"
+            stage.name += f" at {lr:g}{reason}"
             stage.file += f"-{lr:g}"
         for name, parameter in stage.parameters.items():
             start.setdefault(name, parameter.detach().clone())
@@ -272,7 +271,7 @@ def run_rates(
 
     trained = [train(lr) for lr in rates]
     if len(rates) > 1 and all(stage.has_failed() for stage in trained):
-        trained.append(train(min(rates) / 4))
+        trained.append(train(min(rates) / 4, ", as the others failed"))
 
     best = min(trained, key=lambda stage: stage.kept_score)
     best.restore_kept()
