@@ -512,8 +512,9 @@ print(*sentences, sep="\n")
 #
 # - **A minute, frozen**: `--image-side kernel`, as above; leave out `--image-size 96`, for here more pixels cost little.
 # - **Some minutes, tuned**: leave out `--image-side kernel`, and the image network is trained, too; at more than 96 pixels it
-#   takes longer. Add `--upside-down` if your images have no top. With `--keep best` validation images choose between the
-#   trained network and two heads on the untrained one.
+#   takes longer. It is trained at two learning rates, and validation images choose; `--lr2 7e-4` tries one. Add
+#   `--upside-down` if your images have no top. With `--keep best` validation images also choose between the trained
+#   network and two heads on the untrained one.
 # - **Few labels, from a relative**: first fit a larger set that is like yours, a [relative](glossary.md), then begin
 #   there: `--start runs/related`. Its ranks and sentences may be others; [chapter 11](11_new_words.ipynb) has an
 #   example that ships. With four labels a rank, and many more to validate, it helped on two of the three sets below and
