@@ -64,10 +64,14 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="runs/clip, or runs/clip-short")
     parser.add_argument("--short", action="store_true", help="in miniature, on generated leaves")
     options = parser.parse_args(arguments)
-    options.preset = "smoke" if options.short else "page"
 
-    if options.out is None:
-        options.out = Path("runs/clip-short" if options.short else "runs/clip")
+    options.preset = "page"
+    out = Path("runs/clip")
+    if options.short:
+        options.preset = "smoke"
+        out = Path("runs/clip-short")
+
+    options.out = options.out or out
     if options.data is None:
         options.data = options.out / "data"
     return options
@@ -232,7 +236,9 @@ def run(options: argparse.Namespace) -> int:
     """Fetch, train, and write; return the exit status."""
     plan = planning.read_clip(options.preset)
     pins = plan["towers"]
-    names = options.towers or ([MINIATURE] if options.short else list(pins))
+    names = options.towers or list(pins)
+    if options.short and not options.towers:
+        names = [MINIATURE]
     commit = planning.code_commit()  # before rows are written into the tree
     if choose_device(Config()).type == "cpu" and not options.short:
         raise InputError(
