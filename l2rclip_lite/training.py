@@ -252,10 +252,8 @@ def run_rates(
         The history of the best.
     """
     rates = model.towers.image_lrs
-    if model.config.lr2 is not None:
-        rates = (model.config.lr2,)
-    elif model.config.epochs2 == 0:
-        rates = rates[:1]
+    if model.config.lr2 is not None or model.config.epochs2 == 0:
+        rates = (model.config.lr2 or rates[0],)
     start: dict[str, Tensor] = {}
 
     def train(lr: float, reason: str = "") -> Stage:

@@ -51,9 +51,9 @@ from l2rclip_lite.training_data import TrainingData
 OURS = "L2RCLIP"
 UNTRAINED = "other-words"  # the sentences of the ranks on towers and prompts as they are
 OWN = "own-numbers"  # what the relative expects in its own ranks, stretched over the new ones
+CUT = "cut-points"  # the same number, and cut points by labels
 LEARNED_PROTOTYPES = "learned-prototypes"
 FAILED = 0.95  # of the validation RPS of the training frequencies: no better than a constant
-CUT = "cut-points"  # the same number, and cut points by labels
 # of a model of which only the image tower is used
 NO_TEXT = Config(context_length=0, epochs1=0, controls=Controls(rankformer=False))
 

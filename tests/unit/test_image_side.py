@@ -53,21 +53,22 @@ def test_the_rate_is_the_one_that_validates_best(
     monkeypatch.setattr(OpenClipTowers, "image_lrs", (1e-6, 1e-3))
     monkeypatch.setattr(Stage, "has_failed", lambda stage: failed)
 
+    rows: list[dict[str, float]] = []
+
     def trained(lr2: float | None) -> tuple[L2RCLIP, list[dict[str, float]]]:
-        rows: list[dict[str, float]] = []
         model = L2RCLIP.build(squares.ranks, replace(small, lr2=lr2, epochs1=None))
         data = TrainingData.load(squares, model)
-        history, _ = train_image_side(model, data, on_epoch=rows.append)
-        assert history == rows[-2:] or lr2 is None
-        return model, rows
+        return model, train_image_side(model, data, on_epoch=rows.append)[0]
 
-    chosen, rows = trained(None)
-    by_rate = {lr: trained(lr) for lr in (1e-6, 1e-3, 2.5e-7)}
+    chosen, history = trained(None)
+    all_rows = rows.copy()
+    alone = {lr: trained(lr) for lr in (1e-6, 1e-3, 2.5e-7)}
     rates = (1e-6, 1e-3, 2.5e-7)[: 3 if failed else 2]
-    assert rows == [row for lr in rates for row in by_rate[lr][1]]
+    assert all_rows == [row for lr in rates for row in alone[lr][1]]
 
-    best = min(rates, key=lambda lr: by_rate[lr][1][-1]["val_rps"])
-    for name, value in by_rate[best][0].state_dict().items():
+    best = min(rates, key=lambda lr: alone[lr][1][-1]["val_rps"])
+    assert history == alone[best][1]
+    for name, value in alone[best][0].state_dict().items():
         assert torch.equal(value, chosen.state_dict()[name]), name
 
 
