@@ -25,6 +25,7 @@ from l2rclip_book.study_parts import (
     LEARNED,
     PROTOTYPES,
     cut,
+    freeze_early_blocks,
     image_scores,
     nearest_neighbours,
     seen_and_unseen,
@@ -41,7 +42,7 @@ from l2rclip_lite.image_side import train_kernel
 from l2rclip_lite.method import Probabilities, Texts
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.method.stages import train_stage1, train_stage2
+from l2rclip_lite.method.stages import stage2, train_stage1, train_stage2
 from l2rclip_lite.metrics import rps
 from l2rclip_lite.runs.model_file import ModelFile, begin, find_model_file
 from l2rclip_lite.runs.results import judge
@@ -74,6 +75,8 @@ class Arm:
         settings: Fields of `Config` in which it differs from the study; those of `controls` are
             merged.
         rates: Learning rates of stage 2, each of which makes a row; see `Study.rows`.
+        blocks: How many of the last blocks of the image tower train, beside the projection; None
+            trains the whole tower. It is for L2RCLIP and fixed vectors.
 
     Example:
         >>> blind = Arm("blind", settings={"controls": {"order": "blind"}})
@@ -88,6 +91,7 @@ class Arm:
     method: str = OURS
     settings: Mapping[str, Any] = field(default_factory=dict)
     rates: Sequence[float] = ()
+    blocks: int | None = None
 
     def at(self, rate: float) -> "Arm":
         """Return the arm at one learning rate, which its name says.
@@ -97,7 +101,7 @@ class Arm:
             'sentences, 0.0002'
         """
         settings = dict(self.settings) | {"lr2": rate}
-        return Arm(f"{self.name}, {rate:g}", self.method, settings)
+        return replace(self, name=f"{self.name}, {rate:g}", settings=settings, rates=())
 
     def config(self, shared: Config) -> Config:
         """Return the settings of the study, changed by those of this arm."""
@@ -206,7 +210,7 @@ class Study:
             "ranks": len(data.ranks),
             "n_train": len(data.train),
         }
-        probabilities, facts = self._answer(arm.method, arm.config(self.config))
+        probabilities, facts = self._answer(arm.method, arm.config(self.config), arm.blocks)
 
         row |= judge(probabilities, data.test, data.ranks)
         row |= seen_and_unseen(probabilities, data)
@@ -227,12 +231,13 @@ class Study:
         answers = self._frequencies().expand(len(target), -1)
         return rps(target, answers, self.data.ranks)
 
-    def _answer(self, method: str, config: Config) -> Answer:
+    def _answer(self, method: str, config: Config, blocks: int | None) -> Answer:
         """Train by one method and answer the test images.
 
         Args:
             method: See `Arm`.
             config: Of the arm.
+            blocks: See `Arm`.
         """
         data = self.data
         inputs = self.inputs
@@ -243,7 +248,7 @@ class Study:
             return nearest_neighbours(inputs.backbone, inputs.targets, data.ranks), {}
 
         if method == OURS:
-            return self._answer_ours(self._model(data.ranks, config))
+            return self._answer_ours(self._model(data.ranks, config), blocks)
         if method in (OWN, CUT):
             return self._answer_by_own_ranks(method, config), {}
         if method == UNTRAINED:
@@ -252,7 +257,7 @@ class Study:
             return probabilities, _chance(probabilities, data)
         if method in PROTOTYPES:
             fixed = PROTOTYPES[method](data, self.towers, config.seed)
-            return self._answer_ours(self._model(data.ranks, config, fixed))
+            return self._answer_ours(self._model(data.ranks, config, fixed), blocks)
         return self._answer_by_baseline(method, self._model(data.ranks, config))
 
     def _model(
@@ -311,7 +316,7 @@ class Study:
             facts["val_rps"] = rps(inputs.targets["val"], val_probabilities, model.ranks)
         return test_probabilities, facts
 
-    def _answer_ours(self, model: L2RCLIP) -> Answer:
+    def _answer_ours(self, model: L2RCLIP, blocks: int | None) -> Answer:
         """Train both stages of L2RCLIP, and leave the shared towers as they were."""
         start = {name: value.clone() for name, value in self.towers.state_dict().items()}
         inputs = self.inputs
@@ -323,7 +328,10 @@ class Study:
             for part in ("text", "numbers", "identity"):
                 facts[f"kernel_{part}"] = choice[part]
         else:
-            list(train_stage2(model, inputs))
+            stage = stage2(model, inputs)
+            if blocks is not None:
+                freeze_early_blocks(stage.parameters, blocks)
+            list(train_stage2(model, inputs, stage))
 
         val_features = inputs.encode(model, "val")
         facts["val_rps"] = calibrate(model, val_features, inputs.targets["val"])

@@ -110,6 +110,33 @@ LEARNED = Objective(33, ranked_probability_loss, head=LearnedPrototypes, adds=Tr
 PROTOTYPES = {"random-prototypes": random_prototypes, "number-prototypes": number_prototypes}
 
 
+N_BLOCKS = 7  # of the image tower of `mini`
+
+
+def freeze_early_blocks(parameters: Mapping[str, nn.Parameter], blocks: int) -> None:
+    """Let only the projection and the last blocks of the image tower `mini` train.
+
+    Args:
+        parameters: Of stage 2, by name.
+        blocks: How many of its seven blocks; from one on, the layers behind them train, too.
+
+    Example:
+        >>> names = ["blocks.5.0.conv_pw.weight", "blocks.6.0.conv_pw.weight", "conv_head.weight"]
+        >>> layers = {f"towers.image.backbone.{name}": nn.Parameter(torch.ones(1)) for name in names}
+        >>> freeze_early_blocks(layers, 1)
+        >>> [parameter.requires_grad for parameter in layers.values()]
+        [False, True, True]
+    """
+    last = [f"blocks.{block}" for block in range(N_BLOCKS - blocks, N_BLOCKS)]
+    if blocks:
+        last += ["conv_head", "bn2"]
+    trained = ["projection", *(f"backbone.{layer}" for layer in last)]
+
+    starts = tuple(f"towers.image.{layer}." for layer in trained)
+    for name, parameter in parameters.items():
+        parameter.requires_grad_(name.startswith(starts))
+
+
 COUNTS = (1, 3, 5, 9, 17, 33)  # of neighbours
 
 

@@ -285,6 +285,8 @@ def _shrink(
             if name in settings:
                 settings[name] = min(settings[name], 1)
 
+    for arm in arms.values():
+        arm.pop("blocks", None)  # tiny towers have none
     for condition, _ in conditions:
         if "long_tail" in condition:  # so few images have no longer tail
             condition["long_tail"] = min(condition["long_tail"], 4)
