@@ -38,14 +38,13 @@ def main() -> None:
     few = few_figure(shares_of_chance(table))
     write_atomically(WORDS, lambda file: few.savefig(file, dpi=150, metadata=metadata))
 
-    table = table[table["study"] == "main"]
     images = images[images["study"] == "main"]
 
     steps = order_steps(images[images["data"].isin(MANY)], list(STEPS))
     stairs = staircase(steps)
     write_atomically(PICTURE, lambda file: stairs.savefig(file, dpi=150, metadata=metadata))
 
-    judged = judge_claims(table, images, missing)
+    judged = judge_claims(images, missing)
     on_mean = judged[judged["data"] == MEAN]  # the single sets are in chapter 9
     claims = gain_table(on_mean, "RPS saved, % [95 % interval]")
     write_text(CLAIMS, claims + "\n")

@@ -134,9 +134,8 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float 
     """Draw gains with 95 % intervals, a line per comparison and within it a mark per data set.
 
     Args:
-        gains: A row per comparison and data set: `row`, `data`, `gain`, `low`, `high`; where it has
-            them, `run_low` and `run_high` are drawn as a thin line. The mean of the sets is a
-            diamond.
+        gains: A row per comparison and data set: `row`, `data`, `gain`, `low`, `high`. The mean of
+            the data sets is a diamond.
         label: Of the axis.
         title: The finding.
         limit: A mark further from 0 is drawn at the edge, with its number.
@@ -144,7 +143,7 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float 
     rows = list(gains["row"].unique())
     looks = DATA | {MEAN: (MEAN, INK, "D")}
     looks = {data: looks[data] for data in looks if (gains["data"] == data).any()}
-    ends = gains.columns.intersection(["gain", "low", "high", "run_low", "run_high"])
+    ends = ["gain", "low", "high"]
     marks = gains.assign(mark=gains["data"])
     marks[ends] = gains[ends].clip(-limit, limit)
     marks = marks.rename(columns={"gain": "value"})
@@ -184,8 +183,7 @@ def range_figure(
     """Draw marks with their ranges, one below the other in each row; no legend yet.
 
     Args:
-        table: `row`, `mark`, `value`, `low` and `high`; where it has them, `run_low` and `run_high`
-            are drawn as a thin line.
+        table: `row`, `mark`, `value`, `low` and `high`.
         rows: What is written beside each, the first on top.
         looks: Name, colour and marker of each mark.
         reference: Where a line stands behind all rows.
@@ -199,8 +197,6 @@ def range_figure(
     for at, (mark, (name, colour, marker)) in enumerate(looks.items()):
         own = table[table["mark"] == mark].set_index("row").reindex(list(rows))
         places = np.arange(len(rows)) + shift_of(at, len(looks))
-        if "run_low" in own:
-            axis.hlines(places, own["run_low"], own["run_high"], color=colour, linewidth=0.8)
         axis.hlines(places, own["low"], own["high"], color=colour, linewidth=2.4)
         axis.scatter(own["value"], places, marker=marker, s=32, color=colour, zorder=3, label=name)
     grid(axis, "x")
@@ -241,12 +237,12 @@ def order_steps(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
         present = [arm for arm in dict.fromkeys([NONE, NUMBERS, *arms]) if arm in trained]
         scores = paired_scores(part, present)
         rps = scores.mean()
-        draws = resampled_means(scores, scores.index.get_level_values("path"), generator)
+        draws = resampled_means(scores, generator)
 
         change = draws - draws[:, :1]
-        ends = np.quantile(change, EDGES, axis=0) + rps[NONE]
+        ends = np.nanquantile(change, EDGES, axis=0) + rps[NONE]
         share = 100 * (rps - rps[NONE]) / (rps[NUMBERS] - rps[NONE])
-        share_ends = np.quantile(100 * change / change[:, 1:2], EDGES, axis=0)
+        share_ends = np.nanquantile(100 * change / change[:, 1:2], EDGES, axis=0)
         values = [[data] * len(rps), rps.index, rps, *ends, share, *share_ends]
         parts.append(pd.DataFrame(dict(zip(columns, values, strict=True))))
 

@@ -1,21 +1,24 @@
 """Paired comparisons of two arms on the same test images, and the three primary claims of the book.
 
-Everything is a percentage of saved RPS. On one data set, *one* saves against *other*
+Everything is a percentage of the RPS of the second arm. On one data set, *one* reduces the RPS of
+*other* by
 
     g = 100 (RPS_other − RPS_one) / RPS_other %,
 
-where RPS is the mean over the test images; an image tested in several runs counts once, by its mean
-over the runs that tested it with both arms.
+where RPS is the mean over the test images of all runs that tested them with both arms.
 
-- Images are the unit: 10,000 bootstrap draws of as many images as there are, both arms on the same
-  draw. The interval is the 2.5 and 97.5 % quantile of g, and
-  p = 2 min(1 + #{g ≤ 0}, 1 + #{g ≥ 0}) / (1 + draws), at most 1.
-- **Several data sets make one claim** through the mean of their g. In every draw images are drawn
-  within each set, and the mean over the sets is kept: one interval and one p per claim. Holm
-  corrects the p of claims that belong together; the intervals of single sets stand beside them and
-  carry no verdict.
-- Runs share training images, so a second interval, over runs, is corrected for that (Nadeau and
-  Bengio 2003, doi:10.1023/A:1024068626366).
+- **Trainings and groups are the units**, drawn together in each of 10,000 draws of the bootstrap:
+  as many groups of test images (a tree, a person, an examination; else an image) as there are, and
+  one run less than there are, since of so few runs a full draw would have too little spread (Rao
+  and Wu 1988, doi:10.1080/01621459.1988.10478591). What a group has in a run counts as often as
+  both were drawn (Owen 2007, doi:10.1214/07-AOAS122). The interval is the 2.5 and 97.5 % quantile
+  of g, and p = 2 min(1 + #{g ≤ 0}, 1 + #{g ≥ 0}) / (1 + draws), at most 1.
+- **Several data sets make one claim** through the mean of their g. In every draw runs and groups
+  are drawn within each data set, and the mean over the sets is kept: one interval and one p per
+  claim. Holm corrects the p of claims that belong together; the intervals of single data sets stand
+  beside them and carry no verdict.
+- `over_images` turns rows into those of one run whose every image is a group: the unit of the
+  claims that were registered first.
 """
 
 from __future__ import annotations
@@ -25,12 +28,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from numpy.typing import ArrayLike
-from scipy import stats
 
 from l2rclip_book.plots import DATA
 from l2rclip_book.results import markdown_table
-from l2rclip_book.statistics import holm
+from l2rclip_book.statistics import draw_counts, holm
 
 LARGEST = ("bracol-area", "apples81", "hc18")  # the sets of the smaller studies
 MANY = (*LARGEST, "cherries81", "pears", "portraits")  # those of the primary claims
@@ -45,69 +46,80 @@ CLAIMS = {  # as experiments/matrix/studies.yaml fixed them before the runs: one
     "the method": ("L2RCLIP", NONE),
     "order in the loss": ("after stage 1", "blind order"),
 }
+ALL = "all data sets"
 WITHOUT_LEAVES: dict[str, tuple[str, ...]] = {  # sets, to see what comparisons rest on
-    "as registered": (),
+    ALL: (),
     "coffee leaves counted once": ("bracol",),
     "without coffee leaves": ("bracol", "bracol-area"),
+    "without coffee leaves and cherries": ("bracol", "bracol-area", "cherries81"),
 }
 
 
 def paired_scores(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
-    """Return the RPS of each test image under every arm, a mean over runs.
+    """Return the RPS of each test image in each run under every arm.
 
     Only the runs count in which all arms tested the image.
 
     Args:
-        images: A row per `data`, `run`, `arm` and `path`, with `rps`: one study under one
-            condition.
+        images: A row per `data`, `run`, `arm` and `path`, with `subject` and `rps`: one study under
+            one condition.
         arms: Which arms; a data set that lacks one is left out.
 
     Returns:
-        A row per image, indexed by `data` and `path`, and a column per arm.
+        A row per run and image, indexed by `data`, `run`, `subject` and `path`, and a column per
+        arm.
 
     Raises:
         ValueError: An arm has two rows for an image in one run.
 
     Example:
-        >>> images = pd.DataFrame(
-        ...     {"data": "hc18", "run": [0, 0, 1, 1, 2], "arm": ["a", "b", "a", "b", "a"]}
-        ... )
-        >>> paired_scores(
-        ...     images.assign(path="1.png", rps=[1.0, 2.0, 3.0, 6.0, 99.0]), ["a", "b"]
-        ... ).values.tolist()
-        [[2.0, 4.0]]
+        >>> images = pd.DataFrame({"data": "hc18", "run": [0, 0, 1], "arm": ["a", "b", "a"]})
+        >>> images = images.assign(subject="woman 1", path="1.png", rps=[1.0, 2.0, 99.0])
+        >>> paired_scores(images, ["a", "b"]).values.tolist()
+        [[1.0, 2.0]]
     """
     mine = images[images["arm"].isin(arms)]
-    wide = mine.pivot(index=["data", "path", "run"], columns="arm", values="rps")
-    return wide.reindex(columns=list(arms)).dropna().groupby(level=["data", "path"]).mean()
+    keys = ["data", "run", "subject", "path"]
+    wide = mine.pivot(index=keys, columns="arm", values="rps")
+    return wide.reindex(columns=list(arms)).dropna()
+
+
+def over_images(images: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per image and arm, its mean over runs, as if there were one run and no group.
+
+    Intervals of such rows answer: would other images say the same of these trained models?
+    """
+    of_image = images.groupby(["data", "arm", "path"], sort=False)["rps"].mean().reset_index()
+    return of_image.assign(run=0, subject=of_image["path"])
 
 
 def resampled_means(
-    scores: pd.DataFrame, groups: ArrayLike, generator: np.random.Generator
+    scores: pd.DataFrame, generator: np.random.Generator
 ) -> Float[np.ndarray, "draw arm"]:
-    """Return the mean scores of bootstrap draws, the same draws for every arm.
-
-    Whole groups are drawn, as many as there are.
+    """Return the mean scores of bootstrap draws of runs and groups, the same draws for every arm.
 
     Args:
-        scores: A row per image, a column per arm.
-        groups: Which images are drawn together, one name per image; names of their own draw images.
+        scores: A row per image of a run, a column per arm; from `paired_scores`, of one data set.
         generator: Of the draws; one for all data sets, so that their draws are independent.
     """
-    sums = scores.assign(images=1.0).groupby(np.asarray(groups)).sum().to_numpy()
+    sums = scores.assign(images=1.0).groupby(level=["run", "subject"]).sum()
+    cells = sums.unstack("run", fill_value=0.0).to_numpy()  # an arm after the other, each by run
+    n_groups = len(cells)
+    n_runs = scores.index.get_level_values("run").nunique()
+
     means = []
     for _ in range(DRAWS // AT_ONCE):
-        draw = generator.integers(len(sums), size=(AT_ONCE, len(sums)))
-        counts = np.stack([np.bincount(row, minlength=len(sums)) for row in draw])
-        drawn = counts @ sums
-        means.append(drawn[:, :-1] / drawn[:, -1:])
+        groups = draw_counts(n_groups, n_groups, AT_ONCE, generator)
+        runs = draw_counts(max(n_runs - 1, 1), n_runs, AT_ONCE, generator)
+        of_runs = (groups @ cells).reshape(AT_ONCE, -1, n_runs)
+        drawn = (of_runs * runs[:, None]).sum(axis=2)
+        with np.errstate(invalid="ignore"):  # no image was drawn: few groups, all of another run
+            means.append(drawn[:, :-1] / drawn[:, -1:])
     return np.concatenate(means)
 
 
-def compare_arms(
-    images: pd.DataFrame, one: str, other: str, *, by_subject: bool = False
-) -> pd.DataFrame:
-    """Compute what *one* saves against *other* on each data set and on their mean, in percent.
+def compare_arms(images: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
+    """Compute by what *one* reduces the RPS of *other* on each data set and on their mean.
 
     The top of this module has the formulas.
 
@@ -115,18 +127,17 @@ def compare_arms(
         images: As `paired_scores` takes them.
         one: The arm that should be better.
         other: The arm that should be worse.
-        by_subject: Whether all images of one `subject`, such as a tree, are drawn together.
 
     Returns:
-        A row per data set, then one for their mean: `data`, `gain`, `low`, `high`, `p`, and `seen`,
-        the smallest true gain that would be found four times in five: (1.96 + 0.84) standard
-        errors.
+        A row per data set, then one for their mean: `data`, `gain` in percent, `low`, `high`, `p`,
+        and `seen`, the smallest true gain that would be found four times in five: (1.96 + 0.84)
+        standard errors.
 
     Example:
         >>> images = pd.DataFrame(
         ...     {"data": "hc18", "run": 0, "arm": ["a"] * 3 + ["b"] * 3, "path": list("xyz") * 2}
-        ... )
-        >>> table = compare_arms(images.assign(rps=[1.0, 2.0, 3.0, 2.0, 4.0, 6.0]), "a", "b")
+        ... ).assign(rps=[1.0, 2.0, 3.0, 2.0, 4.0, 6.0])
+        >>> table = compare_arms(over_images(images), "a", "b")
         >>> table[["data", "gain", "low", "high"]].values.tolist()[0]
         ['hc18', 50.0, 50.0, 50.0]
     """
@@ -134,14 +145,8 @@ def compare_arms(
     gains: dict[str, float] = {}
     draws: dict[str, Float[np.ndarray, " draw"]] = {}
     for data, scores in paired_scores(images, [one, other]).groupby(level="data", sort=False):
-        paths = scores.index.get_level_values("path")
-        groups: ArrayLike = paths
-        if by_subject:
-            of_set = images[images["data"] == data].drop_duplicates("path")
-            groups = of_set.set_index("path")["subject"].reindex(paths)
-
         gains[str(data)] = float(_gain(scores.mean().to_numpy()))
-        draws[str(data)] = _gain(resampled_means(scores, groups, generator))
+        draws[str(data)] = _gain(resampled_means(scores, generator))
     return with_mean(gains, draws)
 
 
@@ -180,57 +185,13 @@ def _gain(means: Float[np.ndarray, "*draw arm"]) -> Float[np.ndarray, "*draw"]:
     return 100 * (1 - means[..., 0] / means[..., 1])
 
 
-def compare_pairs(
-    images: pd.DataFrame, pairs: Mapping[str, tuple[str, str]], *, by_subject: bool = False
-) -> pd.DataFrame:
+def compare_pairs(images: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
     """Return `compare_arms` of every pair that shares images, with its name in the column `row`."""
     parts = []
     for row, (one, other) in pairs.items():
-        parts.append(compare_arms(images, one, other, by_subject=by_subject).assign(row=row))
+        parts.append(compare_arms(images, one, other).assign(row=row))
     filled = [part for part in parts if len(part)]
     return pd.concat(filled or parts, ignore_index=True)
-
-
-def run_interval(table: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
-    """Return the mean gain over runs with the interval of Nadeau and Bengio, per data set.
-
-    ḡ ± t_{J−1} √((1/J + n_test/n_train) s²) over J runs: with independent runs the second term
-    would be absent.
-
-    Args:
-        table: A row per `data`, `run` and `arm`, with `rps`, `n` (test images) and `n_train`; of
-            several rows the mean counts.
-        one: The arm that should be better.
-        other: The arm that should be worse.
-
-    Returns:
-        `data`, `runs`, `run_gain`, `run_error` (the standard error), `run_low` and `run_high`; the
-        last three are NaN for a single run.
-
-    Example:
-        >>> table = pd.DataFrame(
-        ...     {"data": "hc18", "run": [0, 0, 1, 1], "arm": ["a", "b"] * 2, "n": 1, "n_train": 2}
-        ... )
-        >>> run_interval(table.assign(rps=[3.0, 4.0, 2.0, 4.0]), "a", "b")["run_gain"].tolist()
-        [37.5]
-    """
-    arms = table[table["arm"].isin([one, other])].astype({"rps": float})
-    scores = arms.pivot_table("rps", ["data", "run"], "arm")
-    scores = scores.reindex(columns=[one, other]).dropna()
-    gains = (100 * (1 - scores[one] / scores[other])).groupby("data")
-
-    runs = gains.size()
-    shared = (arms["n"] / arms["n_train"]).astype(float).groupby(arms["data"]).mean()
-    error = np.sqrt((1 / runs + shared) * gains.var())
-    reach = error * stats.t.ppf(0.975, runs - 1)
-    columns = {
-        "runs": runs,
-        "run_gain": gains.mean(),
-        "run_error": error,
-        "run_low": gains.mean() - reach,
-        "run_high": gains.mean() + reach,
-    }
-    return pd.DataFrame(columns, index=runs.index).reset_index()
 
 
 def with_best(
@@ -264,43 +225,7 @@ def with_best(
     return pd.concat([images, chosen], ignore_index=True)
 
 
-def over_trainings(table: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
-    """Return the mean gain of data sets with the interval in which the unit is a training.
-
-    The squared standard errors add up over the sets, as if none shared images with another (the two
-    sets of coffee leaves come from one collection). The degrees of freedom are those of Welch and
-    Satterthwaite.
-
-    Args:
-        table: As `run_interval` takes it; a set with one run is left out.
-        pairs: One arm against another, by name.
-
-    Returns:
-        `row`, `gain`, `low` and `high`, the ends of its 95 % interval.
-
-    Example:
-        >>> runs = {"data": ["pears"] * 4 + ["hc18"] * 4, "run": [0, 0, 1, 1] * 2, "n": 0}
-        >>> table = pd.DataFrame(runs).assign(arm=["a", "b"] * 4, n_train=1)
-        >>> rps = [0.58, 1.0, 0.62, 1.0, 0.4, 1.0, 0.4, 1.0]  # gains of 42, 38 and twice 60
-        >>> over_trainings(table.assign(rps=rps), {"": ("a", "b")}).round(1).values.tolist()
-        [['', 50.0, 37.3, 62.7]]
-    """
-    rows = []
-    for row, (one, other) in pairs.items():
-        runs = run_interval(table, one, other).dropna()
-        squares = runs["run_error"] ** 2
-        if squares.sum() == 0:
-            continue
-
-        freedom = squares.sum() ** 2 / (squares**2 / (runs["runs"] - 1)).sum()
-        mean = runs["run_gain"].mean()
-        error = np.sqrt(squares.sum()) / len(runs)
-        rows.append((row, mean, *stats.t.interval(0.95, freedom, mean, error)))
-    return pd.DataFrame(rows, columns=["row", "gain", "low", "high"])
-
-
 def judge_claims(
-    table: pd.DataFrame,
     images: pd.DataFrame,
     missing: Sequence[str] = (),
     *,
@@ -311,8 +236,7 @@ def judge_claims(
     """Judge claims that were fixed before the runs: every set, their mean, Holm, and a verdict.
 
     Args:
-        table: Rows of the study.
-        images: Its scores of test images.
+        images: Scores of test images, of the study.
         missing: Units that were not run; while one of them belongs to the claims, there is no
             verdict.
         study: What the claims are about.
@@ -320,13 +244,11 @@ def judge_claims(
         pairs: The claims, each an arm against another.
 
     Returns:
-        The rows of `compare_pairs`, with the columns of `run_interval` where a row is a data set.
-        Where it is the mean, `holm`, and `verdict`: "better" or "worse" where holm ≤ 0.05, "not
-        shown", or "incomplete" while runs are missing.
+        The rows of `compare_pairs`. Where a row is the mean of the data sets, `holm`, and
+        `verdict`: "better" or "worse" where holm ≤ 0.05, "not shown", or "incomplete" while runs
+        are missing.
     """
     claims = compare_pairs(images[images["data"].isin(sets)], pairs)
-    runs = [run_interval(table, one, other).assign(row=row) for row, (one, other) in pairs.items()]
-    claims = claims.merge(pd.concat(runs), how="left", on=["row", "data"])
     primary = {f"{study}/{data}" for data in sets}
     waiting = any(unit.rsplit("-", 1)[0] in primary for unit in missing)
     return with_verdicts(claims, len(pairs), len(sets), waiting=waiting)

@@ -48,7 +48,7 @@ def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str
 
     columns = ["study", "data", "run", "arm", "condition", "rps"]
     rows = pd.DataFrame(columns=[*columns, "n", "n_train", "val_rps", "amae", "seconds"])
-    images = pd.DataFrame(columns=[*columns, "path"])
+    images = pd.DataFrame(columns=[*columns, "path", "subject"])
     return rows, images, ["all"]
 
 

@@ -57,6 +57,56 @@ def centred_ranks(rows: Rows) -> Rows:
     return np.asarray(rankdata(rounded, axis=-1) - mean_rank)
 
 
+def draw_counts(
+    n_drawn: int, size: int, n_draws: int, generator: np.random.Generator
+) -> Float[np.ndarray, "draw unit"]:
+    """Return how often each unit is drawn, in bootstrap draws with replacement.
+
+    Args:
+        n_drawn: Units of each draw.
+        size: Units to draw from.
+        n_draws: How many draws.
+        generator: Of the draws.
+
+    Example:
+        >>> draw_counts(4, 2, 3, np.random.default_rng(0)).tolist()
+        [[1.0, 3.0], [4.0, 0.0], [1.0, 3.0]]
+    """
+    draw = generator.integers(size, size=(n_draws, n_drawn))
+    draw += size * np.arange(n_draws)[:, None]  # each draw counts its own units
+    counts = np.bincount(draw.ravel(), minlength=n_draws * size)
+    return counts.reshape(n_draws, size).astype(float)
+
+
+def resampled_rho(
+    left: Float[np.ndarray, " batch"],
+    right: Float[np.ndarray, " batch"],
+    counts: Float[np.ndarray, "draw batch"],
+) -> Float[np.ndarray, " draw"]:
+    """Compute Spearman's ρ in each of many draws, in which an image counts so often.
+
+    Example:
+        >>> counts = np.array([[1.0, 1.0, 1.0], [2.0, 0.0, 1.0]])
+        >>> resampled_rho(np.array([0, 1, 2]), np.array([1, 9, 2]), counts).round(2).tolist()
+        [0.5, 1.0]
+    """
+    a = _centred_ranks_in_draws(left, counts)
+    b = _centred_ranks_in_draws(right, counts)
+    scale = np.sqrt((counts * a * a).sum(1) * (counts * b * b).sum(1))
+    return np.asarray((counts * a * b).sum(1) / np.where(scale > 0, scale, 1))
+
+
+def _centred_ranks_in_draws(
+    values: Float[np.ndarray, " batch"], counts: Float[np.ndarray, "draw batch"]
+) -> Float[np.ndarray, "draw batch"]:
+    """Return the mid-ranks of numbers in each draw, their mean subtracted; see `centred_ranks`."""
+    _, place = np.unique(np.round(np.asarray(values, dtype=float), 9), return_inverse=True)
+    frequency = counts @ np.eye(place.max() + 1)[place]
+    ranks = (frequency.cumsum(axis=1) - frequency / 2)[:, place]
+    mean = (counts * ranks).sum(1, keepdims=True) / counts.sum(1, keepdims=True)
+    return np.asarray(ranks - mean)
+
+
 def orders_by_chance(
     probabilities: Float[np.ndarray, "batch rank"],
     values: Float[np.ndarray, " rank"],

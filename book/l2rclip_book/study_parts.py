@@ -122,7 +122,9 @@ def freeze_early_blocks(parameters: Mapping[str, nn.Parameter], blocks: int) -> 
 
     Example:
         >>> names = ["blocks.5.0.conv_pw.weight", "blocks.6.0.conv_pw.weight", "conv_head.weight"]
-        >>> layers = {f"towers.image.backbone.{name}": nn.Parameter(torch.ones(1)) for name in names}
+        >>> layers = {
+        ...     f"towers.image.backbone.{name}": nn.Parameter(torch.ones(1)) for name in names
+        ... }
         >>> freeze_early_blocks(layers, 1)
         >>> [parameter.requires_grad for parameter in layers.values()]
         [False, True, True]

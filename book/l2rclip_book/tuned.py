@@ -13,13 +13,14 @@ import pandas as pd
 from scipy import stats
 
 from l2rclip_book.gains import (
+    ALL,
     MANY,
     MEAN,
     NONE,
     WITHOUT_LEAVES,
     compare_pairs,
     judge_claims,
-    over_trainings,
+    over_images,
     with_best,
 )
 from l2rclip_book.results import find_result
@@ -37,13 +38,12 @@ LEFT_OUT = WITHOUT_LEAVES | {
     "without faces and pears": ("portraits", "pears"),
     "cherries and retinas alone": tuple(set(SETS) - {"cherries81", "retinamnist"}),
 }
-BY_SUBJECT = "drawn by tree, person or examination"
 BY_ERROR = "judged by the error of the median"
-OVER_RUNS = "over trainings"
+OVER_IMAGES = "over images, as registered"
 OVER_SETS = "for the mean of sets like these eight"
 OVER_OTHERS = "for the mean of sets like these, without coffee leaves"
 NEW_SET = "for one new set like these"
-CHANGES = (*LEFT_OUT, BY_ERROR, BY_SUBJECT, OVER_RUNS, OVER_SETS, OVER_OTHERS, NEW_SET)
+CHANGES = (*LEFT_OUT, BY_ERROR, OVER_IMAGES, OVER_SETS, OVER_OTHERS, NEW_SET)
 
 UNITS = {
     "bracol-area": "percent",
@@ -72,14 +72,8 @@ def judge_tuned(
         images: Its scores of test images.
         missing: See `judge_claims`.
     """
-    return judge_claims(
-        with_best_rival(table, table),
-        with_best_rival(table, images),
-        missing,
-        study=STUDY,
-        sets=SETS,
-        pairs=CLAIMS,
-    )
+    arms = with_best_rival(table, images)
+    return judge_claims(arms, missing, study=STUDY, sets=SETS, pairs=CLAIMS)
 
 
 def without_sets(
@@ -110,19 +104,17 @@ def variations(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         `change`, `row` (the claim), `gain` on the mean of the sets, `low` and `high`: its 95 %
-        interval over test images, or over what the change names.
+        interval over trainings and groups, or over what the change names.
     """
     arms = with_best_rival(table, images)
     gains = without_sets(arms, CLAIMS, LEFT_OUT)
     by_error = compare_pairs(arms.assign(rps=arms.get("error")), CLAIMS).assign(change=BY_ERROR)
-    by_subject = compare_pairs(arms, CLAIMS, by_subject=True).assign(change=BY_SUBJECT)
-    over_runs = over_trainings(with_best_rival(table, table), CLAIMS).assign(change=OVER_RUNS)
+    by_image = compare_pairs(over_images(arms), CLAIMS).assign(change=OVER_IMAGES)
 
-    registered = gains[gains["change"] == "as registered"]
+    registered = gains[gains["change"] == ALL]
     others = gains[gains["change"] == "without coffee leaves"]
-    means = pd.concat([gains, by_error, by_subject])
+    means = pd.concat([gains, by_error, by_image])
     over = [
-        over_runs,
         _over_sets(registered, {OVER_SETS: False, NEW_SET: True}),
         _over_sets(others, {OVER_OTHERS: False}),
     ]

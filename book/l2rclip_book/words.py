@@ -4,7 +4,7 @@
 
 - **Without a label** (study `words-new`), the order of the answers counts: Spearman's ρ of the
   expected value and the truth over the test images of a run, then the mean over runs. In each draw
-  of the bootstrap images are drawn within each run, the same for every arm.
+  of the bootstrap runs are drawn, and groups of images within each, the same for every arm.
 - **With 2 and 4 images a rank** (`words-few`), the saved RPS counts, see `gains`. An image counts
   once, by its mean over runs and numbers of images.
 """
@@ -22,12 +22,12 @@ from l2rclip_book.gains import (
     MEAN,
     WITHOUT_LEAVES,
     compare_pairs,
-    over_trainings,
+    over_images,
     with_best,
     with_mean,
     with_verdicts,
 )
-from l2rclip_book.statistics import spearman_rho
+from l2rclip_book.statistics import draw_counts, resampled_rho, spearman_rho
 from l2rclip_book.tuned import without_sets
 
 SETS = ("bracol-area", "bracol", "pears", "cherries81")
@@ -78,8 +78,7 @@ DOUBTED = {  # comparisons with few images that are made in other ways, too
     "labels, by a relative": BY_A_RELATIVE["labels"],
     "words, against the best without": FEW_IMAGES["words or labels"],
 }
-BY_SUBJECT = "drawn by tree or block"
-OVER_TRAININGS = "over trainings"
+OVER_IMAGES = "over images, as registered"
 
 
 def of_new(images: pd.DataFrame) -> pd.DataFrame:
@@ -104,13 +103,14 @@ def orders(images: pd.DataFrame) -> pd.DataFrame:
     """Return Spearman's ρ of expected and true value for each data set and arm.
 
     Args:
-        images: A row per `data`, `run`, `arm` and `path`, with `true` and `expected`.
+        images: A row per `data`, `run`, `arm` and `path`, with `subject`, `true` and `expected`.
 
     Returns:
         `data`, `arm`, `rho`, the mean over runs, and `low` and `high` of its 95 % interval.
 
     Example:
         >>> images = pd.DataFrame({"data": "pears", "run": 0, "arm": "a", "path": list("xyz")})
+        >>> images["subject"] = images["path"]
         >>> table = orders(images.assign(true=[1.0, 2.0, 3.0], expected=[0.1, 0.5, 0.9]))
         >>> table[["arm", "rho"]].values.tolist()
         [['a', 1.0]]
@@ -171,20 +171,24 @@ def _orders_of(
     rho_of_run = []
     draws_of_run = []
     for _, of_run in images.groupby("run"):
-        true = of_run.drop_duplicates("path").set_index("path")["true"]
-        expected = of_run.pivot(index="arm", columns="path", values="expected")[true.index]
-        draw = generator.integers(len(true), size=(DRAWS, len(true)))
-        labels = true.to_numpy()
+        first = of_run.drop_duplicates("path").set_index("path")
+        expected = of_run.pivot(index="arm", columns="path", values="expected")[first.index]
+        _, group = np.unique(first["subject"], return_inverse=True)
+        counts = draw_counts(group.max() + 1, group.max() + 1, DRAWS, generator)[:, group]
 
         rho = {}
         draws = {}
+        true = first["true"].to_numpy()
         for arm, answers in zip(expected.index, expected.to_numpy(), strict=True):
-            rho[arm] = spearman_rho(answers[None], labels[None])[0]
-            draws[arm] = spearman_rho(answers[draw], labels[draw])
+            rho[arm] = spearman_rho(answers[None], true[None])[0]
+            draws[arm] = resampled_rho(answers, true, counts)
         rho_of_run.append(pd.Series(rho))
         draws_of_run.append(pd.DataFrame(draws))
 
-    mean_draws = pd.concat(draws_of_run).groupby(level=0).mean()  # over the runs of each arm
+    n_runs = len(draws_of_run)
+    drawn = draw_counts(max(n_runs - 1, 1), n_runs, DRAWS, generator)
+    weighted = [draws.mul(drawn[:, run], axis=0) for run, draws in enumerate(draws_of_run)]
+    mean_draws = sum(weighted) / drawn.sum(axis=1)[:, None]
     return pd.concat(rho_of_run, axis=1).mean(axis=1), mean_draws
 
 
@@ -232,17 +236,14 @@ def doubts(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         `change`, `row` (of `DOUBTED`), `gain` on the mean of the sets, `low` and `high`: its 95 %
-        interval over test images, or over what the change names.
+        interval over trainings and groups, or over what the change names.
     """
     few = _each_condition_a_run(with_few(table, images))
     gains = without_sets(few, DOUBTED, WITHOUT_LEAVES)
-    by_subject = compare_pairs(few, DOUBTED, by_subject=True).assign(change=BY_SUBJECT)
-    gains = pd.concat([gains, by_subject])
-    means = gains[gains["data"] == MEAN]
-    # with few labels two trainings hardly share an image, so they count as independent
-    over = over_trainings(with_few(table, table).assign(n=0), DOUBTED)
-    both = pd.concat([means, over.assign(change=OVER_TRAININGS)], ignore_index=True)
-    return both[["change", "row", "gain", "low", "high"]]
+    by_image = compare_pairs(over_images(few), DOUBTED).assign(change=OVER_IMAGES)
+    gains = pd.concat([gains, by_image], ignore_index=True)
+    on_mean = gains[gains["data"] == MEAN]
+    return on_mean[["change", "row", "gain", "low", "high"]]
 
 
 def gains_by_shots(images: pd.DataFrame) -> pd.DataFrame:

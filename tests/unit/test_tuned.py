@@ -17,7 +17,7 @@ def runs(val_rps: dict[str, float]) -> pd.DataFrame:
 
 def images_of(table: pd.DataFrame) -> pd.DataFrame:
     """Return two images of each run, with the RPS of the run."""
-    both = [table.assign(path=path) for path in ("a.png", "b.png")]
+    both = [table.assign(path=path, subject=path) for path in ("a.png", "b.png")]
     return pd.concat(both, ignore_index=True)
 
 

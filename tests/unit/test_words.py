@@ -24,7 +24,9 @@ def answers(data: str, run: int, **noise: float) -> pd.DataFrame:
         rows.append(pd.DataFrame({"arm": arm, "true": true, "expected": expected}))
     images = pd.concat(rows)
     paths = images["true"].astype(int).astype(str) + ".png"
-    return images.assign(data=data, run=run, path=paths, study="words-new", condition="")
+    return images.assign(
+        data=data, run=run, path=paths, subject=paths, study="words-new", condition=""
+    )
 
 
 def few(data: str, **arms: tuple[float, float]) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -35,7 +37,7 @@ def few(data: str, **arms: tuple[float, float]) -> tuple[pd.DataFrame, pd.DataFr
             row = {"data": data, "run": 0, "condition": condition, "arm": arm, "val_rps": val}
             table.append(row | {"rps": test, "n": 2, "n_train": 8, "study": "words-few"})
     rows = pd.DataFrame(table)
-    images = pd.concat([rows.assign(path="0.png"), rows.assign(path="1.png")])
+    images = pd.concat([rows.assign(path=path, subject=path) for path in ("0.png", "1.png")])
     return rows, images.drop(columns="val_rps")
 
 
