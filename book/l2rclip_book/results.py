@@ -55,10 +55,16 @@ def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str
 def read_table(file: Path) -> pd.DataFrame:
     """Read a table of results, in which an empty condition is an empty text.
 
+    A test image without a subject, in rows that are older than these, has that of its other rows,
+    else itself.
+
     Args:
         file: A CSV file, which may be compressed.
     """
     table = pd.read_csv(file, dtype={"condition": str, "level": str, "subject": str})
+    if "subject" in table:
+        of_image = table.groupby(["data", "path"])["subject"].transform("first")
+        table["subject"] = of_image.fillna(table["path"])
     return table.fillna({"condition": ""})
 
 

@@ -23,6 +23,7 @@ from l2rclip_book.rank_axis import RANK_AXIS, on_rank_axis
 from l2rclip_book.statistics import orders_by_chance, ordinality, spearman_rho
 from l2rclip_book.study_parts import (
     LEARNED,
+    NO_TRAINING,
     PROTOTYPES,
     cut,
     freeze_early_blocks,
@@ -33,7 +34,7 @@ from l2rclip_book.study_parts import (
 )
 from l2rclip_lite.baselines import check_baselines, train_baseline
 from l2rclip_lite.baselines.training import train_objective
-from l2rclip_lite.config import Config, Controls, LossWeights
+from l2rclip_lite.config import Config, LossWeights
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.errors import InputError
@@ -55,8 +56,6 @@ OWN = "own-numbers"  # what the relative expects in its own ranks, stretched ove
 CUT = "cut-points"  # the same number, and cut points by labels
 LEARNED_PROTOTYPES = "learned-prototypes"
 FAILED = 0.95  # of the validation RPS of the training frequencies: no better than a constant
-# of a model of which only the image tower is used
-NO_TEXT = Config(context_length=0, epochs1=0, controls=Controls(rankformer=False))
 
 
 # probabilities of the test images, and what else a row holds
@@ -135,7 +134,7 @@ def image_features(
     # in every fold the same batches, and so the same rounding
     in_order = sorted(range(len(listed)), key=listed.__getitem__)
     images: Subset[tuple[Any, int]] = Subset(ConcatDataset(splits), in_order)
-    model = L2RCLIP(towers, data.ranks, NO_TEXT).to(towers.logit_scale.device)
+    model = L2RCLIP(towers, data.ranks, NO_TRAINING).to(towers.logit_scale.device)
     features = model.encode(images, backbone=True, cache=cache)
     return dict(zip(sorted(listed), features, strict=True))
 
@@ -171,7 +170,9 @@ class Study:
             backbone[name] = torch.stack([features[path] for path in split.paths])
             targets[name] = torch.tensor(split.targets)
             images[name] = ResizedImages(split, towers.image_size)
-        self.inputs = TrainingData.of(backbone, targets, self._model(data.ranks, NO_TEXT), images)
+        self.inputs = TrainingData.of(
+            backbone, targets, self._model(data.ranks, NO_TRAINING), images
+        )
 
     def rows(self, arms: Sequence[Arm]) -> Iterator[dict[str, Any]]:
         """Train every arm, and yield a row as soon as each is trained.

@@ -14,6 +14,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
 
 from l2rclip_lite.baselines.prompts import Objective
+from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.data.protocols import Changes, apply_protocols
 from l2rclip_lite.errors import InputError
@@ -25,6 +26,9 @@ from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import evaluate, medians, rps, rps_of_images
 from l2rclip_lite.towers.base import Towers
+
+# of a model that trains no prompts
+NO_TRAINING = Config(context_length=0, epochs1=0, controls=Controls(rankformer=False))
 
 
 def reworded(
@@ -73,6 +77,13 @@ def random_prototypes(data: OrdinalDataset, towers: Towers, seed: int) -> Texts:
     return F.normalize(torch.randn(len(data.ranks), towers.dim, generator=generator), dim=1)
 
 
+def shuffled_sentences(data: OrdinalDataset, towers: Towers, seed: int) -> Texts:
+    """Return the text features of the plain sentences, each at a rank that is drawn at random."""
+    texts = L2RCLIP(towers, data.ranks, NO_TRAINING).rank_features
+    generator = torch.Generator().manual_seed(seed)
+    return texts[torch.randperm(len(data.ranks), generator=generator)]
+
+
 def number_prototypes(data: OrdinalDataset, towers: Towers, seed: int) -> Texts:
     """Return fixed unit vectors that are as alike as the numbers of the ranks are near.
 
@@ -107,7 +118,11 @@ class LearnedPrototypes(nn.Module):
 # the loss of L2RCLIP's stage 2, towards targets that move
 LEARNED = Objective(33, ranked_probability_loss, head=LearnedPrototypes, adds=True)
 # by the name of the method that trains towards them
-PROTOTYPES = {"random-prototypes": random_prototypes, "number-prototypes": number_prototypes}
+PROTOTYPES = {
+    "random-prototypes": random_prototypes,
+    "number-prototypes": number_prototypes,
+    "shuffled-sentences": shuffled_sentences,
+}
 
 
 N_BLOCKS = 7  # of the image tower of `mini`

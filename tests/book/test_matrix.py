@@ -62,7 +62,7 @@ def test_settings_of_every_arm_are_valid(preset: str, folders: Path) -> None:
             for arm_name, fields in unit["arms"].items():
                 own = {key: value for key, value in fields.items() if key != "start"}
                 arm = Arm(arm_name, **own)
-                assert arm.config(config).seed == unit["seed"], name
+                assert arm.config(config).seed == arm.settings.get("seed", unit["seed"]), name
                 assert arm.method in METHODS, name
                 assert fields.get("start", "") in ("", *unit["relatives"]), name
                 assert (arm_name in BASELINES) <= (arm.method in BASELINES), f"{name} {arm_name}"
