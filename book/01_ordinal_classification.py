@@ -361,7 +361,7 @@ figure
 # A loss of this kind is called contrastive: it pulls partners together and pushes all other pairs apart, all of them
 # alike. The towers of `mini` were joined in a cheaper way ([chapter 15](15_wordings_and_mini.ipynb)), and are weaker.
 # The same code runs with any CLIP that the package can load; whether the findings of this book hold there is open
-# ([Published CLIPs](09_does_it_help.ipynb#published-clips)).
+# ([Published CLIPs](20_controls.ipynb#published-clips)).
 #
 # ### What it can do, and what it cannot
 #

@@ -41,14 +41,11 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from IPython.display import Markdown
 
 from l2rclip_book import plots
-from l2rclip_book.gains import MEAN, compare_pairs, gain_table
 from l2rclip_book.results import (
     beside_stored,
     numbered,
-    read_results,
     spread_table,
     stored_runs,
 )
@@ -202,7 +199,7 @@ print(freezing_table(before))
 # \end{aligned} \tag{2.4}
 # $$
 #
-# (`losses.tightness`, `losses.diversity`). What this loss costs on photographs of coffee leaves is measured below;
+# (`losses.tightness`, `losses.diversity`). What this loss costs on real photographs is measured in [chapter 20](20_controls.ipynb#what-the-sentences-add-to-a-tuned-tower);
 # [chapter 5](05_losses.ipynb) shows why the pull makes a model too sure of itself.
 #
 # </details>
@@ -336,33 +333,8 @@ if len(stored):  # what the text says of every stored run
 # L2RCLIP has the lowest MAE and the lowest RPS of the table.
 #
 # That proves nothing about language. The rival to ask for tunes the *same* tower for as many epochs with cross-entropy and no
-# sentence at all. On real photographs of coffee leaves, both presets and this rival were trained on the same five folds (five
-# ways to split the images), at the learning rate that suits L2RCLIP. How much RPS does each save against another, in percent?
-
-# %% tags=["hide-input"]
-images = read_results()[1].query("study == 'tuned'")
-pairs = {
-    "recommended against cross-entropy": ("L2RCLIP", "cross-entropy"),
-    "paper against cross-entropy": ("paper", "cross-entropy"),
-    "recommended against paper": ("L2RCLIP", "paper"),
-}
-saved = compare_pairs(images, pairs)
-saved = saved[saved["data"] != MEAN]
-Markdown(gain_table(saved, "RPS saved, % [95 % interval]"))
-
-# %% tags=["remove-cell"]
-if len(saved):
-    low = saved.set_index("row")["low"]
-    assert (low.drop("paper against cross-entropy") > 0).all(), low
-    assert low["paper against cross-entropy"] < 0, "its interval holds zero"
-
-# %% [markdown]
-# The recommended preset, trained here with older settings, is ahead of cross-entropy and of *paper*; whether *paper* is
-# ahead of cross-entropy, these images cannot tell. Is the gain due to language? That is not shown: on these leaves
-# L2RCLIP could not be told apart from random vectors in place of the sentences ([chapter 20](20_controls.ipynb)).
-# [Chapter 9](09_does_it_help.ipynb) trains on the same leaves with other folds and epochs and with a rate for each
-# rival, so its numbers differ; it also finds where L2RCLIP is ahead of random vectors. For a data set of your own,
-# compare in this order: first the median rank, then the probe, then the tuned tower.
+# sentence at all: [chapter 9](09_does_it_help.ipynb) does so on real photographs, and with random vectors in the place of the
+# sentences. For a data set of your own, compare in this order: first the median rank, then the probe, then the tuned tower.
 #
 # ## What stage 1 did to the sentences
 #

@@ -1,17 +1,32 @@
-"""What an image is trained towards: the claims of the study `targets`.
+"""What an image is trained towards: the study `targets`, and the verdict of chapter 9.
 
-`experiments/matrix/studies.yaml` fixed them before the rows. Each arm was trained at two learning
-rates, and at a third where both had failed; in each run it has the rate at which the validation RPS
-is lowest.
+`experiments/matrix/studies.yaml` fixed three claims before the rows. Each arm was trained at two
+learning rates, and at a third where both had failed; in each run it has the rate at which the
+validation RPS is lowest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
-from l2rclip_book.gains import judge_claims, with_best
+from l2rclip_book import tuned
+from l2rclip_book.evidence import nothing
+from l2rclip_book.gains import (
+    MANY,
+    MEAN,
+    NONE,
+    NUMBERS,
+    compare_pairs,
+    gain_text,
+    judge_claims,
+    with_best,
+)
+from l2rclip_book.plots import COLOURS, INK, canvas, drawn, grid, name_rows
+from l2rclip_book.results import markdown_table
 from l2rclip_book.tuned import SETS
 
 STUDY = "targets"
@@ -20,13 +35,33 @@ SENTENCES = "plain sentences"
 RANDOM = "random vectors"
 LEARNED = "learned vectors"
 LINEAR = "linear head"
-BEST_LEARNED = "best of what trains with the tower"
+BEST_LEARNED = "best without fixed vectors"
 CLAIMS = {
     "language": (SENTENCES, RANDOM),
     "fixed vectors": (RANDOM, LINEAR),
     "L2RCLIP": (AFTER_STAGE1, BEST_LEARNED),
 }
 RUN = ["study", "data", "run", "condition"]
+
+FROZEN_TOWER = {
+    "sentences, against no text": ("words", NONE),
+    "wrong sentences, against no text": ("shuffled words", NONE),
+    "stage 1, against plain sentences": ("after stage 1", "words"),
+    "numbers, against stage 1": (NUMBERS, "after stage 1"),
+    "L2RCLIP, against numbers": ("L2RCLIP", NUMBERS),
+    "L2RCLIP, against CORAL": ("L2RCLIP", "coral"),
+}
+AT_BEST = {
+    "L2RCLIP, against cross-entropy": ("L2RCLIP", NONE),
+    "L2RCLIP, against the best of three rivals": ("L2RCLIP", tuned.BEST_RIVAL),
+}
+TUNED_TOWER = {
+    "sentences, against random vectors": (SENTENCES, RANDOM),
+    "after stage 1, against plain sentences": (AFTER_STAGE1, SENTENCES),
+    "random vectors, against learned vectors": (RANDOM, LEARNED),
+    "random vectors, against a linear head": (RANDOM, LINEAR),
+    "the better of two rates, against 7e-4": (AFTER_STAGE1, f"{AFTER_STAGE1}, 0.0007"),
+}
 
 
 def at_best_rate(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
@@ -52,15 +87,15 @@ def at_best_rate(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return chosen.drop(columns="arm").rename(columns={"target": "arm"})
 
 
-def with_best_learned(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
-    """Return scores of images at the best rate, and those of the best arm that has no fixed target.
+def with_third_rate(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the study, and of the linear head those at 4e-4, its rate in `at-best`.
 
     Args:
-        table: Rows of the study.
-        images: Its scores of test images.
+        rows: Of all studies: a row per run and arm, or scores of images.
     """
-    best = at_best_rate(table, table)
-    return with_best(best, at_best_rate(table, images), BEST_LEARNED, [LEARNED, LINEAR])
+    third = rows[(rows["study"] == tuned.STUDY) & (rows["arm"] == "rps")]
+    third = third.assign(study=STUDY, arm=f"{LINEAR}, 0.0004")
+    return pd.concat([rows[rows["study"] == STUDY], third], ignore_index=True)
 
 
 def judge_targets(
@@ -73,5 +108,113 @@ def judge_targets(
         images: Its scores of test images.
         missing: Units that were not run.
     """
-    arms = with_best_learned(table, images)
+    at_best = at_best_rate(table, images)
+    rivals = [LEARNED, LINEAR]
+    arms = with_best(at_best_rate(table, table), at_best, BEST_LEARNED, rivals)
     return judge_claims(arms, missing, study=STUDY, sets=SETS, pairs=CLAIMS)
+
+
+def verdict_gains(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """Return by what each part reduces the RPS, with a frozen tower and with a tuned one.
+
+    A linear head may have three rates: it was not at its best at the two of the study.
+
+    Args:
+        table: Rows of all studies.
+        images: Their scores of test images.
+
+    Returns:
+        As `gains.compare_pairs`, with `tower`: "frozen" or "tuned".
+    """
+    main = images[(images["study"] == "main") & images["data"].isin(MANY)]
+    at_best = [rows[rows["study"] == tuned.STUDY] for rows in (table, images)]
+    of_targets = [with_third_rate(rows) for rows in (table, images)]
+    trained = pd.concat([at_best_rate(*of_targets), of_targets[1]])
+    parts = [
+        compare_pairs(main, FROZEN_TOWER).assign(tower="frozen"),
+        compare_pairs(tuned.with_best_rival(*at_best), AT_BEST).assign(tower="tuned"),
+        compare_pairs(trained, TUNED_TOWER).assign(tower="tuned"),
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+DECISIONS = {  # what you have, what to do, and the comparisons that carry it
+    "a frozen tower, ranks that are numbers": (
+        "tell the head the numbers (`--image-side kernel`)",
+        ["numbers, against stage 1"],
+    ),
+    "a frozen tower, an order and no more": (
+        "CORAL is as good as L2RCLIP, and simpler (`l2rclip baselines`)",
+        ["L2RCLIP, against CORAL"],
+    ),
+    "a frozen tower, names without numbers": (
+        "give it the sentences of the ranks",
+        ["sentences, against no text"],
+    ),
+    "a tower that trains": (
+        "train it towards fixed vectors (`l2rclip fit`)",
+        ["L2RCLIP, against cross-entropy", "L2RCLIP, against the best of three rivals"],
+    ),
+    "the hope that language helps there": (
+        "drop it: random vectors do as well",
+        ["sentences, against random vectors"],
+    ),
+    "any tower that trains, by any method": (
+        "try two learning rates, chosen by validation",
+        ["the better of two rates, against 7e-4"],
+    ),
+}
+
+
+def verdict_table(gains: pd.DataFrame) -> str:
+    """Return what to do when, with the figures that carry it, as a Markdown table.
+
+    Args:
+        gains: From `verdict_gains`.
+    """
+    mean = gains[gains["data"] == MEAN].set_index("row")
+    rows = []
+    for case, (advice, comparisons) in DECISIONS.items():
+        figures = []
+        for row in comparisons:
+            values = mean.reindex([row])[["gain", "low", "high"]].to_numpy()[0]
+            figures.append(f"{row}: {gain_text(*values)}")
+        rows.append([case, advice, "; ".join(figures)])
+    return markdown_table(["you have", "what to do", "reduces the RPS by, %"], rows)
+
+
+@drawn()
+def verdict_figure(gains: pd.DataFrame) -> Figure:
+    """Draw the mean of the data sets with its interval, and a small dot for each data set.
+
+    Args:
+        gains: From `verdict_gains`.
+    """
+    rows = list(gains["row"].unique())
+    figure = canvas(0.9 + 0.3 * len(rows))
+    if not rows:
+        nothing(figure)
+        return figure
+
+    axis = figure.subplots()
+    axis.axvline(0, color=INK, linewidth=1)
+    looks = {"frozen": COLOURS["stage 1"], "tuned": COLOURS["stage 2"]}
+    for tower, colour in looks.items():
+        part = gains[gains["tower"] == tower]
+        place = part["row"].map(rows.index)
+        mean = part["data"] == MEAN
+        axis.scatter(
+            part["gain"][~mean], place[~mean], s=14, color=colour, alpha=0.45, linewidths=0
+        )
+        axis.hlines(place[mean], part["low"][mean], part["high"][mean], color=colour, linewidth=2.4)
+        label = f"{tower} tower"
+        axis.scatter(part["gain"][mean], place[mean], marker="D", s=40, color=colour, label=label)
+
+    n_frozen = gains.loc[gains["tower"] == "frozen", "row"].nunique()
+    axis.axhline(n_frozen - 0.5, color=INK, linewidth=0.5)
+    axis.set_xlim(np.floor(gains["gain"].min()) - 2, np.ceil(gains["gain"].max()) + 2)
+    axis.set_xlabel("reduces the RPS by, %")
+    grid(axis, "x")
+    name_rows(axis, rows)
+    axis.legend(loc="lower right")
+    return figure

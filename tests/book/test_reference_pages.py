@@ -19,8 +19,8 @@ from drawn import make_fixture
 from page_rules import NOT_PROSE, NUMBER
 from PIL import Image
 
-from l2rclip_book.gains import MEAN, gain_table, judge_claims
 from l2rclip_book.results import read_results
+from l2rclip_book.targets import verdict_gains, verdict_table
 from l2rclip_lite.__main__ import main
 
 PAGES = sorted(chapters.BOOK.glob("*.md"))
@@ -181,19 +181,12 @@ def test_the_commands_of_the_readme_do_what_they_say(
 
 
 @pytest.mark.slow
-def test_the_claims_of_the_readme_are_those_of_the_stored_rows() -> None:
-    """As `tools/front_figure.py` wrote them from the results."""
-    claims = front_figure.CLAIMS.read_text(encoding="utf-8")
-    assert claims in README
+def test_the_verdict_of_the_readme_is_that_of_the_stored_rows() -> None:
+    """As `tools/front_figure.py` wrote it; its picture carries the hash of the results."""
+    verdict = front_figure.VERDICT.read_text(encoding="utf-8")
+    assert verdict in README
 
-    _, images, missing = read_results(str(front_figure.TABLE.parent))
-    judged = judge_claims(images.query("study == 'main'"), missing)
-    rows = gain_table(judged[judged["data"] == MEAN], "")
-    assert rows.splitlines()[2:] == claims.splitlines()[2:]
-
-
-@pytest.mark.parametrize("path", [front_figure.PICTURE, front_figure.WORDS])
-def test_a_picture_on_the_front_page_was_drawn_from_todays_table(path: Path) -> None:
-    """It carries the hash of the table; new rows without a new picture are noticed."""
-    with Image.open(path) as picture:
+    table, images, _ = read_results(str(front_figure.TABLE.parent))
+    assert verdict_table(verdict_gains(table, images)) + "\n" == verdict
+    with Image.open(front_figure.PICTURE) as picture:
         assert picture.info["Source"] == front_figure.table_hash(), "run tools/front_figure.py"
