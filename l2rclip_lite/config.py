@@ -96,7 +96,7 @@ class DataOptions(TypedDict, total=False):
     """What the command line gives `load_dataset` besides the name; loaders have the defaults."""
 
     root: str
-    """All but leaves: folder of the images."""
+    """All but leaves and coffee: folder of the images."""
     lists: str
     """Folder of the official split lists; ROOT/datalists if not given."""
     protocol: str

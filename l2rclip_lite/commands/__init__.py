@@ -69,8 +69,10 @@ class Fit:
     Try:
       l2rclip fit --dataset leaves --out runs/leaves
           generated leaves, nothing to download, minutes on a laptop
+      l2rclip fit --dataset coffee --out runs/coffee
+          photographs of coffee leaves, which ship with the package
       l2rclip fit --dataset bracol --root DATA/bracol_severity --fold 1 --out runs/bracol
-          real coffee leaves
+          all of these coffee leaves
       l2rclip fit --dataset csv --root DIR --labels labels.csv --ranks "fresh,ripe,overripe" \
                   --template "a photo of a {rank} banana" --out runs/mine
           your own images; labels.csv has the columns path,label and, if you like, group and split
@@ -91,7 +93,8 @@ class Fit:
     """
 
     dataset: str
-    """leaves (generated), csv (your own), or another one that `l2rclip data` lists."""
+    """leaves (generated), coffee (photographs), csv (your own), or another one that `l2rclip data`
+    lists."""
     out: str
     """The run directory: new, or of the same run."""
     config: Annotated[Config, tyro.conf.arg(name="")]

@@ -12,7 +12,7 @@ from l2rclip_lite.data.base import Card, OrdinalDataset, Split
 from l2rclip_lite.data.benchmarks import DATA_SETS, load_retinamnist
 from l2rclip_lite.data.leaves import load_leaves
 from l2rclip_lite.data.official import load_benchmark
-from l2rclip_lite.data.own_images import LabelTable, load_csv
+from l2rclip_lite.data.own_images import LabelTable, load_coffee, load_csv
 from l2rclip_lite.data.protocols import CHANGES, apply_protocols
 from l2rclip_lite.data.reading import read_image
 from l2rclip_lite.data.table import UserRanks
@@ -22,7 +22,8 @@ __all__ = ["LOADERS", "Card", "OrdinalDataset", "Split", "load_dataset", "read_i
 
 LOADERS: dict[str, Callable[..., OrdinalDataset]] = {
     **{name: partial(load_benchmark, name) for name in DATA_SETS},
-    **{"leaves": load_leaves, "csv": load_csv, "retinamnist": load_retinamnist},
+    **{"leaves": load_leaves, "coffee": load_coffee, "csv": load_csv},
+    "retinamnist": load_retinamnist,
 }
 
 
@@ -39,8 +40,8 @@ def load_dataset(name: str, **options: Unpack[Options]) -> OrdinalDataset:
     """Return a data set by its name.
 
     Args:
-        name: A key of `benchmarks.DATA_SETS`: "leaves" (generated, nothing to download), "csv"
-            (your own), or a published one such as "bracol".
+        name: A key of `benchmarks.DATA_SETS`: "leaves" (generated) and "coffee" (photographs),
+            with nothing to download, "csv" (your own), or a published one such as "bracol".
         options: What the loader of that name takes (`load_leaves`, `load_csv`, `load_benchmark`,
             …), and what `protocols.apply_protocols` takes, with `protocol_seed` for its seed:
             `few_shot=4` keeps four training images per rank.

@@ -178,7 +178,7 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     problem = f"{name}: there is no folder of images to check"
     if name in ("leaves", "retinamnist"):
         raise InputError(f"{problem}: they are drawn, or lie in one file.")
-    if "root" not in options:
+    if "root" not in options and name != "coffee":
         raise InputError(f"{problem}; name one by --root.")
 
     data = load_dataset(name, **{**options, "allow_missing": True})

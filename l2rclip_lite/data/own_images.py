@@ -11,6 +11,7 @@ from pydantic import Field
 
 from l2rclip_lite.config import LabelsAre
 from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Seed, validated
+from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.reading import scan_folder
 from l2rclip_lite.data.splits import draw_splits
 from l2rclip_lite.data.table import (
@@ -24,6 +25,7 @@ from l2rclip_lite.data.table import (
 )
 from l2rclip_lite.errors import InputError, plural, unreadable
 
+COFFEE = Path(__file__).with_name("coffee")  # images, labels.csv, and the authors' licence
 COLUMN_OPTIONS = ": --path-column, --label-column, --group-column, --split-column"
 LabelTable = str | Path | pd.DataFrame
 
@@ -139,6 +141,20 @@ def load_csv(  # noqa: PLR0913  (an entry point)
         missing=missing,
         protocol=(*messages, *missing_messages),
     )
+
+
+@validated
+def load_coffee() -> OrdinalDataset:
+    """Return photographs of coffee leaves in five grades of damage, which ship with the package.
+
+    Example:
+        >>> load_coffee().counts("train")
+        [98, 110, 106, 74, 37]
+    """
+    facts = DATA_SETS["coffee"]
+    ranks = facts.ranks
+    data = load_csv(COFFEE, ranks=ranks.names, template=ranks.template)
+    return replace(data, name="coffee", card=facts.card, upright=facts.upright)
 
 
 def own_table(root: Path, labels: LabelTable, columns: dict[str, str]) -> tuple[pd.DataFrame, str]:

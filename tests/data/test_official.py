@@ -22,7 +22,7 @@ from l2rclip_lite.data.official import find_images, five_folds, parts_of, read_l
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import sha256_of
 
-DRAWN = [name for name in DATA_SETS if name not in ("leaves", "retinamnist", "csv")]
+DRAWN = [name for name in DATA_SETS if name not in ("leaves", "coffee", "retinamnist", "csv")]
 SETTING_A = f"morph/setting{'A'}"  # in one word, a spelling checker takes it for a mistake
 MORPH_TRAIN = f"{SETTING_A}/Setting_A_fold0_train.txt"
 MORPH_TEST = f"{SETTING_A}/Setting_A_fold0_test.txt"

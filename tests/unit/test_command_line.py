@@ -46,7 +46,7 @@ def test_a_misspelt_option_gets_the_suggestion_of_tyro(line: str, part: str) -> 
         (f"{FIT} --alpha 2", "config: alpha=2.0 should be less than or equal to 1"),
         ("predict runs/none a.png", "runs/none: no model.safetensors here"),
         ("export runs/none model.pt", "export: model.pt must end in .onnx"),
-        ("data morf", "there is no data set 'morf'; choose one of leaves, bracol, "),
+        ("data morf", "there is no data set 'morf'; choose one of leaves, coffee, "),
         ("data --leakage", "data: name a data set"),
     ],
 )
