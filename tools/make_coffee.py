@@ -19,7 +19,7 @@ import l2rclip_lite
 from l2rclip_lite.data.benchmarks import DATA_SETS
 
 FOLDER = Path(l2rclip_lite.__file__).with_name("data") / "coffee"
-SIZE = (224, 112)  # half of the original
+SIZE = (224, 112)  # of 512 x 256
 PER_GRADE = 150
 QUALITY = 80  # of JPEG
 
