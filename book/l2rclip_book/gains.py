@@ -35,7 +35,7 @@ from l2rclip_book.statistics import draw_counts, holm
 
 LARGEST = ("bracol-area", "apples81", "hc18")  # the sets of the smaller studies
 MANY = (*LARGEST, "cherries81", "pears", "portraits")  # those of the primary claims
-MEAN = "mean of the sets"
+MEAN = "mean of the data sets"
 DRAWS = 10_000  # of the bootstrap
 AT_ONCE = 100  # of these draws
 EDGES = (0.025, 0.975)  # of its 95 % interval
