@@ -462,10 +462,9 @@ if PROFILE != "smoke":
 #
 # ### What it cannot do
 #
-# ImageNet's names are things: a dog, a teapot. None of them is a *degree*. In one run, the last section of
-# [chapter 3](03_rank_templates.ipynb) found that `mini` cannot grade a leaf without training: the image features held
-# the damage, but the sentences did not point to it, for no pair of the fit ever tied the two together. Call `mini` a
-# small CLIP for teaching and for work offline, never a replacement for CLIP. With a connection,
+# ImageNet's names are things: a dog, a teapot. None of them is a *degree*. So `mini` cannot grade a leaf without
+# training: its image features hold the damage, but the sentences do not point to it, for no pair of the fit ever tied
+# the two together. Call `mini` a small CLIP for teaching and for work offline, never a replacement for CLIP. With a connection,
 # `load_towers("ViT-B-16/openai")` gives the real one behind the same interface.
 #
 # ## Exercises

@@ -20,13 +20,10 @@ from l2rclip_book.plots import (
     canvas,
     drawn,
     grid,
-    ink_on,
     name_rows,
-    rank_colours,
 )
 from l2rclip_book.statistics import cosine_distances, spearman_rho
 from l2rclip_lite.method import Texts
-from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.mini import MiniTowers
 
@@ -46,30 +43,6 @@ def token_text(towers: Towers, number: int) -> str:
     if hasattr(tokenizer, "id_to_token"):
         return str(tokenizer.id_to_token(number))
     return str(tokenizer.decode([number])).strip()
-
-
-def token_rows(towers: Towers, ranks: Ranks) -> list[list[tuple[str, bool]]]:
-    """Return every rank sentence as the tower's tokenizer cuts it, without start, end and padding.
-
-    Args:
-        towers: Whose tokenizer to ask.
-        ranks: The label space.
-
-    Returns:
-        Per rank its tokens in order: the text, and whether the token spells the rank name.
-
-    Example:
-        >>> from l2rclip_lite import load_towers
-        >>> ages = Ranks.integers(19, 20, template="{rank} years")
-        >>> token_rows(load_towers("tiny/random"), ages)[0]
-        [('nine', True), ('teen', True), ('years', False)]
-    """
-    tokens = towers.tokenize(ranks.sentences, template=ranks.template)
-    sentences = []
-    for ids, words, rank_words in zip(tokens.ids, tokens.words, tokens.rank_words, strict=True):
-        texts = [token_text(towers, number) for number in ids[words].tolist()]
-        sentences.append(list(zip(texts, rank_words[words].tolist(), strict=True)))
-    return sentences
 
 
 def random_weights(towers: MiniTowers, seed: int) -> MiniTowers:
@@ -146,48 +119,6 @@ class Scores(NamedTuple):
     trained: float
     untrained: Sequence[float]  # the same network with random weights, one number per seed
     shuffled: tuple[float, float]  # nine of ten shuffles score between these
-
-
-@drawn()
-def token_figure(
-    sentences: Mapping[str, Sequence[tuple[Sequence[tuple[str, bool]], float]]],
-) -> Figure:
-    """Draw sentences as their tokenizers cut them, one box per token.
-
-    Args:
-        sentences: By tokenizer: the tokens of a sentence (text, and whether it spells the rank),
-            and the place of its rank between lowest (0) and highest (1), for the colour.
-    """
-    lines = [len(rows) for rows in sentences.values()]
-    figure = canvas(0.36 * sum(lines) + 0.6)
-    axes = figure.subplots(len(lines), 1, height_ratios=lines, squeeze=False)
-
-    for axis, (title, rows) in zip(axes.flat, sentences.items(), strict=True):
-        axis.set(xlim=(0, 66), ylim=(len(rows) - 0.4, -0.6), title=title)
-        axis.axis("off")
-
-        for row, (tokens, place) in enumerate(rows):
-            _write_tokens(axis, row, tokens, place)
-    return figure
-
-
-def _write_tokens(axis: Axes, row: int, tokens: Sequence[tuple[str, bool]], place: float) -> None:
-    """Write one sentence, one box per token; those of the rank in the colour of their rank."""
-    left = 0.8
-    colour = rank_colours(101)[round(100 * place)]
-    for text, is_rank in tokens:
-        fill = colour if is_rank else "#e9edf1"
-        axis.text(
-            left,
-            row,
-            text,
-            va="center",
-            bbox={"boxstyle": "round,pad=0.4", "facecolor": fill, "linewidth": 0},
-            fontsize=9,
-            family="DejaVu Sans Mono",
-            color=ink_on(fill),
-        )
-        left += len(text) + 1.6
 
 
 @drawn()
