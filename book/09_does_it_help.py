@@ -108,7 +108,8 @@ Markdown(
 )
 
 # %% [markdown]
-# TARGETS
+# The study is under way: its claims get a verdict when all of its trainings have run. So far sentences and random vectors
+# cannot be told apart. The fixed vectors, whatever they are, are ahead of a linear head with the same loss.
 #
 # **Why intervals over trainings.** Would the next training, and other trees, persons or examinations, say the same?
 # Each interval draws trainings and groups of images together, ten thousand times ([Efron, 1979](references.md)), and a
@@ -121,7 +122,24 @@ Markdown(
 Markdown(targets.verdict_table(gains))
 
 # %% [markdown]
-# VERDICT
+# Each line has the comparison that carries it, on the mean of the data sets.
+#
+# **Frozen: order helps, and numbers are the best way to say it.** Sentences reduce the error on every data set, and the same
+# sentences at the wrong ranks do harm. Stage 1 adds to that. But a head that is told the numbers has less error still, and
+# CORAL, which is told only the order, is level with all of L2RCLIP.
+#
+# **Tuned: fixed vectors help, and language is not why.** L2RCLIP has less error than cross-entropy on seven of eight data sets;
+# at its old rate of 7e-4 it lost on retinas. Its lead over the best of three rivals is small, and rests on coffee leaves and
+# cherries ([chapter 20](20_controls.ipynb#the-claims-as-they-were-registered)).
+#
+# **The learning rate counts as much as the method.** On retinas the lower rate is right, on most others the higher one, and
+# validation images tell which. So `l2rclip fit` and `l2rclip baselines` try both. A training can also fail: it ends no better
+# than the median rank ([chapter 20](20_controls.ipynb#trainings-that-failed) counts them).
+#
+# **More pixels count more.** In single runs on pears and faces, images of 224 pixels in place of 96 brought more than any
+# method here ([chapter 20](20_controls.ipynb#an-hour-against-the-default)).
+#
+# **What only language can do** is answer in words that training never had: [chapter 11](11_new_words.ipynb).
 #
 # ## What this does not show
 #
@@ -213,7 +231,10 @@ check_alarms(0.143, 0.049)
 # %% [markdown]
 # ## Summary
 #
-# SUMMARY
+# - Frozen tower: tell the head the numbers, or only the order. Sentences help where there are no numbers.
+# - Tuned tower: train towards fixed vectors with cross-entropy + RPS, at the better of two rates. The sentences themselves are
+#   not what helps.
+# - Say beforehand what would convince you, and ask whether the next training would say the same.
 #
 # ## Sources
 #

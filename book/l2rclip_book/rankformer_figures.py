@@ -8,10 +8,9 @@ import seaborn as sns
 import torch
 from jaxtyping import Bool, Float, Int
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, ListedColormap, LogNorm, Normalize, to_rgba_array
+from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.typing import ColorType
 from torch import Tensor, nn
 
 from l2rclip_book.plots import COLOURS, INK, PAPER, canvas, drawn, ink_on, rank_colours
@@ -24,6 +23,7 @@ Slots = Float[Tensor, "rank token"]
 START = "start"
 END = "end"
 PADDING = "·"
+MAX_WORDS = 12  # of a slot whose words are written beside its weights
 
 
 def spellings(towers: Towers, tokens: Tokens) -> list[list[str]]:
@@ -117,23 +117,6 @@ def changed_ranks(
 
 
 @torch.no_grad()
-def movement(former: RankFormer, embeddings: Embeddings, tokens: Tokens) -> Slots:
-    r"""Measure how far RankFormer moves each slot, in its own length.
-
-    It is $\lVert R'_{kn}-R_{kn}\rVert/\lVert R_{kn}\rVert$.
-
-    Example:
-        >>> on = torch.ones(2, 3, dtype=torch.bool)
-        >>> tokens = Tokens(torch.ones(2, 3, dtype=torch.long), on, on, on)
-        >>> former = RankFormer(8, heads=2, alpha=0.25)
-        >>> movement(former, torch.ones(2, 3, 8), tokens)[0]  # at the start: α
-        tensor([0.2500, 0.2500, 0.2500])
-    """
-    moved = former(embeddings, tokens) - embeddings
-    return moved.norm(dim=-1) / embeddings.norm(dim=-1)
-
-
-@torch.no_grad()
 def attention_weights(
     former: RankFormer, embeddings: Embeddings, tokens: Tokens
 ) -> Float[Tensor, "group query key"]:
@@ -164,10 +147,10 @@ def attention_weights(
 
 Spelt = Sequence[Sequence[str]]
 FIXED = "#e4e7eb"
-CONTEXT = "#f0cfa8"
 WORD = "#cfdcee"
 SEEN = "#f2b8a6"
-MAX_WORDS = 12  # that are written beside a matrix
+NARROW = 4.7  # inches: its type can be read on a phone
+TYPE = 8.3
 
 
 def _is_word(spelt: Spelt) -> Bool[np.ndarray, "rank slot"]:
@@ -176,79 +159,61 @@ def _is_word(spelt: Spelt) -> Bool[np.ndarray, "rank slot"]:
 
 
 def sentence_grid(
-    axis: Axes,
-    spelt: Spelt | np.ndarray,
-    values: Float[np.ndarray, "rank slot"] | Int[np.ndarray, "rank slot"],
-    cmap: Colormap,
-    norm: Normalize | None = None,
-) -> None:
-    """Draw sentences as a heat map with their words in it: one row per rank, one column per slot.
+    axis: Axes, spelt: Spelt, kinds: Int[np.ndarray, "rank slot"], cmap: ListedColormap
+) -> Float[np.ndarray, " edge"]:
+    """Draw sentences as boxes with their words in them: one row per rank, one column per slot.
 
     Args:
         axis: Where to draw.
         spelt: Text of each slot.
-        values: What the colour shows.
-        cmap: Of the values.
-        norm: Of the values; by default they are numbers of the colours, from 0.
+        kinds: Number of the colour of each slot, from 0.
+        cmap: The colours.
+
+    Returns:
+        Where the columns begin, and where the last one ends.
     """
-    sns.heatmap(
-        values,
-        ax=axis,
-        annot=np.array(spelt),
-        cmap=cmap,
-        norm=norm or Normalize(0, cmap.N - 1),
-        linewidths=1,
-        linecolor=INK,
-        xticklabels=False,
-        annot_kws={"fontsize": 8},
-        fmt="",
-        cbar=False,
-    )
-    colours = to_rgba_array(axis.collections[0].get_facecolor())
-    for text, colour in zip(axis.texts, colours, strict=True):
-        text.set_color(ink_on(colour))
+    longest = [max(map(len, column)) for column in zip(*spelt, strict=True)]
+    edges = np.cumsum([0, *longest]) + 1.2 * np.arange(len(longest) + 1)
+    norm = Normalize(0, cmap.N - 1)
+    rows = np.arange(len(spelt) + 1)
+    axis.pcolormesh(edges, rows, kinds, cmap=cmap, norm=norm, edgecolor=INK, linewidth=0.8)
 
-    axis.tick_params(length=0, rotation=0, pad=9)
-    for rank, colour in enumerate(rank_colours(len(spelt))):
-        axis.add_patch(Rectangle((-0.1, rank + 0.08), 0.1, 0.84, color=colour, clip_on=False))
+    for (rank, slot), kind in np.ndenumerate(kinds):
+        middle = (edges[slot] + edges[slot + 1]) / 2
+        text = axis.text(middle, rank + 0.5, spelt[rank][slot], fontsize=TYPE)
+        text.set(color=ink_on(cmap(norm(kind))), ha="center", va="center_baseline")
 
-
-def _frame(axis: Axes, rank: int, slot: int, colour: ColorType) -> None:
-    """Draw a frame around one slot."""
-    corner = (slot + 0.04, rank + 0.06)
-    frame = Rectangle(corner, 0.92, 0.88, fill=False, edgecolor=colour, linewidth=2.4)
-    axis.add_patch(frame)
+    axis.set(xticks=[], xlim=(0, edges[-1]), ylim=(len(spelt), 0))
+    axis.set_yticks(rows[:-1] + 0.5, [str(rank) for rank in rows[:-1]])
+    axis.tick_params(length=0, pad=8, labelsize=TYPE)
+    for rank, shade in enumerate(rank_colours(len(spelt))):
+        axis.add_patch(Rectangle((-1, rank + 0.08), 1, 0.84, color=shade, clip_on=False))
+    return edges
 
 
 @drawn()
-def token_grid(spelt: Spelt, rank_words: Bool[Tensor, "rank token"], context: int) -> Figure:
-    """Draw the kind of each slot of every rank sentence, and who may change it.
+def question_grid(spelt: Spelt, new: Bool[Tensor, "rank slot"]) -> Figure:
+    """Draw rank sentences, some with new words, and a question mark behind the others.
 
     Args:
-        spelt: Words of the template, from `spellings`.
-        rank_words: Which of these spell the rank.
-        context: Number of context vectors.
+        spelt: Words of the sentences, from `spellings`.
+        new: Which words are new.
     """
-    vectors = [f"c{number + 1}" for number in range(context)]
-    rows = [[row[0], *vectors, *row[1:]] for row in spelt]
-    kinds = np.where(_is_word(rows), 3, 1)
-    kinds[:, 1 : 1 + context] = 2
-    kinds[np.array(rows) == PADDING] = 0
+    kinds = _is_word(spelt).astype(int) + 1
+    kinds[np.array(spelt) == PADDING] = 0
+    kinds[new.numpy()] = 3
 
-    keys = {
-        "word: RankFormer reads and changes it": Patch(facecolor=WORD),
-        "word of the rank's name": Patch(facecolor=WORD, edgecolor=INK, linewidth=1.8),
-        "context: learned, one for all ranks": Patch(facecolor=CONTEXT),
-        "start, end: never read, never changed": Patch(facecolor=FIXED),
-    }
-    figure = canvas(0.42 * len(rows) + 1.05)
+    figure = canvas(0.3 * len(spelt) + 0.5, NARROW)
     axis = figure.subplots()
-    sentence_grid(axis, rows, kinds, ListedColormap([PAPER, FIXED, CONTEXT, WORD]))
+    colours = ListedColormap([PAPER, FIXED, WORD, SEEN])
+    edges = sentence_grid(axis, spelt, kinds, colours)
+    for rank, edited in enumerate(new.any(1).tolist()):
+        if not edited:
+            axis.text(edges[-1] + 1, rank + 0.5, "?", va="center_baseline", fontsize=TYPE + 2)
 
-    colours = rank_colours(len(rows))
-    for rank, slot in rank_words.nonzero().tolist():
-        _frame(axis, rank, slot + context, colours[rank])
-    figure.legend(list(keys.values()), list(keys), loc="outside lower left", ncols=2)
+    keys = {"words": WORD, "new words": SEEN, "start and end": FIXED}
+    patches = [Patch(facecolor=colour) for colour in keys.values()]
+    figure.legend(patches, list(keys), loc="outside lower left", ncols=3, fontsize=TYPE)
     return figure
 
 
@@ -267,44 +232,27 @@ def axes_figure(
         spelt: Words of the template.
         asked: Rank and slot of the word.
     """
-    height = (0.32 * len(spelt) + 0.6) * len(reads)
-    figure = canvas(height)
-    axes = figure.subplots(len(reads), 2, squeeze=False, width_ratios=(4.2, 1))
+    height = (0.25 * len(spelt) + 0.5) * len(reads)
+    figure = canvas(height, NARROW)
+    axes = figure.subplots(len(reads), 2, squeeze=False, width_ratios=(6, 1))
+    rank, slot = asked
 
     for (title, read), (left, right) in zip(reads.items(), axes, strict=True):
         kinds = _is_word(spelt).astype(int) + (read.numpy() > 0)
-        sentence_grid(left, spelt, kinds, ListedColormap([PAPER, FIXED, SEEN]))
-        _frame(left, *asked, COLOURS["stage 2"])
-        left.set_title(f"axis {title}: what the framed word reads")
+        edges = sentence_grid(left, spelt, kinds, ListedColormap([PAPER, FIXED, SEEN]))
+        frame = Rectangle((edges[slot], rank), edges[slot + 1] - edges[slot], 1, fill=False)
+        frame.set(edgecolor=COLOURS["stage 2"], linewidth=2.2)
+        left.add_patch(frame)
+        left.set_title(f"axis {title}", fontsize=TYPE + 1)
+
         changed = changes[title].numpy() > 1e-6
-        right.imshow(changed, cmap=ListedColormap([PAPER, SEEN]), vmin=0, vmax=1)
-        right.set(title="who changes", ylabel="disturbed rank", xlabel="changed rank")
-        right.set(xticks=range(len(spelt)), yticks=range(len(spelt)))
-    return figure
-
-
-@drawn()
-def movement_figure(moves: Mapping[str, Slots], spelt: Spelt) -> Figure:
-    """Draw how far each word moved, in its own length, on one logarithmic scale for all axes.
-
-    Args:
-        moves: `movement` after training, by axis.
-        spelt: Words of the template.
-    """
-    cmap = sns.color_palette("YlGnBu", as_cmap=True).with_extremes(under=FIXED)
-    words = _is_word(spelt)
-    height = (0.44 * len(spelt) + 0.42) * len(moves)
-    figure = canvas(height)
-    axes = figure.subplots(len(moves), 1, squeeze=False)[:, 0]
-
-    for axis, (title, moved) in zip(axes, moves.items(), strict=True):
-        lengths = np.char.mod("\n%.2f", moved.numpy())
-        texts = np.where(words, np.char.add(spelt, lengths), spelt)
-        values = np.where(words, moved.numpy().clip(0.125, 8), 1e-9)
-        sentence_grid(axis, texts, values, cmap, LogNorm(0.125, 8))
-        axis.set_title(f"axis {title}")
-
-    _log_bar(figure, axes, "moved, in lengths of the word")
+        ranks = np.arange(len(changed))
+        cmap = ListedColormap([PAPER, SEEN])
+        right.pcolormesh(changed, cmap=cmap, vmin=0, vmax=1, edgecolor=INK, linewidth=0.4)
+        right.set(ylim=(len(ranks), 0), yticks=[])
+        right.set_xticks(ranks + 0.5, [str(rank) for rank in ranks])
+        right.tick_params(length=0, labelsize=TYPE)
+        right.set_title("changed", fontsize=TYPE + 0.5)
     return figure
 
 
