@@ -412,7 +412,36 @@ assert aware == {"ordinal pairwise", "Ordinal Entropy", "Rank-N-Contrast"}
 #
 # These tests show which losses *depend* on the order, not which gain from it. What these losses are worth in training
 # is measured on real images in [chapter 9](09_does_it_help.ipynb) and [chapter 16](16_all_studies.ipynb).
+
+# %% [markdown]
+# ## A push by distance, not by its square
 #
+# Stage 2 of `preset="paper"` pushes an image from each text by $\omega_{ik}d_{ik}$ ([5.9](05_losses.ipynb)). The bound
+# of cross-entropy, ([5.4](05_losses.ipynb)), has $d_{ik}^2$ there. Squared pushes add up to a single one, away from the
+# weighted mean of the texts; a push by $d$ keeps a direction for each text. A push by $d^2$ grows with the distance; a push
+# by $d$ is as large as its weight. Let five free texts push each other by their rank gaps, on a line and on a sphere:
+
+# %%
+line = torch.tensor([[0.0], [0.1], [0.3], [0.6], [1.0]])
+sphere = F.normalize(torch.randn(5, 3, generator=draw), dim=1)
+gap = (r[:, None] - r).abs() / 4
+for power in (1, 2):
+    for name, t in {"line": line, "sphere": sphere}.items():
+        for _ in range(300):
+            t = t.detach().requires_grad_()
+            loss = -(gap * losses.distances(t, t) ** power).mean()
+            (grad,) = torch.autograd.grad(loss, t)
+            t = t - grad
+            if name == "sphere":
+                t = F.normalize(t, dim=1)
+        print(f"d^{power}, {name:6}: ranks 0 and 1", end=" ")
+        print(f"{(t[0] - t[1]).norm():.1e} apart")
+
+# %% [markdown]
+# On the line a push by $d^2$ explodes, so it needs unit length. On the sphere it leaves neighbours close together; a
+# push by $d$ parts them further.
+
+# %% [markdown]
 # ## Exercises
 #
 # As printed here, each check judges an empty or a wrong answer.

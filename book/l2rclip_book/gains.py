@@ -166,7 +166,7 @@ def with_mean(
     drawn = pd.DataFrame(draws, dtype=float)
     if gains:
         gain[MEAN] = gain.mean()
-        drawn[MEAN] = drawn.mean(axis=1)
+        drawn[MEAN] = drawn.mean(axis=1, skipna=False)
 
     # a draw that is no number counts on both sides
     tails = np.minimum((~(drawn > 0)).sum(), (~(drawn < 0)).sum()) + 1

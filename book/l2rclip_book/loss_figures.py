@@ -4,10 +4,9 @@ Ranks have their colours, texts are numbered discs, images are stars in the colo
 The three weights of the push keep one colour each: true order, order-blind, shuffled.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -133,6 +132,21 @@ def circle(axis: Axes, places: Places) -> None:
     axis.spines[:].set_visible(False)
 
 
+def star(axis: Axes, image: Float[Tensor, "1 2"], own: int, ranks: int) -> None:
+    """Draw an image in the colour of its own rank, and its name below it.
+
+    Args:
+        axis: Where to draw.
+        image: Its place.
+        own: Its rank.
+        ranks: How many there are.
+    """
+    colour = rank_colours(ranks)[own]
+    x, y = image[0].tolist()
+    axis.scatter(x, y, marker="*", s=230, color=colour, edgecolor="white", zorder=6)
+    axis.text(0.74 * x, 0.74 * y, "image", ha="center", va="center")
+
+
 @drawn()
 def force_circles(
     panels: Mapping[str, Places],
@@ -166,9 +180,7 @@ def force_circles(
         circle(axis, text)
         net = tangential(forces.sum(0, keepdim=True), image)
         _draw_forces(axis, image[0], forces, net)
-        colour = rank_colours(len(text))[own]
-        axis.scatter(*image.T, marker="*", s=230, color=colour, edgecolor="white", zorder=6)
-        axis.text(*(0.74 * image[0]).tolist(), "image", ha="center", va="center")
+        star(axis, image, own, len(text))
         axis.set_title(f"{title}\nnet force {float(net.norm()):.2f}")
         axis.set(xlim=(-1.5, 1.5), ylim=(-1.2, 2.45))
     return figure
@@ -192,7 +204,7 @@ def _draw_forces(
     names = [*map(str, range(len(forces))), "net"]
     arrows = torch.cat([forces, net])
     longest = forces.norm(dim=1).max().clamp_min(1e-9)
-    seen = arrows.norm(dim=1) > 1e-6 * longest
+    seen = arrows.norm(dim=1) > 0.02 * longest
 
     direction = F.normalize(arrows, dim=1)
     start = image + STAR_RADIUS * direction
@@ -213,39 +225,27 @@ def _draw_forces(
 
 
 @drawn()
-def free_texts(
-    ways: Mapping[str, Float[Tensor, "step point 2"]],
-    order: Mapping[str, Mapping[str, Sequence[float]]],
-) -> Figure:
-    """Draw texts that push each other round a circle: their paths, and how ordered they end.
+def free_texts(ways: Mapping[str, Float[Tensor, "step point 2"]]) -> Figure:
+    """Draw the paths of texts that push each other round a circle.
 
     Args:
         ways: One path of all texts by order of the weight; time runs from the inner ring to the
             outer one.
-        order: Ordinality (`gap`) at the end of each start, by order of the weight and by name of
-            the sphere.
-    """
-    figure = canvas(4.6, 7.2)
-    axes = figure.subplots(2, len(ways), height_ratios=(1.75, 1), squeeze=False, sharey="row")
 
-    for (above, below), (kind, way) in zip(axes.T, ways.items(), strict=True):
+    Example:
+        >>> at = on_circle(0, 90)
+        >>> free_texts({"true": torch.stack([at, at])}).axes[0].get_title()
+        'true order'
+    """
+    figure = canvas(2.1, 5.4)
+    axes = figure.subplots(1, len(ways), squeeze=False).ravel()
+
+    for axis, (kind, way) in zip(axes, ways.items(), strict=True):
         name, colour = ORDERS[kind]
-        circle(above, way[-1])
-        above.plot(*(0.45 * on_circle(*range(361))).T, color=GRID, zorder=0)
+        circle(axis, way[-1])
+        axis.plot(*(0.45 * on_circle(*range(361))).T, color=GRID, zorder=0)
         radius = torch.linspace(0.45, 1.0, len(way))[:, None]
         for rank, own in enumerate(rank_colours(way.shape[1])):
-            above.plot(*(radius * way[:, rank]).T, color=own, linewidth=2)
-
-        above.set_title(name, color=colour, loc="center")
-        _draw_orders(below, order[kind], colour)
+            axis.plot(*(radius * way[:, rank]).T, color=own, linewidth=2)
+        axis.set_title(name, color=colour, loc="center")
     return figure
-
-
-def _draw_orders(axis: Axes, orders: Mapping[str, Sequence[float]], colour: str) -> None:
-    """Draw how many starts end how ordered: the first sphere as a line, the second as an area."""
-    first, second = orders
-    edges = np.linspace(-1, 1, 21).tolist()
-    axis.hist(orders[first], edges, histtype="step", color=INK, label=first)
-    axis.hist(orders[second], edges, color=colour, alpha=0.4, label=second)
-    axis.set(xlabel="order at the end", ylabel="starts", xlim=(-1, 1.02), xticks=[-1, 0, 1])
-    axis.legend(loc="upper left", handlelength=1.2, borderaxespad=0.1)

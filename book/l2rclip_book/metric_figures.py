@@ -1,4 +1,4 @@
-"""Figures of the first chapter and of the report: ranks, errors, rows of probabilities.
+"""Figures of the first chapters and of the report: ranks, errors, probabilities, sentences.
 
 Ranks keep the colours of `plots.rank_colours`. Right answers are grey; errors and what they cost
 are red.
@@ -312,4 +312,33 @@ def reliability_diagram(title: str, curve: pd.DataFrame) -> Figure:
     below.bar(middle, curve["count"], width=0.086, color=WRONG, alpha=0.75)
     below.set(xlabel="probability of the answer", ylabel="images")
     figure.legend(loc="outside lower right", ncols=2)
+    return figure
+
+
+@drawn()
+def nearest_sentences(
+    images: Mapping[str, Image.Image], cosines: Float[np.ndarray, "image rank"], ranks: Ranks
+) -> Figure:
+    """Draw each image above its cosine with the sentence of each rank, the largest in red.
+
+    Args:
+        images: By their titles.
+        cosines: A row per image.
+        ranks: The label space, for names and template.
+    """
+    figure = canvas(3, 5)
+    axes = figure.subplots(2, len(images), sharey="row", height_ratios=(1, 2))
+    for column, (title, image), row in zip(axes.T, images.items(), cosines, strict=True):
+        column[0].imshow(np.asarray(image))
+        column[0].set_title(title, loc="center")
+        column[0].axis("off")
+
+        colours = [INK] * len(ranks)
+        colours[int(row.argmax())] = WRONG
+        column[1].barh(ranks.names, row, color=colours)
+        column[1].set(xlim=(-1, 1), xticks=(-0.5, 0, 0.5))
+        column[1].axvline(0, color=INK, linewidth=0.8)
+    axes[1, 0].invert_yaxis()
+    sentence = ranks.template.replace("{rank}", "…")
+    figure.supxlabel(f"cosine with “{sentence}”", fontsize="medium")
     return figure

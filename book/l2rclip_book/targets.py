@@ -41,6 +41,11 @@ CLAIMS = {
     "fixed vectors": (RANDOM, LINEAR),
     "L2RCLIP": (AFTER_STAGE1, BEST_LEARNED),
 }
+RECIPES = {  # arms of `at-best`, with their rates
+    "rps": f"{LINEAR}, 0.0004",
+    NONE: f"{NONE}, 0.0002",
+    "cross-entropy, 4e-4": f"{NONE}, 0.0004",
+}
 RUN = ["study", "data", "run", "condition"]
 
 FROZEN_TOWER = {
@@ -48,18 +53,16 @@ FROZEN_TOWER = {
     "wrong sentences, against no text": ("shuffled words", NONE),
     "stage 1, against plain sentences": ("after stage 1", "words"),
     "numbers, against stage 1": (NUMBERS, "after stage 1"),
-    "L2RCLIP, against numbers": ("L2RCLIP", NUMBERS),
+    "CORAL, against stage 1": ("coral", "after stage 1"),
     "L2RCLIP, against CORAL": ("L2RCLIP", "coral"),
 }
-AT_BEST = {
-    "L2RCLIP, against cross-entropy": ("L2RCLIP", NONE),
-    "L2RCLIP, against the best of three rivals": ("L2RCLIP", tuned.BEST_RIVAL),
-}
 TUNED_TOWER = {
+    "L2RCLIP, against cross-entropy": (AFTER_STAGE1, NONE),
+    "random vectors, against cross-entropy": (RANDOM, NONE),
+    "random vectors, against a linear head": (RANDOM, LINEAR),
+    "random vectors, against learned vectors": (RANDOM, LEARNED),
     "sentences, against random vectors": (SENTENCES, RANDOM),
     "after stage 1, against plain sentences": (AFTER_STAGE1, SENTENCES),
-    "random vectors, against learned vectors": (RANDOM, LEARNED),
-    "random vectors, against a linear head": (RANDOM, LINEAR),
     "the better of two rates, against 7e-4": (AFTER_STAGE1, f"{AFTER_STAGE1}, 0.0007"),
 }
 
@@ -87,15 +90,17 @@ def at_best_rate(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return chosen.drop(columns="arm").rename(columns={"target": "arm"})
 
 
-def with_third_rate(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of the study, and of the linear head those at 4e-4, its rate in `at-best`.
+def with_rivals_at_best(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the study, and those of `at-best` that it lacks, named like its own.
+
+    They are the linear head at 4e-4, and cross-entropy with two recipes.
 
     Args:
         rows: Of all studies: a row per run and arm, or scores of images.
     """
-    third = rows[(rows["study"] == tuned.STUDY) & (rows["arm"] == "rps")]
-    third = third.assign(study=STUDY, arm=f"{LINEAR}, 0.0004")
-    return pd.concat([rows[rows["study"] == STUDY], third], ignore_index=True)
+    rivals = rows[(rows["study"] == tuned.STUDY) & rows["arm"].isin(RECIPES)]
+    rivals = rivals.assign(study=STUDY, arm=rivals["arm"].map(RECIPES))
+    return pd.concat([rows[rows["study"] == STUDY], rivals], ignore_index=True)
 
 
 def judge_targets(
@@ -117,7 +122,7 @@ def judge_targets(
 def verdict_gains(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     """Return by what each part reduces the RPS, with a frozen tower and with a tuned one.
 
-    A linear head may have three rates: it was not at its best at the two of the study.
+    Rivals have the recipes that a search chose for them, too: see `with_rivals_at_best`.
 
     Args:
         table: Rows of all studies.
@@ -127,12 +132,10 @@ def verdict_gains(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         As `gains.compare_pairs`, with `tower`: "frozen" or "tuned".
     """
     main = images[(images["study"] == "main") & images["data"].isin(MANY)]
-    at_best = [rows[rows["study"] == tuned.STUDY] for rows in (table, images)]
-    of_targets = [with_third_rate(rows) for rows in (table, images)]
+    of_targets = [with_rivals_at_best(rows) for rows in (table, images)]
     trained = pd.concat([at_best_rate(*of_targets), of_targets[1]])
     parts = [
         compare_pairs(main, FROZEN_TOWER).assign(tower="frozen"),
-        compare_pairs(tuned.with_best_rival(*at_best), AT_BEST).assign(tower="tuned"),
         compare_pairs(trained, TUNED_TOWER).assign(tower="tuned"),
     ]
     return pd.concat(parts, ignore_index=True)
@@ -143,24 +146,20 @@ DECISIONS = {  # what you have, what to do, and the comparisons that carry it
         "tell the head the numbers (`--image-side kernel`)",
         ["numbers, against stage 1"],
     ),
-    "a frozen tower, an order and no more": (
-        "CORAL is as good as L2RCLIP, and simpler (`l2rclip baselines`)",
-        ["L2RCLIP, against CORAL"],
-    ),
-    "a frozen tower, names without numbers": (
-        "give it the sentences of the ranks",
-        ["sentences, against no text"],
+    "a frozen tower, ranks that are names": (
+        "tell it their order (`l2rclip baselines`: `coral-frozen`); sentences help less",
+        ["CORAL, against stage 1", "sentences, against no text"],
     ),
     "a tower that trains": (
-        "train it towards fixed vectors (`l2rclip fit`)",
-        ["L2RCLIP, against cross-entropy", "L2RCLIP, against the best of three rivals"],
+        "train it towards unit vectors (`l2rclip fit`)",
+        ["L2RCLIP, against cross-entropy", "random vectors, against a linear head"],
     ),
-    "the hope that language helps there": (
-        "drop it: random vectors do as well",
+    "a choice of sentences for it": (
+        "do not fret: random vectors cannot be told from sentences",
         ["sentences, against random vectors"],
     ),
-    "any tower that trains, by any method": (
-        "try two learning rates, chosen by validation",
+    "any tower that trains": (
+        "try two learning rates, chosen by validation (`l2rclip fit` does)",
         ["the better of two rates, against 7e-4"],
     ),
 }

@@ -1,4 +1,4 @@
-"""Figures of words after a relative: landings, orders, few images, and four ways to train."""
+"""Figures of words after a relative: landings, orders, few images."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from l2rclip_book.evidence import nothing, range_figure
-from l2rclip_book.gains import MANY
 from l2rclip_book.plots import DATA, GRID, INK, canvas, drawn, grid, rank_colours
 from l2rclip_book.words import SETS, SHOTS, WORDS
 
@@ -152,51 +151,3 @@ def _draw_lines(axis: Axes, shares: pd.DataFrame, title: str) -> None:
         axis.scatter(rows["shots"], rows["share"], s=11, color=inside, edgecolors=colour, alpha=0.6)
     grid(axis, "y", title)
     axis.set_ylim(0, max(115, 1.05 * shares["share"].max()))
-
-
-SPEEDS = {  # study, condition, arm, colour, marker
-    "frozen tower, all images": ("main", "", "L2RCLIP", "#58a3c9", "s"),
-    "tuned tower, all images": ("at-best", "", "L2RCLIP", WARM, "o"),
-    "tuned, plain tower, 4 images a rank": ("words-few", "few_shot=4", "words", "#b07aa1", "v"),
-    "tuned, after a relative, 4 images a rank": ("words-few", "few_shot=4", WORDS, OWN, "^"),
-}
-
-
-def speed_shares(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the test RPS of four ways to train, in percent of that of the median rank.
-
-    Args:
-        table: Rows of all studies.
-
-    Returns:
-        `data`, `speed` (a key of `SPEEDS`), `share`, a mean over the runs that the tuned towers
-        have, and `low` and `high`, its range over them.
-    """
-    rows = table[table["data"].isin(MANY)]
-    chance = rows[(rows["study"] == "main") & (rows["arm"] == "median-rank")]
-    of_tuned = rows.loc[rows["study"] == "at-best", ["data", "run"]].drop_duplicates()
-
-    ways = [(speed, *arm) for speed, (*arm, _, _) in SPEEDS.items()]
-    rows = rows.merge(pd.DataFrame(ways, columns=["speed", "study", "condition", "arm"]))
-    shares = _with_shares(rows, chance).merge(of_tuned).groupby(["data", "speed"])["share"]
-    return shares.agg(share="mean", low="min", high="max").reset_index()
-
-
-@drawn()
-def speeds_figure(shares: pd.DataFrame) -> Figure:
-    """Draw a line for each data set, with a mark for each way to train.
-
-    Args:
-        shares: From `speed_shares`.
-    """
-    sets = {data: DATA[data][0] for data in MANY if (shares["data"] == data).any()}
-    looks = {speed: (speed, colour, marker) for speed, (*_, colour, marker) in SPEEDS.items()}
-    marks = shares.rename(columns={"data": "row", "speed": "mark", "share": "value"})
-    figure, axis = range_figure(marks, sets, looks, 100)
-
-    axis.set_xlim(left=0)
-    axis.set_xlabel(
-        "error (RPS), % of that of the median rank; dots are means, lines ranges of runs"
-    )
-    figure.legend(loc="outside lower left", ncols=2)
-    return figure

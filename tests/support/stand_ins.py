@@ -20,8 +20,7 @@ def towers() -> dict[str, Any]:
 def features() -> dict[str, Any]:
     """Return the names that chapter 7 gets from training.
 
-    The first images hide their ranks among correlated features, as untrained ones do; the last two
-    lie along a curve.
+    The images at the start hide their ranks among correlated features, as untrained ones do.
     """
     rng = np.random.default_rng(0)
     labels = np.arange(240) % 10
@@ -29,18 +28,9 @@ def features() -> dict[str, Any]:
     hidden = rng.standard_normal((240, 60))
     hidden[:, 40] = 0.7 * (labels - labels.mean())
     start = hidden @ mixed + rng.standard_normal((240, 120))
-
-    turn = np.radians(15 * (labels + rng.uniform(-0.5, 0.5, 240)))
-    curve = np.stack([np.cos(turn), np.sin(turn)], axis=1)
-    curve = np.hstack([curve, 0.02 * rng.standard_normal((240, 30))])
-    images = {"start": start, "after stage 2": curve, "cross-entropy": curve}
-    for moment, x in images.items():
-        images[moment] = x / np.linalg.norm(x, axis=1, keepdims=True)
-
-    half = np.zeros(240, dtype=bool)
-    half[rng.permutation(240)[:120]] = True
-    names = dict(zip(("START", "L2R", "CE"), images, strict=True))
-    return names | {"images": images, "labels": labels, "half": half}
+    start /= np.linalg.norm(start, axis=1, keepdims=True)
+    half = rng.permutation(240) < 120
+    return {"START": "start", "images": {"start": start}, "labels": labels, "half": half}
 
 
 def runs() -> dict[str, Any]:
