@@ -72,7 +72,7 @@ targets.verdict_figure(gains)
 
 # %% [markdown]
 # **Figure 9.1.** By how much the first reduces the RPS of the second, in percent: right of zero the first has less
-# error. Diamonds are means over data sets, with 95 % intervals over trainings and groups of images; small dots are the
+# error. Diamonds are means over data sets, with intervals over trainings and groups of images; small dots are the
 # data sets.
 #
 # ## What was run

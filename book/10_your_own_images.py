@@ -151,7 +151,7 @@ l2rclip fit --dataset csv --root coffee --out runs/coffee \
 """)
 
 # %% [markdown]
-# The table is about test images; brackets hold 95 % intervals. **RPS** is the error of the probabilities. **MAE
+# The table is about test images; brackets hold intervals over these images. **RPS** is the error of the probabilities. **MAE
 # (median)** says by how many grades the median answer is off on average. **Median rank** looks at no image and gives
 # all the same answer: a model that is no better has learned nothing. This one is far better.
 #

@@ -41,7 +41,7 @@ def test_the_setup_cell_installs_the_wheel_where_the_package_is_missing(
     nbformat.write(page, chapter)
 
     wheel = verify.make_wheel()
-    assert wheel.stat().st_size <= 6e6  # 4e6 of them are the relative that ships
+    assert wheel.stat().st_size <= 9e6  # 4e6 of them are the relative that ships, 3e6 photographs
     assert verify.colab(chapter) == f"{wheel.name} alone in an empty folder"
 
 
@@ -66,10 +66,10 @@ def test_a_command_runs_with_the_kernels_of_another_processor(kind: str, answer:
 
 @pytest.mark.parametrize("source", chapters.sources()[:11], ids=attrgetter("stem"))
 def test_a_main_chapter_has_slides(source: Path) -> None:
-    """A title, a sentence, two or three figures with caption and alt text; no link to a page."""
+    """A title, a sentence, up to three figures with caption and alt text; no link to a page."""
     deck = slides.slides_of(source.with_suffix(".ipynb"))
     figures = re.findall(r'<img src="data:image/png;base64,[^"]+" alt="[^"]+"><figcaption>.', deck)
-    assert 2 <= len(figures) <= 3
+    assert 1 <= len(figures) <= 3
     assert deck.count("<section>") == len(figures) + 2
     assert re.search(r"<h2>[^<]+</h2><p>.{20,}</p>", deck)
     assert "<a " not in deck

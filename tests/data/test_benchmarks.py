@@ -146,7 +146,8 @@ def test_coffee_leaves_are_bracols(real_bracol: Path) -> None:
     coffee = load_dataset("coffee")
     bracol = load_dataset("bracol", root=real_bracol, fold=1)
     for name in SPLITS:
-        small, whole = coffee.split(name), bracol.split(name)
+        small = coffee.split(name)
+        whole = bracol.split(name)
         places = [whole.paths.index(path.removeprefix("images/")) for path in small.paths]
         assert small.targets == tuple(whole.targets[place] for place in places)
 

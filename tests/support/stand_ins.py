@@ -52,7 +52,8 @@ def scores() -> dict[str, Any]:
     for data in MANY:
         ahead = 0.0 if data in ("hc18", "cherries81", "portraits") else 0.5
         shared = rng.uniform(2, 3, 100)
-        by_arm = {"after stage 1": shared, "coral": shared - ahead + rng.normal(0, 0.1, 100)}
+        noise = rng.normal(0, 0.1, 100)
+        by_arm = {"after stage 1": shared, "coral": shared - ahead + noise - noise.mean()}
         for arm, rps in by_arm.items():
             rows = {"data": data, "run": 0, "arm": arm, "path": range(100), "rps": rps}
             tables.append(pd.DataFrame(rows).assign(subject=range(100)))
