@@ -19,7 +19,7 @@ from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.data.protocols import Changes, apply_protocols
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads.calibration import fit_temperature, temper
-from l2rclip_lite.heads.kernel import MIXTURES, rank_kernel
+from l2rclip_lite.heads.kernel import rank_kernel
 from l2rclip_lite.method import Features, Logits, Probabilities, Texts
 from l2rclip_lite.method.losses import ranked_probability_loss
 from l2rclip_lite.method.model import L2RCLIP
@@ -79,22 +79,32 @@ def random_prototypes(data: OrdinalDataset, towers: Towers, seed: int) -> Texts:
 
 def shuffled_sentences(data: OrdinalDataset, towers: Towers, seed: int) -> Texts:
     """Return the text features of the plain sentences, each at a rank that is drawn at random."""
-    texts = L2RCLIP(towers, data.ranks, NO_TRAINING).rank_features
-    generator = torch.Generator().manual_seed(seed)
-    return texts[torch.randperm(len(data.ranks), generator=generator)]
+    return _shuffled(L2RCLIP(towers, data.ranks, NO_TRAINING).rank_features, seed)
 
 
 def number_prototypes(data: OrdinalDataset, towers: Towers, seed: int) -> Texts:
     """Return fixed unit vectors that are as alike as the numbers of the ranks are near.
 
-    Their cosines are those of the kernel head's numbers, see `kernel.rank_kernel`; the directions
-    are random.
+    Their mean is subtracted, as that of the sentences of `mini` is, and a part of each is its own:
+    neighbours have cosines of .1 to .7, as sentences have, and an image on its prototype can be
+    sure of its rank. The directions are random.
     """
     texts = random_prototypes(data, towers, seed).double()
-    kernel = rank_kernel(texts, data.ranks.values_tensor().double(), MIXTURES["numbers"])
+    kernel = rank_kernel(texts, data.ranks.values_tensor().double(), (0.0, 0.8, 0.2))
     directions = torch.linalg.qr(texts.T).Q.T  # orthonormal, one for each rank
-    root = torch.linalg.cholesky(kernel)
-    return F.normalize(root @ directions, dim=1).float()
+    prototypes = torch.linalg.cholesky(kernel) @ directions
+    return F.normalize(prototypes - prototypes.mean(dim=0), dim=1).float()
+
+
+def shuffled_numbers(data: OrdinalDataset, towers: Towers, seed: int) -> Texts:
+    """Return `number_prototypes`, each at a rank that is drawn at random."""
+    return _shuffled(number_prototypes(data, towers, seed), seed)
+
+
+def _shuffled(texts: Texts, seed: int) -> Texts:
+    """Return the vectors in an order that is drawn with a seed."""
+    generator = torch.Generator().manual_seed(seed)
+    return texts[torch.randperm(len(texts), generator=generator)]
 
 
 class LearnedPrototypes(nn.Module):
@@ -122,6 +132,7 @@ PROTOTYPES = {
     "random-prototypes": random_prototypes,
     "number-prototypes": number_prototypes,
     "shuffled-sentences": shuffled_sentences,
+    "shuffled-numbers": shuffled_numbers,
 }
 
 

@@ -47,6 +47,7 @@ RECIPES = {  # arms of `at-best`, with their rates
     "cross-entropy, 4e-4": f"{NONE}, 0.0004",
 }
 RUN = ["study", "data", "run", "condition"]
+RATE = r", [\d.e-]+$"  # at the end of the name of an arm
 
 FROZEN_TOWER = {
     "sentences, against no text": ("words", NONE),
@@ -71,7 +72,7 @@ def at_best_rate(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """Return rows of each arm at the learning rate that validates best in its run.
 
     Args:
-        table: A row per run and arm, whose name ends in its rate, with `val_rps`.
+        table: A row per run and arm, with `val_rps`; its name ends in its rate, where it has one.
         rows: Rows for the same runs and arms: the table itself, or scores of images.
 
     Returns:
@@ -83,7 +84,7 @@ def at_best_rate(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
         >>> at_best_rate(table, table)[["arm", "val_rps"]].values.tolist()
         [['linear head', 1.0]]
     """
-    targets = table.assign(target=table["arm"].str.rsplit(", ", n=1).str[0])
+    targets = table.assign(target=table["arm"].str.replace(RATE, "", regex=True))
     ordered = targets.sort_values("val_rps", kind="stable")
     best = ordered.drop_duplicates([*RUN, "target"])
     chosen = rows.merge(best[[*RUN, "arm", "target"]])
