@@ -145,8 +145,8 @@ def compare_arms(images: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
     gains: dict[str, float] = {}
     draws: dict[str, Float[np.ndarray, " draw"]] = {}
     for data, scores in paired_scores(images, [one, other]).groupby(level="data", sort=False):
-        gains[str(data)] = float(_gain(scores.mean().to_numpy()))
-        draws[str(data)] = _gain(resampled_means(scores, generator))
+        gains[str(data)] = float(reduction(scores.mean().to_numpy()))
+        draws[str(data)] = reduction(resampled_means(scores, generator))
     return with_mean(gains, draws)
 
 
@@ -180,8 +180,8 @@ def with_mean(
     return pd.DataFrame(columns, index=gain.index).rename_axis("data").reset_index()
 
 
-def _gain(means: Float[np.ndarray, "*draw arm"]) -> Float[np.ndarray, "*draw"]:
-    """Return what the first of two arms saves against the second, in percent."""
+def reduction(means: Float[np.ndarray, "*draw arm"]) -> Float[np.ndarray, "*draw"]:
+    """Return by what the first of two arms reduces the RPS of the second, in percent."""
     return 100 * (1 - means[..., 0] / means[..., 1])
 
 
