@@ -1,21 +1,27 @@
-"""Draw the verdict on the front page and in the README, and write its table.
+"""Draw the figures of the front page and the README, and write the table of the verdict.
 
-    python tools/front_figure.py             write results.png and verdict.md
+    python tools/front_figure.py             write answer.png, results.png and verdict.md
 
-They lie in `book/_static` and are made from `book/results`. The figure carries the SHA-256 of the
-tables that it was drawn from, so that a stale one is noticed.
+They lie in `book/_static`. The verdict is made from `book/results`; its figure carries the SHA-256
+of the tables that it was drawn from, so that a stale one is noticed. The answers are those of a
+head that is trained here, on the photographs of the package.
 """
 
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import chapters
 
+from l2rclip_book.plots import gallery
 from l2rclip_book.results import read_results
 from l2rclip_book.targets import verdict_figure, verdict_gains, verdict_table
+from l2rclip_lite import Config, fit, load_dataset
 from l2rclip_lite.files import write_atomically, write_text
 
+ANSWER = chapters.BOOK / "_static" / "answer.png"
 PICTURE = chapters.BOOK / "_static" / "results.png"
 VERDICT = chapters.BOOK / "_static" / "verdict.md"
 TABLE = chapters.BOOK / "results" / "matrix.csv"
@@ -28,8 +34,22 @@ def table_hash() -> str:
     return digest.hexdigest()
 
 
+def draw_answers() -> None:
+    """Draw the answers to the first test photograph of each grade of coffee leaves."""
+    data = load_dataset("coffee")
+    with TemporaryDirectory() as folder:
+        run = fit(data, Config(image_side="kernel", threads=1), Path(folder) / "coffee")
+
+    first = [data.test.targets.index(rank) for rank in range(len(data.ranks))]
+    answers = run.model.predict([image for image, _ in data.test]).probabilities
+    figure = gallery(data.test, answers, data.ranks, first)
+    metadata = {"Software": None}
+    write_atomically(ANSWER, lambda file: figure.savefig(file, dpi=150, metadata=metadata))
+
+
 def main() -> None:
-    """Write the figure and the table."""
+    """Write the figures and the table."""
+    draw_answers()
     table, images, _ = read_results(str(TABLE.parent))
     gains = verdict_gains(table, images)
 

@@ -49,7 +49,7 @@ def staircase(steps: pd.DataFrame) -> Figure:
     """Draw RPS without text, with words, after stage 1 and with the hand-made order.
 
     There is a panel for each data set. A bar is the 95 % interval of the difference to no text: one
-    that stays left of the dashed line is an error saved. The percentage is the share of the
+    that stays left of the dashed line is a reduction. The percentage is the share of the
     hand-made order's gain. A point far to the right is an arrow with its number.
 
     Args:

@@ -109,7 +109,7 @@ def clip_figure(clip: ClipRows | None) -> Figure | None:
         return None
 
     gains = pd.concat([judged_claims(clip), tuned_gains(clip)], ignore_index=True)
-    return intervals(gains, label="RPS saved, %", title="The three claims, then tuned towers")
+    return intervals(gains, label="RPS reduced by, %", title="The three claims, then tuned towers")
 
 
 def clip_paragraph(clip: ClipRows | None) -> str:
@@ -124,7 +124,7 @@ def clip_paragraph(clip: ClipRows | None) -> str:
         )
         trust = "as pinned" if weights["pinned"] else "as it was there: none was known before"
         parts.append(f"**{towers}**: {origin}SHA-256 {weights['sha256'][:12]}… {trust}.")
-    parts.append(gain_table(judged_claims(clip), "RPS saved, %"))
+    parts.append(gain_table(judged_claims(clip), "RPS reduced by, %"))
     parts.append(gain_table(tuned_gains(clip), "tuned tower, at the rate that validates best"))
 
     left_out = [DATA[name][0] for name in clip.record["left_out"]]

@@ -156,7 +156,7 @@ DECISIONS = {  # what you have, what to do, and the comparisons that carry it
         ["L2RCLIP, against cross-entropy", "random vectors, against a linear head"],
     ),
     "a choice of sentences for it": (
-        "do not fret: random vectors cannot be told from sentences",
+        "any will do: random vectors cannot be told from sentences",
         ["sentences, against random vectors"],
     ),
     "any tower that trains": (

@@ -5,7 +5,7 @@
 - **Without a label** (study `words-new`), the order of the answers counts: Spearman's ρ of the
   expected value and the truth over the test images of a run, then the mean over runs. In each draw
   of the bootstrap runs are drawn, and groups of images within each, the same for every arm.
-- **With 2 and 4 images a rank** (`words-few`), the saved RPS counts, see `gains`. An image counts
+- **With 2 and 4 images a rank** (`words-few`), the reduction of the RPS counts, see `gains`. An image counts
   once, by its mean over runs and numbers of images.
 """
 
@@ -64,7 +64,7 @@ ALL_IMAGES = {  # exploratory, the second arms are of `at-best`
     "labels after it, against words without": ("labels, relative by labels", "L2RCLIP"),
     "words, against labels, both without": ("L2RCLIP", "rps"),
 }
-BY_A_RELATIVE = {  # exploratory: what beginning with a relative saves
+BY_A_RELATIVE = {  # exploratory: by what beginning with a relative reduces the RPS
     "words": (WORDS, "words"),
     "labels": ("labels, relative by labels", "labels"),
     "frozen head": ("frozen head, relative", "frozen head"),
@@ -247,7 +247,7 @@ def doubts(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 
 
 def gains_by_shots(images: pd.DataFrame) -> pd.DataFrame:
-    """Return what beginning with a relative saves, for each number of labelled images a rank.
+    """Return by what beginning with a relative reduces the RPS, for each number of labels per rank.
 
     Args:
         images: Scores of test images, of all studies.
