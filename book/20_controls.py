@@ -57,7 +57,6 @@ from l2rclip_book.plots import DATA
 from l2rclip_book.real_clip import clip_figure, clip_paragraph, read_clip
 from l2rclip_book.results import find_result, read_results
 from l2rclip_book.tuned import (
-    BEST_RIVAL,
     METHODS,
     RECIPES,
     chosen_recipes,

@@ -92,10 +92,8 @@ def _every_worth(
     In a draw all cells of a data set have the same runs and groups.
     """
     chosen = at_best_rate(table, images)
-    by_cell = chosen.assign(arm=chosen["arm"] + "; " + chosen["condition"].fillna(""))
-    arms = list(
-        dict.fromkeys(cell.arm(name) for cell in CELLS for name in (RANDOM, cell.prototypes))
-    )
+    by_cell = chosen.assign(arm=chosen["arm"] + "; " + chosen["condition"])
+    arms = sorted({cell.arm(name) for cell in CELLS for name in (RANDOM, cell.prototypes)})
 
     generator = np.random.default_rng(0)
     worths = {}

@@ -5,8 +5,8 @@
 - **Without a label** (study `words-new`), the order of the answers counts: Spearman's ρ of the
   expected value and the truth over the test images of a run, then the mean over runs. In each draw
   of the bootstrap runs are drawn, and groups of images within each, the same for every arm.
-- **With 2 and 4 images a rank** (`words-few`), the reduction of the RPS counts, see `gains`. An image counts
-  once, by its mean over runs and numbers of images.
+- **With 2 and 4 images a rank** (`words-few`), the reduction of the RPS counts, see `gains`. An
+  image counts once, by its mean over runs and numbers of images.
 """
 
 from __future__ import annotations

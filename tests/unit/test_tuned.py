@@ -1,7 +1,8 @@
-"""The two claims about tuned towers, on tables small enough to judge by eye."""
+"""The claims about towers that train, on tables small enough to judge by eye."""
 
 import pandas as pd
 
+from l2rclip_book import depth
 from l2rclip_book.gains import MEAN
 from l2rclip_book.tuned import SETS, in_units, judge_tuned, mean_ranks
 
@@ -47,3 +48,30 @@ def test_errors_in_units_are_numbers_where_no_rows_are_stored() -> None:
     """As in Colab, without the results of the studies."""
     columns = ["study", "data", "run", "arm", "mae_median", "seconds", "val_rps"]
     assert set(in_units(pd.DataFrame(columns=columns)).dtypes[1:].astype(str)) == {"float64"}
+
+
+def test_the_worth_of_order_is_a_reduction_and_claims_are_differences() -> None:
+    """Numbers reduce an RPS of 2 to 1.6 where nothing or the projection trains: a worth of 20 %."""
+    rows = []
+    for cell in depth.CELLS:
+        early = cell.prototypes == depth.NUMBERS and cell.part in depth.CONTROLLED
+        for name, rps in ((depth.RANDOM, 2.0), (cell.prototypes, 1.6 if early else 2.0)):
+            for rate, worse in ((", 0.0007", 0.0), (", 0.0002", 1.0)):
+                arm = f"{name}, {cell.part}{rate}"
+                rows.append((cell.condition, arm, rps + worse))
+    arms = pd.DataFrame(rows, columns=["condition", "arm", "rps"]).drop_duplicates()
+    runs = [arms.assign(study="depth", data=data, run=0) for data in depth.SETS]
+    table = pd.concat(runs, ignore_index=True).assign(val_rps=lambda row: row["rps"])
+
+    worth = depth.worth_of_order(table, images_of(table))
+    mean = worth[worth["data"] == MEAN].set_index(["prototypes", "part"])["gain"].round(6)
+    assert mean.loc[[(depth.NUMBERS, "projection"), (depth.SENTENCES, "projection")]].tolist() == [
+        20.0,
+        20.0,
+        0.0,
+        0.0,
+    ]
+    claims = depth.judge_depth(table, images_of(table))
+    assert means(claims).round(6).values.tolist() == [[20.0, "shown"], [20.0, "shown"]]
+    waiting = depth.judge_depth(table, images_of(table), ["depth/pears-2"])
+    assert set(means(waiting)["verdict"]) == {"incomplete"}
