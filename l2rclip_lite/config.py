@@ -242,6 +242,10 @@ class Config:
     """Weight of tightness in stage 2, which pulls an image to its own text; 0 leaves it out."""
     lambda_rps: Weight | None = None
     """Weight of the ranked probability score in stage 2; 0 leaves it out."""
+    balance: bool = False
+    """Whether all ranks weigh alike in training, however rare some are: both stages draw images of
+    rarer ranks more often, and heads on a frozen tower are fitted on several copies of them.
+    Validation, which chooses epochs and temperature, still weighs all images alike."""
     augment: bool = True
     """Whether stage 2 flips its images and changes their light."""
     upside_down: bool | None = None

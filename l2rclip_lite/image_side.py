@@ -56,6 +56,7 @@ def fit_head(
     model: L2RCLIP, data: TrainingData, kernels: Sequence[str], *, quiet: bool = True
 ) -> KernelChoice:
     """Return a head of one kernel, or the stack of several, on the untrained tower's features."""
+    data = data.for_heads(model.config)
     return stack_kernel_heads(
         data.backbone,
         data.targets,

@@ -131,6 +131,42 @@ class TrainingData:
             "val_rps": rps(target, probabilities, model.ranks),
         }
 
+    def rows(self, config: Config, generator: torch.Generator) -> Int[Tensor, " row"]:
+        """Return the places of the training images in random order.
+
+        Under `Config.balance` each rank that occurs has as many rows as the most frequent one: its
+        images are repeated, each as often as any other of its rank, or once more, by chance. The
+        first N of these rows hold an image of rank k N/(K n_k) times on the mean, where n_k of N
+        images have one of K ranks that occur.
+
+        Example:
+            >>> data = TrainingData({}, {"train": torch.tensor([0, 0, 0, 1])}, {})
+            >>> data.rows(Config(balance=True), torch.Generator()).sort().values
+            tensor([0, 1, 2, 3, 3, 3])
+        """
+        targets = self.targets["train"]
+        order = torch.randperm(len(targets), generator=generator)
+        if not config.balance:
+            return order
+
+        groups = [order[targets[order] == rank] for rank in sorted(set(targets.tolist()))]
+        most = max(map(len, groups))
+        rows = torch.cat([own[torch.arange(most) % len(own)] for own in groups])
+        return rows[torch.randperm(len(rows), generator=generator)]
+
+    def for_heads(self, config: Config) -> "TrainingData":
+        """Return what a head is fitted on, which weighs all rows alike.
+
+        Under `Config.balance` it has the training features and targets of `rows`, by the seed of
+        the run: at most K times as many; and no images.
+        """
+        if not config.balance:
+            return self
+        rows = self.rows(config, torch.Generator().manual_seed(config.seed))
+        backbone = {**self.backbone, "train": self.backbone["train"][rows]}
+        targets = {**self.targets, "train": self.targets["train"][rows]}
+        return TrainingData({}, targets, backbone)
+
     def feature_batch_size(self, config: Config) -> int:
         """Return the images per step on cached features.
 
@@ -153,7 +189,7 @@ class TrainingData:
         """Yield the batches of cached features for one epoch, the same in all processes."""
         features = self.features["train"]
         targets = self.targets["train"]
-        order = torch.randperm(len(targets), generator=generator)
+        order = self.rows(model.config, generator)[: len(targets)]
 
         for rows in torch.split(order, self.feature_batch_size(model.config)):
             yield TrainingBatch(
@@ -176,7 +212,7 @@ class TrainingData:
         """
         config = model.config
         targets = self.targets["train"]
-        order = torch.randperm(len(targets), generator=generator)
+        order = self.rows(config, generator)[: len(targets)]
         batches = torch.split(order, self.pixel_batch_size(config))
 
         images = self.images["train"]

@@ -181,15 +181,16 @@ def train_baseline(
         TrainingError: Numbers that are not finite, or memory that runs out.
     """
     check_baselines([name])
+    rows = data.for_heads(model.config)
     if name in TEXTS:
         baseline = sibling(model, text=TEXTS[name](model))
     elif name in HEADS:
-        head = HEADS[name](data.backbone, data.targets, model.ranks)
+        head = HEADS[name](rows.backbone, rows.targets, model.ranks)
         baseline = sibling(model, head=head)
     else:
         objective = OBJECTIVES[name.removesuffix(FROZEN)]
         if name.endswith(FROZEN) and objective.prompts is None:
-            baseline = sibling(model, head=frozen_head(objective, data, model.ranks))
+            baseline = sibling(model, head=frozen_head(objective, rows, model.ranks))
         else:
             baseline = train_objective(name, objective, model, data, run, quiet)
 

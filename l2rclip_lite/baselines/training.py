@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -228,5 +229,6 @@ def _answer_as(head: nn.Module, objective: Objective, model: L2RCLIP, data: Trai
         linear_head.weight.copy_(weight)
     else:  # a linear probe reads the features as they are now
         features = {split: data.encode(model, split) for split in ("train", "val")}
-        linear_head = linear_probe(features, data.targets, model.ranks)
+        rows = replace(data, backbone=features).for_heads(model.config)
+        linear_head = linear_probe(rows.backbone, rows.targets, model.ranks)
     model.head = linear_head.to(model.device)

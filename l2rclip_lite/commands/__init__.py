@@ -63,6 +63,15 @@ class NewRanks:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PriceList:
+    """What each mistake costs."""
+
+    costs: Path | None = None
+    """A CSV file of prices: each row has the name of a true rank, then the price of every answer.
+    The names of the ranks also stand in the first row, behind one cell."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fit:
     r"""Train on a data set, in two stages, calibrate the probabilities, and write a run directory.
 
@@ -167,7 +176,7 @@ class Report(MovedData):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predict(Weights, NewRanks):
+class Predict(Weights, NewRanks, PriceList):
     """Grade images with a finished run: one JSON object per line, or CSV.
 
     Try:
@@ -178,12 +187,15 @@ class Predict(Weights, NewRanks):
           by the model that ships with the package, of generated leaves
       l2rclip predict leaves-percent photos/ --ranks "no,low,high"
           in words that training never had: trust the order of the answers, not how sure they are
+      l2rclip predict runs/mine photos/ --costs costs.csv
+          where to miss "high" costs ten: ,low,high and below it low,0,1 and high,10,0
 
-    Each answer has path, rank (the most probable, as an index from 0), its name, probabilities, and
-    four numbers in the unit of the ranks: median, low and high (between them lies the true rank
-    nine times out of ten) and expected. Images and folders that cannot be read, and links that lead
-    out of a folder, are named on stderr; the others are answered, and the exit code is 2. Training
-    images are answered too well: `evaluate` shows what to expect of new ones.
+    Each answer has path, rank (the most probable, or by --costs the one with the least expected
+    cost, as an index from 0), its name, probabilities, and four numbers in the unit of the ranks:
+    median, low and high (between them lies the true rank nine times out of ten) and expected.
+    Images and folders that cannot be read, and links that lead out of a folder, are named on
+    stderr; the others are answered, and the exit code is 2. Training images are answered too well:
+    `evaluate` shows what to expect of new ones.
 
     In CSV no cell begins a formula: a path that begins with = + - @ or a tab is written as ./PATH,
     a name of a rank after an apostrophe.
@@ -202,7 +214,7 @@ class Predict(Weights, NewRanks):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(DataAndDevice, NewRanks):
+class Evaluate(DataAndDevice, NewRanks, PriceList):
     r"""Read a run's data again, or a new table; compute every metric, most with an interval.
 
     Try:
@@ -214,6 +226,8 @@ class Evaluate(DataAndDevice, NewRanks):
       l2rclip evaluate runs/apples --root pears --labels test.csv --ranks 1:20 \
                        --template "a photo of {rank} pears on a tree" --calibrate few.csv
           in words that training never had; a second table decides how sure the answers are
+      l2rclip evaluate runs/mine --costs costs.csv
+          also the mean cost of the cheapest answers, and cost_argmax, that of the most probable
     """
 
     run: RunFolder

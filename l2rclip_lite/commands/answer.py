@@ -7,7 +7,9 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float
 from tqdm import tqdm
 
 from l2rclip_lite import commands
@@ -16,12 +18,20 @@ from l2rclip_lite.config import LabelsAre
 from l2rclip_lite.data.base import Split
 from l2rclip_lite.data.own_images import files_inside, own_table
 from l2rclip_lite.data.reading import ImageFile, scan_folder
-from l2rclip_lite.data.table import as_split, in_words, label_space, ranks_of_names, refuse
+from l2rclip_lite.data.table import (
+    as_numbers,
+    as_split,
+    in_words,
+    label_space,
+    ranks_of_names,
+    read_columns,
+    refuse,
+)
 from l2rclip_lite.devices import failures_in_words
 from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.method.ranks import Ranks, composed
 from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.runs.results import cell, judge
 
@@ -50,10 +60,11 @@ def predict(arguments: commands.Predict) -> int:
     model = _in_other_words(trained, arguments)
     if model is not trained:
         warn(UNSURE)
+    costs = _costs_of(arguments, model.ranks)
     header = True
     for path in tqdm(paths, "predicting", disable=sys.stdout.isatty() or None, leave=False):
         try:
-            answer = model.predict(path).to_frame().round(6)
+            answer = model.predict(path, costs=costs).to_frame().round(6)
         except InputError as error:
             warn(error, "error")
             problems.append(error)
@@ -85,6 +96,42 @@ def _in_other_words(trained: L2RCLIP, words: commands.NewRanks) -> L2RCLIP:
         return trained.with_ranks(ranks)
 
 
+def _costs_of(prices: commands.PriceList, ranks: Ranks) -> Float[np.ndarray, "true answer"] | None:
+    """Return the price list that a user names: a row for each true rank, a column for each answer.
+
+    Ranks that are numbers may be written in digits. What the first cell holds plays no part.
+
+    Raises:
+        InputError: No such file, not a row and a column for each rank in their order, or a cell
+            that is no price.
+    """
+    if prices.costs is None:
+        return None
+    columns = [f"price {k}" for k in range(len(ranks))]
+    table = read_columns(prices.costs, ["name", *columns], header=False)
+    names = ", ".join(ranks.names)
+    fix = f"write {names:.300} behind one cell in the first row, and one of them first in each row"
+    if len(table) != len(ranks) + 1:
+        raise InputError(f"{prices.costs}: {len(table)} rows, not {len(ranks) + 1}; {fix} below.")
+
+    top = pd.DataFrame({"name": table.loc[0, columns], "where": table.loc[0, "where"]})
+    rows = table.iloc[1:]
+    both = pd.concat([top, rows[["name", "where"]]], ignore_index=True)
+    is_other = both["name"].map(composed) != pd.Series(ranks.names * 2).map(composed)
+    if list(ranks.names) == in_words(ranks.values):
+        is_other &= as_numbers(both["name"]) != pd.Series(ranks.values * 2)
+    refuse(both, is_other, "name", f"is not that of the rank there; {fix} below, in this order.")
+
+    costs = []
+    for column in columns:
+        cells = rows.rename(columns={column: "price"})
+        price = as_numbers(cells["price"])
+        is_price = (price >= 0) & (price < np.inf)
+        refuse(cells, ~is_price, "price", "is no number ≥ 0; correct it.")
+        costs.append(price)
+    return np.stack(costs, axis=1)
+
+
 def _json(row: pd.DataFrame) -> str:
     """Return the row as JSON, its probabilities as a list."""
     answer = row.to_dict("records")[0]
@@ -103,11 +150,12 @@ def evaluate(arguments: commands.Evaluate) -> None:
     """Print every metric of a split of the run's data, or of a new table."""
     trained = load_model(arguments.run, arguments.method, arguments, arguments.device)
     model = _in_other_words(trained, arguments)
+    costs = _costs_of(arguments, model.ranks)
     title, part, caveat = _images_to_score(arguments, model)
     if arguments.calibrate is not None:
         _calibrate_on(arguments.calibrate, part, model, arguments)
     p = model.probabilities(model.encode(part, cache=arguments.cache, quiet=arguments.json))
-    scores = judge(p, part, model.ranks, intervals=True)
+    scores = judge(p, part, model.ranks, intervals=True, costs=costs)
     if model is not trained and arguments.calibrate is None:
         warn(UNSURE)
 

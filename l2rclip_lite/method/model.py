@@ -22,7 +22,7 @@ from l2rclip_lite.data.reading import Images, MapStyle, image_list, paths_of
 from l2rclip_lite.errors import InputError, in_one_sentence
 from l2rclip_lite.heads import LinearHead
 from l2rclip_lite.method import Backbone, Features, Logits, Pixels, Probabilities, Scalar, Texts
-from l2rclip_lite.method.prediction import Prediction
+from l2rclip_lite.method.prediction import Costs, Prediction
 from l2rclip_lite.method.prompts import RankPrompts, build_prompts
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.encoding import describe_encoder, encode_images
@@ -216,17 +216,25 @@ class L2RCLIP(nn.Module):
         logits = self.logits(features.to(self.rank_features)).float()
         return F.softmax(logits / self.temperature.float(), dim=1).cpu()
 
-    def predict(self, images: Images, *, batch_size: int = 32, workers: int = 0) -> Prediction:
-        """Predict the ranks of images; the arguments are those of `encode`.
+    def predict(
+        self, images: Images, *, costs: Costs | None = None, batch_size: int = 32, workers: int = 0
+    ) -> Prediction:
+        """Predict the ranks of images; the other arguments are those of `encode`.
+
+        Args:
+            images: See `encode`.
+            costs: Answer by this price list, see `prediction.cheapest_ranks`; None answers with the
+                most probable rank.
+            batch_size: Images at once.
+            workers: Processes that decode.
 
         Raises:
-            InputError: As `encode`, or an answer that is not finite.
+            InputError: As `encode`, an answer that is not finite, or no price list.
         """
         sequence: MapStyle = image_list(images)
         features = self.encode(sequence, batch_size=batch_size, workers=workers)
-        return Prediction.of(
-            self.probabilities(features), self.ranks, paths_of(sequence), float(self.conformal)
-        )
+        p = self.probabilities(features)
+        return Prediction.of(p, self.ranks, paths_of(sequence), float(self.conformal), costs)
 
     def with_ranks(self, ranks: Ranks) -> "L2RCLIP":
         """Return a model that answers in other words, without any training.

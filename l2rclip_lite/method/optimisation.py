@@ -184,9 +184,11 @@ class Stage:
     def has_failed(self) -> bool:
         """Return whether the kept epoch is hardly better than an answer that looks at no image.
 
-        Its validation RPS is .95 or more of that of the frequencies of the training ranks.
+        Its validation RPS is .95 or more of that of the frequencies of the training ranks, which
+        are equal under `Config.balance`.
         """
-        counts = torch.bincount(self.data.targets["train"], minlength=len(self.model.ranks))
+        target = self.data.targets["train"][self.data.rows(self.config, torch.Generator())]
+        counts = torch.bincount(target, minlength=len(self.model.ranks))
         frequencies = (counts / counts.sum()).expand(len(self.data.targets["val"]), -1)
         constant = self.data.validation_scores(self.model, frequencies)
         return self.kept_score[0] >= 0.95 * constant["val_rps"]

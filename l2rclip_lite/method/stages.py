@@ -254,14 +254,9 @@ def stage2_loss(model: L2RCLIP, z: Features, y: Targets, values: Values) -> Scal
         loss = loss + weights.lambda_tight * losses.tightness(z, t, y)
 
     if weights.lambda_push:
+        power = controls.push_power
         diversity = losses.diversity(
-            z,
-            t,
-            y,
-            values,
-            normalise=controls.normalise,
-            order=controls.order,
-            push_power=controls.push_power,
+            z, t, y, values, normalise=controls.normalise, order=controls.order, push_power=power
         )
         loss = loss - weights.lambda_push * diversity
 

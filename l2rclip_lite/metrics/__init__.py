@@ -22,7 +22,7 @@ Undefined values: `spearman` and `kendall` are 0/0 when the truth or the predict
 association. `auc` is 0/0 where the truth is constant; it returns chance, 0.5.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ from jaxtyping import Float
 from scipy.stats import kendalltau, spearmanr
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method.prediction import SLACK, medians
+from l2rclip_lite.method.prediction import SLACK, Costs, cheapest_ranks, medians
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics.answers import (
     Answers,
@@ -72,6 +72,7 @@ __all__ = [
     "accuracy",
     "amae",
     "auc",
+    "cheapest_ranks",
     "checked_probabilities",
     "cs_at",
     "ece",
@@ -104,6 +105,7 @@ def evaluate(  # noqa: PLR0913  (an entry point)
     *,
     deviations: Values | None = None,
     groups: Sequence[str] | None = None,
+    costs: Costs | None = None,
     intervals: bool = False,
     resamples: int = 1000,
     seed: int = 0,
@@ -121,6 +123,8 @@ def evaluate(  # noqa: PLR0913  (an entry point)
         deviations: σ of each image's labels; adds `epsilon_error`.
         groups: Whom each image shows. The bootstrap then draws groups, not images: images of one
             group are alike.
+        costs: A price list, see `cheapest_ranks`; adds `cost`, the mean price of the answers that
+            are cheapest by it, and `cost_argmax`, that of the most probable ranks.
         intervals: Add `<name>_low` and `<name>_high`, the 95 % percentile bootstrap over images, of
             all metrics but `auc` and rank correlations: these would sort all images for every
             resample.
@@ -134,8 +138,8 @@ def evaluate(  # noqa: PLR0913  (an entry point)
         model.
 
     Raises:
-        InputError: Not one row per target, not one column per rank, rows that do not sum to 1, or
-            not one group per image.
+        InputError: Not one row per target, not one column per rank, rows that do not sum to 1,
+            not one group per image, or no price list.
 
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")
@@ -144,15 +148,13 @@ def evaluate(  # noqa: PLR0913  (an entry point)
         (2.0, 0.0, 0.5, 1.0)
     """
     true, p = checked_probabilities(target, probabilities, ranks)
+    if not intervals:
+        resamples = 0
     draws = resampled(
-        p,
-        true,
-        ranks,
-        deviations=deviations,
-        groups=groups,
-        resamples=resamples if intervals else 0,
-        seed=seed,
+        p, true, ranks, deviations=deviations, groups=groups, resamples=resamples, seed=seed
     )
+    if costs is not None:
+        draws |= mean_costs(true, p, costs, resample_counts(groups, len(true), resamples, seed))
     result = {"n": float(len(true)), "auc": auc(true, p, ranks)} | with_intervals(draws)
     for suffix, answers in answers_of(true, p, ranks).items():
         result[f"spearman{suffix}"] = rank_correlation(answers, spearmanr)
@@ -241,6 +243,27 @@ def metrics_of(answers: Answers, ranks: Ranks, deviations: Values | None, counts
     metrics["amae"] = np.nanmean(by_rank, axis=0)
     metrics["mmae"] = np.nanmax(by_rank, axis=0)
     return metrics
+
+
+def mean_costs(true: PerImage, p: np.ndarray, costs: Costs, samples: Iterable[Counts]) -> Scores:
+    """Return the mean price of the cheapest answers and of the most probable ranks, by sample.
+
+    Args:
+        true: Rank indices.
+        p: A row of probabilities for each image.
+        costs: The price list.
+        samples: How often each image is in the samples, some samples at a time.
+
+    Example:
+        >>> p = np.array([[0.75, 0.25]])
+        >>> mean_costs(np.array([1]), p, [[0, 1], [5, 0]], [np.ones((1, 1))])
+        {'cost': array([0.]), 'cost_argmax': array([5.])}
+    """
+    answers = {"cost": cheapest_ranks(p, costs), "cost_argmax": p.argmax(axis=1)}
+    prices = np.asarray(costs, dtype=float)
+    paid = np.stack([prices[true, answer] for answer in answers.values()])
+    means = [paid @ counts / counts.sum(axis=0) for counts in samples]
+    return dict(zip(answers, np.concatenate(means, axis=1), strict=True))
 
 
 def with_intervals(draws: Mapping[str, np.ndarray]) -> dict[str, float]:

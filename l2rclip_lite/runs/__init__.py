@@ -232,7 +232,8 @@ class RunDirectory:
             raise InputError(f"{self.folder}: {problem}; {fix}.")
 
         settings = config.used()
-        others = [name for name in settings if settings[name] != stored.used.get(name)]
+        used = {"balance": False} | stored.used  # a run may be older than that setting
+        others = [name for name in settings if settings[name] != used.get(name)]
         others = sorted(set(others) - MAY_CHANGE)
         if others:
             problem = f"{self.folder}: holds a run with another {', '.join(others)}"

@@ -15,7 +15,7 @@ from l2rclip_lite.errors import plural
 from l2rclip_lite.files import write_json, write_text
 from l2rclip_lite.method import Probabilities
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.prediction import Prediction
+from l2rclip_lite.method.prediction import Costs, Prediction
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import evaluate, medians
 from l2rclip_lite.runs import PACKAGES, RunDirectory
@@ -47,6 +47,8 @@ tags: [ordinal-classification]
 {summary}
 
 **Began with:** {start}.
+
+**Weighs alike in training:** {weighs_alike}.
 
 **Kept:** {kept}.
 
@@ -125,7 +127,12 @@ class Run:
 
 
 def judge(
-    probabilities: Probabilities, part: Split, ranks: Ranks, *, intervals: bool = False
+    probabilities: Probabilities,
+    part: Split,
+    ranks: Ranks,
+    *,
+    intervals: bool = False,
+    costs: Costs | None = None,
 ) -> dict[str, float]:
     """Return `metrics.evaluate` of a split, with the ε-error where its labels have deviations."""
     return evaluate(
@@ -134,6 +141,7 @@ def judge(
         ranks,
         deviations=part.deviations,
         groups=part.subjects,
+        costs=costs,
         intervals=intervals,
     )
 
@@ -243,6 +251,7 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any])
         if not name.startswith(HUB):
             name = Path(name).name  # the card holds no path
         start = START.format(name=as_text(name))
+    weighs_alike = "each rank, however rare" if model.config.balance else "each image"
     kept = "what was trained"
     if "comparison" in metrics:
         kept = Comparison(**metrics["comparison"]).in_words()
@@ -255,6 +264,7 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any])
         licence=data.card.licence,
         summary="\n".join(f"- {as_text(line)}" for line in summary),
         start=start,
+        weighs_alike=weighs_alike,
         n_test=int(metrics["test"]["n"]),
         scores=_table(metrics),
         kept=kept,

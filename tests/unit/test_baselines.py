@@ -24,8 +24,10 @@ from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.protocols import hold_out
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads import RIDGES
+from l2rclip_lite.image_side import train_kernel
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.optimisation import Stage
+from l2rclip_lite.method.prediction import Prediction
 from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.towers import load_towers
 from l2rclip_lite.training import save_checkpoint
@@ -155,6 +157,32 @@ def test_a_frozen_baseline_learns_what_can_be_learned(
     monkeypatch.setattr(probes, "RIDGES", RIDGES[:1])
     hits = train(name, arc).argmax(1) == arc.data.targets["test"]
     assert float(hits.float().mean()) >= 0.9
+
+
+@pytest.mark.parametrize("name", ["kernel", "linear-probe", "ridge", "corn-frozen"])
+@pytest.mark.parametrize(("balance", "expected"), [(False, 80 / 82), (True, 2.0)])
+def test_a_balanced_head_expects_the_mean_of_the_ranks(
+    name: str, balance: bool, expected: float, arc: Material
+) -> None:
+    """The features say nothing: 40, 20, 10, 8 and 4 images of ranks 0 to 4 look alike.
+
+    Their mean rank is (20 + 2 · 10 + 3 · 8 + 4 · 4)/82, that of the ranks is 2. Ridge cuts its
+    normal error off at both ends, which moves the mean inwards.
+    """
+    target = torch.arange(5).repeat_interleave(torch.tensor([40, 20, 10, 8, 4]))
+    point = torch.tensor([[1.0, 0.0], [-1.0, 0.0]]).repeat(41, 1)
+    splits = ("train", "val", "test")
+    data = TrainingData({}, dict.fromkeys(splits, target), dict.fromkeys(splits, point))
+
+    config = replace(arc.model.config, balance=balance, image_side="kernel")
+    model = L2RCLIP(arc.model.towers, arc.model.ranks, config)
+    if name == "kernel":
+        train_kernel(model, data)
+    else:
+        model = train_baseline(name, model, data)
+    model.temperature.fill_(1)  # that of validation images, which are not balanced, plays no part
+    answer = Prediction.of(model.probabilities(point[:2]), model.ranks)
+    assert answer.expected.tolist() == pytest.approx([expected] * 2, abs=0.25)
 
 
 def test_a_baseline_whose_library_is_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from drawn_run import DrawnRun, fit_words
-from run_files import edit, json_lines, refused, run
+from run_files import Change, cell, edit, json_lines, read_rows, refused, run
 
 from l2rclip_lite.files import read_json, write_json
 from l2rclip_lite.runs import OTHER_DATA
@@ -46,6 +46,57 @@ def test_of_a_new_table_every_row_is_scored(drawn_run: DrawnRun, photos: Path) -
     hits = [answer["rank"] == row % 3 for row, answer in enumerate(answers)]
     assert metrics["n"] == len(hits) == 36
     assert metrics["accuracy"] == pytest.approx(sum(hits) / 36)
+
+
+def test_the_mean_cost_is_that_of_what_predict_answers(drawn_run: DrawnRun, tmp_path: Path) -> None:
+    """To answer anything but "ripe" costs 1, whatever is true: "ripe" costs nothing."""
+    costs = tmp_path / "costs.csv"
+    costs.write_text(
+        "\ufeff;fresh;ripe;overripe\r\nfresh;1;0;1\r\nripe;1;0;1\r\noverripe;1;0;1\r\n"
+    )
+    image = drawn_run.root / "images" / "00.png"
+    (answer,) = json_lines(run("predict", drawn_run.out, image, "--costs", costs).out)
+    assert (answer["rank"], answer["name"]) == (1, "ripe")
+
+    numbers = tmp_path / "numbers.csv"  # ranks that are numbers, in digits or in words
+    numbers.write_text("true,7,8\nseven,1,0\n8.0,1,0\n")
+    words = ("--ranks", "7:8", "--costs", numbers)
+    (answer,) = json_lines(run("predict", drawn_run.out, image, *words).out)
+    assert (answer["rank"], answer["name"]) == (1, "eight")
+
+    metrics = metrics_of(drawn_run.out, "--costs", costs)
+    rows = read_rows(drawn_run.out / "predictions.csv")
+    assert (metrics["cost"], metrics["cost_high"]) == (0, 0)
+    not_ripe = [row["predicted_rank"] != "1" for row in rows]
+    assert metrics["cost_argmax"] == pytest.approx(sum(not_ripe) / len(rows))
+    assert "\ncost_argmax " in run("evaluate", drawn_run.out, "--costs", costs).out
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda lines: lines[:-1], "costs.csv: 3 rows, not 4; write fresh, ripe, overripe behind"),
+        (cell(1, "ripe", "ripen"), "costs.csv row 1: the name 'ripen' is not that of the rank"),
+        (
+            lambda lines: [lines[0], *lines[:0:-1]],
+            "costs.csv row 2 (the first of 2): the name 'ove",
+        ),
+        (cell(3, "fresh", "-1"), "costs.csv row 3: the price '-1' is no number ≥ 0; correct it"),
+        (cell(4, "overripe", "cheap"), "costs.csv row 4: the price 'cheap' is no number ≥ 0"),
+        (cell(4, "overripe", "0,1"), "costs.csv row 4: has 5 cells, and the header 4"),
+        (cell(2, "ripe", ""), "costs.csv row 2: the price is no number ≥ 0"),
+    ],
+)
+def test_a_bad_price_list_is_refused_by_file_and_row(
+    drawn_run: DrawnRun, tmp_path: Path, change: Change, sentence: str
+) -> None:
+    """Once, before any image is read."""
+    costs = tmp_path / "costs.csv"
+    costs.write_text("true,fresh,ripe,overripe\nfresh,0,1,2\nripe,1,0,1\noverripe,2,1,0\n")
+    edit(costs, change)
+    for command in (("evaluate",), ("predict", "a.png", "b.png")):
+        name, *images = command
+        refused(run(name, drawn_run.out, *images, "--costs", costs), sentence)
 
 
 def test_a_new_table_with_a_mistake_is_refused_by_row(drawn_run: DrawnRun, photos: Path) -> None:

@@ -119,6 +119,24 @@ def test_a_run_is_judged_by_subjects_and_deviations() -> None:
     assert 0.2 < of_images["accuracy_low"] < of_images["accuracy_high"] < 0.8
 
 
+def test_the_mean_cost_of_answers_by_hand() -> None:
+    """To miss a 1 costs 4, a false alarm 1: from p = 0.2 on, 1 is the cheaper answer.
+
+    So the answers are 1, 1, 0, and the truth 0, 1, 1: they cost 1, 0 and 4. The most probable ranks
+    are 0, 1, 0, which cost 0, 0 and 4. Intervals are drawn as those of the other metrics.
+    """
+    rows = [[0.7, 0.3], [0.2, 0.8], [0.9, 0.1]]
+    costs = [[0, 1], [4, 0]]
+    scores = evaluate(rows, [0, 1, 1], grades(2), costs=costs)
+    assert scores["cost"] == pytest.approx(5 / 3)
+    assert scores["cost_argmax"] == pytest.approx(4 / 3)
+    assert not {"cost", "cost_low"} & {*evaluate(rows, [0, 1, 1], grades(2), intervals=True)}
+
+    equal = evaluate(rows, [0, 1, 1], grades(2), costs=[[0, 1], [1, 0]], intervals=True)
+    for end in ("", "_low", "_high"):
+        assert equal[f"cost{end}"] == pytest.approx(equal[f"mae_rank{end}"])
+
+
 Case = tuple[np.ndarray, np.ndarray, list[int]]
 
 

@@ -33,6 +33,8 @@ def test_the_card_describes_run_and_data_without_a_path(
         leaves, train=leaves.train.subset(rows), allow_empty_ranks=True, missing=("a.jpg",)
     )
     comparison = {"kept": "linear probe", "rps": {"linear probe": 0.25}}
+    assert "alike in training:** each image." in model_card(model, data, METRICS)
+    model.config = replace(model.config, balance=True)
     card = model_card(model, data, METRICS | {"comparison": comparison})
     for part in (
         "| linear probe | 0.30 | 0.52 [0.40, 0.64] | 0.40 | 0.60 | 0.10 |",
@@ -43,6 +45,7 @@ def test_the_card_describes_run_and_data_without_a_path(
         "10 test images, 1 listed images missing.",
         "at temperature 1.75, fitted on 10 validation images.",
         "**Kept:** the linear probe, ",
+        "**Weighs alike in training:** each rank, however rare.",
     ):
         assert part in card
     assert "/" not in card.replace("tiny/random", "")

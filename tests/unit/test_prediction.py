@@ -1,9 +1,13 @@
 """An answer is probabilities, and what follows from them."""
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 
-from l2rclip_lite.method.prediction import Prediction
+from l2rclip_lite.errors import InputError
+from l2rclip_lite.method.prediction import Prediction, cheapest_ranks, medians
 from l2rclip_lite.method.ranks import Ranks
 
 RANKS = Ranks(("new", "used", "worn"), (0, 2, 7), template="a {rank} tyre", unit="years")
@@ -25,3 +29,37 @@ def test_the_answers_by_hand() -> None:
 
     narrow = Prediction.of(rows[:2], RANKS, conformal=0.39)
     assert (narrow.low.tolist(), narrow.high.tolist()) == ([0, 2], [1, 2])
+
+
+# --- a price list -------------------------------------------------------------------------------
+
+
+def test_the_cheapest_answer_by_hand() -> None:
+    """To call a worn tyre new costs 10: new costs 0.2 · 2 + 0.3 · 10 = 3.4, used 0.5 + 0.6 = 1.1.
+
+    Worn costs 0.5 · 2 + 0.2 = 1.2. The median is what it was.
+    """
+    rows = torch.tensor([[0.5, 0.2, 0.3]])
+    costs = [[0, 1, 2], [2, 0, 1], [10, 2, 0]]
+    prediction = Prediction.of(rows, RANKS, costs=costs)
+    assert (prediction.rank.tolist(), prediction.name) == ([1], ("used",))
+    assert prediction.to_frame()[["rank", "name", "median"]].to_numpy().tolist() == [[1, "used", 0]]
+
+    # with rows for answers, and columns for what is true: 0.2 + 0.6, 1.0 + 0.3 and 5.0 + 0.4
+    assert Prediction.of(rows, RANKS, costs=torch.tensor(costs).T).rank.tolist() == [0]
+
+
+def test_equal_prices_give_the_most_probable_rank_and_steps_the_median() -> None:
+    """At a tie, too: tenths are not exact in floats, and .4 + .1 is to be ½."""
+    rows = np.random.default_rng(0).multinomial(10, [0.2] * 5, size=400) / 10
+    places = np.arange(5)
+    assert (cheapest_ranks(rows, 1 - np.eye(5)) == (10 * rows).round().argmax(axis=1)).all()
+    assert (cheapest_ranks(rows, abs(places[:, None] - places)) == medians(rows)).all()
+
+
+@pytest.mark.untyped
+@pytest.mark.parametrize("costs", [[[0, 1]], [[0, -1], [1, 0]], [[0, np.nan], [1, 0]], [0, 1]])
+def test_what_is_no_price_list_is_refused(costs: Any) -> None:
+    """Not K by K, negative, or not a number."""
+    with pytest.raises(InputError, match=r"^costs: .*; give 2 rows of 2 finite numbers ≥ 0\.$"):
+        cheapest_ranks(np.array([[0.5, 0.5]]), costs)

@@ -18,7 +18,7 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.base import Split
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.files import save_tensors, write_text
+from l2rclip_lite.files import read_json, save_tensors, write_json, write_text
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs import RunDirectory
@@ -186,6 +186,19 @@ def test_what_was_written_is_read(
     assert table["path"].tolist() == names
     assert table["subject"].tolist() == [f"of {name}" for name in names]
     assert table["predicted_rank"].tolist() == p.argmax(1).tolist()
+
+
+def test_a_run_that_is_older_than_a_setting_is_loaded(
+    folder: Path, leaves: OrdinalDataset, small: Config
+) -> None:
+    """It had no `balance`; another run is refused."""
+    record = read_json(folder / "config.json")
+    del record["used"]["balance"], record["config"]["balance"]
+    write_json(folder / "config.json", record)
+    config = replace(small, image_side="kernel")
+    assert fit(leaves, config, folder, quiet=True).out == folder
+    with pytest.raises(InputError, match="holds a run with another balance"):
+        fit(leaves, replace(config, balance=True), folder, quiet=True)
 
 
 def test_a_model_that_was_deleted_is_trained_again(

@@ -129,6 +129,34 @@ def test_an_epoch_on_cached_features_has_at_most_32_steps(
     assert len(batch.target) == expected
 
 
+def test_balanced_epochs_draw_each_rank_alike(model: L2RCLIP) -> None:
+    """Of 60, 15 and 5 images of three ranks: 80 draws, 80/3 of each rank on the mean.
+
+    So an image of the rarest rank comes 80/15 times an epoch, one of the commonest 80/180 times,
+    and at most once. Each epoch is another draw, the same for the same generator.
+    """
+    model.config = replace(model.config, balance=True)
+    targets = torch.tensor([0] * 60 + [3] * 15 + [4] * 5)
+    places = torch.arange(80.0)[:, None]
+    data = TrainingData({"train": places}, {"train": targets}, {})
+
+    counts = torch.zeros(80)
+    for seed in range(200):
+        batches = list(data.feature_batches(model, torch.Generator().manual_seed(seed)))
+        again = list(data.feature_batches(model, torch.Generator().manual_seed(seed)))
+        rows = torch.cat([batch.images for batch in batches])[:, 0].long()
+        assert torch.equal(rows, torch.cat([batch.images for batch in again])[:, 0].long())
+        assert torch.equal(targets[rows], torch.cat([batch.target for batch in batches]))
+        epoch = rows.bincount(minlength=80)
+        assert epoch[:60].max() == 1
+        counts += epoch
+
+    means = [float(counts[targets == rank].mean()) / 200 for rank in (0, 3, 4)]
+    assert counts.sum() == 200 * 80
+    assert means == pytest.approx([80 / 180, 80 / 45, 80 / 15], rel=0.03)
+    assert counts.min() > 200 * 0.3  # no image is left out
+
+
 def test_a_batch_in_parts_has_the_gradient_of_the_whole(
     leaves: OrdinalDataset, small: Config
 ) -> None:
