@@ -1,5 +1,5 @@
 # Commands of l2rclip-lite. Each first makes the environment that it needs, so on a fresh machine `make book` is enough.
-# Variables: PYTHON=python3.12  CHAPTER=02 (or 02_two_stages)  PROFILE=page  PORT=8000  JOBS=2  DATA=folder of data sets
+# Variables: PYTHON=python3.12  CHAPTER=03 (or 03_rank_templates)  PROFILE=page  PORT=8000  JOBS=2  DATA=folder of data sets
 #            KERNELS=avx2 (or sse, other: the arithmetic of other processors, for book, execute, verify and test)
 #            SHORT=1  TOWERS="names of open_clip"  OUT=folder  ONLY=part  SHOTS=folder  LOOK=--require (no Chromium is a failure)  FLAGS=options of the program behind
 SHELL := bash
@@ -50,9 +50,9 @@ book: .venv/.made ## execute every chapter, beside the tree, and build the HTML 
 	"$(BIN)/python" tools/build.py --pages _build/pages $(CHAPTER)
 html: .venv/.made ## build the HTML from the outputs in the repository, warnings as errors
 	"$(BIN)/python" tools/build.py
-execute: .venv/.made ## execute chapters (CHAPTER=02, or all) and write book/NN_name.ipynb
+execute: .venv/.made ## execute chapters (CHAPTER=03, or all) and write book/NN_name.ipynb
 	$(RUN) tools/execute.py --profile $(PROFILE) --jobs $(JOBS) $(FLAGS) $(CHAPTER)
-verify: .venv/.made ## prove chapters (CHAPTER=02) in papermill, nbval, the book and a Colab-like environment; or all, and test the book
+verify: .venv/.made ## prove chapters (CHAPTER=03) in papermill, nbval, the book and a Colab-like environment; or all, and test the book
 	$(if $(CHAPTER)$(FLAGS),,$(PYTEST) $(BOOK_TESTS))
 	$(RUN) tools/verify.py --jobs $(JOBS) $(FLAGS) $(CHAPTER)
 test: .venv/.made ## test the package, in a process more than JOBS, as some tests wait

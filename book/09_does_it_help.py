@@ -20,7 +20,7 @@
 # **Your bet.** Six data sets of real images were tried, from coffee leaves to fetal heads. On how many of them does the
 # head that knows the numbers have less error than the head that reads the sentences?
 #
-# **You need.** The two stages in outline ([chapter 2](02_two_stages.ipynb)), the ranked probability score (RPS,
+# **You need.** The two stages in outline ([chapter 10](10_your_own_images.ipynb)), the ranked probability score (RPS,
 # [chapter 1](01_ordinal_classification.ipynb)), and what an interval and a p-value are.
 #
 # **Time and hardware.** Ten minutes to read. Nothing is trained here: the page reads the results of studies that took a
@@ -149,7 +149,7 @@ Markdown(targets.verdict_table(gains))
 # - **One small tower.** `mini` was aligned without a single image, and no published CLIP was run here: `make clip` does it
 #   where there are a network and a GPU ([chapter 20](20_controls.ipynb#published-clips)).
 # - **The paper's tables.** None of its benchmarks was run, and the default of the package has other losses in stage 2 than
-#   the paper ([chapter 2](02_two_stages.ipynb)).
+#   the paper ([chapter 5](05_losses.ipynb)).
 # - **Other data.** The intervals are about these data sets. One new data set may turn out either way
 #   ([chapter 20](20_controls.ipynb#the-claims-as-they-were-registered)).
 # - **Care.** Medical images serve to test methods; no row is a statement about patients.

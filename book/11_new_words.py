@@ -20,7 +20,7 @@
 # *very high*, and train nothing. Do the leaves below come out in order?
 #
 # **You need.** Ranks and scores ([chapter 1](01_ordinal_classification.ipynb)), and the two stages of L2RCLIP
-# ([chapter 2](02_two_stages.ipynb)).
+# ([chapter 10](10_your_own_images.ipynb)).
 #
 # **Time and hardware.** No GPU and no download. The last line of this page says how long it took, and on what.
 

@@ -33,12 +33,7 @@ from l2rclip_lite.metrics import Indices, Probabilities, checked_probabilities
 
 WRONG = COLOURS["stage 2"]
 BLUE = COLOURS["stage 1"]
-# what each decoder is best for: power of the distance (0: right or wrong), colour, marker
-DECODERS = {
-    "most probable": (0, INK, "s"),
-    "median": (1, BLUE, "o"),
-    "expectation": (2, WRONG, "D"),
-}
+NARROW = 5.2  # inches: type of 9 points stays legible where a page is 390 pixels wide
 
 
 @drawn()
@@ -55,8 +50,8 @@ def threshold_scale(
     """
     thresholds = 100 * np.array(edges)
     colours = rank_colours(len(ranks))
-    figure = canvas(2.9)
-    cells = figure.add_gridspec(2, len(images), height_ratios=(4, 1), hspace=0.5)
+    figure = canvas(2.4, NARROW)
+    cells = figure.add_gridspec(2, len(images), height_ratios=(3, 1), hspace=0.5)
     ruler = figure.add_subplot(cells[1, :])
     _draw_ruler(ruler, thresholds, ranks)
 
@@ -76,7 +71,7 @@ def _draw_ruler(axis: Axes, thresholds: Float[np.ndarray, " threshold"], ranks: 
     ends = pairwise(thresholds)
     for name, colour, (low, high) in zip(ranks.names, colours, ends, strict=True):
         axis.axvspan(low, high, color=colour, linewidth=0)
-        if high - low > 0.9 * len(name):
+        if high - low > 1.2 * len(name):
             middle = (low + high) / 2
             axis.text(middle, 0.5, name, ha="center", va="center", color=ink_on(colour))
 
@@ -87,38 +82,48 @@ def _draw_ruler(axis: Axes, thresholds: Float[np.ndarray, " threshold"], ranks: 
 
 
 @drawn()
-def arrows(true: Sequence[int], answers: Sequence[int], ranks: Ranks) -> Figure:
-    """Draw one row per image: a dot on its true rank, and an arrow to a wrong answer.
+def graders(
+    images: Sequence[Image.Image],
+    true: Sequence[int],
+    answers: Mapping[str, Sequence[int]],
+    ranks: Ranks,
+) -> Figure:
+    """Draw images above one panel per grader: dots on true ranks, arrows to wrong answers.
 
     Args:
+        images: One per column, framed in the colour of its true rank.
         true: Rank indices.
-        answers: Rank indices.
+        answers: Rank indices by panel title.
         ranks: The label space.
 
     Example:
         >>> three = Ranks.integers(0, 2, template="grade {rank}")
-        >>> axis = arrows([0, 1, 2], [0, 0, 2], three).axes[0]
-        >>> [text.get_text() for text in axis.texts if text.get_text()]
+        >>> blank = Image.new("RGB", (2, 2))
+        >>> figure = graders([blank] * 3, [0, 1, 2], {"A": [0, 0, 2]}, three)
+        >>> [text.get_text() for text in figure.axes[-1].texts if text.get_text()]
         ['−1']
     """
-    n_images = len(true)
     colours = rank_colours(len(ranks))
     arrow = {"arrowstyle": "-|>", "color": WRONG, "linewidth": 1.8, "shrinkA": 3, "shrinkB": 0}
-    figure = canvas(0.27 * n_images + 0.6, 5.2)
-    axis = figure.subplots()
-    axis.scatter(true, range(n_images), s=75, c=[colours[rank] for rank in true], zorder=3)
+    figure = canvas(4.4, NARROW)
+    heights = (1, *[2.2] * len(answers))
+    cells = figure.add_gridspec(1 + len(answers), len(images), height_ratios=heights)
+    for place, (image, rank) in enumerate(zip(images, true, strict=True)):
+        frame_image(figure.add_subplot(cells[0, place]), np.asarray(image), colours[rank])
 
-    for row, (rank, answer) in enumerate(zip(true, answers, strict=True)):
-        if answer != rank:
-            axis.annotate("", (answer, row), (rank, row), arrowprops=arrow, zorder=4)
-            error = f"{answer - rank:+d}".replace("-", "−")
-            axis.text(len(ranks) - 0.6, row, error, fontsize=9.5, color=WRONG, va="center")
+    for row, (title, guesses) in enumerate(answers.items(), 1):
+        axis = figure.add_subplot(cells[row, :])
+        axis.scatter(range(len(true)), true, s=55, c=[colours[rank] for rank in true], zorder=3)
+        for place, (rank, guess) in enumerate(zip(true, guesses, strict=True)):
+            if guess != rank:
+                axis.annotate("", (place, guess), (place, rank), arrowprops=arrow, zorder=4)
+                error = f"{guess - rank:+d}".replace("-", "−")
+                axis.text(place + 0.12, (rank + guess) / 2, error, color=WRONG, va="center")
 
-    axis.set_xticks(range(len(ranks)), ranks.names)
-    axis.set(xlim=(-0.4, len(ranks) - 0.3), ylim=(n_images - 0.5, -0.5))
-    axis.set(yticks=[], ylabel="images")
-    axis.spines["left"].set_visible(False)
-    grid(axis, "x")
+        axis.set(xlim=(-0.5, len(true) - 0.5), ylim=(-0.5, len(ranks) - 0.5), xticks=[])
+        axis.set_yticks(range(len(ranks)), ranks.names)
+        axis.spines[:].set_visible(False)
+        grid(axis, "y", title)
     return figure
 
 
@@ -131,7 +136,7 @@ def staircases(rows: Mapping[str, Sequence[float]], target: int, ranks: Ranks) -
         target: The true rank index.
         ranks: The label space.
     """
-    figure = canvas(3.9, 3.4 * len(rows))
+    figure = canvas(3.9, NARROW / 2 * len(rows))
     axes = figure.subplots(
         2, len(rows), squeeze=False, sharex=True, sharey="row", height_ratios=(1, 1.25)
     )
@@ -170,83 +175,6 @@ def _draw_gap(axis: Axes, total: Float[np.ndarray, " rank"], target: int) -> Non
         text = f"{squares[rank]:.3g}"
         axis.text(rank + 0.5, middle, text, fontsize=8.5, ha="center", va="center")
     axis.set_xlabel(f"squares add up to {squares.sum():.3g}")
-
-
-def expected_price(
-    p: Float[np.ndarray, " rank"], values: Float[np.ndarray, " rank"], power: int
-) -> tuple[Float[np.ndarray, " answer"], Float[np.ndarray, " answer"], float]:
-    """Compute the price of each answer a, Σ_k p_k |a − r_k|^power, and the cheapest a.
-
-    For power 0 the price is Σ_k p_k 1[a ≠ r_k].
-
-    Args:
-        p: K probabilities.
-        values: K rank values, increasing.
-        power: 0, 1 or 2.
-
-    Returns:
-        Answers, their prices, and the lowest of the cheapest answers. For power 0 only ranks are
-        answers; else all ranks and 2,001 points between the first and the last.
-
-    Example:
-        >>> row = np.array([0.5, 0.1, 0.4])
-        >>> grades = np.arange(3.0)
-        >>> [round(expected_price(row, grades, power)[2], 2) for power in (0, 1, 2)]
-        [0.0, 0.0, 0.9]
-    """
-    if power == 0:
-        a = values
-        cost = np.abs(a[:, None] - values) > 0
-    else:
-        a = np.union1d(np.linspace(values[0], values[-1], 2001), values)
-        cost = np.abs(a[:, None] - values) ** power
-
-    price = (cost * p).sum(1)
-    cheapest = price.round(9).argmin()  # rounded: float noise must not choose between medians
-    return a, price, float(a[cheapest])
-
-
-@drawn()
-def decoders(row: Sequence[float], ranks: Ranks) -> Figure:
-    """Draw a row of probabilities, its three answers, and the cost of every possible answer.
-
-    Each curve of `expected_price` is divided by its highest point, and a mark shows its lowest.
-
-    Args:
-        row: K probabilities.
-        ranks: The label space.
-
-    Example:
-        >>> figure = decoders([0.5, 0.1, 0.4], Ranks.integers(0, 2, template="grade {rank}"))
-        >>> [round(float(mark.get_offsets()[0, 0]), 2) for mark in figure.axes[1].collections]
-        [0.0, 0.0, 0.9]
-    """
-    values = np.array(ranks.values)
-    p = np.array(row, dtype=float)
-    figure = canvas(3.3)
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
-    left.bar(values, p, color=rank_colours(len(ranks)), width=0.7 * np.diff(values).min())
-    left.set(ylabel="probability", ylim=(0, 1.35 * p.max()))
-
-    for name, (power, colour, marker) in DECODERS.items():
-        a, price, best = expected_price(p, values, power)
-        line = "-" if power else ":"
-        highest = price.max()
-        right.plot(a, price / highest, color=colour, linewidth=1.8, linestyle=line)
-        lowest = price.min() / highest
-        right.scatter(best, lowest, s=64, color=colour, marker=marker, zorder=3)
-
-        height = (1.29 - 0.09 * power) * p.max()
-        left.vlines(best, 0, height, color=colour, linewidth=1.3, linestyle=(0, (3, 2)))
-        left.scatter(best, height, s=52, color=colour, marker=marker, zorder=3, label=name)
-
-    name_ranks(left, ranks, values)
-    name_ranks(right, ranks, values)
-    right.set(xlabel="the answer given", ylabel="expected price ÷ its highest")
-    figure.legend(loc="outside upper center", ncols=3, fontsize=9)
-    grid(left, "y", "What the model says")
-    grid(right, "y", "What an answer costs")
-    return figure
 
 
 def reliability(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> pd.DataFrame:
@@ -341,4 +269,53 @@ def nearest_sentences(
     axes[1, 0].invert_yaxis()
     sentence = ranks.template.replace("{rank}", "…")
     figure.supxlabel(f"cosine with “{sentence}”", fontsize="medium")
+    return figure
+
+
+@drawn()
+def two_towers(
+    image: Image.Image,
+    z: Float[np.ndarray, " dim"],
+    t: Float[np.ndarray, "rank dim"],
+    probabilities: Float[np.ndarray, " rank"],
+    ranks: Ranks,
+) -> Figure:
+    """Draw how CLIP turns an image and K sentences into features, cosines and probabilities.
+
+    Args:
+        image: What the image tower reads.
+        z: Its unit feature; the first 16 numbers are drawn.
+        t: Unit features of the sentences.
+        probabilities: The softmax of the scaled cosines.
+        ranks: The label space, for the sentences.
+    """
+    start, end = ranks.template.split("{rank}")
+    places = [["image", "image tower", "z"], ["words", "text tower", "t"], ["cos", "cos", "p"]]
+    figure = canvas(4.4, NARROW)
+    axes = figure.subplot_mosaic(places, width_ratios=(1.2, 0.8, 1), height_ratios=(1, 1.1, 1.2))
+    for name in ("image", "words", "image tower", "text tower"):
+        axes[name].axis("off")
+
+    axes["image"].imshow(np.asarray(image))
+    sentences = [f"{start}…", *(f"… {name}{end}" for name in ranks.names)]
+    axes["words"].text(0, 0.5, "\n".join(sentences), va="center", linespacing=1.5)
+    for name, colour in (("image tower", WRONG), ("text tower", BLUE)):
+        box = {"boxstyle": "rarrow,pad=0.35", "facecolor": colour, "linewidth": 0}
+        label = name.replace(" ", "\n")
+        axes[name].text(0.5, 0.5, label, ha="center", va="center", color="white", bbox=box)
+
+    for name, rows, title in (("z", z[None], "z, the image"), ("t", t, "t, the sentences")):
+        axes[name].imshow(rows[:, :16], cmap="RdBu_r", vmin=-0.15, vmax=0.15, aspect="auto")
+        axes[name].set(xticks=[], yticks=[], title=title)
+        axes[name].spines[:].set_visible(False)
+
+    for name, values, title in (
+        ("cos", t @ z, "cosine of z and t"),
+        ("p", probabilities, "probability"),
+    ):
+        bars = axes[name].barh(range(len(ranks)), values, color=rank_colours(len(ranks)))
+        axes[name].bar_label(bars, fmt="%.2f", padding=3)
+        axes[name].set(xticks=[], yticks=[], title=title, ylim=(len(ranks) - 0.5, -0.5))
+        axes[name].spines["bottom"].set_visible(False)
+    axes["cos"].set_yticks(range(len(ranks)), ranks.names)
     return figure

@@ -168,7 +168,7 @@ Table = Float[Tensor, "row column"] | Float[np.ndarray, "row column"]
 
 
 @drawn()
-def heat_maps(  # noqa: PLR0913  (as chapters name them)
+def heat_maps(
     tables: Mapping[str, Table],
     names: Sequence[str],
     *,
@@ -176,20 +176,18 @@ def heat_maps(  # noqa: PLR0913  (as chapters name them)
     height: float = 2.4,
     cmap: str = "RdBu_r",
     label: str = "cosine",
-    below: bool = False,
     digits: int | None = None,
 ) -> Figure:
     """Draw square tables side by side, coloured from -1 to 1.
 
     Args:
         tables: By panel title.
-        names: Of the rows, which are also the columns; written at the outer panels. An empty name
+        names: Of the rows, which are also the columns; written at the left panels. An empty name
             leaves its row unlabelled.
         columns: Panels per row.
         height: Of a row of panels, inches.
         cmap: A diverging colour map.
         label: Of the colour bar.
-        below: Whether columns are named, too.
         digits: Decimals of the numbers written into the cells; None writes none.
 
     Example:
@@ -202,7 +200,6 @@ def heat_maps(  # noqa: PLR0913  (as chapters name them)
 
     for place, (title, table) in enumerate(tables.items()):
         is_left = place % columns == 0
-        is_lowest = place + columns >= len(tables)
         sns.heatmap(
             np.asarray(table),
             ax=axes[place],
@@ -214,7 +211,7 @@ def heat_maps(  # noqa: PLR0913  (as chapters name them)
             annot=None if digits is None else np.round(table, digits) + 0.0,  # without -0.0
             fmt=".2g" if digits is None else f".{digits}f",
             yticklabels=names if is_left else False,
-            xticklabels=names if below and is_lowest else False,
+            xticklabels=False,
         )
         axes[place].set_title(title)
         axes[place].tick_params(length=0)

@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import pandas as pd
-from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.text import Text
-from torch import Tensor
 
 from l2rclip_book.plots import COLOURS, GRID, INK, canvas, draw_stored, drawn, ink_on
 from l2rclip_book.provoked import HEALTHY
@@ -35,7 +33,7 @@ CACHED = "#f0cfa8"
 
 @drawn()
 def stage_diagram(config: Config) -> Figure:
-    """Draw both stages side by side, coloured by the freezing table.
+    """Draw one stage above the other, coloured by the freezing table.
 
     Args:
         config: Of the run.
@@ -46,11 +44,11 @@ def stage_diagram(config: Config) -> Figure:
         "frozen": FROZEN,
         "computed once (dashed)": CACHED,
     }
-    figure = canvas(2.6)
-    for axis, stage in zip(figure.subplots(1, 2), ("stage 1", "stage 2"), strict=True):
+    figure = canvas(4.6, 5.0)
+    for axis, stage in zip(figure.subplots(2), ("stage 1", "stage 2"), strict=True):
         _draw_stage(axis, stage, config)
     patches = [Patch(color=colour, label=label) for label, colour in keys.items()]
-    figure.legend(handles=patches, loc="outside lower center", ncols=4)
+    figure.legend(handles=patches, loc="outside lower center", ncols=2)
     return figure
 
 
@@ -88,53 +86,46 @@ def _arrow(axis: Axes, start: Text, end: Text, line: str) -> None:
     axis.annotate("", end.get_position(), start.get_position(), arrowprops=look | patches)
 
 
-Errors = Sequence[Float[Tensor, "2 image"]]  # of each epoch: RPS and absolute error of each image
-SCORES = ("RPS", "MAE")
-LINES = (  # of the run before, and of the one after
-    {"color": INK, "linestyle": "--", "marker": "o", "markersize": 3},
-    {"color": COLOURS["stage 2"], "linestyle": "-", "marker": "o", "markersize": 4},
-)
-
-
-def mean_scores(history: Errors) -> pd.DataFrame:
-    """Return RPS and MAE of each epoch, a row per epoch.
-
-    Example:
-        >>> import torch
-        >>> mean_scores([torch.tensor([[0.5, 1.5], [0.0, 1.0]])]).values.tolist()
-        [[1.0, 0.5]]
-    """
-    means = [errors.mean(dim=1).tolist() for errors in history]
-    return pd.DataFrame(means, columns=list(SCORES), index=range(1, len(means) + 1))
+Scores = Sequence[tuple[float, float]]  # of each epoch: validation RPS and MAE
+RUNS = {  # colour, line and marker of each run
+    "first run": (INK, "--", "o"),
+    "normalised pixels": (COLOURS["stage 1"], "-.", "s"),
+    "centred texts": (COLOURS["stage 2"], "-", "o"),
+    "BatchNorm fixed": ("#247a55", "-", "D"),
+    "short gradients": ("#8560b8", "-", "P"),
+}
 
 
 @drawn()
 def repair_curves(
-    runs: Mapping[str, Errors],
-    constant: Mapping[str, float],
-    epochs1: int,
-    stored: pd.DataFrame,
-) -> Figure:
-    """Draw validation RPS and MAE of one run, or of one before and one after.
+    runs: Mapping[str, Scores], constant: float, epochs1: int, stored: pd.DataFrame
+) -> Figure | None:
+    """Draw the validation RPS of one run, or of some that differ by a repair.
 
     Args:
-        runs: By name; the last is drawn strongest.
-        constant: `rps` and `mae` of the median rank, drawn as dotted lines.
+        runs: By a name in `RUNS`. One without epochs is drawn from `stored` alone.
+        constant: RPS of the median rank, drawn as a dotted line.
         epochs1: Epochs of stage 1; what follows is stage 2.
-        stored: Stored runs of the page, drawn as thin lines, see `results.stored_runs`.
+        stored: Stored runs of the page, drawn as thin lines, see `results.stored_runs`; without
+            these and without epochs there is no figure.
     """
-    lines = LINES[-len(runs) :]
-    figure = canvas(2.6, 7.6)
-    axes = figure.subplots(1, 2)
-    for axis, score in zip(axes, SCORES, strict=True):
-        for (name, history), line in zip(runs.items(), lines, strict=True):
-            axis.plot(mean_scores(history)[score], label=name, **line)
-            draw_stored(axis, stored, f"{name} {score}", str(line["color"]))
-        reference = constant[score.lower()]
-        axis.axhline(reference, color=INK, linestyle=":", label="median rank")
-        axis.axvline(epochs1 + 0.5, color=INK, linewidth=0.6)
-        axis.set(xlabel="epoch: stage 1 | stage 2", ylabel=f"validation {score}", ylim=(0, None))
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    if stored.empty and not any(runs.values()):
+        return None
+
+    figure = canvas(2.8, 4.5)
+    axis = figure.subplots()
+    for name, history in runs.items():
+        colour, line, marker = RUNS[name]
+        rps = [score for score, _ in history]
+        epochs = range(1, len(rps) + 1)
+        axis.plot(
+            epochs, rps, color=colour, linestyle=line, marker=marker, markersize=4, label=name
+        )
+        draw_stored(axis, stored, f"{name} RPS", colour)
+    axis.axhline(constant, color=INK, linestyle=":", label="median rank")
+    axis.axvline(epochs1 + 0.5, color=INK, linewidth=0.6)
+    axis.set(xlabel="epoch: stage 1 | stage 2", ylabel="validation RPS", ylim=(0, None))
+    figure.legend(loc="outside upper left", ncols=2)
     return figure
 
 

@@ -195,27 +195,6 @@ def mean_ranks(table: pd.DataFrame) -> pd.Series[float]:
     return scores.rank(axis=1).mean().sort_values()
 
 
-def critical_difference(methods: int, data_sets: int) -> float:
-    r"""Return how far the mean ranks of two methods must lie apart for Nemenyi's test.
-
-    $$CD = q_\alpha\sqrt{\frac{k(k+1)}{6N}}$$
-
-    where $q_\alpha$ is the quantile 0.95 of the studentised range over √2.
-
-    Source: Demšar 2006, 3.2.2 and table 5.
-
-    Args:
-        methods: k.
-        data_sets: N.
-
-    Example:
-        >>> round(critical_difference(4, 14), 2)  # Demšar's own example, 1.25
-        1.25
-    """
-    quantile = stats.studentized_range.ppf(0.95, methods, math.inf) / math.sqrt(2)
-    return float(quantile * math.sqrt(methods * (methods + 1) / (6 * data_sets)))
-
-
 RECIPES = {  # arms of the search, as a page names them
     "lr2 0.0001": "rate 1e-4",
     "lr2 0.0002": "rate 2e-4",

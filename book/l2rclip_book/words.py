@@ -19,16 +19,13 @@ from jaxtyping import Float
 
 from l2rclip_book.gains import (
     EDGES,
-    MEAN,
-    WITHOUT_LEAVES,
+    compare_arms,
     compare_pairs,
-    over_images,
     with_best,
     with_mean,
     with_verdicts,
 )
 from l2rclip_book.statistics import draw_counts, resampled_rho, spearman_rho
-from l2rclip_book.tuned import without_sets
 
 SETS = ("bracol-area", "bracol", "pears", "cherries81")
 FEW = ("few_shot=2", "few_shot=4")  # the conditions of the two claims about few images
@@ -58,27 +55,18 @@ ONE_TO_ONE = {  # exploratory: words after a relative against each way without t
     "own outputs, fitted": (WORDS, "own outputs, cut"),
     "a sixth way to choose from": (BEST_OF_ALL, BEST_WORDLESS),
 }
-ALL_IMAGES = {  # exploratory, the second arms are of `at-best`
-    "words": (WORDS, "L2RCLIP"),
-    "labels": ("labels, relative by labels", "rps"),
-    "labels after it, against words without": ("labels, relative by labels", "L2RCLIP"),
-    "words, against labels, both without": ("L2RCLIP", "rps"),
-}
 BY_A_RELATIVE = {  # exploratory: by what beginning with a relative reduces the RPS
     "words": (WORDS, "words"),
     "labels": ("labels, relative by labels", "labels"),
-    "frozen head": ("frozen head, relative", "frozen head"),
+}
+ALL_IMAGES = {  # the same with all images; the second arms are of `at-best`
+    "words": (WORDS, "L2RCLIP"),
+    "labels": ("labels, relative by labels", "rps"),
 }
 FEW_IMAGES = {
     "few images": (WORDS, "words"),
     "words or labels": (WORDS, BEST_WORDLESS),
 }
-DOUBTED = {  # comparisons with few images that are made in other ways, too
-    "words, by a relative": FEW_IMAGES["few images"],
-    "labels, by a relative": BY_A_RELATIVE["labels"],
-    "words, against the best without": FEW_IMAGES["words or labels"],
-}
-OVER_IMAGES = "over images, as registered"
 
 
 def of_new(images: pd.DataFrame) -> pd.DataFrame:
@@ -219,48 +207,30 @@ def few_gains(
         images: Their scores of test images.
         pairs: One arm against another, by name.
     """
-    return compare_pairs(_each_condition_a_run(with_few(table, images)), pairs)
+    few = with_few(table, images)
+    few["run"] = few["run"].astype(str) + " " + few["condition"]
+    return compare_pairs(few, pairs)
 
 
-def _each_condition_a_run(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows with the condition in the name of their run."""
-    return rows.assign(run=rows["run"].astype(str) + " " + rows["condition"])
-
-
-def doubts(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
-    """Return what comparisons with few images are without some sets, and over other units.
-
-    Args:
-        table: Rows of `words-few`.
-        images: Their scores of test images.
-
-    Returns:
-        `change`, `row` (of `DOUBTED`), `gain` on the mean of the sets, `low` and `high`: its 95 %
-        interval over trainings and groups, or over what the change names.
-    """
-    few = _each_condition_a_run(with_few(table, images))
-    gains = without_sets(few, DOUBTED, WITHOUT_LEAVES)
-    by_image = compare_pairs(over_images(few), DOUBTED).assign(change=OVER_IMAGES)
-    gains = pd.concat([gains, by_image], ignore_index=True)
-    on_mean = gains[gains["data"] == MEAN]
-    return on_mean[["change", "row", "gain", "low", "high"]]
-
-
-def gains_by_shots(images: pd.DataFrame) -> pd.DataFrame:
-    """Return by what beginning with a relative reduces the RPS, for each number of labels per rank.
+def gains_by_labels(images: pd.DataFrame) -> pd.DataFrame:
+    """Return by what beginning with a relative reduces the RPS, for each number of labels.
 
     Args:
         images: Scores of test images, of all studies.
 
     Returns:
-        The rows of `compare_pairs` for each pair of `BY_A_RELATIVE` and each of `SHOTS`.
+        The rows of `gains.compare_arms`; `mark` says how the tower is trained, by words or labels,
+        and `row` with how many labels.
     """
     few = images[images["study"].isin(["words-few", "words-curve"])]
+    whole = images[images["study"].isin(["words-all", "at-best"]) & images["data"].isin(SETS)]
     parts = []
     for way, arms in BY_A_RELATIVE.items():
         for shots in SHOTS:
-            of_shots = few[few["condition"] == f"few_shot={shots}"]
-            parts.append(compare_pairs(of_shots, {f"{way}, {shots} a rank": arms}))
+            gains = compare_arms(few[few["condition"] == f"few_shot={shots}"], *arms)
+            parts.append(gains.assign(mark=way, row=f"{shots} per rank"))
+        gains = compare_arms(whole, *ALL_IMAGES[way])
+        parts.append(gains.assign(mark=way, row="all images"))
     return pd.concat(parts, ignore_index=True)
 
 

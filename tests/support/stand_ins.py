@@ -1,4 +1,4 @@
-"""What chapters get from figures (1), training (7, 8) and studies (9), made anew for exercises."""
+"""What chapters get from training (7, 8) and studies (9), made anew for exercises."""
 
 import json
 import tempfile
@@ -9,12 +9,6 @@ import numpy as np
 import pandas as pd
 
 from l2rclip_book.gains import MANY
-from l2rclip_lite import load_towers
-
-
-def towers() -> dict[str, Any]:
-    """Return what chapter 1 loads in the cell that draws them."""
-    return {"towers": load_towers("mini", image_size=64)}
 
 
 def features() -> dict[str, Any]:
@@ -60,4 +54,4 @@ def scores() -> dict[str, Any]:
     return {"many": pd.concat(tables)}
 
 
-STAND_INS = {"01": towers, "07": features, "08": runs, "09": scores}
+STAND_INS = {"07": features, "08": runs, "09": scores}
