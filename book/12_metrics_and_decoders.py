@@ -13,11 +13,11 @@
 # %% [markdown]
 # # Metrics and decoders
 #
-# [Chapter 1](01_ordinal_classification.ipynb) works out four metrics by hand and reads three answers off a row of
-# probabilities. This appendix covers the rest: the metrics that the package reports, what each of them cannot see, how
-# to choose a decoder, and how little a hundred test images let you say. Use it as a reference.
+# [Chapter 1](01_ordinal_classification.ipynb) works out metrics by hand, and how a price list chooses an answer. This
+# appendix covers the rest: the metrics that the package reports, what each of them cannot see, how to choose a
+# decoder, and how little a hundred test images let you say. Use it as a reference.
 #
-# **You need.** MAE, QWK, RPS and the three decoders of [chapter 1](01_ordinal_classification.ipynb); quantiles.
+# **You need.** MAE, QWK, RPS and the price list of [chapter 1](01_ordinal_classification.ipynb); quantiles.
 #
 # **Time and hardware.** No GPU, no download, no training. The last line of this page says how long it took.
 

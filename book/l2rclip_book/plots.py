@@ -171,33 +171,6 @@ def unit_of(ranks: Ranks) -> str:
 
 
 @drawn()
-def contact_sheet(split: Split, ranks: Ranks, *, rows: int = 3, columns: int = 5) -> Figure:
-    """Draw images of each rank, one column per rank, lowest on the left.
-
-    Args:
-        split: Where to take them from: the first ones of each rank.
-        ranks: The label space.
-        rows: Images per rank.
-        columns: At most that many ranks, spread evenly over all of them.
-    """
-    shown = spread_out(ranks, columns)
-    colours = rank_colours(len(ranks))
-    figure = canvas(1.55 * rows + 0.35, 1.55 * len(shown))
-    axes = figure.subplots(rows, len(shown), squeeze=False)
-
-    for rank, column in zip(shown, axes.T, strict=True):
-        column[0].set_title(ranks.names[rank], loc="center")
-        indices = [index for index, target in enumerate(split.targets) if target == rank]
-
-        for row, axis in enumerate(column):
-            if row < len(indices):
-                frame_image(axis, split[indices[row]][0], colours[rank])
-            else:
-                axis.axis("off")
-    return figure
-
-
-@drawn()
 def image_grid(images: Sequence[Image.Image], names: Sequence[str], *, columns: int = 4) -> Figure:
     """Draw images with a line of text below each, in reading order.
 

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 from PIL import Image
 from scipy.stats import bootstrap, rankdata, wilcoxon
 
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.errors import InputError
 
 Rows: TypeAlias = Real[np.ndarray, "#resample batch"]  # one row is compared with every other
@@ -309,42 +308,3 @@ def thumbnail(image: Image.Image) -> Float[np.ndarray, " pixel"]:
     if length <= 1e-9:
         return 0 * values
     return values / length
-
-
-def near_duplicates(data: OrdinalDataset, *, threshold: float = 0.92) -> pd.DataFrame:
-    """Find pairs of images whose thumbnails are nearly the same, the most similar first.
-
-    Every image is opened. It finds a second shot, another brightness, a narrow crop. It does not
-    find the same thing from another side: if you know what an image shows, split by that.
-
-    Args:
-        data: Any data set.
-        threshold: The least cosine of two thumbnails, up to 1; look at the pairs to choose it.
-
-    Returns:
-        `similarity`, `first`, `first_split`, `second`, `second_split`, one row per pair.
-
-    Example:
-        >>> from l2rclip_lite.data import load_dataset
-        >>> leaves = load_dataset("leaves", size=60, pixels=64)
-        >>> len(near_duplicates(leaves, threshold=0.95)), len(near_duplicates(leaves, threshold=-1))
-        (0, 1770)
-    """
-    images = []  # path and split of each
-    thumbnails = []
-    for name in SPLITS:
-        split = data.split(name)
-        for index, path in enumerate(split.paths):
-            image, _ = split[index]
-            images.append((path, name))
-            thumbnails.append(thumbnail(image))
-
-    cosine = np.stack(thumbnails) @ np.stack(thumbnails).T
-    cosine[np.tril_indices(len(cosine))] = -2  # no image with itself, and each pair once
-    pairs = []
-    for first, second in np.argwhere(cosine >= threshold):
-        pairs.append((cosine[first, second], *images[first], *images[second]))
-
-    columns = ["similarity", "first", "first_split", "second", "second_split"]
-    table = pd.DataFrame(pairs, columns=columns)
-    return table.sort_values("similarity", ascending=False, kind="stable", ignore_index=True)

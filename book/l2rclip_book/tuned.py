@@ -176,25 +176,6 @@ def in_units(table: pd.DataFrame) -> pd.DataFrame:
     return units
 
 
-def mean_ranks(table: pd.DataFrame) -> pd.Series[float]:
-    """Return the mean place of each method over data sets, the best first; 1 is always first.
-
-    A method that lacks one of the sets has no place.
-
-    Source: Demšar 2006 (Statistical Comparisons of Classifiers over Multiple Data Sets), 3.2.2.
-
-    Args:
-        table: A row per `data`, `run` and `arm`, with `rps`; a set has the mean of its runs.
-
-    Example:
-        >>> arms = {"arm": ["L2RCLIP", "rps"] * 2, "data": ["pears"] * 2 + ["hc18"] * 2}
-        >>> mean_ranks(pd.DataFrame(arms).assign(run=0, rps=[1.0, 2.0, 3.0, 4.0])).to_dict()
-        {'L2RCLIP': 1.0, 'rps': 2.0}
-    """
-    scores = table.pivot_table("rps", "data", "arm").dropna(axis="columns")
-    return scores.rank(axis=1).mean().sort_values()
-
-
 RECIPES = {  # arms of the search, as a page names them
     "lr2 0.0001": "rate 1e-4",
     "lr2 0.0002": "rate 2e-4",

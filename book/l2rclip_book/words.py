@@ -30,7 +30,6 @@ from l2rclip_book.statistics import draw_counts, resampled_rho, spearman_rho
 SETS = ("bracol-area", "bracol", "pears", "cherries81")
 FEW = ("few_shot=2", "few_shot=4")  # the conditions of the two claims about few images
 SHOTS = ("1", "2", "4", "8", "16")  # labelled images a rank
-DAMAGE = ("bracol-area", "bracol")  # whose lowest rank means that nothing is there
 DRAWS = 2_000  # of the bootstrap of a rank correlation
 
 WORDS = "words, relative"
