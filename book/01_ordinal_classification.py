@@ -210,7 +210,7 @@ assert (np.searchsorted(edges[1:-1], shares, side="right") == y).all()
 # $$
 #
 # For accuracy's list this is the most probable rank, for MAE's the median. Exercise 2 tries it;
-# [chapter 12](12_metrics_and_decoders.ipynb) compares such *decoders*. Unless this book says
+# [chapter 11](11_metrics_and_decoders.ipynb) compares such *decoders*. Unless this book says
 # otherwise, accuracy and MAE are those of the most probable rank.
 #
 # And how good is the row itself? Here are two, for a leaf of rank *very low*:
@@ -279,7 +279,7 @@ draw.two_towers(images[7], z[0].numpy(), t.numpy(), shown[0].numpy(), ranks)
 # So CLIP is a classifier whose last layer is written in English. Change the sentences, and you have another classifier,
 # without a training image. That is called *zero-shot*. CLIP learned from hundreds of millions of images with captions;
 # [chapter 5](05_losses.ipynb) has its loss. The towers of `mini` were joined in a cheaper way, and are weaker
-# ([chapter 15](15_wordings_and_mini.ipynb)).
+# ([chapter 14](14_wordings_and_mini.ipynb)).
 #
 # Try it on leaves that are new to both towers. First an easy question: which of four things is in the image?
 
@@ -341,7 +341,7 @@ plots.confusion({"CLIP, zero-shot": (targets, answers)}, ranks)
 # - **A loss can have a price list, too**, and push a healthy leaf harder from *very high* than from *low*
 #   ([chapter 5](05_losses.ipynb)).
 #
-# The [next chapter](10_your_own_images.ipynb) does all of this in ten minutes, on real photographs.
+# The [next chapter](02_your_own_images.ipynb) does all of this in ten minutes, on real photographs.
 #
 # ## Exercises
 #

@@ -186,7 +186,7 @@ def encode(towers: Towers, sentences: list[str]) -> Tensor:
 # $$
 #
 # Two origins are removed, one after the other. The first belongs to `mini`: the mean of 1,000 sentences about other
-# things ([chapter 15](15_wordings_and_mini.ipynb)). The second belongs to the label space: the mean over its $K$ ranks,
+# things ([chapter 14](14_wordings_and_mini.ipynb)). The second belongs to the label space: the mean over its $K$ ranks,
 # $m = \frac1K \sum_k t_k$. The package subtracts it with any towers. Here are both steps for five grades of damage on a
 # leaf.
 
@@ -374,7 +374,7 @@ assert PROFILE == "smoke" or reached < 0.01 * n_shuffles
 
 # %% [markdown]
 # So, on the whole, sentences hold the order of grades. For a single scale, do not rely on it. There much depends on the
-# choice of words: [chapter 15](15_wordings_and_mini.ipynb) compares 243 ways to name the same five grades.
+# choice of words: [chapter 14](14_wordings_and_mini.ipynb) compares 243 ways to name the same five grades.
 #
 # ## Far and near
 #

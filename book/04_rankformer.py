@@ -211,7 +211,7 @@ assert (changes["joint"][others] > 1e-6).all()
 #
 # The axis decides what one pass can compare. It does not keep ranks apart in training: along every axis they share the
 # parameters, so the images of one rank also move the sentences of the others.
-# [Chapter 13](13_gradient_alignment.ipynb) measures how much.
+# [Chapter 12](12_gradient_alignment.ipynb) measures how much.
 #
 # ## Words only: a NaN that hides
 #
@@ -526,7 +526,7 @@ check_copies(turned, {"token": 4, "rank": 2, "joint": 1})
 #   starts at the sentences that a person wrote.
 # - It has no positions and no order. Words, images and the loss must bring the order.
 #
-# Does the axis change the answers? [Chapter 16](16_all_studies.ipynb) tested `token` against `rank`: on the mean of its
+# Does the axis change the answers? [Chapter 15](15_all_studies.ipynb) tested `token` against `rank`: on the mean of its
 # data sets the interval holds zero. Next, [chapter 5](05_losses.ipynb) adds order to the loss.
 #
 # ## Sources

@@ -365,7 +365,7 @@ print("one rank:", pairwise_stage1(Z[[2, 5]], T, y[[2, 5]], r))
 # %% [markdown]
 # Two images have rank 2, so text 2 meets itself, with the distance 0 and the weight 0. The slope of a root is infinite there,
 # and $0\cdot\infty$ is not a number. Hence `clamp_min`. A batch of one rank divides 0 by 0; there the package does not
-# push. [Chapter 14](14_other_losses.ipynb) has more flaws, and other losses.
+# push. [Chapter 13](13_other_losses.ipynb) has more flaws, and other losses.
 #
 # ### Does order emerge?
 #
@@ -553,7 +553,7 @@ for name in ("cross-entropy", "RPS"):
 # nearer to rank 2 than to the others. The scale $s$ turns a little into near certainty, and tightness does not know $s$.
 # Cross-entropy and RPS rest at the shares of the grades: a loss whose best answer is the honest one is *proper*
 # ([Gneiting and Raftery, 2007](references.md)). In (5.9) cross-entropy works against tightness, whose weight is
-# `lambda_tight`. [Chapter 20](20_controls.ipynb) trains with and without it.
+# `lambda_tight`. [Chapter 19](19_controls.ipynb) trains with and without it.
 #
 # In the book, a [playground](playground.md) follows: drag the square image or a text, change the loss or the weights ω,
 # and press *Slide to rest*.

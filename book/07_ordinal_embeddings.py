@@ -16,7 +16,7 @@
 # Train a model on ordered labels, project its features to the plane, and colour each point by its rank. Where the colours
 # run from dark to light, the plot convinces at a glance. What does it prove?
 #
-# **You need.** The two stages of L2RCLIP ([chapter 10](10_your_own_images.ipynb)), and the idea of principal components.
+# **You need.** The two stages of L2RCLIP ([chapter 2](02_your_own_images.ipynb)), and the idea of principal components.
 #
 # **Time and hardware.** A laptop is enough. The last line of this page says how long it took, and on what.
 
@@ -400,7 +400,7 @@ print(results.beside_stored(numbers, stored))
 # | the largest direction follows the rank | PCA, or the circle | the untrained tower, **and cross-entropy** |
 # | the features hold an order somewhere | the label axis on other images | random points |
 # | neighbours have similar ranks | UMAP, with several numbers of neighbours | the gap score |
-# | the model is good | no figure of features | its error on fresh images: [chapter 10](10_your_own_images.ipynb), [chapter 9](09_does_it_help.ipynb) |
+# | the model is good | no figure of features | its error on fresh images: [chapter 2](02_your_own_images.ipynb), [chapter 9](09_does_it_help.ipynb) |
 #
 # ## Exercises
 #
@@ -520,7 +520,7 @@ check_days(predicted)
 # Ten heaps in no order raise the gap score, since images of one rank lie together. An axis through ten heaps in 384
 # dimensions can put them in any order, and the other half lies in the same heaps, so it agrees. Only other days show
 # that there was nothing. A test is as good as what its images do *not* share with those of training:
-# [chapter 10](10_your_own_images.ipynb) calls it the group.
+# [chapter 2](02_your_own_images.ipynb) calls it the group.
 #
 # </details>
 

@@ -20,7 +20,7 @@
 # With three other parameters it trains on your images, or on a benchmark of the paper with its towers, on a GPU that
 # you rent by the hour. So it also works out what that costs, before you pay.
 #
-# **You need.** A shell and a loop. [Chapter 10](10_your_own_images.ipynb) explains the two stages, the baselines and
+# **You need.** A shell and a loop. [Chapter 2](02_your_own_images.ipynb) explains the two stages, the baselines and
 # the run directory.
 #
 # **Time and hardware.** Some minutes of one core for this page, no GPU, no download. The last line of the page says how
@@ -159,7 +159,7 @@ except InputError as error:
     print(str(error).replace(f"{folder}/", ""))
 
 # %% [markdown]
-# Device, threads and worker processes do not count as settings. [Chapter 19](19_reliability.ipynb) kills runs at worse
+# Device, threads and worker processes do not count as settings. [Chapter 18](18_reliability.ipynb) kills runs at worse
 # moments.
 #
 # ## Three parameters
@@ -173,7 +173,7 @@ print(*[f"{key}: {value}" for key, value in shown.items()], sep="\n")
 # %% [markdown]
 # The names are those of `l2rclip fit`, with `_` for `-`. Besides these there are `baselines`, which are trained after the
 # run, `published`, results to print beside yours, and `data_seed`. [Hyperparameters](hyperparameters.md) has a
-# table of all settings, [chapter 17](17_data_sets.ipynb) all data sets. What you leave out has a default.
+# table of all settings, [chapter 16](16_data_sets.ipynb) all data sets. What you leave out has a default.
 #
 # `experiments/` has a file for each benchmark of the paper, and `csv.yaml` for your own images.
 # [papermill](https://papermill.readthedocs.io) sets the parameters of a notebook, runs it, and keeps the executed copy:

@@ -20,7 +20,7 @@
 # **Your bet.** Six data sets of real images were tried, from coffee leaves to fetal heads. On how many of them does the
 # head that knows the numbers have less error than the head that reads the sentences?
 #
-# **You need.** The two stages in outline ([chapter 10](10_your_own_images.ipynb)), the ranked probability score (RPS,
+# **You need.** The two stages in outline ([chapter 2](02_your_own_images.ipynb)), the ranked probability score (RPS,
 # [chapter 1](01_ordinal_classification.ipynb)), and what an interval and a p-value are.
 #
 # **Time and hardware.** Ten minutes to read. Nothing is trained here: the page reads the results of studies that took a
@@ -83,7 +83,7 @@ targets.verdict_figure(gains)
 # ([Kodors et al., 2023](references.md)); ultrasound images of fetal heads, by week
 # ([van den Heuvel et al., 2018](references.md)); faces of official portraits, by age; retinas in five grades
 # ([Yang et al., 2023](references.md)). The frozen tower was tried on the six with 17 to 27 ranks, the tuned one on all
-# eight. [Chapter 17](17_data_sets.ipynb) counts images and ranks.
+# eight. [Chapter 16](16_data_sets.ipynb) counts images and ranks.
 #
 # **A frozen tower.** The tower is `mini`. A linear head has a row of weights per rank, and the methods differ in which
 # ranks the head expects to have similar rows: none (*no text*), those with similar sentences, or those with near
@@ -96,7 +96,7 @@ targets.verdict_figure(gains)
 # as `l2rclip fit` trains it, plain sentences, random unit vectors, unit vectors that learn with the tower, or a linear head.
 # *Cross-entropy* has a linear head and no RPS. In each training an arm has the best of its learning rates by validation: two,
 # and for the linear heads those that a search chose for them
-# ([chapter 20](20_controls.ipynb#how-rivals-of-a-tuned-tower-got-their-recipes)). Three claims were registered before the
+# ([chapter 19](19_controls.ipynb#how-rivals-of-a-tuned-tower-got-their-recipes)). Three claims were registered before the
 # first run, with two rates for each arm:
 
 # %% tags=["hide-input"]
@@ -135,23 +135,23 @@ Markdown(targets.verdict_table(gains))
 #
 # **The learning rate counts as much as the method.** On retinas the lower rate is right, on most others the higher one, and
 # validation images tell which. So `l2rclip fit` and `l2rclip baselines` try both. A training can also fail: it ends no better
-# than the median rank ([chapter 20](20_controls.ipynb#trainings-that-failed) counts them).
+# than the median rank ([chapter 19](19_controls.ipynb#trainings-that-failed) counts them).
 #
 # **More pixels count more.** In single runs on pears and faces, images of 224 pixels in place of 96 brought more than any
-# method here ([chapter 20](20_controls.ipynb#an-hour-against-the-default)).
+# method here ([chapter 19](19_controls.ipynb#an-hour-against-the-default)).
 #
-# **What only language can do** is answer in words that training never had: [chapter 11](11_new_words.ipynb).
+# **What only language can do** is answer in words that training never had: [chapter 10](10_new_words.ipynb).
 #
 # ## What this does not show
 #
 # - **Frozen against tuned.** The upper and the lower half of Figure 9.1 differ in more than what trains: the frozen tower saw
 #   images of 224 pixels, six data sets, and no RPS in its loss. Figure 9.2 keeps the rest the same.
 # - **One small tower.** `mini` was aligned without a single image, and no published CLIP was run here: `make clip` does it
-#   where there are a network and a GPU ([chapter 20](20_controls.ipynb#published-clips)).
+#   where there are a network and a GPU ([chapter 19](19_controls.ipynb#published-clips)).
 # - **The paper's tables.** None of its benchmarks was run, and the default of the package has other losses in stage 2 than
 #   the paper ([chapter 5](05_losses.ipynb)).
 # - **Other data.** The intervals are about these data sets. One new data set may turn out either way
-#   ([chapter 20](20_controls.ipynb#the-claims-as-they-were-registered)).
+#   ([chapter 19](19_controls.ipynb#the-claims-as-they-were-registered)).
 # - **Care.** Medical images serve to test methods; no row is a statement about patients.
 #
 # ## Exercises
@@ -245,4 +245,4 @@ check_alarms(0.143, 0.049)
 # of [Epstein (1969)](references.md). Images: [Esgario et al. (2020)](references.md), [Kodors et al. (2024)](references.md),
 # [van den Heuvel et al. (2018)](references.md), [Apeināns et al. (2024)](references.md),
 # [Kodors et al. (2023)](references.md), [Yang et al. (2023)](references.md); licences and traps are in
-# [chapter 17](17_data_sets.ipynb). Statistics: [Efron (1979)](references.md), [Holm (1979)](references.md).
+# [chapter 16](16_data_sets.ipynb). Statistics: [Efron (1979)](references.md), [Holm (1979)](references.md).

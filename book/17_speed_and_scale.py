@@ -104,11 +104,11 @@ with style():
 plt.show()
 
 # %% [markdown]
-# **Figure 18.1.** Hours of a run with `mini` and 62 ranks on two CPU cores, by its parts. Each line is drawn from a
+# **Figure 17.1.** Hours of a run with `mini` and 62 ranks on two CPU cores, by its parts. Each line is drawn from a
 # measured time of one step or one image. Images that do not fit in memory are decoded again in every epoch of stage 2;
 # this is left out. Dotted: the 55,134 images of MORPH II.
 #
-# **You need.** The two stages and what is frozen in each ([chapter 10](10_your_own_images.ipynb)), forward and backward
+# **You need.** The two stages and what is frozen in each ([chapter 2](02_your_own_images.ipynb)), forward and backward
 # passes, logarithmic axes.
 #
 # **Time and hardware.** Operations are counted live; they are the same on every machine. Times are read from
@@ -147,7 +147,7 @@ print(f"the tower is tuned, too:    {60 * tuned:5.0f} minutes")
 # C = \underbrace{N f_I}_{\text{features, once}}
 #   + \underbrace{E_1 \tfrac{N}{B}\, 2K f_T}_{\text{stage 1}}
 #   + \underbrace{K f_T}_{\text{texts, once}}
-#   + \underbrace{3 E_2 N f_I}_{\text{stage 2}} \tag{18.1}
+#   + \underbrace{3 E_2 N f_I}_{\text{stage 2}} \tag{17.1}
 # $$
 #
 # operations, where a multiplication and an addition count as two. RankFormer, losses and optimiser are left out. A
@@ -155,7 +155,7 @@ print(f"the tower is tuned, too:    {60 * tuned:5.0f} minutes")
 # takes
 #
 # $$
-# C_{\text{one}} = E_2 \Bigl( 3 N f_I + \tfrac{N}{B}\, 2K f_T \Bigr) . \tag{18.2}
+# C_{\text{one}} = E_2 \Bigl( 3 N f_I + \tfrac{N}{B}\, 2K f_T \Bigr) . \tag{17.2}
 # $$
 #
 # Stage 1 pays for the image side once, stage 2 for the text side. In code:
@@ -246,7 +246,7 @@ pd.DataFrame(table).T.round(1)
 #
 # ## What a GPU brings
 #
-# No GPU was measured for this page. What follows is (18.1) divided by an assumed share of the published peak of a card;
+# No GPU was measured for this page. What follows is (17.1) divided by an assumed share of the published peak of a card;
 # [chapter 8](08_training_runs.ipynb) assumes less, for small batches. Both numbers are in the parameters cell. The
 # table has hours.
 
@@ -344,7 +344,7 @@ Markdown(markdown_table(["what", "target", "measured", ""], lines))
 # ## Exercises
 #
 # **1. When do texts cost as much as images?** Take the counts of the larger tower, `last["sentence"]` and
-# `last["image"]`, and batches of 16. For which number of ranks does a step of the one-stage scheme, (18.2), cost twice
+# `last["image"]`, and batches of 16. For which number of ranks does a step of the one-stage scheme, (17.2), cost twice
 # a step of stage 2?
 
 

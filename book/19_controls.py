@@ -99,7 +99,7 @@ against = compare_pairs(many, pairs)
 intervals(against, label="L2RCLIP reduces the RPS by, %", limit=60)
 
 # %% [markdown]
-# **Figure 20.1.** By how much L2RCLIP, with a frozen tower, reduces the RPS of other methods, in percent, with 95 %
+# **Figure 19.1.** By how much L2RCLIP, with a frozen tower, reduces the RPS of other methods, in percent, with 95 %
 # intervals; right of the line L2RCLIP has less error. Marks at the right edge lie beyond it.
 #
 # ## Against other methods
@@ -138,7 +138,7 @@ intervals(against, label="L2RCLIP reduces the RPS by, %", limit=60)
 staircase(order_steps(many, list(STEPS)))
 
 # %% [markdown]
-# **Figure 20.2.** RPS of the test images. A bar is the 95 % interval of the difference to *no text*: one that stays left of
+# **Figure 19.2.** RPS of the test images. A bar is the 95 % interval of the difference to *no text*: one that stays left of
 # the dashed line is a reduction. The percentage is the share. Ridge regression and the median rank, where they lie beyond
 # the edge, are arrows with their RPS.
 

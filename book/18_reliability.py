@@ -94,7 +94,7 @@ with style():
 plt.show()
 
 # %% [markdown]
-# **Figure 19.1.** What it proves that none of n trials was lost: larger shares of losses than the line are ruled out.
+# **Figure 18.1.** What it proves that none of n trials was lost: larger shares of losses than the line are ruled out.
 # The triangle is what this page tries. Two trials still allow more than three quarters to be lost; a thousand allow at
 # most 0.3 %.
 #
@@ -106,11 +106,11 @@ plt.show()
 # probability $(1-q)^n$. The largest $q$ that this does not rule out at $5\,\%$ is
 #
 # $$
-# q = 1 - 0.05^{1/n} \approx \frac{3}{n} \tag{19.1}
+# q = 1 - 0.05^{1/n} \approx \frac{3}{n} \tag{18.1}
 # $$
 #
 # which is known as the rule of three ([Hanley and Lippman-Hand, 1983](references.md)). It is `bound` on this page and
-# the line in Figure 19.1. It holds for cases like those that were drawn, not for cases that nobody thought of.
+# the line in Figure 18.1. It holds for cases like those that were drawn, not for cases that nobody thought of.
 #
 # `make test` tries some cases of each kind at every change of the package. They are parameter tables and examples drawn
 # by Hypothesis, in `tests/faults/`. Feeding random input to real programs is an old idea ([Miller et al.,
@@ -135,7 +135,7 @@ plt.show()
 # from a generator with a seed of its own:
 #
 # $$
-# \text{seed of an epoch} = (31\,\text{seed} + \text{stage}) \cdot 100003 + \text{epoch} \tag{19.2}
+# \text{seed of an epoch} = (31\,\text{seed} + \text{stage}) \cdot 100003 + \text{epoch} \tag{18.2}
 # $$
 #
 # An epoch that was cut short is simply run again, and draws what it drew before. The code is `training.Stage.epochs`;
@@ -398,7 +398,7 @@ assert [row[1] for row in rows].count("notices") == 2
 # ## What is not promised
 #
 # - **Another machine.** Results were equal bit for bit on one CPU. A CPU of another kind rounds sums in another way
-#   ([How much is chance?](20_controls.ipynb#how-much-is-chance)), and on a GPU some sums are added in another order
+#   ([How much is chance?](19_controls.ipynb#how-much-is-chance)), and on a GPU some sums are added in another order
 #   each time.
 # - **A disk that lies.** If a disk says that data are safe and they are not, a file can be whole and wrong.
 # - **Other systems.** All trials ran on Linux. Renaming is atomic on macOS and Windows, too, but nobody killed anything

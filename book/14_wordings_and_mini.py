@@ -119,7 +119,7 @@ with style():
     figure.legend(loc="outside upper left", ncols=3)
 
 # %% [markdown]
-# **Figure 15.1.** The same five grades in 243 wordings: the spread comes from the choice of words alone. Line and band
+# **Figure 14.1.** The same five grades in 243 wordings: the spread comes from the choice of words alone. Line and band
 # belong to the words of the data set; the band holds nine in ten of all 120 orders.
 #
 # ## The same grades in other words
@@ -144,7 +144,7 @@ assert scores.min() < 0.3
 
 # %% [markdown]
 # The choice of words alone takes the same five grades from next to no order to nearly perfect order. If you write a
-# scale of your own ([chapter 10](10_your_own_images.ipynb)), you can score a few wordings in a second, though nothing
+# scale of your own ([chapter 2](02_your_own_images.ipynb)), you can score a few wordings in a second, though nothing
 # here shows that a better score means fewer errors. And do not take the best of 243 as proof of order: a search raises
 # the score of wrong orders, too. The exercise measures how much.
 #
@@ -200,7 +200,7 @@ figure.set_size_inches(5.6, 3.2)
 figure
 
 # %% [markdown]
-# **Figure 15.2.** Gap score of the same ranks in six kinds of sentence. For ages every diamond is clear of the band and
+# **Figure 14.2.** Gap score of the same ranks in six kinds of sentence. For ages every diamond is clear of the band and
 # the rings; for damage none is clear of the band.
 
 # %% tags=["remove-cell"]
@@ -216,7 +216,7 @@ assert 0.3 < np.ptp(trained) < np.ptp(scores)
 # sentence about a cat and the one in disorder. The order is in the *name* of the rank. For five grades the kinds differ
 # a lot, but none is clear of the band of shuffled names: five ranks are too few to tell. Do not choose a template by
 # this score alone: a sentence about a cat may keep the order of damage and still have nothing to do with a leaf. What
-# the sentence does to the error of a trained model is measured in [chapter 16](16_all_studies.ipynb).
+# the sentence does to the error of a trained model is measured in [chapter 15](15_all_studies.ipynb).
 #
 # ## A CLIP joined without an image
 #
@@ -247,7 +247,7 @@ print("W:", tuple(rows.shape), " T:", tuple(texts.shape))
 # respect to $G$ to zero, and find $(W W^\top + \lambda I)\, G = T_c$. So the minimum lies at
 #
 # $$
-# A = T_c^\top \left( W W^\top + \lambda I \right)^{-1} W , \tag{15.1}
+# A = T_c^\top \left( W W^\top + \lambda I \right)^{-1} W , \tag{14.1}
 # $$
 #
 # and an image with features $f$ lands at $z = A f / \lVert A f \rVert$, among the sentences: one with the vector $\tau$ lands at

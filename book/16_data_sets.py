@@ -84,7 +84,7 @@ with style():
 plt.show()
 
 # %% [markdown]
-# **Figure 17.1.** Images of each rank in training and validation, lowest rank on the left, first fold of each protocol.
+# **Figure 16.1.** Images of each rank in training and validation, lowest rank on the left, first fold of each protocol.
 # Crosses are ranks without an image. Each panel has its own scale.
 #
 # **You need.** Ranks, accuracy and MAE ([chapter 1](01_ordinal_classification.ipynb)), and the split into training,
@@ -95,7 +95,7 @@ plt.show()
 #
 # ## Long tails and empty ranks
 #
-# Look at the right ends in Figure 17.1. Nearly a quarter of the ages in MORPH II's setting A (`rs-partial`) have fewer
+# Look at the right ends in Figure 16.1. Nearly a quarter of the ages in MORPH II's setting A (`rs-partial`) have fewer
 # than five images in training and validation together, and nearly all grades of beauty are one of two neighbours. A
 # model can be right most of the time and never once say "exceptional". That is why every metric of the package is told
 # the number of ranks, and why `amae`, the mean over the ranks of the error within a rank, is reported beside `mae`.
@@ -178,7 +178,7 @@ seen
 # To make a split of your own in which no person is on both sides, write
 # `load_dataset("morph", root=..., subject_disjoint=True)`, or `--subject-disjoint` on the command line. Your own images
 # need no such option: if your table has a column `group` that says who or what each image shows, a group stays in one
-# split ([chapter 10](10_your_own_images.ipynb)).
+# split ([chapter 2](02_your_own_images.ipynb)).
 #
 # ## Faces
 #

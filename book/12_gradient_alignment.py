@@ -88,7 +88,7 @@ with style():
 plt.show()
 
 # %% [markdown]
-# **Figure 13.1.** A step for rank A, five times as long as in the text. Dashed: where the images of A and of B are.
+# **Figure 12.1.** A step for rank A, five times as long as in the text. Dashed: where the images of A and of B are.
 # With own vectors only text A moves. With a shared vector text B moves, too, and part of that move is towards the
 # images of B.
 #
@@ -141,7 +141,7 @@ assert gains(other_side, torch.zeros(2)) == ["0.10", "-0.06"]
 #
 # $$
 # A_{ij} = \frac{g_i \cdot g_j}{\lVert g_i\rVert\,\lVert g_j\rVert},
-# \qquad g_i = \nabla_\theta\,(\bar z_i \cdot t_i) \tag{13.1}
+# \qquad g_i = \nabla_\theta\,(\bar z_i \cdot t_i) \tag{12.1}
 # $$
 #
 # At 1, both ranks want the same change of $\theta$. At 0 neither affects the other. Below 0, each undoes a part of the
@@ -224,7 +224,7 @@ figure.set_size_inches(5, 6)
 figure
 
 # %% [markdown]
-# **Figure 13.2.** Gradient alignment of every two ranks for six things to train, columns in the order of rows. Blue:
+# **Figure 12.2.** Gradient alignment of every two ranks for six things to train, columns in the order of rows. Blue:
 # they help each other. Red: they harm each other.
 
 # %% tags=["remove-cell"]
@@ -341,7 +341,7 @@ with style():
 plt.show()
 
 # %% [markdown]
-# **Figure 13.3.** Alignment of every pair of ranks along `rank`, with names in words.
+# **Figure 12.3.** Alignment of every pair of ranks along `rank`, with names in words.
 #
 # The figure spoils it. Two ranks whose names have *as many words* help each other, near ones mostly more than far ones;
 # if not, even next neighbours harm each other. A longer name pushes the rest of its sentence one slot to the right, so
@@ -349,7 +349,7 @@ plt.show()
 # most of it. In digits every name has one token, and the advantage of `rank` is gone. Attention is not needed either: a
 # vector per slot shows the same effect, and more of it.
 #
-# So along `rank` it was mostly the length. Look back at Figure 13.2, axis `rank`: there too the three short names help
+# So along `rank` it was mostly the length. Look back at Figure 12.2, axis `rank`: there too the three short names help
 # each other, and so do the two long ones. These five names alone could not have told, since only the long ones hold
 # *very*.
 #
@@ -363,7 +363,7 @@ plt.show()
 #   measured. `RankPrompts(towers, ranks).tokens.words.sum(1)` counts the tokens of your own names.
 # - A rare rank can be helped by others whose names are *built* like its own, and is pushed away by the rest. The
 #   exercise measures how much. No model was trained here; errors are measured in
-#   [chapter 16](16_all_studies.ipynb).
+#   [chapter 15](15_all_studies.ipynb).
 # - The score $\bar z_i \cdot t_i$ is only the pull. The loss of stage 1 also pushes wrong texts away, and pulls less
 #   where an image is already right.
 # - This page describes the first step. At that moment the last layer of RankFormer's FFN is zero, so only this layer

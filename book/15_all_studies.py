@@ -113,7 +113,7 @@ gains = pd.concat(
 mark_figure(gains, LOOKS, "RPS of a head without text reduced by, %")
 
 # %% [markdown]
-# **Figure 16.1.** Frozen tower. A mark is the mean of three data sets, a bar its 95 % interval over trainings and groups of
+# **Figure 15.1.** Frozen tower. A mark is the mean of three data sets, a bar its 95 % interval over trainings and groups of
 # images. Ranks are merged to ten or five. A *long tail* thins the training images until the rarest rank has a twentieth of
 # the most frequent one. A *label shift* removes nine in ten training images of the five most frequent ranks. Test images
 # stay.
@@ -224,7 +224,7 @@ figure.set_figwidth(5.4)
 figure
 
 # %% [markdown]
-# **Figure 16.2.** By how much one change reduces the RPS, frozen tower, kernel of the words. Left of zero the change does
+# **Figure 15.2.** By how much one change reduces the RPS, frozen tower, kernel of the words. Left of zero the change does
 # harm.
 #
 # RankFormer helps: without it, in the row *context only*, the RPS rises. All other bars hold zero. An effect of less than
@@ -251,9 +251,9 @@ Markdown(gain_table(few_ranks, "RPS reduced by, %"))
 # ## A tuned tower, part by part
 #
 # All of this was on frozen features. Now the image tower is trained, on faces and pears, by L2RCLIP as in
-# [chapter 9](09_does_it_help.ipynb) with one part changed: in stage 1 those of Figure 16.2, or the ordinal pairwise loss
+# [chapter 9](09_does_it_help.ipynb) with one part changed: in stage 1 those of Figure 15.2, or the ordinal pairwise loss
 # left out; in stage 2 the ranked probability score left out, or the terms that the authors released (*preset paper*). Then
-# other losses ([chapter 14](14_other_losses.ipynb)) in place of both stages. SupCon and Rank-N-Contrast have no head: a
+# other losses ([chapter 13](13_other_losses.ipynb)) in place of both stages. SupCon and Rank-N-Contrast have no head: a
 # linear probe answers. Only cross-entropy, alone and with the RPS, had a search for its rate.
 
 # %% mystnb={"image": {"alt": "Twenty-one rows, by how much another way reduces the RPS of L2RCLIP with a tuned tower, with intervals: nine changed parts, eight other losses, two with a long tail and two with larger images. No bar lies right of zero; CORAL, SupCon and both rows of larger images lie left."}}
@@ -290,7 +290,7 @@ figure.set_figwidth(5.4)
 figure
 
 # %% [markdown]
-# **Figure 16.3.** By how much another way reduces the RPS of L2RCLIP, tuned tower. Left of zero L2RCLIP is ahead. Images
+# **Figure 15.3.** By how much another way reduces the RPS of L2RCLIP, tuned tower. Left of zero L2RCLIP is ahead. Images
 # have 96 pixels, except in the last two rows, which are of pears alone, once. The bar of preset *paper* goes on beyond the
 # left edge.
 #
@@ -300,7 +300,7 @@ figure
 # trainings on pears failed: it ended worse than the median rank.
 #
 # **Few images of some ranks.** RankFormer was made for this: where a rank has few images, its sentence may learn from its
-# neighbours. So in the two rows *long tail* the training images are thinned, as in Figure 16.1. AMAE is the error of the
+# neighbours. So in the two rows *long tail* the training images are thinned, as in Figure 15.1. AMAE is the error of the
 # most probable rank, in which every rank counts alike:
 
 # %% tags=["hide-input"]
@@ -317,7 +317,7 @@ named.rename_axis(index=[None, None], columns="AMAE, training").round(2)
 # ## A few labels, with and without a related data set
 #
 # A *relative* is a tower that was trained first on a related data set: drawn leaves for coffee leaves, apples for pears
-# and cherries. [Chapter 11](11_new_words.ipynb#a-few-labels) judges two registered claims about training with 2 and 4 labels
+# and cherries. [Chapter 10](10_new_words.ipynb#a-few-labels) judges two registered claims about training with 2 and 4 labels
 # per rank. *Few images*: words have less RPS after a relative than alone; this is not shown. *Words or labels*: words after a
 # relative have less RPS than the best of five ways that begin with one and read no sentence; they have more.
 #
@@ -333,7 +333,7 @@ by_number = words.gains_by_labels(scores)
 mark_figure(by_number, LOOKS, "RPS reduced by a relative, %")
 
 # %% [markdown]
-# **Figure 16.4.** By how much a relative reduces the RPS, by labelled images per rank: of words, which is L2RCLIP, and of
+# **Figure 15.4.** By how much a relative reduces the RPS, by labelled images per rank: of words, which is L2RCLIP, and of
 # labels, which is a linear head without text. Tuned tower, means of four data sets.
 #
 # No bar lies left of zero. Those of labels lie right of it from 8 labels per rank on; those of words do at 1, 4 and 8, and

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Your own images, in ten minutes
 #
-# Three photographs of coffee leaves (Figure 10.1). The authors of the data set graded each leaf by the share of it that is
+# Three photographs of coffee leaves (Figure 2.1). The authors of the data set graded each leaf by the share of it that is
 # diseased: *no, very low, low, high* or *very high*. Which of the three has the highest grade?
 #
 # Before a computer grades, you do. Then this chapter trains a grader on such photographs in a minute or two, looks at its
@@ -85,7 +85,7 @@ three = ["images/372.jpg", "images/124.jpg", "images/405.jpg"]
 leaves(three, ["A", "B", "C"])
 
 # %% [markdown]
-# **Figure 10.1.** Three coffee leaves. Which has the most damage?
+# **Figure 2.1.** Three coffee leaves. Which has the most damage?
 #
 # - `"A"`: four dark spots.
 # - `"B"`: pale spots all over.
@@ -174,7 +174,7 @@ nine = answers[::11]
 leaves(nine["path"], nine["caption"])
 
 # %% [markdown]
-# **Figure 10.2.** Nine test images, which no training saw: grade → answer.
+# **Figure 2.2.** Nine test images, which no training saw: grade → answer.
 #
 # And the answers that are furthest off:
 
@@ -184,11 +184,11 @@ worst = answers.nlargest(6, "error")
 leaves(worst["path"], worst["caption"])
 
 # %% [markdown]
-# **Figure 10.3.** The six test images whose expected grade is furthest from the true one: grade → answer.
+# **Figure 2.3.** The six test images whose expected grade is furthest from the true one: grade → answer.
 #
 # What do they share? Count the leaves whose damage is pale or yellow, not brown. Count the answers that are one grade
 # off: damage grows without steps, grades have them, and near a step two people disagree as well. And did the dark spots
-# catch the model's eye, too? Here is its bet on Figure 10.1, beside yours:
+# catch the model's eye, too? Here is its bet on Figure 2.1, beside yours:
 
 # %% tags=["nbval-ignore-output"]
 expected = answers.set_index("path")["expected"].loc[three].round(1)
@@ -297,7 +297,7 @@ read("0,1,2", ranks="no,slight,severe", labels_are="index")
 # - *Small details are missed*: more pixels (`--image-size 320`), or crop the images first.
 # - *Good on test, poor on new images*: a group column, then other cameras and days in training.
 # - *Wide intervals*: few images, or graders who disagree. Let two grade the same fifty.
-# - *Few labels*: begin with a model of something similar, [chapter 11](11_new_words.ipynb).
+# - *Few labels*: begin with a model of something similar, [chapter 10](10_new_words.ipynb).
 #
 # **Use it.** `predict` takes files and folders, `evaluate` needs labels, `export` writes one file that runs without
 # Python; it needs `pip install "l2rclip-lite[onnx]"`. Besides the answer, `predict` gives an interval, `low` to `high`,
@@ -331,7 +331,7 @@ with torch.no_grad():
 nearest_sentences(images, cosine.numpy(), model.ranks)
 
 # %% [markdown]
-# **Figure 10.4.** Two leaves of Figure 10.2 and B of Figure 10.1, with the grades that people gave them. Red: the
+# **Figure 2.4.** Two leaves of Figure 2.2 and B of Figure 2.1, with the grades that people gave them. Red: the
 # nearest sentence, whose grade is the most probable.
 #
 # ## What happened in these ten minutes
@@ -343,7 +343,7 @@ nearest_sentences(images, cosine.numpy(), model.ranks)
 stage_diagram(Config())
 
 # %% [markdown]
-# **Figure 10.5.** What trains, what is frozen, and what is computed once and kept.
+# **Figure 2.5.** What trains, what is frozen, and what is computed once and kept.
 #
 # **Stage 1 moves the sentences.** *Context* is a few made-up words in front of each sentence. *RankFormer* lets the five
 # sentences see each other. Both learn, and both towers stay as they are. The row *after stage 1* in the table of `fit`

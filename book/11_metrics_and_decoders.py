@@ -73,7 +73,7 @@ figure.set_size_inches(5.4, 3.6)
 figure
 
 # %% [markdown]
-# **Figure 12.1.** Share of each true rank that got each answer, for two made-up classifiers, and three metrics.
+# **Figure 11.1.** Share of each true rank that got each answer, for two made-up classifiers, and three metrics.
 #
 # Both classifiers fail on half of the healthiest and half of the sickest leaves, one by a single rank, the other by all
 # four. Accuracy cannot tell them apart. Which metric can?
@@ -89,7 +89,7 @@ figure
 #
 # $$
 # \text{one-off} = \tfrac1n \#\{i : \lvert\hat y_i - y_i\rvert \le 1\} , \qquad
-# \text{CS@}k = \tfrac1n \#\{i : \lvert r_{\hat y_i} - r_{y_i}\rvert \le k\} . \tag{12.1}
+# \text{CS@}k = \tfrac1n \#\{i : \lvert r_{\hat y_i} - r_{y_i}\rvert \le k\} . \tag{11.1}
 # $$
 #
 # `mae` measures in this unit, `mae_rank` in ranks. Give each rank the middle of its range as its value, in percent of
@@ -147,7 +147,7 @@ by_hand("with labels=range(6)", with_labels, Fraction(19, 41))
 #
 # $$
 # \rho = \operatorname{corr}(\text{place}(y), \text{place}(\hat y)) , \qquad
-# \tau_b = \frac{C - D}{\sqrt{(N - T_y)(N - T_{\hat y})}} . \tag{12.2}
+# \tau_b = \frac{C - D}{\sqrt{(N - T_y)(N - T_{\hat y})}} . \tag{11.2}
 # $$
 
 # %%
@@ -168,7 +168,7 @@ by_hand("accuracy, too high", metrics.accuracy(*too_high), 0)
 # then reporting $p$ with running sums $F_k$ costs on average
 #
 # $$
-# \mathbb E_{y\sim q}\,\text{RPS}(p, y) = \sum_k Q_k (1 - Q_k) + \sum_k (F_k - Q_k)^2 . \tag{12.3}
+# \mathbb E_{y\sim q}\,\text{RPS}(p, y) = \sum_k Q_k (1 - Q_k) + \sum_k (F_k - Q_k)^2 . \tag{11.3}
 # $$
 #
 # The first sum is out of your hands. The second is 0 only for $p = q$: no lie pays. Such a score is called strictly
@@ -195,7 +195,7 @@ by_hand("too unsure", expected_rps([0.2] * 5), Fraction(7, 10))
 #
 # $$
 # \text{ECE} = \sum_b \frac{\lvert \mathcal B_b\rvert}{n} \,\Big\lvert
-# \operatorname{accuracy}(\mathcal B_b) - \operatorname{confidence}(\mathcal B_b) \Big\rvert . \tag{12.4}
+# \operatorname{accuracy}(\mathcal B_b) - \operatorname{confidence}(\mathcal B_b) \Big\rvert . \tag{11.4}
 # $$
 #
 # Four answers: two with confidence $3/4$, one of them right; two with confidence 1, both right. The first bin is off by
@@ -218,7 +218,7 @@ by_hand("ECE", metrics.ece([0, 1, 2, 4], rows, ranks), Fraction(1, 8))
 # $$
 # m_k = \frac{1}{n_k} \sum_{i:\, y_i = k} \lvert \hat y_i - k \rvert , \quad
 # \text{AMAE} = \frac{1}{\lvert\mathcal K\rvert} \sum_{k \in \mathcal K} m_k , \quad
-# \text{MMAE} = \max_{k \in \mathcal K} m_k . \tag{12.5}
+# \text{MMAE} = \max_{k \in \mathcal K} m_k . \tag{11.5}
 # $$
 
 # %%

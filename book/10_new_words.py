@@ -20,7 +20,7 @@
 # *very high*, and train nothing. Do the leaves below come out in order?
 #
 # **You need.** Ranks and scores ([chapter 1](01_ordinal_classification.ipynb)), and the two stages of L2RCLIP
-# ([chapter 10](10_your_own_images.ipynb)).
+# ([chapter 2](02_your_own_images.ipynb)).
 #
 # **Time and hardware.** No GPU and no download. The last line of this page says how long it took, and on what.
 
@@ -99,7 +99,7 @@ figure = image_grid([leaves[at] for at in firsts], names, columns=5)
 narrow(figure, 1.4)
 
 # %% [markdown]
-# **Figure 11.1.** Drawn leaves, the first of each true grade among the test images.
+# **Figure 10.1.** Drawn leaves, the first of each true grade among the test images.
 #
 # *Spearman's correlation* says how well two rankings agree, here expected and true ranks of all test leaves: 1 is the
 # same order, 0 none, −1 the reverse. What will the five new sentences reach?
@@ -127,7 +127,7 @@ for title, asked in {
 }.items():
     print(with_interval(asked.predict(leaves).expected), title)
 shown = five.predict([leaves[at] for at in firsts]).median
-print("answers in Figure 11.1:", ", ".join(names[int(at)] for at in shown))
+print("answers in Figure 10.1:", ", ".join(names[int(at)] for at in shown))
 
 # %% tags=["remove-cell"]
 rho = [
@@ -139,7 +139,7 @@ assert PROFILE == "full" or list(map(int, shown[3:])) == [2, 2]
 
 # %% [markdown]
 # The order is rough. A tower takes an order along to sentences that it never had; before it has met a drawn leaf, the
-# same sentences sort nothing. The answers are timid: the two leaves with the most damage in Figure 11.1 are called low.
+# same sentences sort nothing. The answers are timid: the two leaves with the most damage in Figure 10.1 are called low.
 # And its own percents sort better. So if order is all you want, ask in words that the tower has learned. New words are
 # for answers in *yours*.
 #
@@ -177,7 +177,7 @@ figure = words_figures.landings(places, most=model.ranks.values[-1])
 narrow(figure, 3.4)
 
 # %% [markdown]
-# **Figure 11.2.** Where the sentences of four vocabularies land among those of the percents. Dark dots are meant to be
+# **Figure 10.2.** Where the sentences of four vocabularies land among those of the percents. Dark dots are meant to be
 # low, light ones high.
 #
 # *Very low* and *low* land left of *high* and *very high*, so leaves come out in order. But all four lie in the middle
@@ -243,7 +243,7 @@ right = words.orders(new)
 narrow(words_figures.order_figure(right, chance), 4.6)
 
 # %% [markdown]
-# **Figure 11.3.** Order without a label: rank correlation of expected and true value on the test images, mean of three
+# **Figure 10.3.** Order without a label: rank correlation of expected and true value on the test images, mean of three
 # folds, with its 95 % interval over trainings and groups of images. The band holds 95 % of the random ranks.
 
 # %%
@@ -291,7 +291,7 @@ if len(scores):
 #
 # ## Order crosses over, scale does not
 #
-# Sorting is one thing, grading another. Take the answers of Figure 11.3 as grades, and measure their RPS. The rival is
+# Sorting is one thing, grading another. Take the answers of Figure 10.3 as grades, and measure their RPS. The rival is
 # the median rank, which looks at no image. On how many of the four data sets do the sentences after a relative have less
 # RPS: `"all"`, `"some"` or `"none"`?
 
@@ -322,7 +322,7 @@ if len(scores):
 
 # %% [markdown]
 # None. After a relative the sentences sort pears far better than on the plain tower, and have nearly twice the RPS.
-# Figure 11.2 shows why: order survives where words land in order, a scale only where each lands in its place.
+# Figure 10.2 shows why: order survives where words land in order, a scale only where each lands in its place.
 #
 # Can a person mend the scale? *Stretched* puts the ends of the relative's scale on the lowest and the highest rank.
 # Sentences beat that on three of four data sets. On fruit, where the ranks stay the same, the outputs of a tower
@@ -331,7 +331,7 @@ if len(scores):
 #
 # ## A few labels
 #
-# Labels mend the scale. Does a relative help them? Figure 11.4 trains by words, which is L2RCLIP, and by labels, which is
+# Labels mend the scale. Does a relative help them? Figure 10.4 trains by words, which is L2RCLIP, and by labels, which is
 # a linear head without text, each with and without a relative.
 
 # %% mystnb={"image": {"alt": "Lines of the error over one to sixteen and all labelled images a rank, in percent of an answer that looks at no image, a panel for each of four data sets: words and labels after a relative, and both alone."}}
@@ -344,7 +344,7 @@ if len(shares):  # two panels in a row
 narrow(figure, 5.4, columns=2)
 
 # %% [markdown]
-# **Figure 11.4.** Solid lines begin with a relative, dotted ones without; mind the axes. Small dots are trainings: three
+# **Figure 10.4.** Solid lines begin with a relative, dotted ones without; mind the axes. Small dots are trainings: three
 # with 2, 4 and all labels, one with 1, 8 and 16. A hundred validation images or more chose epoch and temperature.
 
 # %%
@@ -377,7 +377,7 @@ if len(scores):
 #
 # These two and *new words* were registered before the runs, with intervals over test images; all else here is
 # exploratory. Over test images the interval of *few images* is clear of zero, but it knows nothing of another draw of
-# labels. [Chapter 16](16_all_studies.ipynb) has more.
+# labels. [Chapter 15](15_all_studies.ipynb) has more.
 #
 # ## On your own data
 #
@@ -416,7 +416,7 @@ os.chdir(HERE)
 #
 # ## Exercises
 #
-# **1. A band of random orders.** Make the band of Figure 11.3 for this page's leaves. `p` holds the probabilities of the
+# **1. A band of random orders.** Make the band of Figure 10.3 for this page's leaves. `p` holds the probabilities of the
 # five sentences, a row for each leaf. Give the sentences to the ranks in each of the 120 orders, correlate the expected
 # rank with the truth by `spearmanr`, and return the 2.5 and 97.5 % quantiles. Then shuffle the *leaves* in place of the
 # sentences. Which band is wider, and why?
@@ -523,11 +523,11 @@ print(check_vocabulary(["no", "minor", "medium", "major", "massive"]))
 #
 # | if | do | carried by |
 # |---|---|---|
-# | you want to sort, and have no label | begin with a relative, ask in sentences | Figure 11.3: +0.44 [0.36, 0.52] over the plain tower |
+# | you want to sort, and have no label | begin with a relative, ask in sentences | Figure 10.3: +0.44 [0.36, 0.52] over the plain tower |
 # | the relative's own words will do | ask in these | drawn leaves: +0.95, in new words +0.61 |
-# | it must be your words | look first where they land | Figure 11.2: colours sort upside down |
+# | it must be your words | look first where they land | Figure 10.2: colours sort upside down |
 # | you need grades, and have no label | collect labels | 123 to 185 % of the median rank's RPS |
-# | you have a few labels | fit with and without a relative | below Figure 11.4: RPS reduced by 4.1 % [−3.2, 10.8], on cherries raised by 16.5 % |
+# | you have a few labels | fit with and without a relative | below Figure 10.4: RPS reduced by 4.1 % [−3.2, 10.8], on cherries raised by 16.5 % |
 # | you have a few, and need no words | try ways without them, too | *words or labels*: 13.8 % [6.1, 22.4] more RPS |
 #
 # ## Sources

@@ -78,7 +78,7 @@ plt.close(figure)
 figure
 
 # %% [markdown]
-# **Figure 14.1.** The stage-1 loss of one batch of six images, in all 720 orders of its rows. Bars: the loss as
+# **Figure 13.1.** The stage-1 loss of one batch of six images, in all 720 orders of its rows. Bars: the loss as
 # released. Solid line: the symmetric form. Dotted line: the released loss of the rows as they were drawn.
 #
 # ## One batch, 720 losses
@@ -324,7 +324,7 @@ assert aware == {"ordinal pairwise", "Ordinal Entropy", "Rank-N-Contrast"}
 # contrastive loss is blind as well, and leaves the order to the sentences and to the pairwise loss.
 #
 # These tests show which losses *depend* on the order, not which gain from it. What these losses are worth in training
-# is measured on real images in [chapter 9](09_does_it_help.ipynb) and [chapter 16](16_all_studies.ipynb).
+# is measured on real images in [chapter 9](09_does_it_help.ipynb) and [chapter 15](15_all_studies.ipynb).
 #
 # ## Exercises
 
