@@ -209,8 +209,8 @@ assert (np.searchsorted(edges[1:-1], shares, side="right") == y).all()
 # \hat y_i = \operatorname*{arg\,min}_j \sum_k p_{ik}\, C_{kj} . \tag{1.4}
 # $$
 #
-# For accuracy's list this is the most probable rank, for MAE's the median. Exercise 2 tries it;
-# [chapter 11](11_metrics_and_decoders.ipynb) compares such *decoders*. Unless this book says
+# For accuracy's list this is the most probable rank, for MAE's the median; `model.predict(images, costs=C)` takes yours.
+# Exercise 2 tries it; [chapter 11](11_metrics_and_decoders.ipynb) compares such *decoders*. Unless this book says
 # otherwise, accuracy and MAE are those of the most probable rank.
 #
 # And how good is the row itself? Here are two, for a leaf of rank *very low*:
