@@ -17,7 +17,7 @@
 # diseased: *no, very low, low, high* or *very high*. Which of the three has the highest grade?
 #
 # Before a computer grades, you do. Then this chapter trains a grader on such photographs in a minute or two, looks at its
-# worst mistakes, and tries something simpler. At the end your own folder takes the place of ours.
+# worst mistakes, and tries something simpler. At the end your folder takes the place of ours.
 #
 # **You need.** A shell and a table. [Chapter 1](01_ordinal_classification.ipynb) explains MAE, RPS and CLIP.
 #
