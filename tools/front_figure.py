@@ -41,7 +41,7 @@ def draw_answers() -> None:
         run = fit(data, Config(image_side="kernel", threads=1), Path(folder) / "coffee")
 
     first = [data.test.targets.index(rank) for rank in range(len(data.ranks))]
-    answers = run.model.predict([image for image, _ in data.test]).probabilities
+    answers = run.model.predict(data.test).probabilities
     figure = gallery(data.test, answers, data.ranks, first)
     metadata = {"Software": None}
     write_atomically(ANSWER, lambda file: figure.savefig(file, dpi=150, metadata=metadata))

@@ -182,7 +182,8 @@ def depth_figure(worth: pd.DataFrame) -> Figure:
         place = np.arange(len(PARTS)) + shift
         axis.plot(place, line["gain"], "o-", color=colour, label=label)
         axis.vlines(place, line["low"], line["high"], color=colour, alpha=0.6)
-        axis.plot(place[: len(CONTROLLED)], mine.loc[SHUFFLED, "gain"], "x", color=INK)
+        control = mine.loc[SHUFFLED]
+        axis.plot(place[: len(CONTROLLED)], control["gain"], "x", color=INK)
 
     axis.plot([], [], "x", color=INK, label="numbers at random ranks")
     axis.set_xticks(range(len(PARTS)), [part.replace(" ", "\n") for part in PARTS])

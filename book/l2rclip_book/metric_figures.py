@@ -13,6 +13,7 @@ import pandas as pd
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.typing import HashableList
 from PIL import Image
 from scipy.stats import binom
 
@@ -290,7 +291,11 @@ def two_towers(
         ranks: The label space, for the sentences.
     """
     start, end = ranks.template.split("{rank}")
-    places = [["image", "image tower", "z"], ["words", "text tower", "t"], ["cos", "cos", "p"]]
+    places: list[HashableList[str]] = [
+        ["image", "image tower", "z"],
+        ["words", "text tower", "t"],
+        ["cos", "cos", "p"],
+    ]
     figure = canvas(4.4, NARROW)
     axes = figure.subplot_mosaic(places, width_ratios=(1.2, 0.8, 1), height_ratios=(1, 1.1, 1.2))
     for name in ("image", "words", "image tower", "text tower"):
