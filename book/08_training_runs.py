@@ -23,8 +23,7 @@
 # **You need.** A shell and a loop. [Chapter 2](02_your_own_images.ipynb) explains the two stages, the baselines and
 # the run directory.
 #
-# **Time and hardware.** Some minutes of one core for this page, no GPU, no download. The last line of the page says how
-# long it took. What a GPU does for larger runs is worked out [below](#what-a-run-costs).
+# **Time and hardware.** Some minutes of one core for this page, no GPU, no download. What a GPU does for larger runs is worked out [below](#what-a-run-costs).
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 import importlib.util
@@ -62,7 +61,7 @@ from l2rclip_lite.runs.results import judge
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "A curve of validation error that falls over a few epochs and ends at a cross. The right part of the panel is empty."}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "A curve of validation error that falls over six epochs, and ends there. The right part of the panel is empty."}}
 try:
     options = training_runs.read_experiment(PROFILE, EXPERIMENT, OPTIONS)
     config = Config(**training_runs.settings_of(options))
@@ -173,7 +172,7 @@ print(*[f"{key}: {value}" for key, value in shown.items()], sep="\n")
 # %% [markdown]
 # The names are those of `l2rclip fit`, with `_` for `-`. Besides these there are `baselines`, which are trained after
 # the run, `published`, results to print beside yours, and `data_seed`. [Hyperparameters](hyperparameters.md) has a
-# table of all settings, [chapter 16](16_data_sets.ipynb) all data sets. What you leave out has a default.
+# table of all settings, [chapter 16](16_data_sets.ipynb) all data sets.
 #
 # `experiments/` has a file for each benchmark of the paper, and `csv.yaml` for your own images.
 # [papermill](https://papermill.readthedocs.io) sets the parameters of a notebook, runs it, and keeps the executed copy:
@@ -316,7 +315,7 @@ print(
 bet = ""  # yours: "0.02", "2" or "200"
 
 # %% [markdown]
-# No measurement is needed, only arithmetic. ViT-B/16 sees an image as 197 tokens of width $d=768$ in 12 layers. A
+# ViT-B/16 sees an image as 197 tokens of width $d=768$ in 12 layers. A
 # layer has
 # $12d^2$ weights, each used once per token, and two attention products of $197^2 d$. In front, 196 patches are
 # embedded. A multiplication with its addition is two operations, so one image costs
@@ -345,7 +344,7 @@ def cost(n: int, v: int, m: int, epochs: int, methods: int = 2) -> float:
 
 RATES = {"A100, bf16": 50e12, "T4": 4e12, "2 CPU cores": 0.13e12}  # a second
 PRICE = 2.0  # of an hour of an A100
-hours = cost(n=11_289, v=1_246, m=4_484, epochs=60) / RATES["A100, bf16"] / 3600
+hours = cost(n=11_289, v=1_804, m=4_377, epochs=60) / RATES["A100, bf16"] / 3600
 
 print(f"Your bet: {bet}." if bet else "No bet.")
 print(f"{hours:.1f} hours cost {hours * PRICE:.2f}")
@@ -373,7 +372,7 @@ head = ["experiment", "training images", *RATES, "price"]
 Markdown(markdown_table(head, table, numbers=True))
 
 # %% [markdown]
-# The paper's tower is no work for two cores. `mini` is: with it this page ran.
+# The paper's tower is no work for two cores; `mini` is.
 #
 # **Memory.** Main memory holds each image once, resized, as bytes, up to two gigabytes a split; beyond that,
 # images are decoded anew in every epoch, by as many processes as `workers` says. The GPU holds weights, gradients and
@@ -499,8 +498,7 @@ print(check_spread(predicted))  # yours
 # <summary>Solution</summary>
 #
 # Each cause has a variance of its own, which only its own number divides: 0.9² by the images, 0.14² by the seeds. A
-# hundred seeds on twenty images leave four fifths of the spread, one seed on two thousand images more than half. See
-# which is larger in your runs before you pay for more of the other.
+# hundred seeds on twenty images leave four fifths of the spread, one seed on two thousand images more than half.
 #
 # ```python
 # predicted = {(20, 1): 0.24, (20, 100): 0.2, (2000, 1): 0.14, (2000, 100): 0.02}

@@ -16,10 +16,15 @@ from l2rclip_lite.errors import InputError
 
 Options: TypeAlias = Mapping[str, Any]  # of an experiment, by name
 
-SMALL = {"image_size": 96, "epochs1": 3, "epochs2": 6, "lr2": 7e-4, "threads": 1}
-TINY = {"towers": "mini", "weights": None, "start": None, "baselines": ["linear-probe"]}
+SMALL: dict[str, Any] = {"image_size": 96, "epochs1": 3, "epochs2": 6, "lr2": 7e-4, "threads": 1}
+TINY: dict[str, Any] = {"towers": "mini", "weights": None, "start": None}
+TINY |= {"baselines": ["linear-probe"]}
 TINY |= {"image_size": 64, "epochs1": 2, "epochs2": 1, "lr2": 7e-4, "threads": 1}
-PROFILES = {"smoke": TINY, "page": {}, "full": {}}  # what they change in every experiment
+PROFILES: dict[str, dict[str, Any]] = {
+    "smoke": TINY,
+    "page": {},
+    "full": {},
+}  # what they change in every experiment
 
 OF_RUN = tuple(field.name for field in fields(Config))
 OF_DATA = tuple(name for name in DataOptions.__annotations__ if name not in OF_RUN)
