@@ -24,7 +24,7 @@
 # **You need.** Files, processes and signals; confidence intervals; the checkpoints of the two stages
 # ([chapter 8](08_training_runs.ipynb)).
 #
-# **Time and hardware.** No GPU; a run is killed twice while the page is made.
+# **Time and hardware.** No GPU; while the page is made, a run is killed twice, and five small ones are trained.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 import importlib.util
@@ -56,6 +56,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 import numpy as np
+import pandas as pd
 import torch
 from IPython.display import Markdown
 from matplotlib import pyplot as plt
@@ -63,12 +64,16 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 
+from l2rclip_book import provoked
 from l2rclip_book.plots import COLOURS, style
-from l2rclip_book.results import markdown_table
-from l2rclip_lite import L2RCLIP
+from l2rclip_book.results import beside_stored, markdown_table, stored_runs
+from l2rclip_book.signs import SeenImages, measure, see_images
+from l2rclip_book.training_figures import sign_ranges
+from l2rclip_lite import L2RCLIP, Config, fit, load_dataset
 from l2rclip_lite.__main__ import main
 from l2rclip_lite.data import read_image
 from l2rclip_lite.errors import InputError
+from l2rclip_lite.training_data import TrainingData
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
@@ -395,6 +400,49 @@ assert [row[1] for row in rows].count("notices") == 2
 # *equivalent*. `make mutation` makes mutants of the core of the package, module by module, with `mutmut` and the
 # settings in `pyproject.toml`; it takes an hour or more.
 #
+# ## Failures that leave signs
+#
+# Scores do not show whether every part of the method works. Four ways to fail were provoked for this book, and each
+# leaves signs in the features. `l2rclip report RUN` shows them beside those of healthy runs. Here each failure is
+# provoked once, on drawn leaves:
+
+# %%
+sizes = {"image_size": 96, "epochs1": 10, "epochs2": 6, "lr2": 7e-4}
+if PROFILE == "smoke":
+    sizes = {"image_size": 64, "epochs1": 2, "epochs2": 1}
+healthy = Config(seed=SEED, threads=1, **sizes)
+leaves = load_dataset("leaves", size=150, pixels=96)
+untrained = L2RCLIP.build(leaves.ranks, healthy, leaves.image_size)
+data = TrainingData.load(leaves, untrained)
+
+
+def provoke(kind: str) -> dict[str, float | str]:
+    """Train a run that fails on purpose; return its signs."""
+    settings = provoked.settings(kind, healthy)
+    model = L2RCLIP.build(leaves.ranks, settings, leaves.image_size)
+    provoked.train_stages(kind, data, model)
+    after = None  # what fails in stage 1 is left at that
+    if kind == provoked.APART:
+        after = data.encode(model, "test")
+    seen = SeenImages(data.features["test"], after, data.targets["test"])
+    return measure(model, seen)
+
+
+model = fit(leaves, healthy, folder / "healthy", quiet=True).model
+signs_of = {provoked.HEALTHY: measure(model, see_images(model, leaves))}
+signs_of |= {kind: provoke(kind) for kind in provoked.PROVOKED}
+
+# %% mystnb={"image": {"alt": "Seven rows, one for each sign, each with a blue band and a dot for healthy runs and an orange band and a cross for runs that fail on purpose. In most rows the bands lie apart."}} tags=["nbval-ignore-output", "hide-input"]
+sign_ranges(signs_of)
+
+# %% [markdown]
+# **Figure 18.2.** Signs of failure. Bands: fifteen stored runs that are healthy, and fifteen that failed in each way.
+# Dots: the healthy run of this page; crosses: those that were made to fail. A dashed line lies halfway between bands
+# that are apart.
+#
+# Where the bands overlap, the number decides nothing. With other data they lie elsewhere, so a sign is a reason to
+# look, not a verdict.
+#
 # ## What is not promised
 #
 # - **Another machine.** Results were equal bit for bit on one CPU. A CPU of another kind rounds sums in another way
@@ -498,8 +546,16 @@ def write_whole_solution(file, fill):
 
 print(check_write(write_whole_solution))
 
-# %% tags=["remove-cell"]
+# %% tags=["hide-input", "spread"]
 shutil.rmtree(folder)
+stored = stored_runs("18") if PROFILE != "smoke" else pd.DataFrame()
+numbers = {
+    f"{kind}: {sign}": value
+    for kind, values in signs_of.items()
+    for sign, value in values.items()
+    if isinstance(value, float)
+}
+print(beside_stored(numbers, stored))
 
 # %% [markdown]
 # ## Summary

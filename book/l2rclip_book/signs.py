@@ -1,8 +1,8 @@
 """The signs of failure of a run: numbers that show in which part of the method it went wrong.
 
 Those of texts need the model alone, those of images its test images, too. `SIGNS` has their ranges
-over the stored runs of chapter 8 (`book/results/spread/08.csv`): healthy ones, and others that were
-made to fail.
+over the stored runs of chapter 18 (`book/results/spread/18.csv`): healthy ones, and others that
+were made to fail.
 """
 
 from collections.abc import Callable

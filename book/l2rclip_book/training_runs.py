@@ -1,150 +1,147 @@
-"""Parameters of chapter 8: checks, settings and name of its run, images and operations."""
+"""An experiment of chapter 8: its options, what takes them, its name, its images and its time."""
 
-import ast
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import pandas as pd
+import yaml
 
+from l2rclip_lite.config import Config, DataOptions
+from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.errors import InputError
 
-Parameters: TypeAlias = Mapping[str, Any]  # parameters of the chapter, by name
+Options: TypeAlias = Mapping[str, Any]  # of an experiment, by name
 
+SMALL: dict[str, Any] = {"image_size": 96, "epochs1": 3, "epochs2": 6, "lr2": 7e-4, "threads": 1}
+TINY: dict[str, Any] = {"towers": "mini", "weights": None, "start": None}
+TINY |= {"baselines": ["linear-probe"]}
+TINY |= {"image_size": 64, "epochs1": 2, "epochs2": 1, "lr2": 7e-4, "threads": 1}
 PROFILES: dict[str, dict[str, Any]] = {
-    "smoke": {"image_size": 64, "epochs1": 2, "epochs2": 1, "threads": 1},
-    "page": {"image_size": 96, "epochs1": 10, "epochs2": 6, "lr2": 7e-4, "threads": 1},
+    "smoke": TINY,
+    "page": {},
     "full": {},
-}
-LOADING = ("LISTS", "PROTOCOL", "CATEGORY", "FOLD", "FEW_SHOT", "LABEL_SHIFT")
-TRAINING = (
-    "TOWERS",
-    "WEIGHTS",
-    "IMAGE_SIZE",
-    "EPOCHS1",
-    "EPOCHS2",
-    "BATCH_SIZE",
-    "DEVICE",
-    "PRECISION",
-)
-NAMES = (
-    *LOADING,
-    *TRAINING,
-    "PROFILE",
-    "DATASET",
-    "ROOT",
-    "FOLDS",
-    "PROTOCOL_SEED",
-    "DATA_OPTIONS",
-    "SETTINGS",
-    "BASELINES",
-    "SEED",
-    "PUBLISHED",
-    "OUT",
-)
+}  # what they change in every experiment
+
+OF_RUN = tuple(field.name for field in fields(Config))
+OF_DATA = tuple(name for name in DataOptions.__annotations__ if name not in OF_RUN)
+NAMES = ("dataset", "data_seed", *OF_DATA, *OF_RUN, "baselines", "published", "out")
 VARIED = {
-    "PROTOCOL": "",
-    "CATEGORY": "",
-    "FEW_SHOT": "shots",
-    "LABEL_SHIFT": "shift",
-    "FOLD": "fold",
+    "protocol": "",
+    "category": "",
+    "few_shot": "shots",
+    "label_shift": "shift",
+    "fold": "fold",
 }
 # floating-point operations of one image forward through ViT-B/16: 12 layers, 197 tokens of 768
 FORWARD = 2 * (12 * (12 * 768**2 * 197 + 2 * 197**2 * 768) + 196 * 768**2)
 
 
-def written(notebook: Parameters) -> Parameters:
-    """Return the parameters of a running notebook: those its cell or papermill's cell assigns.
+def read_experiment(profile: str, file: str, changes: Options) -> dict[str, Any]:
+    """Return the options of an experiment.
 
     Args:
-        notebook: Its names, `In` among them, the texts of the cells that have run.
-
-    Example:
-        >>> cells = ["PROFILE = 'page'; SEED = 0", "x = 1"]
-        >>> written({"In": cells, "PROFILE": "page", "SEED": 0, "x": 1})
-        {'PROFILE': 'page', 'SEED': 0}
-        >>> written({"In": [""], "PROFILE": "page", "x": 1})  # under nbval, which keeps no texts
-        {'PROFILE': 'page'}
-    """
-    latest = {tuple(cell.split()[:2]): cell for cell in notebook["In"]}  # by its first two words
-    own_cell = latest.get(("PROFILE", "="), "")
-    papermill_cell = latest.get(("#", "Parameters"), "")
-    tree = ast.parse(f"{own_cell}\n{papermill_cell}")
-
-    names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
-    if not names:
-        names = [name for name in NAMES if name in notebook]
-    return {name: notebook[name] for name in names}
-
-
-def check_parameters(parameters: Parameters) -> None:
-    """Refuse a parameter or a profile that the chapter does not have.
+        profile: `smoke` makes any experiment tiny; `page` makes the one without a file small.
+        file: YAML with an option a line; empty takes the photographs of coffee leaves.
+        changes: Options that replace those of the file.
 
     Raises:
-        InputError: A misspelt parameter or profile.
+        InputError: A file that cannot be read, or a misspelt profile or option.
 
     Example:
-        >>> check_parameters({"PROFILE": "page", "epoch1": 3})
+        >>> read_experiment("full", "", {"epochs2": 3})["epochs2"]
+        3
+        >>> read_experiment("full", "", {"epoch1": 3})
         Traceback (most recent call last):
         ...
-        l2rclip_lite.errors.InputError: parameter epoch1 is unknown; did you mean EPOCHS1?
+        l2rclip_lite.errors.InputError: option epoch1 is unknown; did you mean epochs1?
     """
-    for name in parameters.keys() - set(NAMES):
-        near = get_close_matches(name.upper(), NAMES, 1)
-        fix = f"the chapter has {', '.join(NAMES)}."
-        if near:
-            fix = f"did you mean {near[0]}?"
-        raise InputError(f"parameter {name} is unknown; {fix}")
+    if profile not in PROFILES:
+        raise InputError(f"PROFILE {profile!r} is unknown; choose {', '.join(PROFILES)}.")
 
-    if parameters["PROFILE"] not in PROFILES:
-        raise InputError(
-            f"PROFILE {parameters['PROFILE']!r} is unknown; choose {', '.join(PROFILES)}."
-        )
+    own: Any = {"dataset": "coffee"}
+    if file:
+        own = read_file(Path(file))
+    elif profile == "page":
+        own |= SMALL
+    options = {"baselines": ["linear-probe"], "published": []} | own | dict(changes)
+    options |= PROFILES[profile]
+
+    for name in options.keys() - set(NAMES):
+        near = get_close_matches(str(name).lower(), NAMES, 1)
+        fix = f"did you mean {near[0]}?" if near else f"an experiment has {', '.join(NAMES)}."
+        raise InputError(f"option {name} is unknown; {fix}")
+    if "dataset" not in options:
+        raise InputError("the experiment names no data set; write one, such as dataset: csv.")
+    return options
 
 
-def filled(parameters: Parameters, names: tuple[str, ...]) -> dict[str, Any]:
-    """Return the parameters that are not empty, in lower case.
+def read_file(file: Path) -> dict[str, Any]:
+    """Read the options of a file.
+
+    Raises:
+        InputError: There is no such file, or it is no YAML with an option a line.
+    """
+    try:
+        options = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"EXPERIMENT {file}: {' '.join(str(error).split())}.") from None
+    if not isinstance(options, dict):
+        raise InputError(f"EXPERIMENT {file}: write an option a line, such as dataset: csv.")
+    return options
+
+
+def settings_of(options: Options) -> dict[str, Any]:
+    """Return what `Config` takes.
 
     Example:
-        >>> filled({"FOLD": 0, "LISTS": "", "CATEGORY": None}, ("FOLD", "LISTS", "CATEGORY"))
-        {'fold': 0}
+        >>> settings_of({"dataset": "adience", "fold": 0, "seed": 1, "data_seed": 2})
+        {'seed': 1}
     """
-    return {
-        name.lower(): parameters[name] for name in names if parameters.get(name) not in ("", None)
-    }
+    return {name: value for name, value in options.items() if name in OF_RUN}
 
 
-def run_settings(parameters: Parameters) -> dict[str, Any]:
-    """Return the settings of `Config`; a smoke run is small, whatever else is asked for.
+def source_of(options: Options) -> dict[str, Any]:
+    """Return what `load_dataset` takes.
 
     Example:
-        >>> run_settings({"PROFILE": "full", "EPOCHS2": 60, "SETTINGS": {"lr1": 0.001}})
-        {'epochs2': 60, 'lr1': 0.001}
+        >>> source_of({"dataset": "adience", "fold": 0, "seed": 1, "data_seed": 2})
+        {'name': 'adience', 'fold': 0, 'seed': 2}
     """
-    profile = PROFILES[parameters["PROFILE"]]
-    settings = profile | filled(parameters, TRAINING) | parameters["SETTINGS"]
-    if parameters["PROFILE"] == "smoke":
-        settings |= profile | {"towers": "mini", "weights": None}
-    return settings
+    source = {"name": options["dataset"]}
+    source |= {name: value for name, value in options.items() if name in OF_DATA}
+    if "root" in options:
+        source["root"] = str(Path(options["root"]).expanduser().absolute())
+    if "data_seed" in options:
+        source["seed"] = options["data_seed"]
+    return source
 
 
-def options(settings: Parameters) -> Iterator[str]:
-    """Yield arguments as the command line spells them.
+def command_line(options: Options) -> str:
+    """Return the options as `l2rclip fit` spells them, but for the run directory.
 
     Example:
-        >>> list(options({"lr1": 0.001, "augment": False, "ranks": ["good", "bad"]}))
-        ['--lr1 0.001', '--no-augment', '--ranks good,bad']
-        >>> list(options({"controls": {"clip": False}}))
-        ['--controls.no-clip']
+        >>> command_line({"lr1": 0.001, "augment": False, "ranks": ["good", "bad"]})
+        '--lr1 0.001 --no-augment --ranks good,bad'
+        >>> command_line({"controls": {"clip": False}, "baselines": ["ridge"], "out": "runs"})
+        '--controls.no-clip'
     """
-    for name, value in settings.items():
+    of_page = ("baselines", "published", "out")
+    return " ".join(_words({k: v for k, v in options.items() if k not in of_page}))
+
+
+def _words(options: Options) -> Iterator[str]:
+    """Yield each option with its value."""
+    for name, value in options.items():
         flag = name.replace("_", "-")
         if value is None:
             continue
 
         if isinstance(value, dict):
-            yield from options({f"{name}.{key}": inner for key, inner in value.items()})
+            yield from _words({f"{name}.{key}": inner for key, inner in value.items()})
         elif value is True:
             yield f"--{flag}"
         elif value is False:
@@ -156,36 +153,53 @@ def options(settings: Parameters) -> Iterator[str]:
             yield f"--{flag} {shlex.quote(str(value))}"
 
 
-def run_name(parameters: Parameters) -> str:
+def run_name(options: Options) -> str:
     """Return the name of what is varied; runs with other seeds share it, and the seed is added.
 
     Example:
-        >>> shift = {"PROTOCOL": "label-shift", "LABEL_SHIFT": "10:0.2"}
-        >>> run_name({"DATASET": "morph", **shift, "FOLD": 0})
-        'morph_label-shift_shift10-0.2_fold0'
+        >>> run_name({"dataset": "morph", "label_shift": "10:0.2", "fold": 0, "epochs1": 3})
+        'morph_shift10-0.2_fold0'
     """
-    words = [parameters["DATASET"]]
-    for name, value in filled(parameters, tuple(VARIED)).items():
-        words.append(f"{VARIED[name.upper()]}{value}")
+    words = [options["dataset"]]
+    words += [f"{mark}{options[name]}" for name, mark in VARIED.items() if name in options]
     return "_".join(words).replace(":", "-")
 
 
-def images_of(parameters: Parameters, counts: pd.DataFrame) -> tuple[int, int, int]:
-    """Count the training, validation and test images of a parameter file.
+def missing_folds(options: Options, runs: pd.Series) -> list[int]:
+    """Return the folds of an experiment of which there is no run.
 
     Args:
-        parameters: The file's parameters.
+        options: Of the experiment.
+        runs: The names of the runs.
+
+    Example:
+        >>> runs = pd.Series(["morph_three-fold_fold2_seed0"])
+        >>> missing_folds({"dataset": "morph", "protocol": "three-fold"}, runs)
+        [1]
+    """
+    protocol = DATA_SETS[options["dataset"]].protocols.get(options.get("protocol", ""))
+    folds = set(range(1, options.get("folds", 0) + 1))  # of your own images
+    if protocol:
+        folds |= set(protocol.folds)
+    there = runs.str.extract(r"_fold(\d+)_", expand=False).dropna().astype(int)
+    return sorted(folds - set(there))
+
+
+def images_of(options: Options, counts: pd.DataFrame) -> tuple[int, int, int]:
+    """Count the training, validation and test images of an experiment.
+
+    Args:
+        options: Of the experiment.
         counts: `book/results/data_sets.csv`: images per rank and split of each data set, protocol
             and fold.
     """
-    for name in ("DATASET", "PROTOCOL", "CATEGORY", "FOLD"):
-        column = "data" if name == "DATASET" else name.lower()
-        if name in parameters:
-            counts = counts[counts[column] == parameters[name]]
+    for name in ("dataset", "protocol", "category", "fold"):
+        if name in options:
+            counts = counts[counts["data" if name == "dataset" else name] == options[name]]
 
-    train = counts["train"].sort_values(ascending=False).clip(upper=parameters.get("FEW_SHOT"))
-    if "LABEL_SHIFT" in parameters:
-        number, share = parameters["LABEL_SHIFT"].split(":")
+    train = counts["train"].sort_values(ascending=False).clip(upper=options.get("few_shot"))
+    if "label_shift" in options:
+        number, share = options["label_shift"].split(":")
         largest = train.iloc[: int(number)]
         train.iloc[: int(number)] = (float(share) * largest).astype(int).clip(lower=1)
     return int(train.sum()), int(counts["val"].sum()), int(counts["test"].sum())

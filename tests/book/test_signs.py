@@ -15,7 +15,7 @@ from l2rclip_lite.data import load_dataset
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.training import fit
 
-STORED = chapters.BOOK / "results" / "spread" / "08.csv"
+STORED = chapters.BOOK / "results" / "spread" / "18.csv"
 SMALL = Config(
     towers="tiny/random", epochs1=1, epochs2=1, batch_size=16, heads=2, hidden=32, lr2=1e-3
 )

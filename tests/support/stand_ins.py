@@ -1,8 +1,5 @@
-"""What chapters get from training (7, 8) and studies (9), made anew for exercises."""
+"""What chapters get from training (7) and studies (9), made anew for exercises."""
 
-import json
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,18 +24,6 @@ def features() -> dict[str, Any]:
     return {"START": "start", "images": {"start": start}, "labels": labels, "half": half}
 
 
-def runs() -> dict[str, Any]:
-    """Return the names that chapter 8 gets from training: the folder of two finished runs."""
-    folder = Path(tempfile.mkdtemp())
-    for seed in (0, 1):
-        settings = {"seed": seed, "lr1": 0.001, "towers": "mini", "betas": [0.9, 0.99]}
-        config = {"config": settings, "dataset": {"fingerprint": "f00"}}
-        file = folder / f"leaves_seed{seed}" / "config.json"
-        file.parent.mkdir()
-        file.write_text(json.dumps(config), encoding="utf-8")
-    return {"folder": folder, "In": [""]}
-
-
 def scores() -> dict[str, Any]:
     """Return the name that chapter 9 gets from its studies: CORAL is level on three of six."""
     rng = np.random.default_rng(0)
@@ -54,4 +39,4 @@ def scores() -> dict[str, Any]:
     return {"many": pd.concat(tables)}
 
 
-STAND_INS = {"07": features, "08": runs, "09": scores}
+STAND_INS = {"07": features, "09": scores}
