@@ -145,7 +145,7 @@ Markdown(targets.verdict_table(gains))
 # ## What this does not show
 #
 # - **Frozen against tuned.** The upper and the lower half of Figure 9.1 differ in more than what trains: the frozen tower saw
-#   images of 224 pixels, six data sets, and no RPS in its loss. Figure 9.2 keeps the rest the same.
+#   images of 224 pixels, six data sets, and no RPS in its loss.
 # - **One small tower.** `mini` was aligned without a single image, and no published CLIP was run here: `make clip` does it
 #   where there are a network and a GPU ([chapter 19](19_controls.ipynb#published-clips)).
 # - **The paper's tables.** None of its benchmarks was run, and the default of the package has other losses in stage 2 than
