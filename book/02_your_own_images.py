@@ -222,7 +222,7 @@ shell("l2rclip baselines runs/coffee ridge cross-entropy --cache features")
 # contain 0, these images do not tell the two apart, and **the simpler one is your choice**.
 #
 # **Stored runs.** What a training ends with depends on the seed, and on the processor, which may add the same numbers in
-# another order. So the book keeps runs, and says what all of them show. Chapters 6 to 8 have fifteen each, of five seeds
+# another order. So the book keeps runs, and says what all of them show. Chapters 6 and 7 have fifteen each, of five seeds
 # under three kinds of processor kernels: thin lines or bands in figures, the lowest and the highest value in brackets in
 # tables. This page has three, with all of the 1,685 leaves that ours were drawn from; there `ridge` saw larger images
 # than the tuned towers. Here is their RPS:

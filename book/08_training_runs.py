@@ -102,7 +102,7 @@ def draw(runs: dict[str, list], epochs: float) -> Figure:
 with suppress(KeyboardInterrupt):
     fit(data, config, out, source=source, quiet=True, on_epoch=pull_the_plug)
 epochs = config.stage1_epochs() + config.epochs2
-draw({"until the plug was pulled": before}, epochs)
+draw({"so far": before}, epochs)
 
 # %% [markdown]
 # **Figure 8.1.** Validation error of a training run, after each epoch. Then the plug was pulled.

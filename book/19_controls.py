@@ -40,7 +40,7 @@ RESULTS = ""  # folder of matrix.csv; empty: book/results
 import pandas as pd
 from IPython.display import Markdown
 
-from l2rclip_book import targets, tuned
+from l2rclip_book import depth, targets, tuned
 from l2rclip_book.evidence import STEPS, intervals, order_steps, staircase
 from l2rclip_book.gains import (
     MANY,
@@ -398,6 +398,24 @@ Markdown(gain_table(trained, "L2RCLIP reduces the RPS by, %"))
 # %% [markdown]
 # On leaves L2RCLIP is ahead of cross-entropy. On apples, its twin with twenty ranks and larger images, it is not. The other rows of
 # apples are one training each, and their intervals know nothing of the next.
+#
+# ## Sentences in the place of numbers
+#
+# Here are all rows of the study `depth` ([chapter 9](09_does_it_help.ipynb#when-does-order-matter)): by how much prototypes
+# with an order reduce the RPS of random vectors, by what trains of the tower. All arms see images of 96 pixels.
+
+# %% tags=["hide-input"]
+of_depth = [part[part["study"] == depth.STUDY] for part in (table, scores)]
+worth = depth.worth_of_order(*of_depth).replace(depth.IMAGES)
+worth["row"] = worth["prototypes"] + ", " + worth["part"]
+by_images = []
+for condition, rows in worth.groupby("condition", sort=False):
+    by_images.append(gain_table(rows, f"{condition}: RPS reduced by, %"))
+Markdown("\n\n".join(by_images))
+
+# %% [markdown]
+# With four images per rank the mean hangs on coffee leaves. Sentences do about what numbers do. Numbers at random ranks do harm:
+# so it is their order that helps.
 #
 # ## An hour against the default
 #

@@ -79,8 +79,9 @@ def _worths(means: Float[np.ndarray, "*draw arm"], arms: Sequence[str]) -> Worth
     """Return the worth of every cell, from the mean RPS of every arm."""
     worths = {}
     for cell in CELLS:
-        pair = [arms.index(cell.arm(prototypes)) for prototypes in (cell.prototypes, RANDOM)]
-        worths[cell] = reduction(means[..., pair])
+        ordered = arms.index(cell.arm(cell.prototypes))
+        random = arms.index(cell.arm(RANDOM))
+        worths[cell] = reduction(means[..., [ordered, random]])
     return worths
 
 
@@ -93,7 +94,9 @@ def _every_worth(
     """
     chosen = at_best_rate(table, images)
     by_cell = chosen.assign(arm=chosen["arm"] + "; " + chosen["condition"])
-    arms = sorted({cell.arm(name) for cell in CELLS for name in (RANDOM, cell.prototypes)})
+    arms = sorted(
+        {cell.arm(RANDOM) for cell in CELLS} | {cell.arm(cell.prototypes) for cell in CELLS}
+    )
 
     generator = np.random.default_rng(0)
     worths = {}
@@ -156,8 +159,9 @@ def _difference(
     worths: Worths, first: Sequence[Cell], last: Sequence[Cell]
 ) -> Float[np.ndarray, "*draw"]:
     """Return the mean worth of some cells, less that of others."""
-    means = [np.mean([worths[cell] for cell in cells], axis=0) for cells in (first, last)]
-    return means[0] - means[1]
+    mean_first = np.mean([worths[cell] for cell in first], axis=0)
+    mean_last = np.mean([worths[cell] for cell in last], axis=0)
+    return mean_first - mean_last
 
 
 @drawn()

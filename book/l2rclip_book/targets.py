@@ -57,6 +57,9 @@ FROZEN_TOWER = {
     "CORAL, against stage 1": ("coral", "after stage 1"),
     "L2RCLIP, against CORAL": ("L2RCLIP", "coral"),
 }
+EITHER = {  # in the study `depth`, with the same images
+    "a tuned tower, against a frozen one": ("sentences, whole tower", "numbers, nothing trains"),
+}
 TUNED_TOWER = {
     "L2RCLIP, against cross-entropy": (AFTER_STAGE1, NONE),
     "random vectors, against cross-entropy": (RANDOM, NONE),
@@ -130,12 +133,16 @@ def verdict_gains(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         images: Their scores of test images.
 
     Returns:
-        As `gains.compare_pairs`, with `tower`: "frozen" or "tuned".
+        As `gains.compare_pairs`, with `tower`: "frozen", "tuned", or "either".
     """
     main = images[(images["study"] == "main") & images["data"].isin(MANY)]
     of_targets = [with_rivals_at_best(rows) for rows in (table, images)]
     trained = pd.concat([at_best_rate(*of_targets), of_targets[1]])
+    of_depth = [
+        rows[(rows["study"] == "depth") & (rows["condition"] == "")] for rows in (table, images)
+    ]
     parts = [
+        compare_pairs(at_best_rate(*of_depth), EITHER).assign(tower="either"),
         compare_pairs(main, FROZEN_TOWER).assign(tower="frozen"),
         compare_pairs(trained, TUNED_TOWER).assign(tower="tuned"),
     ]
@@ -143,6 +150,10 @@ def verdict_gains(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 
 
 DECISIONS = {  # what you have, what to do, and the comparison that carries it
+    "time to train the tower": (
+        "train it, on images as large as you can",
+        "a tuned tower, against a frozen one",
+    ),
     "a frozen tower, ranks that are numbers": (
         "tell the head the numbers (`--image-side kernel`)",
         "numbers, against stage 1",
@@ -156,7 +167,7 @@ DECISIONS = {  # what you have, what to do, and the comparison that carries it
         "L2RCLIP, against cross-entropy",
     ),
     "a choice of sentences for it": (
-        "any will do: random vectors cannot be told from them",
+        "with many images any will do: random vectors are level",
         "sentences, against random vectors",
     ),
     "any tower that trains": (
@@ -185,8 +196,10 @@ def verdict_figure(gains: pd.DataFrame) -> Figure:
     """Draw the mean of the data sets with its interval, and a small dot for each data set.
 
     Args:
-        gains: From `verdict_gains`.
+        gains: From `verdict_gains`; what compares both towers is not drawn.
     """
+    looks = {"frozen": COLOURS["stage 1"], "tuned": COLOURS["stage 2"]}
+    gains = gains[gains["tower"].isin(looks)]
     rows = list(gains["row"].unique())
     figure = canvas(0.9 + 0.3 * len(rows))
     if not rows:
@@ -195,7 +208,6 @@ def verdict_figure(gains: pd.DataFrame) -> Figure:
 
     axis = figure.subplots()
     axis.axvline(0, color=INK, linewidth=1)
-    looks = {"frozen": COLOURS["stage 1"], "tuned": COLOURS["stage 2"]}
     for tower, colour in looks.items():
         part = gains[gains["tower"] == tower]
         place = part["row"].map(rows.index)

@@ -17,7 +17,7 @@ from l2rclip_lite.errors import InputError
 Options: TypeAlias = Mapping[str, Any]  # of an experiment, by name
 
 SMALL: dict[str, Any] = {"image_size": 96, "epochs1": 3, "epochs2": 6, "lr2": 7e-4, "threads": 1}
-TINY: dict[str, Any] = {"towers": "mini", "weights": None, "start": None}
+TINY: dict[str, Any] = {"towers": "mini", "weights": None, "start": None, "out": None}
 TINY |= {"baselines": ["linear-probe"]}
 TINY |= {"image_size": 64, "epochs1": 2, "epochs2": 1, "lr2": 7e-4, "threads": 1}
 PROFILES: dict[str, dict[str, Any]] = {
@@ -44,7 +44,8 @@ def read_experiment(profile: str, file: str, changes: Options) -> dict[str, Any]
     """Return the options of an experiment.
 
     Args:
-        profile: `smoke` makes any experiment tiny; `page` makes the one without a file small.
+        profile: `smoke` makes any experiment tiny and keeps no run; `page` makes the one without a
+            file small.
         file: YAML with an option a line; empty takes the photographs of coffee leaves.
         changes: Options that replace those of the file.
 
@@ -181,8 +182,8 @@ def missing_folds(options: Options, runs: pd.Series) -> list[int]:
     folds = set(range(1, options.get("folds", 0) + 1))  # of your own images
     if protocol:
         folds |= set(protocol.folds)
-    there = runs.str.extract(r"_fold(\d+)_", expand=False).dropna().astype(int)
-    return sorted(folds - set(there))
+    of_runs = runs.str.extract(r"_fold(\d+)_", expand=False).dropna().astype(int)
+    return sorted(folds - set(of_runs))
 
 
 def images_of(options: Options, counts: pd.DataFrame) -> tuple[int, int, int]:

@@ -69,6 +69,7 @@ def test_changes_replace_options_and_smoke_replaces_both(tmp_path: Path) -> None
     assert (full["towers"], full["epochs1"], full["fold"]) == ("ViT-B-16/openai", 7, 3)
     smoke = read_experiment("smoke", str(file), changes)
     assert (smoke["towers"], smoke["epochs1"], smoke["fold"]) == ("mini", 2, 3)
+    assert smoke["out"] is None  # else it would lie where the real run shall be
     assert "--out" not in command_line(full)
 
 

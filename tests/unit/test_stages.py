@@ -143,9 +143,9 @@ def test_balanced_epochs_draw_each_rank_alike(model: L2RCLIP) -> None:
     counts = torch.zeros(80)
     for seed in range(200):
         batches = list(data.feature_batches(model, torch.Generator().manual_seed(seed)))
-        again = list(data.feature_batches(model, torch.Generator().manual_seed(seed)))
+        repeated = list(data.feature_batches(model, torch.Generator().manual_seed(seed)))
         rows = torch.cat([batch.images for batch in batches])[:, 0].long()
-        assert torch.equal(rows, torch.cat([batch.images for batch in again])[:, 0].long())
+        assert torch.equal(rows, torch.cat([batch.images for batch in repeated])[:, 0].long())
         assert torch.equal(targets[rows], torch.cat([batch.target for batch in batches]))
         epoch = rows.bincount(minlength=80)
         assert epoch[:60].max() == 1
