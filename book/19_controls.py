@@ -414,8 +414,8 @@ for condition, rows in worth.groupby("condition", sort=False):
 Markdown("\n\n".join(by_images))
 
 # %% [markdown]
-# With four images per rank the mean hangs on coffee leaves. Sentences do about what numbers do. Numbers at random ranks do harm:
-# so it is their order that helps.
+# With four images per rank the mean hangs on coffee leaves. Sentences do about what numbers do. Numbers at random ranks do
+# not help, so it is their order that helps.
 #
 # ## An hour against the default
 #
