@@ -90,9 +90,11 @@ def draw(runs: dict[str, list], epochs: float) -> Figure:
     """Draw the validation RPS of runs, epoch by epoch."""
     figure = plots.canvas(2.7, 5.0)
     axis = figure.subplots()
-    for (label, rows), style in zip(runs.items(), ("o-", "kx"), strict=False):
+    looks = (("o-", "stage 1"), ("x", "stage 2"))
+    for (label, rows), (line, name) in zip(runs.items(), looks, strict=False):
         rps = [row["val_rps"] for row in rows]
-        axis.plot(range(1, len(rps) + 1), rps, style, label=label)
+        epoch = range(1, len(rps) + 1)
+        axis.plot(epoch, rps, line, color=plots.COLOURS[name], label=label)
     axis.set(xlabel="epoch: stage 1, then stage 2", ylabel="validation RPS")
     axis.set(xlim=(0.5, epochs + 0.5), ylim=(0, None))
     axis.legend()

@@ -193,5 +193,5 @@ def depth_figure(worth: pd.DataFrame) -> Figure:
     axis.set_xticks(range(len(PARTS)), [part.replace(" ", "\n") for part in PARTS])
     axis.set_ylabel("order reduces the RPS by, %")
     grid(axis, "y")
-    axis.legend()
+    figure.legend(loc="outside upper left", ncols=2)
     return figure
