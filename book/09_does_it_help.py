@@ -63,7 +63,7 @@ print(f"The numbers are ahead on {ahead} of {len(single)} data sets. ", end="")
 print(f"Your bet: {bet}." if bet else "No bet.")
 
 # %% [markdown]
-# If your ranks are numbers, tell the model the numbers. That is the first line of the verdict below. Here is all that
+# If your ranks are numbers, tell the model the numbers. That is one line of the verdict below. Here is all that
 # was compared: above the line the tower is frozen, below it the tower is trained.
 
 # %% mystnb={"image": {"alt": "A row per comparison, six with a frozen tower and seven with a tuned one. Each has a diamond with an interval for the mean of the data sets, and a small dot for each data set, on an axis of percent by which the first reduces the RPS of the second."}}

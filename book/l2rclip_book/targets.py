@@ -25,7 +25,7 @@ from l2rclip_book.gains import (
     judge_claims,
     with_best,
 )
-from l2rclip_book.plots import COLOURS, INK, canvas, drawn, grid, name_rows
+from l2rclip_book.plots import COLOURS, INK, canvas, drawn, grid
 from l2rclip_book.results import markdown_table
 from l2rclip_book.tuned import SETS
 
@@ -201,7 +201,7 @@ def verdict_figure(gains: pd.DataFrame) -> Figure:
     looks = {"frozen": COLOURS["stage 1"], "tuned": COLOURS["stage 2"]}
     gains = gains[gains["tower"].isin(looks)]
     rows = list(gains["row"].unique())
-    figure = canvas(0.9 + 0.3 * len(rows))
+    figure = canvas(0.9 + 0.46 * len(rows), 5.2)  # legible at 390 pixels
     if not rows:
         nothing(figure)
         return figure
@@ -220,10 +220,14 @@ def verdict_figure(gains: pd.DataFrame) -> Figure:
         axis.scatter(part["gain"][mean], place[mean], marker="D", s=40, color=colour, label=label)
 
     n_frozen = gains.loc[gains["tower"] == "frozen", "row"].nunique()
-    axis.axhline(n_frozen - 0.5, color=INK, linewidth=0.5)
+    axis.axhline(n_frozen - 0.64, color=INK, linewidth=0.5)
     axis.set_xlim(np.floor(gains["gain"].min()) - 2, np.ceil(gains["gain"].max()) + 2)
     axis.set_xlabel("reduces the RPS by, %")
     grid(axis, "x")
-    name_rows(axis, rows)
-    axis.legend(loc="lower right")
+    axis.set(ylim=(len(rows) - 0.6, -0.8), yticks=[])
+    for place, row in enumerate(rows):
+        axis.text(
+            1, place - 0.2, row, transform=axis.get_yaxis_transform(), ha="right", va="bottom"
+        )
+    figure.legend(loc="outside upper left", ncols=2)
     return figure
