@@ -225,9 +225,9 @@ def verdict_figure(gains: pd.DataFrame) -> Figure:
     axis.set_xlabel("reduces the RPS by, %")
     grid(axis, "x")
     axis.set(ylim=(len(rows) - 0.6, -0.8), yticks=[])
-    for place, row in enumerate(rows):
+    for height, row in enumerate(rows):
         axis.text(
-            1, place - 0.2, row, transform=axis.get_yaxis_transform(), ha="right", va="bottom"
+            1, height - 0.2, row, transform=axis.get_yaxis_transform(), ha="right", va="bottom"
         )
     figure.legend(loc="outside upper left", ncols=2)
     return figure
