@@ -63,6 +63,12 @@ def package_hash() -> str:
     return digest.hexdigest()
 
 
+def for_colab(source: Path) -> Path:
+    """Return the notebook that Colab opens: the copy without answers, where the chapter has bets."""
+    copy = source.parent / "colab" / f"{source.stem}.ipynb"
+    return copy if copy.exists() else source.with_suffix(".ipynb")
+
+
 def stale(source: Path) -> str | None:
     """Return why the executed page beside `source` does not belong to it, or None if it does."""
     path = source.with_suffix(".ipynb")

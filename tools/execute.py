@@ -1,5 +1,7 @@
 """The one notebook runner: book/NN_name.py -> jupytext -> papermill -> stamp -> book/NN_name.ipynb.
 
+A chapter with bets gets a copy without the answers, which Colab opens: book/colab/NN_name.ipynb.
+
     python tools/execute.py                      every chapter, at the profile `page`
     python tools/execute.py 05 06                two chapters
     python tools/execute.py 05 --profile smoke --out runs/smoke
@@ -60,7 +62,18 @@ def execute(source: Path, out: Path, parameters: Mapping[str, Any]) -> NotebookN
 
     nbformat.validate(page)
     write_text(out, nbformat.writes(page) + "\n")
+    if out == source.with_suffix(".ipynb"):
+        write_copy_for_colab(page, out)
     return page
+
+
+def write_copy_for_colab(page: NotebookNode, path: Path) -> None:
+    """Write the copy of a page of the book that shows nothing behind its first bet, if it has one."""
+    copy = page_rules.without_answers(page)
+    if copy is not None:
+        folder = path.parent / "colab"
+        folder.mkdir(exist_ok=True)
+        write_text(folder / path.name, nbformat.writes(copy) + "\n")
 
 
 def run(source: Path, parameters: Mapping[str, Any]) -> NotebookNode:

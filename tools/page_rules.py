@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 from nbformat import NotebookNode
@@ -12,6 +13,8 @@ from nbformat import NotebookNode
 STAMP = "l2rclip_lite"  # key in the notebook's metadata
 FOOTER_TAG = "provenance"
 QUOTED_TAG = "quoted"  # a Markdown cell with other people's numbers; it must cite them
+BET = "bet = "  # begins the cell in which a reader commits
+RELATIVE_LINK = re.compile(r"\]\((?!https?:|mailto:|#)")
 # nbval lets an unknown magic pass and never runs the rest of its cell.
 MAGIC = re.compile(r"^%.*", re.MULTILINE)
 KNOWN_MAGICS = ("%matplotlib inline", "%config InlineBackend.")
@@ -56,6 +59,27 @@ def fold(cell: NotebookNode) -> None:
         cell.metadata["jupyter"] = {"source_hidden": True}
         if "hide-cell" in folded:
             cell.metadata["jupyter"]["outputs_hidden"] = True
+
+
+def without_answers(page: NotebookNode) -> NotebookNode | None:
+    """Return the copy that Colab opens, or None for a page without a bet.
+
+    It shows nothing behind the first bet, so that nobody sees an answer before it is run. It lies
+    a folder below the page, and links lead from there.
+    """
+    bets = [at for at, cell in enumerate(page.cells) if cell.source.startswith(BET)]
+    if not bets:
+        return None
+
+    copy = deepcopy(page)
+    for cell in copy.cells[bets[0] :]:
+        if cell.cell_type == "code":
+            cell.outputs = []
+            cell.execution_count = None
+    for cell in copy.cells:
+        if cell.cell_type == "markdown":
+            cell.source = RELATIVE_LINK.sub("](../", cell.source)
+    return copy
 
 
 def texts(part: Any) -> Iterator[str]:

@@ -104,7 +104,7 @@ def colab(source: Path) -> str:
 
         content = folder / "content"
         content.mkdir()
-        shutil.copy(source.with_suffix(".ipynb"), content)
+        shutil.copy(chapters.for_colab(source), content)
         command = [str(folder / "env" / "bin" / "python"), "-c", ALONE, f"{source.stem}.ipynb"]
         command += [setup_cell.address(), wheel.as_uri()]
         # what the wheel asks for must be there already

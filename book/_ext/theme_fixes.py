@@ -1,4 +1,4 @@
-"""Put right what the theme gets wrong, and set captions and numbers of plain Markdown apart.
+"""Put right what the theme gets wrong, set captions and numbers apart, and fold what answers a bet.
 
 tools/check_pages.mjs sees where a fix has no effect.
 """
@@ -32,6 +32,9 @@ REPLACED = {
 INLINE = re.compile(r'([(“]*)(<span class="math[^"]*">[^<]*</span>)([.,;:!?)”’]*)')
 
 
+REVEAL = "Your bet: "  # what a cell prints before it answers
+
+
 CAPTION = re.compile(r"Figure \d+\.\d+\.$")
 TAG = re.compile(r"\s*\\tag\{([\d.]+)\}")
 
@@ -53,6 +56,29 @@ class Numbered(SphinxTransform):
                 equation["ids"].append(f"equation-{tag[1]}")
 
 
+class Answers(SphinxTransform):
+    """Fold what a chapter shows after a bet, up to its next text."""
+
+    default_priority = 510  # captions are known
+
+    def apply(self, **_: Any) -> None:
+        """Fold the output of the cell that prints the bet with the cells and captions after it."""
+        for cell in list(self.document.findall(nodes.container)):
+            if "cell" not in cell["classes"] or REVEAL not in cell[0].astext():
+                continue
+            parent = cell.parent
+            start = parent.index(cell) + 1
+            end = start
+            while end < len(parent) and {"cell", "caption"} & set(parent[end].get("classes", [])):
+                end += 1
+
+            outputs = nodes.container("", *cell[1:], classes=["cell"])
+            opening = nodes.raw("", "<details><summary>Show the answer</summary>", format="html")
+            closing = nodes.raw("", "</details>", format="html")
+            parent[start:end] = [opening, outputs, *parent[start:end], closing]
+            del cell[1:]
+
+
 def mended(html: str) -> str:
     """A page with the fixes.
 
@@ -67,6 +93,12 @@ def mended(html: str) -> str:
     )
 
 
+def for_colab(page: Path) -> str:
+    """Return the path of what Colab opens, from the page's folder: a copy that answers no bet."""
+    copy = page.parent / "colab" / page.name
+    return f"colab/{page.name}" if copy.exists() else page.name
+
+
 def for_readers(buttons: list[dict[str, Any]], source: Path) -> list[dict[str, Any]]:
     """Return the buttons of a page: Colab without a menu, and an edit button for the source.
 
@@ -78,7 +110,9 @@ def for_readers(buttons: list[dict[str, Any]], source: Path) -> list[dict[str, A
     for button in buttons:
         if button.get("label") == "launch-buttons" and len(button["buttons"]) == 1:
             only = button["buttons"][0]
-            made.append({**only, "tooltip": f"Open this page in {only['text']}", "label": "colab"})
+            url = only["url"].replace(f"/{source.name}", f"/{for_colab(source)}")
+            tooltip = f"Open this page in {only['text']}"
+            made.append({**only, "url": url, "tooltip": tooltip, "label": "colab"})
             continue
         for inner in button.get("buttons", []):
             if inner.get("label") == "source-edit-button" and source.with_suffix(".py").exists():
@@ -107,6 +141,7 @@ def _fix_html(app: Sphinx, error: Exception | None) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the hooks with Sphinx."""
     app.add_transform(Numbered)
+    app.add_transform(Answers)
     app.connect("html-page-context", _fix_context, priority=900)
     app.connect("build-finished", _fix_html)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -44,8 +44,8 @@ def test_the_book_has_every_page_and_the_readers_buttons(html: Path) -> None:
     repository = ADDRESS.removeprefix("https://github.com/")
     for number, source in enumerate(chapters.sources()):
         text = read(html / "book" / f"{source.stem}.html")
-        notebook = f"{repository}/blob/main/book/{source.stem}.ipynb"
-        assert f"https://colab.research.google.com/github/{notebook}" in text
+        notebook = chapters.for_colab(source).relative_to(chapters.ROOT).as_posix()
+        assert f"https://colab.research.google.com/github/{repository}/blob/main/{notebook}" in text
         assert f"{ADDRESS}/edit/main/book/{source.stem}.py" in text
         assert f'href="../_sources/book/{source.stem}.ipynb"' in text
 
@@ -55,6 +55,21 @@ def test_the_book_has_every_page_and_the_readers_buttons(html: Path) -> None:
             assert figure is not None, source.stem
             (bar,) = figure.find_all_previous("details", class_="hide")
             assert "PROFILE = " in bar.get_text(), source.stem
+
+
+def test_what_answers_a_bet_is_folded(html: Path) -> None:
+    """A cell that says the bet has one fold; what comes before the next text lies in it."""
+    for source in chapters.sources():
+        page = BeautifulSoup(read(html / "book" / f"{source.stem}.html"), "html.parser")
+        folds = [fold for fold in page.select("details") if "Show the answer" in fold.summary.text]
+        assert len(folds) == source.read_text(encoding="utf-8").count('print(f"Your bet: ')
+        for fold in folds:
+            assert "No bet." in fold.text
+
+    losses = BeautifulSoup(read(html / "book" / "05_losses.html"), "html.parser")
+    shown = losses.find("details", class_=False)
+    assert "pairwise, shuffled order" in shown.text
+    assert len(shown.select("img")) == 1
 
 
 def test_every_page_loads_nothing_foreign_and_runs_its_own_scripts_alone(html: Path) -> None:

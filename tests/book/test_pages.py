@@ -41,6 +41,23 @@ def test_committed_page_is_current_and_clean(source: Path) -> None:
             assert cell.metadata.jupyter.source_hidden
 
 
+def test_colab_opens_a_copy_that_answers_no_bet() -> None:
+    """It is the page but for the outputs behind its first bet; without a bet, the page itself."""
+    for source in chapters.sources():
+        page = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
+        copy = page_rules.without_answers(page)
+        if copy is None:
+            assert chapters.for_colab(source) == source.with_suffix(".ipynb")
+            continue
+
+        assert nbformat.read(chapters.for_colab(source), as_version=4) == copy, source.stem
+        assert "Your bet: " in "".join(cell.source for cell in copy.cells)
+        assert "No bet." not in str([cell.get("outputs") for cell in copy.cells])
+        links = re.findall(r"\]\(([^):]+\.(?:ipynb|md))", str(copy.cells))
+        for link in links:
+            assert (chapters.BOOK / "colab" / link).is_file(), link
+
+
 def test_chapters_are_plain_markdown_and_number_what_they_mention() -> None:
     """No role or directive, which only the book understands; figures and equations in order."""
     labelled: list[set[str]] = [{""}, {""}]

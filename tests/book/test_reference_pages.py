@@ -131,7 +131,7 @@ def test_a_docstring_becomes_markdown_below_its_signature() -> None:
 def test_links_of_the_readme_into_the_repository_lead_to_its_files() -> None:
     """A package index shows the README, so they are absolute; a picture comes as a file.
 
-    Each chapter has a link to its page and a badge for the same file on Colab.
+    Each chapter has a link to its page and one to what Colab opens.
     """
     pyproject = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     repository = pyproject["project"]["urls"]["Repository"]
@@ -143,8 +143,9 @@ def test_links_of_the_readme_into_the_repository_lead_to_its_files() -> None:
     }
     links = re.findall(r"(!?)\[[^\]]*\]\(([^)\s]+)\)", README)  # a picture starts with "!"
     for source in chapters.sources():
-        for start in places[""]:
-            assert ("", f"{start}book/{source.stem}.ipynb") in links
+        copy = chapters.for_colab(source).relative_to(chapters.ROOT).as_posix()
+        assert ("", f"{repository}/blob/main/book/{source.stem}.ipynb") in links
+        assert ("", f"{colab}{copy}") in links
 
     for kind, link in links:
         assert link.startswith("https://"), link
