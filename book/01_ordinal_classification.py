@@ -16,8 +16,8 @@
 # Eight leaves, from healthy to nearly dead, and two models that grade them (Figure 1.1). Both are wrong now and then:
 # A about one leaf, B about three. These are your plants. Which model would you ask before you spray?
 #
-# This chapter is about labels that have an order, and about the price of a wrong answer. It ends with CLIP, from which
-# L2RCLIP starts, and with the question of this book: can sentences teach a model which grade comes after which?
+# This chapter is about labels that have an order, and about the price of a wrong answer. It ends with CLIP, and
+# with the question of this book: can sentences teach a model which grade comes after which?
 #
 # **You need.** To know what a classifier's probabilities and a test split are, and to read NumPy.
 #
@@ -111,7 +111,7 @@ for name, a in {"A": A, "B": B}.items():
 # | **quadratic weighted kappa** (QWK) | 1 | 4 | 9 | 16 |
 #
 # MAE in ranks is the cost itself, accuracy is 1 minus the cost. QWK ([Cohen, 1968](references.md)) divides by the cost of
-# guessing: hand the same answers to the images at random, so that every answer $\hat y_j$ meets every truth $y_i$.
+# guessing, that is, of the same answers dealt out to the images at random: every answer $\hat y_j$ meets every truth $y_i$.
 #
 # $$
 # \text{QWK} = 1 - \frac{\sum_i C_{y_i \hat y_i}}{\frac1n \sum_{i,j} C_{y_i \hat y_j}} ,

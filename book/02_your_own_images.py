@@ -52,7 +52,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image, ImageEnhance
 
-from l2rclip_book.metric_figures import nearest_sentences
+from l2rclip_book.embedding_figures import clouds, on_circle
 from l2rclip_book.plots import image_grid
 from l2rclip_book.results import find_result, read_table
 from l2rclip_book.statistics import thumbnail
@@ -98,7 +98,7 @@ bet = ""  # yours: "A", "B" or "C"
 # ## A folder and a CSV
 #
 # The answer stands in the table that lies beside the images. The first line copies the folder, which ships with the
-# package, to where you are. Yours is there already.
+# package, to where you are.
 
 # %%
 shutil.copytree(COFFEE, "coffee", dirs_exist_ok=True)
@@ -150,9 +150,8 @@ l2rclip fit --dataset csv --root coffee --out runs/coffee \
 
 # %% [markdown]
 # The table is about test images; brackets hold intervals over these images. **RPS** is the error of the probabilities.
-# **MAE (median)** says by how many grades the median answer is off on average. **Median rank** looks at no image and
-# gives each the frequencies of the training grades: a model that is no better has learned nothing. This one is far
-# better. *Calibrated* means that one number, the [temperature](glossary.md), made the probabilities as sure as they were
+# **MAE (median)** says by how many grades the median answer is off on average. **Median rank** looks at no image: a model
+# that is no better has learned nothing. This one is far better. *After stage 1* is explained [below](#what-happened-in-these-ten-minutes). *Calibrated* means that one number, the [temperature](glossary.md), made the probabilities as sure as they were
 # right on validation images.
 #
 # For your folder change the first three lines. `--upside-down` is for things that have no top, and `--cache` names a
@@ -218,14 +217,12 @@ bet = ""  # yours: "ridge" or "L2RCLIP"
 shell("l2rclip baselines runs/coffee ridge cross-entropy --cache features")
 
 # %% [markdown]
-# The lower table is rival minus L2RCLIP on the same images: an RPS above 0 is in favour of L2RCLIP. If the brackets
+# The lower table is rival minus L2RCLIP on the same images: an RPS above 0 is in favour of L2RCLIP. If its brackets
 # contain 0, these images do not tell the two apart, and **the simpler one is your choice**.
 #
 # **Stored runs.** What a training ends with depends on the seed, and on the processor, which may add the same numbers in
-# another order. So the book keeps runs, and says what all of them show. Chapters 6 and 7 have fifteen each, of five seeds
-# under three kinds of processor kernels: thin lines or bands in figures, the lowest and the highest value in brackets in
-# tables. This page has three, with all of the 1,685 leaves that ours were drawn from; there `ridge` saw larger images
-# than the tuned towers. Here is their RPS:
+# another order. So the book keeps runs, and says what all of them show. Here is the RPS of three, with all of the 1,685
+# leaves that ours were drawn from. There `ridge` even saw larger images than the tuned towers:
 
 # %% tags=["hide-input"]
 print(f"Your bet: {bet}." if bet else "No bet.")
@@ -249,8 +246,8 @@ if len(studies):  # stored rows
 #
 # ## Your folder
 #
-# **Labels.** Whatever could be read in two ways is refused, with the option that decides. Four tables, each with its
-# labels and its options:
+# **Labels.** Whatever could be read in two ways is refused, with the option that decides; you put its names in order. Four
+# tables, each with its labels and its options:
 
 
 # %% tags=["hide-input"]
@@ -287,17 +284,21 @@ read("0,1,2", ranks="no,slight,severe", labels_are="index")
 # 2. *Frozen*, in seconds: `ridge`.
 # 3. *Tuned*, in minutes: `cross-entropy`, then L2RCLIP.
 #
-# Go on only where a step is ahead with an interval without 0. Stop where the error is below the difference between two
-# people. After many methods, confirm the last one on images that none of them saw.
+# Go on only where the RPS of a step is ahead with an interval without 0. Stop where the error is below the difference
+# between two people. After many methods, confirm the last one on images that none of them saw.
 #
-# **When the result is poor,** change one thing at a time, into a new `--out`, and choose by the validation scores in
-# `metrics.json`.
+# <details>
+# <summary>When the result is poor</summary>
+#
+# Change one thing at a time, into a new `--out`, and choose by the validation scores in `metrics.json`.
 #
 # - *No better than median rank*: the ranks are in a wrong order, or labels in wrong rows.
 # - *Small details are missed*: more pixels (`--image-size 320`), or crop the images first.
 # - *Good on test, poor on new images*: a group column, then other cameras and days in training.
 # - *Wide intervals*: few images, or graders who disagree. Let two grade the same fifty.
 # - *Few labels*: begin with a model of something similar, [chapter 10](10_new_words.ipynb).
+#
+# </details>
 #
 # **Use it.** `predict` takes files and folders, `evaluate` needs labels, `export` writes one file that runs without
 # Python; it needs `pip install "l2rclip-lite[onnx]"`. Besides the answer, `predict` gives an interval, `low` to `high`,
@@ -312,32 +313,31 @@ read("0,1,2", ranks="no,slight,severe", labels_are="index")
 # ## Why it works
 #
 # Back to the leaves. Each grade is a sentence, and each image goes to the nearest one, by the cosines of
-# [chapter 1](01_ordinal_classification.ipynb):
+# [chapter 1](01_ordinal_classification.ipynb). Features have length 1, so all lie on a sphere; here is a cut through its
+# middle, before `fit` and after it:
 
-# %%
+# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Two circles with leaves as discs in the colours of their grades, and the five sentences as diamonds. Before training the discs are mixed and the diamonds lie in a heap in the middle. After training the discs lie along an arc in the order of their grades, and the diamonds in the same order below."}}
 model = L2RCLIP.from_pretrained("runs/coffee")
-images = {
-    "no": Image.open(f"coffee/{nine['path'].iloc[0]}"),
-    "very high": Image.open(f"coffee/{nine['path'].iloc[7]}"),
-    "B: very high": Image.open(f"coffee/{three[1]}"),
-}
-pixels = torch.stack([model.transform()(one) for one in images.values()])
-with torch.no_grad():
-    z = model.image_features(pixels)  # (3, 384)
-    t = model.text_features()  # (5, 384)
-    cosine = z @ t.T
-
-# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Three leaves, each above five bars, the cosine of the image with each sentence. The bar of the nearest sentence is red."}}
-nearest_sentences(images, cosine.numpy(), model.ranks)
+leaf_test = load_dataset("coffee").test
+labels = np.array(leaf_test.targets)
+panels = {}
+for title, one in {
+    "before": L2RCLIP.build(model.ranks, model.config),
+    "after": model,
+}.items():
+    z = one.encode(leaf_test)  # (91, 384)
+    t = one.rank_features  # (5, 384)
+    panels[title] = on_circle(z.double().numpy(), labels, t.double().numpy())
+clouds(panels, model.ranks, columns=2)
 
 # %% [markdown]
-# **Figure 2.4.** Two leaves of Figure 2.2 and B of Figure 2.1, with the grades that people gave them. Red: the
-# nearest sentence, whose grade is the most probable.
+# **Figure 2.4.** Test leaves (discs) and sentences (diamonds) on a circle. The farther inside a point lies, the more of it
+# the cut hides.
 #
 # ## What happened in these ten minutes
 #
 # In chapter 1 raw sentences called most leaves undamaged. Here they grade, because `fit` trained twice: for `--epochs1`
-# epochs the texts, then for `--epochs2` epochs the images.
+# epochs the sentences, then for `--epochs2` epochs the images.
 
 # %% tags=["hide-input"] mystnb={"image": {"alt": "Two diagrams, one below the other. In stage 1 sentences pass through context and RankFormer, which train, and the frozen text tower to t; images pass once through the frozen image tower to z. In stage 2 sentences pass once through frozen parts to t, and images through the image tower, which trains, to z. Both times t and z meet in the loss."}}
 stage_diagram(Config())

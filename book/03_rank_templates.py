@@ -99,7 +99,8 @@ both = {"in digits": text_features(digits), "in words": text_features(words)}
 draw_cosines(both, every_tenth)
 
 # %% [markdown]
-# **Figure 3.1.** Cosine between the sentences of every two ages, the youngest at the top left.
+# **Figure 3.1.** Cosine between the sentences of every two ages, the youngest at the top left. What all sentences share is
+# subtracted, as explained below.
 #
 # Red along the diagonal means that close ages have similar sentences. In digits there is a band. In words there are
 # blocks: all the twenties are alike, and the thirties begin anew.
@@ -185,10 +186,10 @@ def encode(towers: Towers, sentences: list[str]) -> Tensor:
 # c_k = \frac{t_k - m}{\lVert t_k - m \rVert} . \tag{3.1}
 # $$
 #
-# Two origins are removed, one after the other. The first belongs to `mini`: the mean of 1,000 sentences about other
-# things ([chapter 14](14_wordings_and_mini.ipynb)). The second belongs to the label space: the mean over its $K$ ranks,
-# $m = \frac1K \sum_k t_k$. The package subtracts it with any towers. Here are both steps for five grades of damage on a
-# leaf.
+# Two origins are removed, one after the other. The first belongs to `mini`, which was made with it: the mean of 1,000
+# sentences about other things ([chapter 14](14_wordings_and_mini.ipynb)). The second belongs to the label space, and the
+# package subtracts it with any towers: the mean over its $K$ ranks, $m = \frac1K \sum_k t_k$. Here are both steps for five
+# grades of damage on a leaf.
 
 
 # %%
@@ -213,8 +214,8 @@ draw_cosines({"as encoded": raw, "centred": twice}, severity.names, digits=1)
 # **Figure 3.3.** Cosine between five sentences about leaves, as encoded and centred. Only centred ones show their order.
 #
 # Centred features sum to about zero, so the cosines between different ranks are about $-1/(K-1)$ on average. A negative
-# cosine does not mean "opposite" here; only the pattern counts. From here on, `text_features(ranks)` stands for
-# `encode` and both centrings.
+# cosine does not mean "opposite" here; only the pattern counts. All features of this chapter are centred in both ways, but
+# for the left of Figure 3.3; `text_features(ranks)` stands for it all.
 #
 # ## A score for order
 #
@@ -355,10 +356,10 @@ figure
 # - **Five grades** are hard to judge one by one: the bands are wide, and rings fall anywhere.
 #
 # Ask only whether the diamond lies higher than the rings, not by how much: a trained network may use spelling less than
-# a random one does.
+# a random one does, so the difference is not what it has learned.
 #
-# Can five grades be judged at all? Together they can. Shuffle the names of all four such scales, each on its own, and
-# compare the mean of their scores.
+# Can five grades be judged at all? Together they can. Shuffle the names of all four such scales, from *severity* to
+# *aesthetics*, each on its own, and compare the mean of their scores.
 
 # %%
 five = [name for name in spaces if len(spaces[name]) == 5]
@@ -544,7 +545,7 @@ check_order(grades(NONSENSE, "a photo of {rank}"), "spelled")
 # ## Sources
 #
 # Language as a start for ordinal labels comes from [Li et al. (2022)](references.md) and
-# [Wang et al. (2023)](references.md), whose ages in words have no hyphens. The sentence features are from
+# [Wang et al. (2023)](references.md), whose ages in words have no hyphens. The text features are from
 # [Reimers and Gurevych (2019)](references.md), in the small network of [Wang et al. (2020)](references.md). The
 # controls are ours; code: [`templates.py`](l2rclip_book/templates.py),
 # [`ranks.py`](../l2rclip_lite/method/ranks.py), [`prompts.py`](../l2rclip_lite/method/prompts.py).

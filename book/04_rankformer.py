@@ -178,8 +178,8 @@ print("Changed:", changed(second))
 # %% [markdown]
 # The same parameters, one transpose, and every rank sees every other.
 #
-# What we could read of the paper speaks of attention over tokens. The $K \cdot n$ tokens form a rectangle, and it does
-# not say along which side they look; the authors' repository lacks this part. So the package has a switch, `axis`:
+# What we could read of the paper speaks of attention over tokens. The $K \cdot n$ tokens form a rectangle, and the paper
+# does not say along which side they look; the authors' repository lacks this part. So the package has a switch, `axis`:
 #
 # - `token`: a word sees the words of its own sentence, (4.2);
 # - `rank`: a word sees the words in its slot of all sentences, (4.3), the default;
@@ -216,7 +216,7 @@ assert (changes["joint"][others] > 1e-6).all()
 # ## Words only: a NaN that hides
 #
 # The text tower needs its start and end tokens unchanged: CLIP takes the feature of the whole sentence from the slot of
-# the end token. `tokens.words` is True at words and False at start, end and padding. It is needed twice. In attention,
+# the end token (`mini` takes the mean over tokens). `tokens.words` is True at words and False at start, end and padding. It is needed twice. In attention,
 # `key_padding_mask` is True where nothing may be *read*. In the blend, `torch.where` decides what may be *written*:
 # (4.1) where a slot holds a word, $R'_{ki} = R_{ki}$ elsewhere.
 
@@ -391,7 +391,7 @@ shown
 # %% [markdown]
 # **Figure 4.3.** A row looks, a column is looked at; red is more than an even share of the attention, blue is less.
 #
-# A word that several sentences share looks at its copies: *damage* keeps its own vector, whatever stands beside it. Number words
+# A word that several sentences share looks at its copies: *damage* hears only *damage*. Number words
 # fall into groups, and neighbours are not singled out. RankFormer compares words, not ranks.
 #
 # ## Exercises

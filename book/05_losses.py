@@ -127,7 +127,7 @@ force_circles(forces, PENTAGON, PENTAGON[[0]], own=0)
 #
 # It moves left, off its own sentence. A force is minus a gradient, and the figure splits it by sentence. *Cross-entropy*
 # does not know the order: equally near sentences push equally hard, and the image stays. *RPS*, the default where images
-# learn, lets rank 4 push and rank 1 do next to nothing. Under the *pairwise loss* of the paper rank 4 pushes four times as
+# learn, lets rank 4 push and rank 1 do next to nothing; (5.7) will say why. Under the *pairwise loss* of the paper rank 4 pushes four times as
 # hard as rank 1. Give it a shuffled order, and it drives the image right. A loss enforces the order that it is given,
 # true or not.
 #
@@ -257,15 +257,7 @@ def pull_and_push(z, t, y, s):
 compare(pull_and_push(Z, T, y, s), F.cross_entropy(s * Z @ T.T, y))
 
 # %% [markdown]
-# **Break it** with texts of unequal length, rank 4 five times as long as rank 0:
-
-# %%
-uneven = T * (1 + r[:, None])
-print(f"pull and push {pull_and_push(Z, uneven, y, s):.1f}")
-print(f"cross-entropy {F.cross_entropy(s * Z @ uneven.T, y):.1f}")
-
-# %% [markdown]
-# A long text now wins by its length, and the split fails. So every feature has unit length.
+# The split needs unit length: a longer text would win by its length alone.
 #
 # The push depends on how *near* a text is, not on its rank, and mixes all texts in one logarithm. To separate them, use
 # that the logarithm of a mean is at least the mean of the logarithms (Jensen's inequality):
@@ -297,11 +289,11 @@ for scale in (1.0, 5.0, 20.0):
 # loss*:
 #
 # 1. **A weight** that grows with the rank gap, is 0 within a rank, and does not depend on the unit, years or decades:
-#    (5.5), with $m$ the least and $M$ the largest gap among the pairs $i<j$ of a batch.
+#    (5.5), with $m$ the least and $M$ the largest gap among the pairs $i<j$ of a batch, so the nearest pair gets no push.
 # 2. **Distance, not its square.** A push by $d$ has the size of its weight, near or far. The pull stays a square, and
 #    fades where an image arrives. It is halved, so that its slope is $d$.
-# 3. **Texts push each other.** Before training, images of near ranks need not lie near each other, so their pushes say
-#    little about the order. Between two texts both ends move, hence a factor ½.
+# 3. **Texts push each other, too.** Images push other texts as before. But before training, images of near ranks need not lie
+#    near each other, so their pushes say little about the order. Between two texts both ends move, hence a factor ½.
 #
 # $$
 # \omega_{ij}=(\lvert r_{y_i}-r_{y_j}\rvert-m)/M. \tag{5.5}

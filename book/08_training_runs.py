@@ -46,11 +46,11 @@ from pathlib import Path
 import pandas as pd
 import torch
 from IPython.display import Markdown
-from matplotlib.figure import Figure
 from pydantic import ValidationError
 
-from l2rclip_book import plots, training_runs
+from l2rclip_book import training_runs
 from l2rclip_book.results import find_result, markdown_table
+from l2rclip_book.training_figures import resumed_run
 from l2rclip_lite import Config, fit, load_dataset
 from l2rclip_lite.baselines import check_baselines, run_baseline
 from l2rclip_lite.data.check import leakage
@@ -61,7 +61,7 @@ from l2rclip_lite.runs.results import judge
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "A curve of validation error that falls over six epochs, and ends there. The right part of the panel is empty."}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "A curve of validation RPS that falls over six epochs, and ends there. The right part of the panel is empty."}}
 try:
     options = training_runs.read_experiment(PROFILE, EXPERIMENT, OPTIONS)
     config = Config(**training_runs.settings_of(options))
@@ -85,29 +85,13 @@ def pull_the_plug(row: dict[str, float]) -> None:
         raise KeyboardInterrupt
 
 
-@plots.drawn()
-def draw(runs: dict[str, list], epochs: float) -> Figure:
-    """Draw the validation RPS of runs, epoch by epoch."""
-    figure = plots.canvas(2.7, 5.0)
-    axis = figure.subplots()
-    looks = (("o-", "stage 1"), ("x", "stage 2"))
-    for (label, rows), (line, name) in zip(runs.items(), looks, strict=False):
-        rps = [row["val_rps"] for row in rows]
-        epoch = range(1, len(rps) + 1)
-        axis.plot(epoch, rps, line, color=plots.COLOURS[name], label=label)
-    axis.set(xlabel="epoch: stage 1, then stage 2", ylabel="validation RPS")
-    axis.set(xlim=(0.5, epochs + 0.5), ylim=(0, None))
-    axis.legend()
-    return figure
-
-
 with suppress(KeyboardInterrupt):
     fit(data, config, out, source=source, quiet=True, on_epoch=pull_the_plug)
 epochs = config.stage1_epochs() + config.epochs2
-draw({"so far": before}, epochs)
+resumed_run({"so far": before}, epochs)
 
 # %% [markdown]
-# **Figure 8.1.** Validation error of a training run, after each epoch. Then the plug was pulled.
+# **Figure 8.1.** Validation RPS of a training run, after each epoch. Then the plug was pulled.
 #
 # The run is started once more. At its end its scores are
 #
@@ -138,7 +122,8 @@ print("the same weights:", all(torch.equal(old[key], new[key]) for key in old))
 assert run.metrics["test"] == whole.metrics["test"]
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "The curve of a run that nobody stopped. Crosses, the epochs of the run that was stopped and resumed, lie on it from the first to the last."}}
-draw({"never stopped": whole.history, "resumed": run.history}, len(run.history))
+both = {"never stopped": whole.history, "resumed": run.history}
+resumed_run(both, epochs, pulled=None if EXPERIMENT else len(before))
 
 # %% [markdown]
 # **Figure 8.2.** The resumed run lies on the one that was never stopped.
@@ -165,16 +150,16 @@ except InputError as error:
 #
 # ## Three parameters
 #
-# An *experiment* is a data set, towers and settings. It is a file with an option a line. This one ran here:
+# They are `PROFILE`, how much; `EXPERIMENT`, a file with data set, towers and settings; and `OPTIONS`, what is set
+# otherwise. This file ran here:
 
 # %% tags=["hide-input"]
 shown = {key: value for key, value in options.items() if key != "published"}
 print(*[f"{key}: {value}" for key, value in shown.items()], sep="\n")
 
 # %% [markdown]
-# The names are those of `l2rclip fit`, with `_` for `-`. Besides these there are `baselines`, which are trained after
-# the run, `published`, results to print beside yours, and `data_seed`. [Hyperparameters](hyperparameters.md) has a
-# table of all settings, [chapter 16](16_data_sets.ipynb) all data sets.
+# Names are those of `l2rclip fit`, with `_` for `-`. A file may add `baselines`, trained after the run, `published`, results
+# to print beside yours, and `data_seed`. See [all settings](hyperparameters.md) and [all data sets](16_data_sets.ipynb).
 #
 # `experiments/` has a file for each benchmark of the paper, and `csv.yaml` for your own images.
 # [papermill](https://papermill.readthedocs.io) sets the parameters of a notebook, runs it, and keeps the executed copy:
@@ -251,11 +236,10 @@ rows = [
 Markdown(markdown_table(["test images", *columns.values()], rows))
 
 # %% [markdown]
-# Low RPS and low MAE are good. Brackets hold what other test images of that number might have shown. They say nothing
-# about another seed. **Linear probe** is logistic regression on the features of the untrained image tower, **median
-# rank** looks at no image. Where the probe is level with L2RCLIP, tuning did not pay: with a few dozen images per
-# rank a convex fit to good features is hard to beat. Take the probe, or get more images. `l2rclip report` writes one
-# HTML page about a run, with its worst images and with signs of failure.
+# Lower RPS and MAE are better. Brackets are intervals over test images; they say nothing about another seed. The row
+# **linear-probe** is logistic regression on the features of the frozen tower; **median rank** looks at no image. If L2RCLIP is
+# clearly ahead of the first, tuning paid. If they are level, take logistic regression, or get more images. `l2rclip report` writes
+# one HTML page about a run, with its worst images and with signs of failure.
 #
 # ## A batch
 #
@@ -289,7 +273,7 @@ print("no run yet of folds:", training_runs.missing_folds(options, runs["run"]))
 
 # %% [markdown]
 # Say over what a deviation is. Over *seeds* it shows how much the start matters, over *folds* also the luck of the
-# split. A linear probe has no random start. Its deviation over seeds is 0, and it is no more certain for that.
+# split. Logistic regression has no random start. Its deviation over seeds is 0, and it is no more certain for that.
 #
 # ## On a GPU, and on several
 #
@@ -311,16 +295,15 @@ print(
 # ## What a run costs
 #
 # Adience has 11,289 training images of faces. Its file tunes ViT-B/16, the tower of the paper, for 60 epochs, once for
-# L2RCLIP and once for cross-entropy. You rent an A100 for 2 an hour, in your currency. What does the run cost?
+# L2RCLIP and once for a linear head under cross-entropy. You rent an A100 for 2 an hour, in your currency. What does the run cost?
 
 # %%
 bet = ""  # yours: "0.02", "2" or "200"
 
 # %% [markdown]
-# ViT-B/16 sees an image as 197 tokens of width $d=768$ in 12 layers. A
-# layer has
-# $12d^2$ weights, each used once per token, and two attention products of $197^2 d$. In front, 196 patches are
-# embedded. A multiplication with its addition is two operations, so one image costs
+# ViT-B/16 sees an image as 197 tokens of width $d=768$ in 12 layers. A layer has $12d^2$ weights, each used once per token,
+# and two attention products of $197^2 d$. In front, 196 patches are embedded. A multiplication with its addition is two
+# operations, so one image costs
 #
 # $$
 # F = 2 \left( 12 \left( 12\, d^2 \cdot 197 + 2 \cdot 197^2\, d \right) + 196\, d^2 \right) \approx 35\ \text{GFLOP} \tag{8.1}
@@ -352,9 +335,8 @@ print(f"Your bet: {bet}." if bet else "No bet.")
 print(f"{hours:.1f} hours cost {hours * PRICE:.2f}")
 
 # %% [markdown]
-# About 2. A rate is operations per second. That of the A100 is assumed, a sixth of its peak of 312 TFLOP/s, for small
-# batches. That of the T4, which Colab lends, is half of its peak in fp32; it has no bf16 units. That of the cores was
-# measured. Even if the A100 is three times slower, a run costs less than a lunch. What costs is the batch: five
+# About 2. Rates are operations per second. The A100's is assumed, a sixth of its peak, for small batches. The T4's, which
+# Colab lends, is half of its peak in fp32; it has no bf16 units. The cores' was measured. What costs is the batch: five
 # folds, three seeds, and every setting that you try. Here is one run of each file with the paper's tower:
 
 # %% tags=["hide-input"]

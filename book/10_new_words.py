@@ -184,8 +184,8 @@ narrow(figure, 3.4)
 # of the scale, so the answers are timid. Fractions are spread out, and sort the leaves best, although *a third* lands
 # low. Of the colours, black and brown land below green, and the leaves come out upside down.
 #
-# Is that more than a story about four vocabularies? Draw five of forty words at random, a thousand times, and compare the
-# order in which they land with that of the leaves.
+# Is that more than a story about four vocabularies? A thousand times, give five random words to the five ranks. Do words
+# that land in the order of their ranks also sort the leaves?
 
 # %%
 POOL = """
@@ -232,10 +232,10 @@ print(f"and upside down: {(good < 0).sum()}")
 # | the same | cherries on a tree, counted | images, name of the fruit |
 #
 # Four controls stand beside the new sentences: the *plain tower*, which had no relative; the relative *in its own
-# sentences*; a tower pretrained without text on the same images and read by its own outputs, in figures a relative *by
-# labels*; and the new sentences given to random ranks, a thousand times.
+# sentences*; a tower *pretrained without text* on the same images and read by its own outputs; and the new sentences given
+# to random ranks, a thousand times.
 
-# %% mystnb={"image": {"alt": "Four groups of marks with intervals on a scale of rank correlation from minus one to one: for each data set the plain tower, a relative by labels with its own outputs, the relative in its own sentences, and the new sentences after a relative. A band shows what sentences given to random ranks reach."}}
+# %% mystnb={"image": {"alt": "Four groups of marks with intervals on a scale of rank correlation from minus one to one: for each data set the plain tower, a tower pretrained without text with its own outputs, the relative in its own sentences, and the new sentences after a relative. A band shows what sentences given to random ranks reach."}}
 table, scores, missing = read_results(RESULTS)
 new = words.of_new(scores)
 chance = words.chance_orders(table)
@@ -325,9 +325,8 @@ if len(scores):
 # Figure 10.2 shows why: order survives where words land in order, a scale only where each lands in its place.
 #
 # Can a person mend the scale? *Stretched* puts the ends of the relative's scale on the lowest and the highest rank.
-# Sentences beat that on three of four data sets. On fruit, where the ranks stay the same, the outputs of a tower
-# pretrained without text do better as they are; on leaves its head is new. All of these lie above 100: use such answers
-# to sort, never as probabilities.
+# Sentences beat that on three of four data sets. After a relative every row lies above 100; only the plain tower on pears
+# is below. Use such answers to sort, never as probabilities.
 #
 # ## A few labels
 #
@@ -370,14 +369,12 @@ if len(scores):
     assert (by_shots > 100).all(axis=None)
 
 # %% [markdown]
-# *Few images* asked whether a relative reduces the RPS of words with 2 and 4 labels a rank: by 4.1 % [−3.2, 10.8] on
-# the mean, an interval that holds zero, and on cherries it raises the RPS by 16.5 % [8.2, 27.8]. *Words or labels*
-# asked whether words after a relative have less RPS than the best of five ways without sentences, chosen by validation:
-# they have 13.8 % [6.1, 22.4] more.
+# *Few images*: with 2 and 4 labels per rank a relative reduces the RPS of words by 4.1 % [−3.2, 10.8] on the mean. The
+# interval holds zero, and on cherries a relative raises the RPS by 16.5 % [8.2, 27.8]. *Words or labels*: words after a
+# relative have 13.8 % [6.1, 22.4] more RPS than the best of five ways without sentences, chosen by validation.
 #
-# These two and *new words* were registered before the runs, with intervals over test images; all else here is
-# exploratory. Over test images the interval of *few images* is clear of zero, but it knows nothing of another draw of
-# labels. [Chapter 15](15_all_studies.ipynb) has more.
+# These two and *new words* were registered before the runs, with intervals over test images, which know nothing of another
+# draw of labels; all else here is exploratory. [Chapter 15](15_all_studies.ipynb) has more.
 #
 # ## On your own data
 #

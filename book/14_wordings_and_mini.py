@@ -426,7 +426,7 @@ check_luck(best_by_luck_solved)
 #
 # ## Sources
 #
-# Sentence features are those of [Reimers and Gurevych (2019)](references.md) in the small network of
+# The text features are those of [Reimers and Gurevych (2019)](references.md) in the small network of
 # [Wang et al. (2020)](references.md); the image classifier is that of [Tan and Le (2019)](references.md), trained on
 # the classes of [Russakovsky et al. (2015)](references.md). The map between rows and names and all controls of this
 # page are ours; code: [`alignment.py`](l2rclip_book/alignment.py), [`templates.py`](l2rclip_book/templates.py),

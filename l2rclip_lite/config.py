@@ -194,7 +194,7 @@ class Config:
     features, in seconds, which reads no other setting of stage 2."""
     keep: Literal["trained", "best"] = "trained"
     """What stays of a tuned tower: what stage 2 has 'trained', or the 'best' on validation images
-    of that and of two heads on the untrained tower, which take seconds: the simplest whose RPS is
+    of that and of two heads on the frozen tower, which take seconds: the simplest whose RPS is
     within one standard error of the lowest."""
     context_length: Annotated[int, Field(ge=0, le=64)] = 4
     """Number M of global context vectors; 0 leaves them out."""

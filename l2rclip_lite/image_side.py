@@ -29,7 +29,7 @@ TUNED = "tuned tower"  # from the simplest to the least simple
 
 
 def train_kernel(model: L2RCLIP, data: TrainingData, *, quiet: bool = True) -> list[Row]:
-    """Fit the language-kernel head on a frozen image tower, in seconds and without a learning rate.
+    """Fit the kernel head on a frozen image tower, in seconds and without a learning rate.
 
     It is a stack over the kernels, see `stack_kernel_heads`; a study may name a single one.
 

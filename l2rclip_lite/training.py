@@ -138,7 +138,7 @@ def _with_ranks(data: OrdinalDataset | Sequence[MapStyle], ranks: Ranks | None) 
 
     if ranks is None:
         raise InputError(
-            "fit: datasets of your own need ranks=Ranks(...), the meaning of their indices."
+            "fit: data sets of your own need ranks=Ranks(...), the meaning of their indices."
         )
     return OrdinalDataset.from_datasets(data, ranks)
 

@@ -64,7 +64,7 @@ def package_hash() -> str:
 
 
 def for_colab(source: Path) -> Path:
-    """Return the notebook that Colab opens: the copy without answers, where the chapter has bets."""
+    """Return what Colab opens: the copy without answers, where the chapter has bets."""
     copy = source.parent / "colab" / f"{source.stem}.ipynb"
     return copy if copy.exists() else source.with_suffix(".ipynb")
 

@@ -126,7 +126,7 @@ try {
   writeFileSync(text, 'no picture');
   await choose(page, text);
   await settled(page);
-  check('what is no picture is refused in one sentence', (await status(page)).startsWith('notes.jpg is no picture'), await status(page));
+  check('what is no picture is refused in one sentence', (await status(page)).startsWith('notes.jpg is no image'), await status(page));
   check('and the old answer is gone', !(await page.$('.br-chart')));
   check('no error, no warning, no other host', page.log.length === 0, page.log.join('; '));
   await choose(page, join(folder, names[1]));

@@ -68,7 +68,7 @@ def execute(source: Path, out: Path, parameters: Mapping[str, Any]) -> NotebookN
 
 
 def write_copy_for_colab(page: NotebookNode, path: Path) -> None:
-    """Write the copy of a page of the book that shows nothing behind its first bet, if it has one."""
+    """Write the copy of a page that shows nothing behind its first bet, if it has one."""
     copy = page_rules.without_answers(page)
     if copy is not None:
         folder = path.parent / "colab"

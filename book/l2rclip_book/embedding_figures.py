@@ -107,6 +107,29 @@ class Cloud(NamedTuple):
     circle: bool = False
 
 
+def on_circle(images: Points, labels: Index, texts: Points) -> Cloud:
+    """Cut the sphere of features of length 1 by a plane through its middle.
+
+    Up is the mean of the images, across the direction in which they differ most; labels choose only
+    its sign, so that ranks rise to the right.
+
+    Args:
+        images: Unit vectors, (n, d).
+        labels: Their rank indices.
+        texts: A vector for each rank, (K, d); its length does not matter.
+
+    Returns:
+        The panel, with the circle.
+    """
+    up = images.mean(0) / np.linalg.norm(images.mean(0))
+    level = images - np.outer(images @ up, up)
+    across = np.linalg.svd(level, full_matrices=False)[2][0]
+    rise = across @ ((labels - labels.mean()) @ images)
+    plane = np.stack([across * np.sign(rise), up])
+    directions = texts / np.linalg.norm(texts, axis=1, keepdims=True)
+    return Cloud(images @ plane.T, labels, directions @ plane.T, circle=True)
+
+
 @drawn()
 def clouds(panels: Mapping[str, Cloud], ranks: Ranks, *, columns: int = 3) -> Figure:
     """Draw one panel of coloured points per projection; the ranks are diamonds on a line.

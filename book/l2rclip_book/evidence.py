@@ -16,7 +16,7 @@ STEPS = {  # the staircase, then what is only there for comparison
     "words": "words",
     "after stage 1": "words after stage 1",
     NUMBERS: "hand-made order",
-    "L2RCLIP": "L2RCLIP",
+    "L2RCLIP": "kernel head",
     "ridge": "ridge regression",
     "median-rank": "median rank",
 }
@@ -32,7 +32,7 @@ def finding(steps: pd.DataFrame) -> str:
         ...     {"arm": ["words", "words", "after stage 1"], "share": [39.2, 55.8, 75.1]}
         ... )
         >>> finding(steps)
-        'Words save 39 to 56 % of what the numbers save; after stage 1, 75 %'
+        'Words reach 39 to 56 % of the RPS reduction by numbers; after stage 1, 75 %'
     """
     ranges = []
     for arm in ("words", "after stage 1"):
@@ -41,7 +41,7 @@ def finding(steps: pd.DataFrame) -> str:
             return ""
         ends = dict.fromkeys([f"{shares.min():.0f}", f"{shares.max():.0f}"])
         ranges.append(" to ".join(ends).replace("-", "−"))
-    return "Words save {} % of what the numbers save; after stage 1, {} %".format(*ranges)
+    return "Words reach {} % of the RPS reduction by numbers; after stage 1, {} %".format(*ranges)
 
 
 @drawn()

@@ -245,35 +245,6 @@ def reliability_diagram(title: str, curve: pd.DataFrame) -> Figure:
 
 
 @drawn()
-def nearest_sentences(
-    images: Mapping[str, Image.Image], cosines: Float[np.ndarray, "image rank"], ranks: Ranks
-) -> Figure:
-    """Draw each image above its cosine with the sentence of each rank, the largest in red.
-
-    Args:
-        images: By their titles.
-        cosines: A row per image.
-        ranks: The label space, for names and template.
-    """
-    figure = canvas(3, 5)
-    axes = figure.subplots(2, len(images), sharey="row", height_ratios=(1, 2))
-    for column, (title, image), row in zip(axes.T, images.items(), cosines, strict=True):
-        column[0].imshow(np.asarray(image))
-        column[0].set_title(title, loc="center")
-        column[0].axis("off")
-
-        colours = [INK] * len(ranks)
-        colours[int(row.argmax())] = WRONG
-        column[1].barh(ranks.names, row, color=colours)
-        column[1].set(xlim=(-1, 1), xticks=(-0.5, 0, 0.5))
-        column[1].axvline(0, color=INK, linewidth=0.8)
-    axes[1, 0].invert_yaxis()
-    sentence = ranks.template.replace("{rank}", "…")
-    figure.supxlabel(f"cosine with “{sentence}”", fontsize="medium")
-    return figure
-
-
-@drawn()
 def two_towers(
     image: Image.Image,
     z: Float[np.ndarray, " dim"],

@@ -55,14 +55,17 @@ FROZEN_TOWER = {
     "stage 1, against plain sentences": ("after stage 1", "words"),
     "numbers, against stage 1": (NUMBERS, "after stage 1"),
     "CORAL, against stage 1": ("coral", "after stage 1"),
-    "L2RCLIP, against CORAL": ("L2RCLIP", "coral"),
+    "kernel head, against CORAL": ("L2RCLIP", "coral"),
 }
 EITHER = {  # in the study `depth`, with the same images
-    "a tuned tower, against a frozen one": ("sentences, whole tower", "numbers, nothing trains"),
+    "tuned, against frozen, on three data sets": (
+        "sentences, whole tower",
+        "numbers, nothing trains",
+    ),
 }
 TUNED_TOWER = {
-    "L2RCLIP, against cross-entropy": (AFTER_STAGE1, NONE),
-    "random vectors, against cross-entropy": (RANDOM, NONE),
+    "L2RCLIP, against plain cross-entropy": (AFTER_STAGE1, NONE),
+    "random vectors, against plain cross-entropy": (RANDOM, NONE),
     "random vectors, against a linear head": (RANDOM, LINEAR),
     "random vectors, against learned vectors": (RANDOM, LEARNED),
     "sentences, against random vectors": (SENTENCES, RANDOM),
@@ -150,9 +153,9 @@ def verdict_gains(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 
 
 DECISIONS = {  # what you have, what to do, and the comparison that carries it
-    "time to train the tower": (
-        "train it, on images as large as you can",
-        "a tuned tower, against a frozen one",
+    "time to tune the tower": (
+        "tune it",
+        "tuned, against frozen, on three data sets",
     ),
     "a frozen tower, ranks that are numbers": (
         "tell the head the numbers (`--image-side kernel`)",
@@ -162,15 +165,15 @@ DECISIONS = {  # what you have, what to do, and the comparison that carries it
         "tell it their order (`l2rclip baselines`: `coral-frozen`)",
         "CORAL, against stage 1",
     ),
-    "a tower that trains": (
-        "train it towards unit vectors (`l2rclip fit`)",
-        "L2RCLIP, against cross-entropy",
+    "a tower to tune": (
+        "`l2rclip fit`: cross-entropy + RPS",
+        "L2RCLIP, against plain cross-entropy",
     ),
     "a choice of sentences for it": (
         "with many images any will do: random vectors are level",
         "sentences, against random vectors",
     ),
-    "any tower that trains": (
+    "any tower to tune": (
         "try two learning rates (`l2rclip fit` does)",
         "the better of two rates, against 7e-4",
     ),
@@ -226,8 +229,6 @@ def verdict_figure(gains: pd.DataFrame) -> Figure:
     grid(axis, "x")
     axis.set(ylim=(len(rows) - 0.6, -0.8), yticks=[])
     for height, row in enumerate(rows):
-        axis.text(
-            1, height - 0.2, row, transform=axis.get_yaxis_transform(), ha="right", va="bottom"
-        )
+        axis.text(0.01, height - 0.2, row, transform=axis.get_yaxis_transform(), va="bottom")
     figure.legend(loc="outside upper left", ncols=2)
     return figure

@@ -13,6 +13,7 @@ from l2rclip_book.plots import COLOURS, GRID, INK, canvas, draw_stored, drawn, i
 from l2rclip_book.provoked import HEALTHY
 from l2rclip_book.signs import SIGNS
 from l2rclip_lite.config import Config
+from l2rclip_lite.method.optimisation import Row
 from l2rclip_lite.method.stages import trains
 
 LANES = {  # feature: height, what goes in, and parts on the way, each with a place and a parameter
@@ -116,16 +117,46 @@ def repair_curves(
     axis = figure.subplots()
     for name, history in runs.items():
         colour, line, marker = RUNS[name]
-        rps = [score for score, _ in history]
-        epochs = range(1, len(rps) + 1)
-        axis.plot(
-            epochs, rps, color=colour, linestyle=line, marker=marker, markersize=4, label=name
-        )
+        if history:
+            rps = [score for score, _ in history]
+            epochs = range(1, len(rps) + 1)
+            axis.plot(
+                epochs, rps, color=colour, linestyle=line, marker=marker, markersize=4, label=name
+            )
+        else:
+            axis.plot([], color=colour, linewidth=0.6, label=f"{name}, stored")
         draw_stored(axis, stored, f"{name} RPS", colour)
     axis.axhline(constant, color=INK, linestyle=":", label="median rank")
     axis.axvline(epochs1 + 0.5, color=INK, linewidth=0.6)
     axis.set(xlabel="epoch: stage 1 | stage 2", ylabel="validation RPS", ylim=(0, None))
     figure.legend(loc="outside upper left", ncols=2)
+    return figure
+
+
+@drawn()
+def resumed_run(
+    runs: Mapping[str, Sequence[Row]], epochs: int, pulled: int | None = None
+) -> Figure:
+    """Draw the validation RPS of a run, and of one that was stopped and resumed.
+
+    Args:
+        runs: Histories by their titles; the first is a line, the second crosses.
+        epochs: Of both stages; the axis is so long.
+        pulled: After how many epochs the plug was pulled; None marks nothing.
+    """
+    figure = canvas(2.7, 5.0)
+    axis = figure.subplots()
+    looks = (("o-", "stage 1"), ("x", "stage 2"))
+    for (label, rows), (line, name) in zip(runs.items(), looks, strict=False):
+        rps = [row["val_rps"] for row in rows]
+        axis.plot(range(1, len(rps) + 1), rps, line, color=COLOURS[name], label=label)
+
+    if pulled is not None:
+        axis.axvline(pulled + 0.5, color=INK, linewidth=0.6)
+        axis.text(pulled + 0.6, 0, "the plug is pulled", va="bottom")
+    axis.set(xlabel="epoch: stage 1, then stage 2", ylabel="validation RPS")
+    axis.set(xlim=(0.5, epochs + 0.5), ylim=(0, None))
+    axis.legend()
     return figure
 
 

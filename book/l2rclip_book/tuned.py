@@ -38,11 +38,11 @@ LEFT_OUT = WITHOUT_LEAVES | {
     "without faces and pears": ("portraits", "pears"),
     "cherries and retinas alone": tuple(set(SETS) - {"cherries81", "retinamnist"}),
 }
-BY_ERROR = "judged by the error of the median"
+BY_ERROR = "judged by MAE (median)"
 OVER_IMAGES = "over images, as registered"
-OVER_SETS = "for the mean of sets like these eight"
-OVER_OTHERS = "for the mean of sets like these, without coffee leaves"
-NEW_SET = "for one new set like these"
+OVER_SETS = "for the mean of data sets like these eight"
+OVER_OTHERS = "for the mean of data sets like these, without coffee leaves"
+NEW_SET = "for one new data set like these"
 CHANGES = (*LEFT_OUT, BY_ERROR, OVER_IMAGES, OVER_SETS, OVER_OTHERS, NEW_SET)
 
 UNITS = {
@@ -164,7 +164,7 @@ def in_units(table: pd.DataFrame) -> pd.DataFrame:
     minutes = of_tuned["seconds"].mean() / 60
     columns = {
         "median rank": of_frozen.get("median-rank"),
-        "L2RCLIP, frozen": of_frozen.get("L2RCLIP"),
+        "kernel head, frozen": of_frozen.get("L2RCLIP"),
         "cross-entropy, tuned": error.get(NONE),
         "best rival, tuned": error.get(BEST_RIVAL),
         "L2RCLIP, tuned": error.get("L2RCLIP"),

@@ -47,7 +47,7 @@ ONE_TO_ONE = {  # exploratory: words after a relative against each way without t
     "numbers": (WORDS, "numbers, relative"),
     "random vectors": (WORDS, "random prototypes, relative"),
     "a new head": (WORDS, "new head, relative"),
-    "labels, relative by labels": (WORDS, "labels, relative by labels"),
+    "labels, pretrained without text": (WORDS, "labels, relative by labels"),
     "frozen head": (WORDS, "frozen head, relative"),
     "one direction": (WORDS, "rank-axis, relative"),
     "own sentences, fitted": (WORDS, "own numbers, cut"),

@@ -17,13 +17,13 @@ COLD = "#3b6fb6"  # does not
 OWN = "#247a55"  # reads those of its training
 LINES: dict[str, tuple[str, str, str, str]] = {  # name, colour, line, marker
     WORDS: ("words, after a relative", WARM, "-", "o"),
-    "labels, relative by labels": ("labels, after one by labels", COLD, "-", "^"),
+    "labels, relative by labels": ("labels, pretrained without text", COLD, "-", "^"),
     "words": ("words alone", WARM, ":", "o"),
     "labels": ("labels alone", COLD, ":", "^"),
 }
 ORDERS: dict[str, tuple[str, str, str]] = {  # name, colour, marker
     "plain tower": ("sentences, plain tower", INK, "s"),
-    "own outputs": ("a relative by labels, its own outputs", COLD, "^"),
+    "own outputs": ("pretrained without text, own outputs", COLD, "^"),
     "own numbers": ("the relative in its own sentences", OWN, "D"),
     "after a relative": ("sentences, after a relative", WARM, "o"),
 }
@@ -134,7 +134,7 @@ def few_figure(shares: pd.DataFrame) -> Figure:
     for axis, data in zip(axes, sets, strict=True):
         _draw_lines(axis, shares[shares["data"] == data], DATA[data][0])
         axis.set_xlabel("labels for each rank")
-    axes[0].set_ylabel("error (RPS), % of an answer\nthat looks at no image")
+    axes[0].set_ylabel("RPS, % of an answer\nthat looks at no image")
     lines, names = axes[0].get_legend_handles_labels()
     figure.legend(lines, names, loc="outside lower left", ncols=4, columnspacing=1.2)
     return figure

@@ -7,8 +7,8 @@ linear head is fitted on image features that are computed once, like the kernel 
 cross-entropy this is `linear-probe`, and `coral-frozen` is proportional-odds regression, see
 `baselines.training.frozen_head`); `coop` and `ordinalclip` learn their prompts there, with stage
 1's budget. Without `-frozen` these two learn their prompts first, then tune the image tower against
-the resulting text features, as L2RCLIP does. `supcon` and `rank-n-contrast` train features; a
-linear probe on them answers. Every baseline answers with K probabilities per image, at a
+the resulting text features, as L2RCLIP does. `supcon` and `rank-n-contrast` train features;
+logistic regression on them answers. Every baseline answers with K probabilities per image, at a
 temperature fitted on validation images.
 """
 

@@ -111,7 +111,7 @@ class Fit:
     quiet: bool = False
     """Print nothing but the last line."""
     cache: str | None = None
-    """Keep image features of the untrained tower in this folder, and take them from there."""
+    """Keep image features of the frozen tower in this folder, and take them from there."""
     options: OfData = field(default_factory=DataOptions)
     """The data set."""
 
@@ -123,10 +123,10 @@ class Baselines(DataAndDevice):
     Try:
       l2rclip baselines runs/mine cross-entropy linear-probe
 
-    On fixed image features, in seconds: zero-shot, linear-probe, ridge.
-    On a tower that is trained: cross-entropy, coral, corn, sord, dldl-v2, mean-variance,
+    On a frozen tower, in seconds: zero-shot, linear-probe, ridge.
+    On a tuned tower: cross-entropy, coral, corn, sord, dldl-v2, mean-variance,
     ordinal-entropy, supcon, rank-n-contrast, coop, ordinalclip, rps; with -frozen behind the name,
-    as in sord-frozen, on fixed features. Cross-entropy there is linear-probe; ordinal-entropy,
+    as in sord-frozen, on a frozen one. Under cross-entropy that is linear-probe; ordinal-entropy,
     supcon and rank-n-contrast have no such form.
 
     Each is kept as a model in RUN/baselines/NAME, and not trained again: `predict`, `evaluate` and

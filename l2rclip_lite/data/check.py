@@ -238,7 +238,7 @@ def near_copies(table: pd.DataFrame) -> pd.DataFrame:
         >>> one = np.ones(256, np.float32)
         >>> rows = [("train", "a.png", one), ("test", "b.png", one), ("test", "c.png", -one)]
         >>> near_copies(pd.DataFrame(rows, columns=["split", "path", "hash"]))["warning"].tolist()
-        ['nearly the same picture as a.png in train']
+        ['nearly the same image as a.png in train']
     """
     rows = []
     for number, split in enumerate(SPLITS):
@@ -251,7 +251,7 @@ def near_copies(table: pd.DataFrame) -> pd.DataFrame:
             agreement = hashes @ image["hash"]  # 256 - 2 · other bits; 0 where it has one colour
             original = earlier.iloc[agreement.argmax()]
             if agreement.max() >= SIDE * SIDE - 2 * MAX_DISTANCE:
-                sentence = f"nearly the same picture as {original['path']} in {original['split']}"
+                sentence = f"nearly the same image as {original['path']} in {original['split']}"
                 rows.append((split, image["path"], sentence))
     return pd.DataFrame(rows, columns=["split", "path", "warning"])
 

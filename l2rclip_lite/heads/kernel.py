@@ -1,4 +1,4 @@
-r"""The language-kernel head: a linear classifier with a prior on the ranks.
+r"""The kernel head: a linear head with a prior on the ranks.
 
 Each rank has a weight vector. Before any image is seen, the vectors of ranks k and j are expected
 to be as alike as the kernel $G_{kj}$ says: because their sentences are ($TT^\top$), because their

@@ -94,7 +94,7 @@ class Towers(nn.Module, ABC):
         image_size: Side of the square input image, pixels.
         dim: Length of a feature in the shared space.
         width: Length of a word embedding.
-        image_lrs: Learning rates for fine-tuning the image tower, of which validation chooses.
+        image_lrs: Learning rates for tuning the image tower, of which validation chooses.
         max_tokens: The longest sentence the text tower takes, learned slots included.
         rebuildable: Whether their name brings the same weights to every machine: from pip, from the
             hub, or from the seed of `tiny/random`. A model file leaves frozen weights out of those,

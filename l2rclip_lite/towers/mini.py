@@ -1,8 +1,8 @@
 """The offline default: two networks that pip installs, aligned without a single image.
 
 Image tower: EfficientNet-Lite0 trained on ImageNet. Text tower: all-MiniLM-L6-v2. The rows of the
-ImageNet classifier are visual prototypes of 1,000 things, MiniLM's embeddings of their names are
-text prototypes of the same things, and a closed-form ridge regression joins the two spaces. It is a
+ImageNet classifier point at 1,000 things among its features, MiniLM's embeddings of their names
+point at the same things, and a closed-form ridge regression joins the two spaces. It is a
 small CLIP for teaching and for work without a network, never a replacement for CLIP: ImageNet's
 names teach objects, not grades.
 """

@@ -99,8 +99,8 @@ def test_a_copy_saved_again_is_named_and_another_leaf_is_not(tmp_path: Path) -> 
     assert words_of_lines(outcome)[-4:] == [
         "2 images to look at: nearly a copy, which is no fault",
         "split path warning",
-        "val val_1.jpg nearly the same picture as train_0.png in train",
-        "test test_0.png nearly the same picture as train_1.png in train",
+        "val val_1.jpg nearly the same image as train_0.png in train",
+        "test test_0.png nearly the same image as train_1.png in train",
     ]
 
 

@@ -193,7 +193,7 @@ HAS_GPU = pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine 
     ("change", "sentence"),
     [
         ({"ranks": Ranks.integers(0, 1, template="{rank}")}, "^fit: leaves has ranks of its own"),
-        ({"data": [[], [], []]}, "^fit: datasets of your own need ranks="),
+        ({"data": [[], [], []]}, "^fit: data sets of your own need ranks="),
         ({"config": Config(towers="tiny/random", heads=3)}, "^heads: 3 heads do not divide"),
         pytest.param(
             {"config": Config(device="cuda")}, "no 'cuda' device is visible", marks=HAS_GPU

@@ -62,10 +62,10 @@
     try {
       bitmap = await createImageBitmap(blob, { imageOrientation: 'from-image', colorSpaceConversion: 'none' });
     } catch {
-      throw new Problem(`${name} is no picture that this browser can read. Choose a JPEG, PNG or WebP file.`);
+      throw new Problem(`${name} is no image that this browser can read. Choose a JPEG, PNG or WebP file.`);
     }
     const { width, height } = bitmap;
-    if (width * height > LARGEST) throw new Problem(`${name} has ${Math.round(width * height / 1e6)} megapixels. Choose a picture below ${LARGEST / 1e6}.`);
+    if (width * height > LARGEST) throw new Problem(`${name} has ${Math.round(width * height / 1e6)} megapixels. Choose an image below ${LARGEST / 1e6}.`);
     const canvas = make('canvas', { width, height, role: 'img', 'aria-label': `${name}, ${width} × ${height} pixels` });
     const paper = canvas.getContext('2d', { willReadFrequently: true });
     paper.fillStyle = '#fff';
