@@ -329,8 +329,8 @@ plots.confusion({"CLIP, zero-shot": (targets, answers)}, ranks)
 # %% [markdown]
 # **Figure 1.5.** Zero-shot answers for the test leaves: the share of each true rank that got each answer.
 #
-# The constant wins. `mini` calls most leaves of every rank undamaged. Figure 1.4 shows why: the five cosines hardly differ,
-# since the sentences share most of their words. And the towers learned the names of *things*; "very low damage" is not a
+# The constant wins. `mini` calls most leaves of every rank undamaged. The five cosines of Figure 1.4 hardly differ, since
+# the sentences share most of their words, and yet the largest decides. The towers learned the names of *things*; "very low damage" is not a
 # thing.
 #
 # Three observations give hope, and L2RCLIP ([Wang et al., 2023](references.md)) is built on them:

@@ -217,8 +217,8 @@ bet = ""  # yours: "ridge" or "L2RCLIP"
 shell("l2rclip baselines runs/coffee ridge cross-entropy --cache features")
 
 # %% [markdown]
-# The lower table is rival minus L2RCLIP on the same images: an RPS above 0 is in favour of L2RCLIP. If its brackets
-# contain 0, these images do not tell the two apart, and **the simpler one is your choice**.
+# The lower table is rival minus L2RCLIP on the same images: an RPS above 0 is in favour of L2RCLIP. If the brackets
+# of its RPS contain 0, these images do not tell the two apart, and **the simpler one is your choice**.
 #
 # **Stored runs.** What a training ends with depends on the seed, and on the processor, which may add the same numbers in
 # another order. So the book keeps runs, and says what all of them show. Here is the RPS of three, with all of the 1,685
@@ -332,7 +332,7 @@ clouds(panels, model.ranks, columns=2)
 
 # %% [markdown]
 # **Figure 2.4.** Test leaves (discs) and sentences (diamonds) on a circle. The farther inside a point lies, the more of it
-# the cut hides.
+# the cut hides. Discs need not touch diamonds: only the largest cosine counts.
 #
 # ## What happened in these ten minutes
 #

@@ -211,7 +211,8 @@ assert torch.allclose(twice, text_features(severity), atol=1e-5)
 draw_cosines({"as encoded": raw, "centred": twice}, severity.names, digits=1)
 
 # %% [markdown]
-# **Figure 3.3.** Cosine between five sentences about leaves, as encoded and centred. Only centred ones show their order.
+# **Figure 3.3.** Cosine between five sentences about leaves, as encoded and centred. Centring shows what differs, spelling
+# too: *very high* is nearer to *very low* than to *low*.
 #
 # Centred features sum to about zero, so the cosines between different ranks are about $-1/(K-1)$ on average. A negative
 # cosine does not mean "opposite" here; only the pattern counts. All features of this chapter are centred in both ways, but

@@ -392,7 +392,7 @@ shown
 # **Figure 4.3.** A row looks, a column is looked at; red is more than an even share of the attention, blue is less.
 #
 # A word that several sentences share looks at its copies: *damage* hears only *damage*. Number words
-# fall into groups, and neighbours are not singled out. RankFormer compares words, not ranks.
+# fall into groups, and neighbours are not singled out.
 #
 # ## Exercises
 #

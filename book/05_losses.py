@@ -127,7 +127,7 @@ force_circles(forces, PENTAGON, PENTAGON[[0]], own=0)
 #
 # It moves left, off its own sentence. A force is minus a gradient, and the figure splits it by sentence. *Cross-entropy*
 # does not know the order: equally near sentences push equally hard, and the image stays. *RPS*, the default where images
-# learn, lets rank 4 push and rank 1 do next to nothing; (5.7) will say why. Under the *pairwise loss* of the paper rank 4 pushes four times as
+# learn, lets rank 4 push and rank 1 do next to nothing. Under the *pairwise loss* of the paper rank 4 pushes four times as
 # hard as rank 1. Give it a shuffled order, and it drives the image right. A loss enforces the order that it is given,
 # true or not.
 #

@@ -58,7 +58,7 @@ FROZEN_TOWER = {
     "kernel head, against CORAL": ("L2RCLIP", "coral"),
 }
 EITHER = {  # in the study `depth`, with the same images
-    "tuned, against frozen, on three data sets": (
+    "tuned, against frozen, both at 96 pixels": (
         "sentences, whole tower",
         "numbers, nothing trains",
     ),
@@ -155,7 +155,7 @@ def verdict_gains(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 DECISIONS = {  # what you have, what to do, and the comparison that carries it
     "time to tune the tower": (
         "tune it",
-        "tuned, against frozen, on three data sets",
+        "tuned, against frozen, both at 96 pixels",
     ),
     "a frozen tower, ranks that are numbers": (
         "tell the head the numbers (`--image-side kernel`)",
