@@ -222,7 +222,7 @@ shell("l2rclip baselines runs/coffee ridge cross-entropy --cache features")
 #
 # **Stored runs.** What a training ends with depends on the seed, and on the processor, which may add the same numbers in
 # another order. So the book keeps runs, and says what all of them show. Here is the RPS of three, with all of the 1,685
-# leaves that ours were drawn from. There `ridge` even saw larger images than the tuned towers:
+# leaves that ours were drawn from. There `ridge` saw larger images than the tuned towers:
 
 # %% tags=["hide-input"]
 print(f"Your bet: {bet}." if bet else "No bet.")

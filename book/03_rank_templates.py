@@ -105,8 +105,8 @@ draw_cosines(both, every_tenth)
 # Red along the diagonal means that close ages have similar sentences. In digits there is a band. In words there are
 # blocks: all the twenties are alike, and the thirties begin anew.
 #
-# Did the network learn these blocks by reading? Take away what it has read. Replace its weights by random ones, drawn
-# from $N(0, 0.02^2)$, as before training, and give it the same sentences in words. What will its map show?
+# Did the network learn these blocks by reading? Take away what it has read. Replace its weights by random ones, and give it
+# the same sentences in words. What will its map show?
 #
 # - `"nothing"`: the diagonal, and noise around it.
 # - `"band"`: a band along the diagonal, as for digits.
@@ -186,9 +186,8 @@ def encode(towers: Towers, sentences: list[str]) -> Tensor:
 # c_k = \frac{t_k - m}{\lVert t_k - m \rVert} . \tag{3.1}
 # $$
 #
-# Two origins are removed, one after the other. The first belongs to `mini`, which was made with it: the mean of 1,000
-# sentences about other things ([chapter 14](14_wordings_and_mini.ipynb)). The second belongs to the label space, and the
-# package subtracts it with any towers: the mean over its $K$ ranks, $m = \frac1K \sum_k t_k$. Here are both steps for five
+# Two origins are removed, one after the other. The first belongs to `mini`: the mean of 1,000 sentences about other
+# things ([chapter 14](14_wordings_and_mini.ipynb)). The second belongs to the label space: the mean over its $K$ ranks, $m = \frac1K \sum_k t_k$. Here are both steps for five
 # grades of damage on a leaf.
 
 
@@ -215,8 +214,8 @@ draw_cosines({"as encoded": raw, "centred": twice}, severity.names, digits=1)
 # too: *very high* is nearer to *very low* than to *low*.
 #
 # Centred features sum to about zero, so the cosines between different ranks are about $-1/(K-1)$ on average. A negative
-# cosine does not mean "opposite" here; only the pattern counts. All features of this chapter are centred in both ways, but
-# for the left of Figure 3.3; `text_features(ranks)` stands for it all.
+# cosine does not mean "opposite" here; only the pattern counts. `text_features(ranks)`, in use since the first cell, is
+# `encode` with both centrings.
 #
 # ## A score for order
 #

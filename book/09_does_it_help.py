@@ -173,9 +173,6 @@ if not missing:  # what the text says of the stored rows
 # **The learning rate counts, too.** On retinas 2e-4 is right, on most others 7e-4, and validation images tell which. So `l2rclip fit` and `l2rclip baselines` try both. A training can also fail: it ends no better
 # than the median rank ([chapter 19](19_controls.ipynb#trainings-that-failed) counts them).
 #
-# **So do pixels.** In single runs on pears and faces, images of 224 pixels in place of 96 brought more than any method here
-# ([chapter 19](19_controls.ipynb#an-hour-against-the-default)).
-#
 # **What only language can do** is answer in words that training never had: [chapter 10](10_new_words.ipynb).
 #
 # ## What this does not show
@@ -272,7 +269,6 @@ check_alarms(0.143, 0.049)
 # - Frozen tower: tell the head the numbers, or the order. Sentences help less than either.
 # - Tuned tower: `l2rclip fit`, cross-entropy + RPS at the better of two rates. Nothing here shows that the sentences help.
 # - Order matters where the tower is frozen. Whether it does where images are few is open.
-# - Say beforehand what would convince you, and ask whether the next training would say the same.
 #
 # ## Sources
 #
