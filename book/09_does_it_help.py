@@ -110,8 +110,8 @@ Markdown(
 #
 # ## When does order matter?
 #
-# Frozen, order helps. Tuned on all images, no benefit of it is shown. What takes it away? A last study changes what trains of the tower, and
-# nothing else, towards vectors that are as alike as the ranks' numbers are near, and towards random ones. Before its first
+# Frozen, order helps. Tuned on all images, no benefit of it is shown. What takes it away? A last study changes what trains of the tower,
+# towards vectors that are as alike as the ranks' numbers are near, and towards random ones. Before its first
 # row we predicted that the worth of order falls with what trains, and that the number of images matters less.
 #
 # **Your bet.** With all images the line falls to zero as more of the tower trains. What does it do with four images per rank?

@@ -161,10 +161,6 @@ DECISIONS = {  # what you have, what to do, and the comparison that carries it
         "tell the head the numbers (`--image-side kernel`)",
         "numbers, against stage 1",
     ),
-    "a frozen tower, ranks that are names": (
-        "tell it their order (`l2rclip baselines`: `coral-frozen`)",
-        "CORAL, against stage 1",
-    ),
     "a tower to tune": (
         "`l2rclip fit`: cross-entropy + RPS",
         "L2RCLIP, against plain cross-entropy",
