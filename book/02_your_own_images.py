@@ -151,7 +151,9 @@ l2rclip fit --dataset csv --root coffee --out runs/coffee \
 # %% [markdown]
 # The table is about test images; brackets hold intervals over these images. **RPS** is the error of the probabilities.
 # **MAE (median)** says by how many grades the median answer is off on average. **Median rank** looks at no image: a model
-# that is no better has learned nothing. This one is far better. *After stage 1* is explained [below](#what-happened-in-these-ten-minutes). *Calibrated* means that one number, the [temperature](glossary.md), made the probabilities as sure as they were
+# that is no better has learned nothing. This one is far better. *After stage 1* is explained
+# [below](#what-happened-in-these-ten-minutes). *Calibrated* means that one number, the [temperature](glossary.md), made the
+# probabilities as sure as they were
 # right on validation images.
 #
 # For your folder change the first three lines. `--upside-down` is for things that have no top, and `--cache` names a
@@ -246,8 +248,8 @@ if len(studies):  # stored rows
 #
 # ## Your folder
 #
-# **Labels.** Whatever could be read in two ways is refused, with the option that decides; you put its names in order. Four
-# tables, each with its labels and its options:
+# **Labels.** Whatever could be read in two ways is refused, with the option that decides. Four tables, each with its
+# labels and its options:
 
 
 # %% tags=["hide-input"]

@@ -14,9 +14,9 @@
 # # What else was asked
 #
 # Somebody who knows that one rank follows another should need fewer images. Is that so? Below, training images or ranks
-# become scarce, and two heads that know an order are compared with logistic regression (*no text*), which knows none: *words* has the sentences of the
-# ranks, *numbers* their values. Both are kernels over ranks on frozen features. **Where is order worth most, and is it
-# worth the same everywhere?**
+# become scarce, and two heads that know an order are compared with logistic regression (*no text*), which knows none:
+# *words* has the sentences of the ranks, *numbers* their values. Both are kernels over ranks on frozen features. **Where is
+# order worth most, and is it worth the same everywhere?**
 #
 # [Chapter 9](09_does_it_help.ipynb) tests claims that were fixed before the runs. This page has the studies that were run
 # beside them, a few lines each. Take the answers as ideas for experiments: none was a claim before the runs.

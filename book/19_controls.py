@@ -17,9 +17,10 @@
 # the same features? What else could have caused the gains? How were the claims registered, and what became of each? How did
 # rivals of the tuned tower get their recipes, and how much of a difference is chance?
 #
-# The first figure is the plainest test: the [kernel head](glossary.md) on a frozen tower against twelve other ways. It is ahead of most of them
-# on the mean of the data sets, and level with two: CORAL, which is told that the ranks are ordered, and the *hand-made
-# order*, which is told the numbers. *Level* means on this page that the interval holds zero, not that two things are equal.
+# The first figure is the plainest test: the [kernel head](glossary.md) on a frozen tower against twelve other ways. It is
+# ahead of most of them on the mean of the data sets, and level with two: CORAL, which is told that the ranks are ordered,
+# and the *hand-made order*, which is told the numbers. *Level* means on this page that the interval holds zero, not that two
+# things are equal.
 #
 # **You need.** [Chapter 9](09_does_it_help.ipynb): its data sets, its methods and its intervals.
 #
@@ -111,8 +112,8 @@ intervals(against, label="kernel head reduces the RPS by, %", limit=60)
 # the loss. Apart from the two rows of words, none uses language. On no data set is the kernel head behind another method by an
 # interval clear of zero.
 #
-# CORAL is told only that the ranks have an order, neither words nor numbers. The kernel head is ahead of it on fetal heads; on the
-# other five data sets the intervals hold zero.
+# CORAL is told only that the ranks have an order, neither words nor numbers. The kernel head is ahead of it on fetal heads;
+# on the other five data sets the intervals hold zero.
 #
 # ## The controls, one by one
 #
@@ -282,8 +283,8 @@ cells.rename_axis(index=None, columns="RPS reduced by, %")
 # The lead over cross-entropy holds without coffee leaves and cherries. The lead over the best rival needs them all: its interval
 # holds zero once a collection is left out. One new data set may turn out either way.
 #
-# **In units, and in minutes.** This is the MAE (median), and the time of one training of a tower. The frozen tower saw 224 pixels, on
-# six of the data sets:
+# **In units, and in minutes.** This is the MAE (median), and the time of one training of a tower. The frozen tower saw 224
+# pixels, on six of the data sets:
 
 # %% tags=["hide-input"]
 columns = table.columns.union(
@@ -297,9 +298,9 @@ for column in units.columns[1:]:
 units.replace("nan", "–")
 
 # %% [markdown]
-# In units most leads are small. On cherries the kernel head on a frozen tower has less error than all tuned methods, since trainings
-# failed; on faces it is about level with them. Each training had one core. At times three of them shared two cores, so some
-# minutes are too many.
+# In units most leads are small. On cherries the kernel head on a frozen tower has less error than all tuned methods, since
+# trainings failed; on faces it is about level with them. Each training had one core. At times three of them shared two
+# cores, so some minutes are too many.
 #
 # ## How rivals of a tuned tower got their recipes
 #
@@ -339,23 +340,29 @@ rps_of_own_recipes(search).rename(NAMES).round(3)
 #
 # ### Trainings that failed
 #
-# The median rank looks at no image. Which tuned towers reduce its RPS by less than 3 %? The table counts them, over all
-# trainings of the arms of chapter 9; those of the study `targets` have their learning rate in their name.
+# The median rank looks at no image. Which tuned towers have at least 95 % of its RPS on the same test images? The table
+# counts them, over all trainings of the studies `at-best` and `targets`; the arms of the second have their learning rate in
+# their name. Where the median rank was asked in one run only, its RPS stands for all.
 
 # %% tags=["hide-input"]
 is_median = (table["arm"] == "median-rank") & (table["condition"] == "")
 of_median = table[is_median & table["study"].isin(["main", "others"])]
-of_median = of_median.astype({"rps": float}).groupby("data")["rps"].mean()
+of_median = of_median.set_index(["data", "run"])["rps"].astype(float)
+of_data = of_median.groupby("data").mean()
 towers = table[table["study"].isin(["at-best", targets.STUDY])]
-share = towers["rps"].astype(float) / towers["data"].map(of_median)
-failed = (share > 0.97).groupby([towers["study"], towers["arm"]], sort=False)
+of_run = of_median.reindex(pd.MultiIndex.from_frame(towers[["data", "run"]]))
+of_run = of_run.set_axis(towers.index).fillna(towers["data"].map(of_data))
+share = towers["rps"].astype(float) / of_run
+failed = (share >= 0.95).groupby([towers["study"], towers["arm"]], sort=False)
 failed = failed.agg(["sum", "count"])
 failed.columns = ["failed", "of"]
 failed.rename_axis([None, None])
 
 # %% [markdown]
-# On cherries all methods of `at-best` failed in training 2, so the leads there come from the other two trainings. The rate decides:
-# the linear head fails at 7e-4 and not at 2e-4. So a rate is chosen by validation images, and where all fail, a lower one is tried.
+# On cherries all methods of `at-best` failed in training 2, so the leads there come from the other two trainings. The rate
+# decides: the linear head fails at 7e-4 and not at 2e-4. So a rate is chosen by validation images, and where all fail, a lower
+# one is tried. Of the trainings of `targets` that validation chose, none failed. In `depth` trainings on four images per rank
+# failed as well, most on coffee leaves, so there a gain may come from a rival that failed.
 #
 # ### An earlier version
 #
@@ -397,8 +404,8 @@ trained = trained[trained["data"] != MEAN]
 Markdown(gain_table(trained, "L2RCLIP reduces the RPS by, %"))
 
 # %% [markdown]
-# On leaves L2RCLIP is ahead of cross-entropy. On apples, its twin with twenty ranks and larger images, it is not. The other rows of
-# apples are one training each, and their intervals know nothing of the next.
+# On leaves L2RCLIP is ahead of cross-entropy. On apples, its twin with twenty ranks and larger images, it is not. The other
+# rows of apples are one training each, and their intervals know nothing of the next.
 #
 # ## Sentences in the place of numbers
 #
@@ -415,7 +422,7 @@ for condition, rows in worth.groupby("condition", sort=False):
 Markdown("\n\n".join(by_images))
 
 # %% [markdown]
-# With four images per rank the mean hangs on coffee leaves. Sentences do about what numbers do. Numbers at random ranks do
+# With four images per rank the mean depends on coffee leaves. Sentences do about what numbers do. Numbers at random ranks do
 # not help, so it is their order that helps.
 #
 # ## An hour against the default
@@ -440,12 +447,12 @@ hour = hour.replace({"data": NAMES}).rename(columns=scored)
 hour.set_index(keys).rename_axis([None] * 3)
 
 # %% [markdown]
-# On both data sets something simple beat L2RCLIP at 96 pixels: larger images on pears, two heads and a ridge on portraits. These are
-# single runs without an interval, and on portraits validation would have submitted *two heads*, not the rows at 224 pixels,
-# which have less error on test images. A kernel ridge on frozen features of larger images takes less than two minutes, and is
-# ahead of the tower that was tuned at 96 pixels: on pears with 1.698 against 1.744, on portraits with 1.362 against 1.509. So
-# before you look for another method, keep the package's own default of 224 pixels; 96 pixels only made these studies
-# affordable.
+# On both data sets something simple beat L2RCLIP at 96 pixels: larger images on pears, two heads and a ridge on portraits.
+# These are single runs without an interval, and on portraits validation would have submitted *two heads*, not the rows at
+# 224 pixels, which have less error on test images. A kernel ridge on frozen features of larger images takes less than two
+# minutes, and is ahead of the tower that was tuned at 96 pixels: on pears with 1.698 against 1.744, on portraits with 1.362
+# against 1.509. So before you look for another method, keep the package's own default of 224 pixels; 96 pixels only made
+# these studies affordable.
 #
 # ## How much is chance?
 #
@@ -471,6 +478,9 @@ if {"bracol", "apples81"} <= set(trained["data"]):
     assert by_data.loc[("bracol", f"against {NONE}"), "low"] > 0
     assert by_data.loc[("apples81", f"against {NONE}"), "gain"] < 0
     assert moved.loc["frozen", 0.9] < 0.01 < 1 < moved.loc["tuned", 0.5]
+    of_targets = towers.assign(share=share).query("study == @targets.STUDY")
+    kept = targets.at_best_rate(of_targets, of_targets)
+    assert len(kept) == 120 and kept["share"].max() < 0.95
     assert (
         set(claims["registered verdict"])
         == set(claims["verdict"])

@@ -6,6 +6,7 @@ import kernels
 import pytest
 
 kernels.prepare_environment()
+collect_ignore = ["colab"]  # copies without outputs to compare
 
 MAY_DIFFER = Path(__file__).parents[1] / "tests" / "book" / "nbval.ini"
 

@@ -57,12 +57,9 @@ FROZEN_TOWER = {
     "CORAL, against stage 1": ("coral", "after stage 1"),
     "kernel head, against CORAL": ("L2RCLIP", "coral"),
 }
-EITHER = {  # in the study `depth`, with the same images
-    "tuned, against frozen, both at 96 pixels": (
-        "sentences, whole tower",
-        "numbers, nothing trains",
-    ),
-}
+EITHER = {"tuned at 96 pixels, against frozen at 224": (AFTER_STAGE1, NUMBERS)}
+GRADES = {"kernel head, against no text, on grades": ("L2RCLIP", NONE)}
+GRADED = ("bracol", "retinamnist")  # real images whose ranks are names
 TUNED_TOWER = {
     "L2RCLIP, against plain cross-entropy": (AFTER_STAGE1, NONE),
     "random vectors, against plain cross-entropy": (RANDOM, NONE),
@@ -136,16 +133,17 @@ def verdict_gains(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         images: Their scores of test images.
 
     Returns:
-        As `gains.compare_pairs`, with `tower`: "frozen", "tuned", or "either".
+        As `gains.compare_pairs`, with `tower`: "frozen", "tuned", "either", or "graded", a frozen
+        tower with ranks that are names.
     """
     main = images[(images["study"] == "main") & images["data"].isin(MANY)]
     of_targets = [with_rivals_at_best(rows) for rows in (table, images)]
     trained = pd.concat([at_best_rate(*of_targets), of_targets[1]])
-    of_depth = [
-        rows[(rows["study"] == "depth") & (rows["condition"] == "")] for rows in (table, images)
-    ]
+    head = main[main["arm"] == NUMBERS].assign(study=STUDY)
+    graded = images[(images["study"] == "others") & images["data"].isin(GRADED)]
     parts = [
-        compare_pairs(at_best_rate(*of_depth), EITHER).assign(tower="either"),
+        compare_pairs(pd.concat([trained, head]), EITHER).assign(tower="either"),
+        compare_pairs(graded, GRADES).assign(tower="graded"),
         compare_pairs(main, FROZEN_TOWER).assign(tower="frozen"),
         compare_pairs(trained, TUNED_TOWER).assign(tower="tuned"),
     ]
@@ -155,11 +153,15 @@ def verdict_gains(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 DECISIONS = {  # what you have, what to do, and the comparison that carries it
     "time to tune the tower": (
         "tune it",
-        "tuned, against frozen, both at 96 pixels",
+        "tuned at 96 pixels, against frozen at 224",
     ),
     "a frozen tower, ranks that are numbers": (
         "tell the head the numbers (`--image-side kernel`)",
         "numbers, against stage 1",
+    ),
+    "a frozen tower, ranks that are names": (
+        "let it weigh sentences and order (`--image-side kernel`)",
+        "kernel head, against no text, on grades",
     ),
     "a tower to tune": (
         "`l2rclip fit`: cross-entropy + RPS",
@@ -195,7 +197,7 @@ def verdict_figure(gains: pd.DataFrame) -> Figure:
     """Draw the mean of the data sets with its interval, and a small dot for each data set.
 
     Args:
-        gains: From `verdict_gains`; what compares both towers is not drawn.
+        gains: From `verdict_gains`; what compares both towers, or has other data sets, is not drawn.
     """
     looks = {"frozen": COLOURS["stage 1"], "tuned": COLOURS["stage 2"]}
     gains = gains[gains["tower"].isin(looks)]

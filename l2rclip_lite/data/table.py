@@ -329,8 +329,8 @@ def _names(ranks: UserRanks) -> list[str]:
 def _numbers_of_labels(table: pd.DataFrame) -> list[str]:
     """Return the different labels in their order, if all are numbers."""
     labels = as_numbers(table["label"])
-    words = ",".join(sorted(set(table["label"])))
-    fix = f"if it names a rank, write all in their order, lowest first: --ranks {words!r:.900}"
+    words = ", ".join(sorted(set(table["label"])))
+    fix = f"if it names a rank, list all by --ranks, lowest first; the file has {words:.900}"
     refuse(table, labels.isna(), "label", f"is no number; correct it, or, {fix}")
     return [str(value) for value in sorted(set(labels))]
 

@@ -89,8 +89,8 @@ def test_a_label_is_the_value_the_name_or_the_index_of_a_rank(
          "row 1 .*the label '3' is no rank; write one of 0, 1, 2"),
         (("1", "1.5"), {"ranks": WORDS, "labels_are": "position"}, "row 1 .*the label '1.5' is no"),
         (("ripe", "fresh"), {},
-         "row 0 .*'ripe' is no number; .* write all in their order, .*: --ranks 'fresh,ripe'"),
-        ((1, "low", 2), {}, "row 1 .*the label 'low' is no number; .*: --ranks '1,2,low'"),
+         "row 0 .*'ripe' is no number; .* list all by --ranks, lowest first; .* fresh, ripe"),
+        ((1, "low", 2), {}, "row 1 .*the label 'low' is no number; .* the file has 1, 2, low"),
         ((1, None, 2), {}, "row 1 .*the label is blank; fill it in"),
         ((1, "1e400", 2), {}, "2.0 is followed by inf"),
         # ranks and templates that contradict themselves
