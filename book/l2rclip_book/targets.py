@@ -197,7 +197,7 @@ def verdict_figure(gains: pd.DataFrame) -> Figure:
     """Draw the mean of the data sets with its interval, and a small dot for each data set.
 
     Args:
-        gains: From `verdict_gains`; what compares both towers, or has other data sets, is not drawn.
+        gains: From `verdict_gains`; only rows of `frozen` and `tuned` are drawn.
     """
     looks = {"frozen": COLOURS["stage 1"], "tuned": COLOURS["stage 2"]}
     gains = gains[gains["tower"].isin(looks)]
