@@ -5,7 +5,6 @@ import kernels
 kernels.prepare_environment()
 
 from collections.abc import Iterator
-from pathlib import Path
 
 # Some only to be loaded here: inside the package, the type checks' hook would compile them anew.
 import accelerate  # noqa: F401
@@ -14,7 +13,6 @@ import jaxtyping
 import matplotlib
 import open_clip  # noqa: F401
 import pytest
-import real_data
 import scipy.stats  # noqa: F401
 import sklearn.linear_model  # noqa: F401
 import torch
@@ -32,29 +30,3 @@ def _type_checks(request: pytest.FixtureRequest) -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", untyped)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
-
-
-def real_folder(name: str) -> Path:
-    """Return a folder of real data, or skip the test with the reason."""
-    folder = real_data.folder_of(name)
-    if folder is None:
-        pytest.skip(real_data.missing(name))
-    return folder
-
-
-@pytest.fixture(scope="session")
-def official() -> Path:
-    """The official split lists."""
-    return real_folder("datalists")
-
-
-@pytest.fixture(scope="session")
-def real_bracol() -> Path:
-    """The real coffee leaves."""
-    return real_folder("bracol_severity")
-
-
-@pytest.fixture(scope="session")
-def real_retinamnist() -> Path:
-    """The published RetinaMNIST file's folder."""
-    return real_folder("retinamnist")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import chapters
@@ -26,7 +25,7 @@ from l2rclip_lite.files import write_text
 from l2rclip_lite.method.stages import train_stage1
 from l2rclip_lite.training_data import TrainingData
 
-FILE = Path(__file__).resolve().parent.parent / "book" / "results" / "attention.json"
+FILE = chapters.BOOK / "results" / "attention.json"
 UNIT = 1e-5  # of a stored weight
 PIXELS = 64
 WORD = "damage"  # in every sentence

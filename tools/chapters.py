@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import subprocess
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jupytext
 import nbformat
@@ -32,6 +34,13 @@ def sources(names: Sequence[str] = (), book: Path = BOOK) -> list[Path]:
             raise SystemExit(f"no chapter {name!r} in {book.name}/; there are {stems}")
         chosen += matches
     return chosen
+
+
+def project() -> dict[str, Any]:
+    """Return what pyproject.toml says of the project."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    table: dict[str, Any] = tomllib.loads(text)["project"]
+    return table
 
 
 def trained() -> list[Path]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import chapters
@@ -36,7 +35,7 @@ from l2rclip_lite.method.stages import train_stage1, train_stage2
 from l2rclip_lite.metrics import mae
 from l2rclip_lite.training_data import TrainingData
 
-FILE = Path(__file__).resolve().parent.parent / "book" / "results" / "motion.json"
+FILE = chapters.BOOK / "results" / "motion.json"
 SEED = 0
 UNIT = 0.001  # of a place, in lengths of a feature
 # as in chapter 7

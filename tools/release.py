@@ -12,7 +12,6 @@ import re
 import sys
 import tempfile
 import time
-import tomllib
 from pathlib import Path
 
 import chapters
@@ -21,9 +20,8 @@ from verify import run
 
 def lowest() -> list[str]:
     """Return pins of the oldest torch and torchvision with which the package runs."""
-    text = (chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8")
     pins = []
-    for requirement in tomllib.loads(text)["project"]["dependencies"]:
+    for requirement in chapters.project()["dependencies"]:
         if requirement.startswith("torch"):
             pins.append(f"{requirement.replace('>=', '==')}.*")
     return pins

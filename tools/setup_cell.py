@@ -9,7 +9,6 @@ wheel of its own release, with the bounds of the package and nothing besides.
 from __future__ import annotations
 
 import re
-import tomllib
 
 import chapters
 
@@ -27,8 +26,7 @@ if importlib.util.find_spec("l2rclip_lite") is None:  # on Colab, say
 
 def address() -> str:
     """Return the address at which the wheel of this version is published."""
-    text = (chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    project = tomllib.loads(text)["project"]
+    project = chapters.project()
     version = project["version"]
     repository = project["urls"]["Repository"]
     return f"{repository}/releases/download/v{version}/l2rclip_lite-{version}-py3-none-any.whl"

@@ -178,7 +178,6 @@ def range_figure(
     table: pd.DataFrame,
     rows: Mapping[str, str],
     looks: Mapping[str, tuple[str, str, str]],
-    reference: float = 0.0,
 ) -> tuple[Figure, Axes]:
     """Draw marks with their ranges, one below the other in each row; no legend yet.
 
@@ -186,14 +185,13 @@ def range_figure(
         table: `row`, `mark`, `value`, `low` and `high`.
         rows: What is written beside each, the first on top.
         looks: Name, colour and marker of each mark.
-        reference: Where a line stands behind all rows.
     """
     figure = canvas(1.3 + (0.1 + 0.095 * len(looks)) * len(rows))
     if not rows:
         return figure, nothing(figure)
 
     axis = figure.subplots()
-    axis.axvline(reference, color=INK, linewidth=1)
+    axis.axvline(0, color=INK, linewidth=1)
     for at, (mark, (name, colour, marker)) in enumerate(looks.items()):
         own = table[table["mark"] == mark].set_index("row").reindex(list(rows))
         places = np.arange(len(rows)) + shift_of(at, len(looks))

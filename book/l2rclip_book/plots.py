@@ -198,19 +198,15 @@ def training_curves(
     ranks: Ranks,
     *,
     reference: float | None = None,
-    split: str = "test",
     select: str = "auto",
-    stored: pd.DataFrame | None = None,
 ) -> Figure:
     """Draw validation MAE and training loss over both stages, with the kept epochs marked.
 
     Args:
         history: Rows of `Run.history`.
         ranks: For the unit.
-        reference: MAE of the median-rank predictor, drawn as a line.
-        split: The images of which the reference is the error.
+        reference: MAE of the median-rank predictor on the test images, drawn as a line.
         select: How the run kept an epoch, see `Controls`.
-        stored: Stored runs of the page, drawn as thin lines, see `results.stored_runs`.
     """
     table = pd.DataFrame(history).assign(epoch=range(1, len(history) + 1))
     table["stage"] = "stage " + table["stage"].astype(str)
@@ -219,14 +215,13 @@ def training_curves(
     for axis, column in ((left, "val_mae"), (right, "loss")):
         seaborn.lineplot(table, x="epoch", y=column, hue="stage", palette=COLOURS, ax=axis)
         axis.set_xlabel("epoch, both stages")
-        if stored is not None:
-            draw_stored(axis, stored, column)
     right.set(title="Training loss (the two stages' losses differ)", ylabel="loss")
 
     _mark_epochs(left, kept_epochs(table, select))
     if reference is not None:
-        label = f"median rank ({split})"
-        left.axhline(reference, color=COLOURS["reference"], linestyle="--", label=label)
+        left.axhline(
+            reference, color=COLOURS["reference"], linestyle="--", label="median rank (test)"
+        )
     highest = max(table["val_mae"].max(), reference or 0)
     left.set(title="Validation error", ylabel=f"MAE ({unit_of(ranks)})")
     left.set(ylim=(0, 1.5 * highest))

@@ -173,7 +173,6 @@ def heat_maps(
     names: Sequence[str],
     *,
     columns: int = 3,
-    height: float = 2.4,
     cmap: str = "RdBu_r",
     label: str = "cosine",
     digits: int | None = None,
@@ -185,7 +184,6 @@ def heat_maps(
         names: Of the rows, which are also the columns; written at the left panels. An empty name
             leaves its row unlabelled.
         columns: Panels per row.
-        height: Of a row of panels, inches.
         cmap: A diverging colour map.
         label: Of the colour bar.
         digits: Decimals of the numbers written into the cells; None writes none.
@@ -195,7 +193,7 @@ def heat_maps(
         'mine'
     """
     rows = -(-len(tables) // columns)
-    figure = canvas(rows * height)
+    figure = canvas(rows * 2.4)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
 
     for place, (title, table) in enumerate(tables.items()):

@@ -19,7 +19,6 @@ from l2rclip_book.gains import (
     NONE,
     WITHOUT_LEAVES,
     compare_pairs,
-    judge_claims,
     over_images,
     with_best,
 )
@@ -60,20 +59,6 @@ UNITS = {
 def with_best_rival(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     """Add the rival that validates best in each run as "best rival", see `with_best`."""
     return with_best(table, images, BEST_RIVAL, RIVALS)
-
-
-def judge_tuned(
-    table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str] = ()
-) -> pd.DataFrame:
-    """Judge the two claims about tuned towers.
-
-    Args:
-        table: Rows of the study `at-best`.
-        images: Its scores of test images.
-        missing: See `judge_claims`.
-    """
-    arms = with_best_rival(table, images)
-    return judge_claims(arms, missing, study=STUDY, sets=SETS, pairs=CLAIMS)
 
 
 def without_sets(

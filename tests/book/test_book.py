@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import re
-import tomllib
 from dataclasses import fields
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,8 +17,7 @@ import l2rclip_lite
 from l2rclip_lite.config import Config, Controls
 
 pytestmark = pytest.mark.slow
-PYPROJECT = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-URLS = PYPROJECT["project"]["urls"]
+URLS = chapters.project()["urls"]
 ADDRESS = URLS["Repository"]
 BASE = project.book_address(URLS)
 

@@ -1,10 +1,8 @@
 """pyproject.toml and requirements describe one stack; files of others are listed."""
 
 import re
-import tomllib
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
 import chapters
 import pytest
@@ -16,8 +14,7 @@ import l2rclip_lite
 from l2rclip_lite.files import sha256_of
 
 FOLDER = chapters.ROOT / "requirements"
-PYPROJECT = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-PROJECT: dict[str, Any] = PYPROJECT["project"]
+PROJECT = chapters.project()
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 EXTRA_NAMES = [name for name in EXTRAS if name != "all"]
 NOTES = sorted((chapters.BOOK / "_extra").glob("*/README.md"))

@@ -11,7 +11,7 @@ import collect
 import pandas as pd
 import plan as planning
 import pytest
-import real_data
+from real_data import real_folder
 from work import Work, folder_of
 
 from l2rclip_book.studies import Arm
@@ -140,9 +140,7 @@ def test_gather_keeps_every_digit_in_the_order_of_the_plan(tmp_path: Path, folde
 @pytest.mark.untyped  # it is long enough
 def test_the_smallest_rows_come_out_again() -> None:
     """Lesion area of coffee leaves, the first fold: a classical model, and the head of words."""
-    folder = real_data.folder_of("bracol_area")
-    if folder is None:
-        pytest.skip(real_data.missing("bracol_area"))
+    folder = real_folder("bracol_area")
     table = pd.read_csv(RESULTS, dtype={"level": str, "condition": str}, keep_default_na=False)
     stored = table.query("study == 'main' and data == 'bracol-area' and run == 0").set_index("arm")
 

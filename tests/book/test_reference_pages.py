@@ -5,7 +5,6 @@ import itertools
 import json
 import re
 import shlex
-import tomllib
 from operator import attrgetter
 from pathlib import Path
 from shutil import copy
@@ -133,8 +132,7 @@ def test_links_of_the_readme_into_the_repository_lead_to_its_files() -> None:
 
     Each chapter has a link to its page and one to what Colab opens.
     """
-    pyproject = tomllib.loads((chapters.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    repository = pyproject["project"]["urls"]["Repository"]
+    repository = chapters.project()["urls"]["Repository"]
     name = repository.removeprefix("https://github.com/")
     colab = f"https://colab.research.google.com/github/{name}/blob/main/"
     places = {

@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import real_data
 from PIL import Image
+from real_data import real_folder
 
 from l2rclip_lite.data import LOADERS, load_dataset
 from l2rclip_lite.data.base import SPLITS
@@ -81,10 +81,7 @@ def test_leakage_is_that_of_the_cards() -> None:
 def real(name: str) -> dict[str, Any]:
     """Return where the data lies as an argument of `load_dataset`, or skip the test."""
     folder = FOLDER.get(name, name.replace("-", "_"))
-    place = real_data.folder_of(folder)
-    if place is None:
-        pytest.skip(real_data.missing(folder))
-    return {"lists" if name in LISTED else "root": place}
+    return {"lists" if name in LISTED else "root": real_folder(folder)}
 
 
 FIRST_FOLDS = COUNTS.drop_duplicates(KEY[:3]).query("data != 'leaves'")[KEY].astype(str)
@@ -141,10 +138,10 @@ def test_folds_test_each_image_once_and_keep_groups_whole(name: str) -> None:
     assert len(groups) == N_GROUPS[name]
 
 
-def test_coffee_leaves_are_bracols(real_bracol: Path) -> None:
+def test_coffee_leaves_are_bracols() -> None:
     """Each has its grade and its part of the first fold."""
     coffee = load_dataset("coffee")
-    bracol = load_dataset("bracol", root=real_bracol, fold=1)
+    bracol = load_dataset("bracol", **real("bracol"), fold=1)
     for name in SPLITS:
         small = coffee.split(name)
         whole = bracol.split(name)
@@ -153,10 +150,11 @@ def test_coffee_leaves_are_bracols(real_bracol: Path) -> None:
 
 
 @pytest.mark.parametrize("fold", DATA_SETS["bracol"].protocols[""].folds)
-def test_bracol_has_the_folds_of_its_authors(real_bracol: Path, fold: int) -> None:
+def test_bracol_has_the_folds_of_its_authors(fold: int) -> None:
     """All 1,685 rows as in the labels file that was made from the authors' own code."""
-    data = load_dataset("bracol", root=real_bracol, fold=fold)
-    labels = pd.read_csv(real_bracol / "labels.csv")
+    root = real_folder("bracol_severity")
+    data = load_dataset("bracol", root=root, fold=fold)
+    labels = pd.read_csv(root / "labels.csv")
     split_of_row = labels["split" if fold == 1 else f"split_fold{fold}"]
 
     for split in SPLITS:

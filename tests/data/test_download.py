@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from real_data import real_folder
 
 from l2rclip_lite.data import check
 from l2rclip_lite.data.benchmarks import DATA_SETS
@@ -117,20 +118,17 @@ def test_one_file_is_compared_with_its_digest(
 
 
 def test_the_digests_are_those_of_the_real_files(
-    official: Path,
-    real_bracol: Path,
-    real_retinamnist: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """46 lists and their licence, 1,685 leaves and two tables, an archive of arrays."""
-    for name, folder in (("adience", official), ("bracol", real_bracol)):
-        files = contents(folder)
+    for name, folder in (("adience", "datalists"), ("bracol", "bracol_severity")):
+        files = contents(real_folder(folder))
         pack(tmp_path / "files.tar.gz", files)
         publish(monkeypatch, name, tmp_path / "files.tar.gz")
         fetched = contents(download(name, tmp_path / name))
         assert fetched == {path: files.get(path, fetched[path]) for path in fetched}
         assert len(fetched) == {"adience": 47, "bracol": 1687}[name]
 
-    publish(monkeypatch, "retinamnist", real_retinamnist / "retinamnist.npz")
+    publish(monkeypatch, "retinamnist", real_folder("retinamnist") / "retinamnist.npz")
     assert len(contents(download("retinamnist", tmp_path / "eyes"))) == 1

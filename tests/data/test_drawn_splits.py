@@ -126,11 +126,3 @@ def test_more_folds_than_a_rank_has_images_are_refused(images: Path) -> None:
     """Each rank has twenty images."""
     with pytest.raises(InputError, match=r"^csv: 100 folds .*; draw at most 20 \(--folds\)\.$"):
         load_dataset("csv", root=images, labels=table_of(), folds=100, fold=100)
-
-
-def test_a_blank_group_is_refused(images: Path) -> None:
-    """A patient without a name would be learned from and tested on."""
-    table = table_of(n_patients=10)
-    table.loc[99, "group"] = ""
-    with pytest.raises(InputError, match="DataFrame row 99: the subject is blank; name who is"):
-        load_dataset("csv", root=images, labels=table)

@@ -16,22 +16,12 @@ def split_of(text: str) -> Split:
     return Split(paths, [0] * len(paths), paths, subjects=subjects)
 
 
-def data_of(train: str, val: str, test: str) -> OrdinalDataset:
-    """Return the three splits; without `named`, nobody knows who is shown."""
-    return OrdinalDataset(
-        "made",
-        split_of(train),
-        split_of(val),
-        split_of(test),
-        Ranks(("low", "high"), (0, 1), "a {rank} grade"),
-        Card("made"),
-        allow_empty_ranks=True,
-    )
-
-
 def test_shared_subjects_files_and_images_are_counted() -> None:
     """Test shares a with train and b with val; d is new. Val shares a with train."""
-    assert leakage(data_of("a1 a2 c1", "a3 b1", "a4 a5 b2 d1 c1")) == {
+    parts = (split_of("a1 a2 c1"), split_of("a3 b1"), split_of("a4 a5 b2 d1 c1"))
+    ranks = Ranks(("low", "high"), (0, 1), "a {rank} grade")
+    data = OrdinalDataset("made", *parts, ranks, Card("made"), allow_empty_ranks=True)
+    assert leakage(data) == {
         "test_images": 5,
         "test_subjects": 4,
         "test_shared_subjects": 3,

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from l2rclip_lite.data import load_dataset
-from l2rclip_lite.data.base import SPLITS, OrdinalDataset
+from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.official import find_images, five_folds, parts_of, read_lists
 from l2rclip_lite.errors import InputError
@@ -156,7 +156,10 @@ def test_parts_follow_from_lists_and_columns(
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_every_protocol_and_fold_can_be_loaded(tmp_path: Path, name: str) -> None:
-    """Of each category; the seed decides, and published tests stay."""
+    """Of each category, with enough to learn from, to choose on and to report, and none missing.
+
+    The seed decides, and published tests stay.
+    """
     make_fixture(name, tmp_path)
     facts = DATA_SETS[name]
     for protocol, cut in facts.protocols.items():
@@ -164,8 +167,14 @@ def test_every_protocol_and_fold_can_be_loaded(tmp_path: Path, name: str) -> Non
             choices = {"protocol": protocol or None, "category": category, "fold": fold}
             options = {key: value for key, value in choices.items() if value is not None}
             data = load_dataset(name, root=tmp_path, **options)
-            check_splits(data)
-            assert data.upright == DATA_SETS[name].upright
+            assert len(data.train) >= 16
+            assert len(data.val) >= 3
+            assert len(data.test) >= 6
+            assert len(set(data.train.targets)) >= 3
+            assert not {*data.train.paths, *data.val.paths} & set(data.test.paths)
+            assert (data.missing, data.caveat) == ((), "")
+            assert {part[0][0].mode for part in (data.train, data.val, data.test)} == {"RGB"}
+            assert data.upright == facts.upright
 
         same, other = (load_dataset(name, root=tmp_path, seed=seed, **options) for seed in (0, 1))
         for split in SPLITS:
@@ -173,17 +182,6 @@ def test_every_protocol_and_fold_can_be_loaded(tmp_path: Path, name: str) -> Non
         assert other.val.paths != data.val.paths or cut.cut == "authors"
         is_drawn = cut.cut in ("decades", "five", "fifths")
         assert (other.test.paths != data.test.paths) == is_drawn
-
-
-def check_splits(data: OrdinalDataset) -> None:
-    """Assert that there is enough to learn from, to choose on and to report, and none missing."""
-    assert len(data.train) >= 16
-    assert len(data.val) >= 3
-    assert len(data.test) >= 6
-    assert len(set(data.train.targets)) >= 3
-    assert not {*data.train.paths, *data.val.paths} & set(data.test.paths)
-    assert (data.missing, data.caveat) == ((), "")
-    assert {part[0][0].mode for part in (data.train, data.val, data.test)} == {"RGB"}
 
 
 def test_the_record_names_the_setting_and_the_validation(tmp_path: Path) -> None:

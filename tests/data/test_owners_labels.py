@@ -7,17 +7,12 @@ import numpy as np
 import owners_labels
 import pandas as pd
 import pytest
-import real_data
 from PIL import Image
+from real_data import real_folder
 
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 
 HEADS = "training_set_pixel_size_and_HC.csv"
-
-
-def real_root(name: str) -> Path:
-    """Return the folder of a data set, or skip the test with the reason."""
-    return real_data.folder_of(name) or pytest.skip(real_data.missing(name))
 
 
 def stems_and_ranks(data: OrdinalDataset) -> list[list[tuple[str, int]]]:
@@ -34,7 +29,7 @@ def test_boxes_and_circumferences_give_the_published_ranks_and_folds(
     tmp_path: Path, name: str
 ) -> None:
     """Groups are dealt out as in the published column; an image without a box is left out."""
-    table = pd.read_csv(real_root(name) / "labels.csv")
+    table = pd.read_csv(real_folder(name) / "labels.csv")
     table["stem"] = table["file"].str.removesuffix(".jpg")
     lines = ["filename,pixel size(mm),head circumference (mm)"]
     boxes = tmp_path / "labels"
@@ -51,7 +46,7 @@ def test_boxes_and_circumferences_give_the_published_ranks_and_folds(
 
     owners_labels.main([name, str(tmp_path)])
     theirs = load_dataset(name, root=tmp_path, fold=2)
-    ours = load_dataset(name, root=real_root(name), fold=2)
+    ours = load_dataset(name, root=real_folder(name), fold=2)
     assert stems_and_ranks(theirs) == stems_and_ranks(ours)
 
 

@@ -103,6 +103,7 @@ def lies(good: bytes) -> list[bytes]:
         parts.with_numbers(CONTEXT, float("nan")),
         parts.with_numbers(PROJECTION, 3e38),
         parts.without_entry(CONTEXT),
+        parts.without_entry(PROJECTION),
         (2**63).to_bytes(8, "little") + good[8:],
         parts.with_header(b" " * 200_000_000),
         parts.with_header(b'{"a":' * 100_000),

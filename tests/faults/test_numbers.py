@@ -2,27 +2,19 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from children import CONFIG
 from PIL import Image
 
-from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.training import fit
 
-TINY = Config(
-    towers="tiny/random",
-    epochs1=1,
-    epochs2=1,
-    batch_size=4,
-    heads=2,
-    hidden=16,
-    device="cpu",
-    threads=1,
-)
+TINY = replace(CONFIG, epochs1=1, epochs2=1, batch_size=4)
 EACH = (0, 1, 2) * 3  # labels of a split
 
 

@@ -1,25 +1,17 @@
 """Settings, ranks and checkpoints: of another type, of another run, hostile."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from children import CONFIG
 from faults import judged, painted
 
-from l2rclip_lite.config import Config
 from l2rclip_lite.files import read_tensors, save_tensors
 from l2rclip_lite.training import fit
 
 pytestmark = pytest.mark.untyped
-TINY = Config(
-    towers="tiny/random",
-    epochs1=1,
-    epochs2=0,
-    hidden=8,
-    heads=2,
-    batch_size=16,
-    device="cpu",
-    threads=1,
-)
+TINY = replace(CONFIG, epochs1=1, epochs2=0)
 
 
 @pytest.mark.parametrize("difference", ["other shape", "no record"])

@@ -10,7 +10,7 @@ from faults import damaged, judged, many
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2rclip_lite.data import OrdinalDataset, load_dataset
+from l2rclip_lite.data import load_dataset
 
 pytestmark = pytest.mark.untyped
 NAMES = (
@@ -50,20 +50,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Drawn]:
     return folders
 
 
-def check_paths(data: OrdinalDataset, root: Path) -> None:
-    """Assert that each image is in one split, inside the folder."""
-    paths = [*data.train.paths, *data.val.paths, *data.test.paths]
-    assert len(set(paths)) == len(paths), "an image is in two splits"
-    for path in paths:
-        assert Path(root, path).resolve().is_relative_to(root.resolve())
-
-
 @many(120)
 @given(choice=st.data())
 def test_a_damaged_table_is_refused_or_read_in_order(
     folders: dict[str, Drawn], choice: st.DataObject
 ) -> None:
-    """One file of one data set after a few accidents."""
+    """One file of one data set after a few accidents; each image is in one split, in the folder."""
     name = choice.draw(st.sampled_from(NAMES))
     root, lists = folders[name]
     file = choice.draw(st.sampled_from(list(lists)))
@@ -71,7 +63,11 @@ def test_a_damaged_table_is_refused_or_read_in_order(
 
     try:
         with judged(must=False):
-            check_paths(load_dataset(name, root=root, **required(name)), root)
+            data = load_dataset(name, root=root, **required(name))
+            paths = [*data.train.paths, *data.val.paths, *data.test.paths]
+            assert len(set(paths)) == len(paths), "an image is in two splits"
+            for path in paths:
+                assert Path(root, path).resolve().is_relative_to(root.resolve())
     finally:
         file.write_bytes(lists[file])
 

@@ -17,17 +17,12 @@ PAGE = chapters.ROOT / "book" / "playground.md"
 MODULES = ("losses", "ordinality", "state")
 
 
-def node() -> str:
-    """Return the path of node, or skip the test with the reason."""
+def run_node(options: list[str], stdin: str) -> Any:
+    """Return the JSON that node prints, or skip the test with the reason."""
     program = shutil.which("node")
     if program is None:
         pytest.skip("node is not installed: the formulas in JavaScript are not tested")
-    return program
-
-
-def run_node(options: list[str], stdin: str) -> Any:
-    """Return the JSON that node prints."""
-    done = subprocess.run([node(), *options], input=stdin, capture_output=True, text=True)
+    done = subprocess.run([program, *options], input=stdin, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -3,9 +3,14 @@
 import os
 from pathlib import Path
 
+import pytest
 
-def folder_of(name: str) -> Path | None:
-    """Return the folder `name` under $L2RCLIP_DATA, or under shared/data in a folder above."""
+
+def real_folder(name: str) -> Path:
+    """Return the folder `name` under $L2RCLIP_DATA, or under shared/data in a folder above.
+
+    Where there is none, the test is skipped with the reason.
+    """
     places = []
     if "L2RCLIP_DATA" in os.environ:
         places.append(Path(os.environ["L2RCLIP_DATA"]))
@@ -15,10 +20,5 @@ def folder_of(name: str) -> Path | None:
     for place in places:
         if (place / name).is_dir():
             return place / name
-    return None
-
-
-def missing(name: str) -> str:
-    """Return why a test that needs the folder is skipped."""
-    places = "$L2RCLIP_DATA or shared/data in a folder above"
-    return f"there is no {name} under {places}; see `l2rclip data --help`"
+    where = "$L2RCLIP_DATA or shared/data in a folder above"
+    pytest.skip(f"there is no {name} under {where}; see `l2rclip data --help`")

@@ -69,12 +69,3 @@ def cell(row: int, column: str, value: str) -> Change:
         return [*lines[: row - 1], ",".join(cells), *lines[row:]]
 
     return change
-
-
-def renamed(old: str, new: str) -> Change:
-    """Rename a column."""
-
-    def change(lines: list[str]) -> list[str]:
-        return [lines[0].replace(old, new), *lines[1:]]
-
-    return change

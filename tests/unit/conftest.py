@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import pytest
@@ -19,6 +20,8 @@ from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.towers import load_towers
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training import fit
+
+LEAVES: dict[str, Any] = {"name": "leaves", "size": 60, "pixels": 64}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -67,7 +70,7 @@ def mini() -> Towers:
 @pytest.fixture(scope="session")
 def leaves() -> OrdinalDataset:
     """Sixty leaves: 40 to train on, 10 to validate, 10 to test."""
-    return load_dataset("leaves", size=60, pixels=64)
+    return load_dataset(**LEAVES)
 
 
 @pytest.fixture(scope="session")
@@ -92,8 +95,7 @@ def pristine_run(
     """A run of a kernel head with a baseline, written once."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     config = replace(small, epochs1=2, image_side="kernel")
-    source = {"name": "leaves", "size": 60, "pixels": 64}
-    fit(leaves, config, folder, source=source, quiet=True)
+    fit(leaves, config, folder, source=LEAVES, quiet=True)
     run("baselines", folder, "ridge")
     return folder
 
@@ -104,8 +106,7 @@ def relative(
 ) -> Path:
     """A finished run whose tower was tuned, with a baseline."""
     folder = tmp_path_factory.mktemp("relatives") / "relative"
-    source = {"name": "leaves", "size": 60, "pixels": 64}
-    fit(leaves, small, folder, source=source, quiet=True)
+    fit(leaves, small, folder, source=LEAVES, quiet=True)
     run("baselines", folder, "cross-entropy")
     return folder
 

@@ -5,13 +5,11 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-import open_clip
 import pytest
 from drawn_run import TINY, DrawnRun
 from run_files import Outcome, json_lines, read_rows, refused, run
 from safetensors.torch import save_file
-
-import l2rclip_lite
+from tiny_clip import weights
 
 
 class Compared(NamedTuple):
@@ -71,8 +69,7 @@ def test_without_a_name_two_quick_baselines_are_trained(
 
 def test_a_baseline_has_the_towers_of_its_run(tmp_path: Path) -> None:
     """Under the same name there may be another file of weights."""
-    sizes = json.loads(Path(l2rclip_lite.__file__).with_name("tiny.json").read_text("utf-8"))
-    tensors = open_clip.CustomTextCLIP(**sizes).state_dict()
+    tensors = weights(0)
     for name in ("a", "b"):
         save_file(tensors, tmp_path / f"{name}.safetensors")
         tensors["visual.proj"] += 1  # the text tower is the same

@@ -4,7 +4,6 @@ import shutil
 from pathlib import Path
 
 import pandas as pd
-import pytest
 from drawn import make_fixture
 from drawn_run import RANKS, DrawnRun
 from PIL import Image
@@ -42,27 +41,22 @@ def test_leakage_is_counted_for_every_fold(drawn_run: DrawnRun, tmp_path: Path) 
         assert lines[1] == " ".join(f"fold {number}" for number in folds)
 
 
-@pytest.fixture
-def photos(tmp_path: Path) -> Path:
-    """Drawn discs with a column of splits, where an image of training is also one of the test."""
+def test_check_names_every_image_that_fit_would_refuse(tmp_path: Path) -> None:
+    """A file that was cut, a text, a bomb, one that is not there, copies in two splits: at once."""
     root = make_fixture("csv", tmp_path / "photos")
-    shutil.copy(root / "images" / "11.png", root / "images" / "14.png")
+    images = root / "images"
+    shutil.copy(images / "11.png", images / "14.png")
     table = pd.read_csv(root / "labels.csv")
     table["split"] = [("train", "train", "train", "val", "test")[row % 5] for row in table.index]
     table.to_csv(root / "labels.csv", index=False)
-    return root
 
-
-def test_check_names_every_image_that_fit_would_refuse(photos: Path) -> None:
-    """A file that was cut, a text, a bomb, one that is not there, copies in two splits: at once."""
-    images = photos / "images"
     (images / "00.png").write_bytes((images / "01.png").read_bytes()[:300])
     (images / "02.png").write_text("no image")
     Image.new("1", (9_900, 9_000)).save(images / "03.png")
-    with (photos / "labels.csv").open("a") as table:
+    with (root / "labels.csv").open("a") as table:
         table.write("\ngone.png,ripe,train")
 
-    outcome = run("data", "csv", "--root", photos, "--ranks", RANKS, "--check")
+    outcome = run("data", "csv", "--root", root, "--ranks", RANKS, "--check")
     lines = words_of_lines(outcome)
     assert outcome.code == 2
     assert {"fresh 7 3 2", "36 images, 33 can be read"} <= {*lines}

@@ -1,6 +1,5 @@
 """The Hugging Face hub: a stand-in for its client that keeps commits in memory and in its cache."""
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,8 +9,8 @@ import torch
 from huggingface_hub import constants, hf_api
 from huggingface_hub.errors import EntryNotFoundError
 from safetensors.torch import save
+from tiny_clip import weights
 
-import l2rclip_lite
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.model import L2RCLIP
@@ -90,33 +89,20 @@ LATER = "2" * 40
 TAGS = {"web": {"hf_hub": "ann/pocket/"}, "pickled": {"hf_hub": "eve/pocket/"}}
 
 
-def published(seed: int) -> bytes:
-    """Return the weights of an open_clip model as a safetensors file."""
-    config = json.loads(Path(l2rclip_lite.__file__).with_name("tiny.json").read_text("utf-8"))
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return save(open_clip.CustomTextCLIP(**config).state_dict())
-
-
 @pytest.fixture
 def pocket(hub: Hub, pocket_model: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """An open_clip model whose weights are on the hub, as safetensors and as a pickle only."""
     monkeypatch.setattr(open_clip, "get_pretrained_cfg", lambda model, tag: TAGS[tag])
     monkeypatch.setattr(open_clip, "list_pretrained_tags_by_model", lambda model: list(TAGS))
-    hub.commits[PINNED] = {"open_clip_model.safetensors": published(seed=1)}
+    hub.commits[PINNED] = {"open_clip_model.safetensors": save(weights(1))}
     return "pocket/web"
 
 
-@pytest.fixture
-def config(pocket: str) -> Config:
-    """A frozen image tower of the hub."""
-    return Config(towers=pocket, image_side="kernel", heads=2, hidden=16)
-
-
 def test_towers_of_the_hub_are_downloaded_once_at_one_commit(
-    hub: Hub, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, pocket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where that is allowed; another machine gets the same, also when main has gone on."""
+    config = Config(towers=pocket, image_side="kernel", heads=2, hidden=16)
     with pytest.raises(InputError, match=r"'pocket/web' is not on this machine.*ann/pocket"):
         L2RCLIP.build(RANKS, config, allow_download=False)
     assert hub.requested == []
@@ -128,7 +114,7 @@ def test_towers_of_the_hub_are_downloaded_once_at_one_commit(
     assert torch.equal(L2RCLIP.from_pretrained(tmp_path / "run")(PIXELS), model(PIXELS))
     assert hub.requested == []
 
-    hub.commits[LATER] = {"open_clip_model.safetensors": published(seed=2)}
+    hub.commits[LATER] = {"open_clip_model.safetensors": save(weights(2))}
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "another machine"))
     with pytest.raises(InputError, match="--allow-download on the command line"):
         L2RCLIP.from_pretrained(tmp_path / "run")

@@ -3,6 +3,7 @@
 import io
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -122,31 +123,16 @@ def model(tiny: Towers) -> L2RCLIP:
     return L2RCLIP(tiny, RANKS, Config(towers="tiny/random", heads=2))
 
 
-@pytest.fixture(params=["turned", "clear"])
-def photo(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A photograph that lies on its side, or one with opacity."""
-    file = tmp_path / f"{request.param}.png"
-    if request.param == "turned":
-        turned().save(file, exif=turned().getexif())
-    else:
-        Image.fromarray(clear(picture())).save(file)
-    return file
-
-
-@pytest.fixture(params=["file", "opened"])
-def image(request: pytest.FixtureRequest, photo: Path) -> Path | Image.Image:
-    """The photograph as a path, or as Pillow opens it."""
-    if request.param == "file":
-        return photo
-    return opened(photo)
-
-
 @torch.no_grad()
+@pytest.mark.parametrize("form", [Path, opened])
 def test_encode_and_predict_see_what_the_transform_sees(
-    photo: Path, image: Path | Image.Image, model: L2RCLIP
+    form: Callable[[Path], Any], model: L2RCLIP, tmp_path: Path
 ) -> None:
-    """Alone, with a label, and as a data set."""
-    pixels = model.transform()(photo)[None]
+    """A photograph that lies on its side: alone, with a label, and as a data set."""
+    file = tmp_path / "turned.png"
+    turned().save(file, exif=turned().getexif())
+    image = form(file)
+    pixels = model.transform()(file)[None]
     features = model.image_features(pixels)
     labelled = [(image, 1)]
 

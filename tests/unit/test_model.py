@@ -74,26 +74,23 @@ def test_it_compiles_wraps_hooks_and_round_trips() -> None:
 # --- predict ------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> list[Path]:
-    """Five images in a folder, beside two files that are none."""
+def test_images_paths_and_a_folder_get_the_same_answer(model: L2RCLIP, tmp_path: Path) -> None:
+    """Whatever the batch size, in a table of a row each; a series has labels of its own.
+
+    Beside the five images lie two files that are none.
+    """
     (tmp_path / "notes.txt").write_text("not an image")
     (tmp_path / "._0.png").write_text("nor are the files that macOS leaves")
 
-    paths = []
+    files = []
     for index, image in enumerate(images(5)):
-        paths.append(tmp_path / f"{index}.png")
-        image.save(paths[-1])
-    return paths
-
-
-def test_images_paths_and_a_folder_get_the_same_answer(model: L2RCLIP, files: list[Path]) -> None:
-    """Whatever the batch size, in a table of a row each; a series has labels of its own."""
+        files.append(tmp_path / f"{index}.png")
+        image.save(files[-1])
     series = pd.Series([*files[:4], str(files[4])], index=[4, 3, 2, 1, 0])
 
     of_images = model.predict(images(5))
     of_paths = model.predict(series, batch_size=2)
-    of_folder = model.predict(files[0].parent)
+    of_folder = model.predict(tmp_path)
 
     assert torch.allclose(of_images.probabilities, of_paths.probabilities, atol=1e-6)
     assert torch.allclose(of_images.probabilities, of_folder.probabilities, atol=1e-6)
@@ -108,27 +105,19 @@ def test_images_paths_and_a_folder_get_the_same_answer(model: L2RCLIP, files: li
 # --- save and load ------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["tower", "kernel"])
-def trained(request: pytest.FixtureRequest) -> L2RCLIP:
-    """A model with another temperature, whose tower or kernel head has changed."""
-    config = CONFIG
-    if request.param == "kernel":
-        config = replace(CONFIG, image_side="kernel")
-    model = L2RCLIP.build(RANKS, config)
-
-    with torch.no_grad():
-        model.temperature.fill_(1.5)
-        if config.image_side == "kernel":
-            model.head = LinearHead(model.towers.dim, len(RANKS))
-            model.head.weight += torch.randn(model.head.weight.shape)
-        else:
-            for parameter in model.towers.image.parameters():
-                parameter += 0.01
-    return model
-
-
-def test_save_and_load_give_equal_predictions(trained: L2RCLIP, tmp_path: Path) -> None:
+@pytest.mark.parametrize("image_side", ["tower", "kernel"])
+def test_save_and_load_give_equal_predictions(image_side: str, tmp_path: Path) -> None:
     """To the last bit, temperature included; towers that stayed frozen are not in the file."""
+    trained = L2RCLIP.build(RANKS, replace(CONFIG, image_side=image_side))
+    with torch.no_grad():
+        trained.temperature.fill_(1.5)
+        if image_side == "kernel":
+            trained.head = LinearHead(trained.towers.dim, len(RANKS))
+            trained.head.weight += torch.randn(trained.head.weight.shape)
+        else:
+            for parameter in trained.towers.image.parameters():
+                parameter += 0.01
+
     tensors, _ = read_tensors(trained.save_pretrained(tmp_path))
     loaded = L2RCLIP.from_pretrained(tmp_path)
 
@@ -139,8 +128,5 @@ def test_save_and_load_give_equal_predictions(trained: L2RCLIP, tmp_path: Path) 
     assert not loaded.training
 
     sides = {name.split(".")[1] for name in tensors if name.startswith("towers.")}
-    expected_sides = {"image", "logit_scale"} if trained.config.image_side == "tower" else set()
+    expected_sides = {"image", "logit_scale"} if image_side == "tower" else set()
     assert sides == expected_sides
-
-
-# --- precision ----------------------------------------------------------------------------------

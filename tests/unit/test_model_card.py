@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import pytest
-
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.method.model import L2RCLIP
@@ -17,16 +15,11 @@ METRICS = {
 }
 
 
-@pytest.fixture
-def model(leaves: OrdinalDataset, small: Config) -> L2RCLIP:
-    """A model that nobody trained."""
-    return L2RCLIP.build(leaves.ranks, small, 64)
-
-
 def test_the_card_describes_run_and_data_without_a_path(
-    model: L2RCLIP, leaves: OrdinalDataset
+    leaves: OrdinalDataset, small: Config
 ) -> None:
     """Scores with intervals where there are any, counts, sentences, limits, what is missing."""
+    model = L2RCLIP.build(leaves.ranks, small, 64)
     model.temperature.fill_(1.75)
     rows = [row for row, target in enumerate(leaves.train.targets) if target != 2]
     data = replace(

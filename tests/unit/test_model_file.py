@@ -1,22 +1,17 @@
 """What a model file may ask for, what it must hold, and what it keeps."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import open_clip
 import pytest
 import torch
 from safetensors.torch import save_file
 from scipy.stats import spearmanr
+from tiny_clip import weights
 
-import l2rclip_lite
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.files import NamedTensors
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.runs.model_file import ModelFile, as_float32
@@ -24,33 +19,19 @@ from l2rclip_lite.runs.model_file import ModelFile, as_float32
 RANKS = Ranks(("new", "used", "worn"), (0, 2, 7), template="a {rank} tyre")
 CONFIG = Config(towers="tiny/random", heads=2, hidden=16)
 PIXELS = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-PACKAGE = Path(l2rclip_lite.__file__).parent
-
-
-def written(
-    folder: Path,
-    settings: Mapping[str, Any] | None = None,
-    tensors: NamedTensors | None = None,
-) -> Path:
-    """Write a good model file after changes that are not checked, and return it."""
-    model = L2RCLIP.build(RANKS, CONFIG)
-    file = model.save_pretrained(folder)
-    content = ModelFile.read(file)
-    content.config = replace(content.config, **settings or {})
-    content.tensors |= tensors or {}
-    content.write(file)
-    return file
 
 
 def test_a_model_of_sixteen_bits_loads_as_float32(tmp_path: Path) -> None:
     """Its numbers are those of sixteen bits; what is not finite is refused all the same."""
     model = L2RCLIP.build(RANKS, CONFIG).to(torch.float16)
-    model.save_pretrained(tmp_path)
+    file = model.save_pretrained(tmp_path)
     loaded = L2RCLIP.from_pretrained(tmp_path)
     assert loaded.rank_features.dtype == torch.float32
     assert torch.equal(loaded.rank_features, model.rank_features.float())
 
-    written(tmp_path, tensors={"rank_features": model.rank_features * torch.inf})
+    content = ModelFile.read(file)
+    content.tensors["rank_features"] *= torch.inf
+    content.write(file)
     with pytest.raises(InputError, match="rank_features must hold finite numbers of type float32"):
         L2RCLIP.from_pretrained(tmp_path)
 
@@ -67,16 +48,13 @@ def test_eight_bits_have_a_step_for_each_row(scale: torch.Tensor | None) -> None
 def test_towers_that_no_name_brings_back_are_in_the_file(pocket_model: str, tmp_path: Path) -> None:
     """Random ones, and those of a local file, which may be gone; also when saved once more."""
     local = tmp_path / "w.safetensors"
-    with torch.random.fork_rng():
-        torch.manual_seed(9)
-        sizes = json.loads((PACKAGE / "tiny.json").read_text("utf-8"))
-        save_file(open_clip.CustomTextCLIP(**sizes).state_dict(), local)
+    save_file(weights(9), local)
 
-    for towers, weights in ((f"{pocket_model}/random", None), (pocket_model, str(local))):
-        config = replace(CONFIG, towers=towers, weights=weights, image_side="kernel")
+    for towers, file in ((f"{pocket_model}/random", None), (pocket_model, str(local))):
+        config = replace(CONFIG, towers=towers, weights=file, image_side="kernel")
         model = L2RCLIP.build(RANKS, config)
         model.save_pretrained(tmp_path)
-        if weights is not None:
+        if file is not None:
             local.unlink()
         for _ in range(2):
             loaded = L2RCLIP.from_pretrained(tmp_path)

@@ -24,11 +24,11 @@ def sentences(lengths: tuple[int, ...] = LENGTHS) -> Tokens:
     return Tokens(torch.ones_like(words, dtype=torch.long), slot <= length + 1, words, words)
 
 
-def woken(axis: Axis, depth: int = 1, alpha: float = 0.3) -> RankFormer:
+def woken(axis: Axis, depth: int = 1) -> RankFormer:
     """Return a small RankFormer in float64 whose parts that start at zero have weights."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        former = RankFormer(8, heads=2, hidden=16, depth=depth, alpha=alpha, axis=axis).double()
+        former = RankFormer(8, heads=2, hidden=16, depth=depth, alpha=0.3, axis=axis).double()
         for name, parameter in former.named_parameters():
             if name != "alpha":
                 nn.init.normal_(parameter, std=0.5)
@@ -125,11 +125,3 @@ def test_sentences_of_any_length_are_finite(lengths: list[int], axis: Axis) -> N
 
     assert refined.isfinite().all()
     assert all(p.grad is None or p.grad.isfinite().all() for p in former.parameters())
-
-
-def test_alpha_may_be_fixed() -> None:
-    """Then it is no parameter, but it is stored."""
-    fixed = RankFormer(8, heads=2, hidden=16, alpha=0.25, learn_alpha=False)
-    assert "alpha" not in dict(fixed.named_parameters())
-    assert float(fixed.state_dict()["alpha"]) == 0.25
-    assert isinstance(RankFormer(8, heads=2, alpha=1).alpha, nn.Parameter)

@@ -17,34 +17,30 @@ SIX = Ranks.integers(0, 5, template="grade {rank}")
 SMALL = Config(towers="tiny/random", heads=2, hidden=32, alpha=0.5)
 
 
-@pytest.fixture
-def refined(tiny: Towers) -> L2RCLIP:
-    """A model whose RankFormer has learned something, if nothing useful."""
+def test_stage_1_gains_the_order_of_its_sentences_minus_that_of_the_templates(
+    tiny: Towers,
+) -> None:
+    """Spearman's ρ of rank gap and cosine distance, by SciPy, of both.
+
+    The RankFormer has learned something, if nothing useful. Texts with nothing changed are those of
+    the model, and with nothing learned the plain sentences.
+    """
     model = L2RCLIP(tiny, SIX, SMALL)
     assert model.prompts is not None
     assert model.prompts.rankformer is not None
     last = model.prompts.rankformer.ffn[-1][2]
     torch.nn.init.normal_(last.weight, generator=torch.Generator().manual_seed(1))
     model.refresh()
-    return model
 
-
-def test_stage_1_gains_the_order_of_its_sentences_minus_that_of_the_templates(
-    refined: L2RCLIP,
-) -> None:
-    """Spearman's ρ of rank gap and cosine distance, by SciPy, of both.
-
-    Texts with nothing changed are those of the model, and with nothing learned the plain sentences.
-    """
-    own = signs.changed_texts(refined)
-    plain = centred(refined.towers.encode_text(SIX.sentences))
-    assert torch.allclose(own, refined.text_features(), atol=1e-5)
-    assert torch.allclose(signs.template_features(refined), plain, atol=1e-5)
+    own = signs.changed_texts(model)
+    plain = centred(model.towers.encode_text(SIX.sentences))
+    assert torch.allclose(own, model.text_features(), atol=1e-5)
+    assert torch.allclose(signs.template_features(model), plain, atol=1e-5)
 
     gaps = pdist(np.arange(6.0)[:, None])
     orders = []
     for text in (own, plain):
         distances = pdist(text.detach().double().numpy(), "cosine")
         orders.append(spearmanr(gaps, distances).statistic)
-    assert signs.order_gained(refined) == pytest.approx(orders[0] - orders[1])
+    assert signs.order_gained(model) == pytest.approx(orders[0] - orders[1])
     assert orders[0] != orders[1]

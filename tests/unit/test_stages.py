@@ -184,11 +184,11 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole(
 # --- the log, and memory ------------------------------------------------------------------------
 
 
-def finish(name: str, model: L2RCLIP, data: TrainingData, *, quiet: bool = True) -> list[Row]:
+def finish(name: str, model: L2RCLIP, data: TrainingData) -> list[Row]:
     """Train a stage as `fit` does."""
     start, train = STAGES[name]
     stage = start(model, data)
-    return run_stage(stage, train(model, data, stage), quiet=quiet)
+    return run_stage(stage, train(model, data, stage), quiet=True)
 
 
 def too_large(*_: object) -> Tensor:
