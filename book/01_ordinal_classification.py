@@ -33,7 +33,7 @@ if importlib.util.find_spec("l2rclip_lite") is None:  # on Colab, say
 
 # %% tags=["parameters"]
 PROFILE = "page"  # smoke: seconds; page: as shown here; full: more
-SEED = 0  # decides the leaves that CLIP is tried on
+SEED = 0  # decides the leaves that mini is tried on
 
 # %% mystnb={"image": {"alt": "Eight images of one leaf with more and more orange rust, framed in the colour of their rank. Below, two panels with a dot on the true rank of each leaf. Model A has one red arrow, from very high down to no. Model B has three, each by one rank."}} tags=["hide-input"]
 from collections.abc import Callable
@@ -299,11 +299,11 @@ for k, thing in enumerate(things):
 # Nearly every leaf is nearest to the right word. Now a harder question: which *grade* of damage? A rival looks at no image
 # and always answers *low*, the median rank. Which of the two has the lower MAE?
 #
-# - `"CLIP"`: it has seen the leaf.
+# - `"mini"`: it has seen the leaf.
 # - `"constant"`: it has not.
 
 # %%
-bet = ""  # yours: "CLIP" or "constant"
+bet = ""  # yours: "mini" or "constant"
 
 # %%
 with torch.no_grad():
@@ -314,7 +314,7 @@ targets = np.array(data.test.targets)
 answers = probabilities.argmax(dim=1).numpy()
 constant = np.full_like(answers, np.median(data.train.targets))
 print(f"Your bet: {bet}." if bet else "No bet.")
-print(f"MAE of CLIP          {abs(answers - targets).mean():.2f} ranks")
+print(f"MAE of mini          {abs(answers - targets).mean():.2f} ranks")
 print(f"MAE of the constant  {abs(constant - targets).mean():.2f} ranks")
 
 # %% tags=["remove-cell"]
@@ -324,7 +324,7 @@ if PROFILE == "page" and SEED == 0:
     assert all((answers[targets == k] == 0).mean() > 0.5 for k in range(5))
 
 # %% mystnb={"image": {"alt": "A five by five table of true rank against answer. Most images of every rank are called no damage."}} tags=["hide-input"]
-plots.confusion({"CLIP, zero-shot": (targets, answers)}, ranks)
+plots.confusion({"mini, zero-shot": (targets, answers)}, ranks)
 
 # %% [markdown]
 # **Figure 1.5.** Zero-shot answers for the test leaves: the share of each true rank that got each answer.

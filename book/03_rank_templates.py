@@ -347,9 +347,9 @@ figure
 # and beyond the rings.
 #
 # **Percent in words** is the warning. "Twenty two percent" shares a word with "twenty five percent", and no word but
-# *percent* with ranks that are far away. Random weights need no more. By shuffles alone, all of this order would have passed for learned. Ages
+# *percent* with ranks that are far away. Random weights need no more, and nearly reach the diamond. By shuffles alone, all of this order would have passed for learned. Ages
 # share their first word with near ranks too, but their last word with ranks at any distance, and that disturbs the
-# order. Read the other rows from the top.
+# order.
 #
 # - **Ages in digits** share no tokens, and random weights score about 0. All of their order is learned.
 # - **Decades and life stages** share little spelling. The trained network is far above all rings.
@@ -369,9 +369,12 @@ together = sum(lucky[name][0] for name in five) / len(five)
 reached = (means >= together - 1e-9).sum()
 print(f"mean gap score {together:.2f}")
 print(f"{reached} of {n_shuffles} shuffles reach it")
+rings = np.mean([scores[name].untrained for name in five], axis=0)
+print(f"random weights reach {max(rings):.2f}")
 
 # %% tags=["remove-cell"]
 assert PROFILE == "smoke" or reached < 0.01 * n_shuffles
+assert max(rings) < together / 2
 
 # %% [markdown]
 # So, on the whole, sentences hold the order of grades. For a single scale, do not rely on it. There much depends on the
@@ -536,7 +539,7 @@ check_order(grades(NONSENSE, "a photo of {rank}"), "spelled")
 # - Before you believe an order of sentences, shuffle the names and draw the weights anew. Shuffled names reveal luck,
 #   which is large with five ranks. Random weights reveal spelling, which is large for numbers in words.
 # - By both controls, `mini` has learned the order of ages, decades and life stages. Five grades are too few to tell:
-#   of four such scales, only the mean is clearly beyond luck.
+#   of four such scales, only the mean is clearly beyond luck and spelling.
 # - Text features are centred twice, by sentences about other things and by the ranks. Otherwise what all sentences
 #   share drowns what tells the ranks apart.
 # - Sentences order distant ranks well, adjacent ones barely. [Chapter 4](04_rankformer.ipynb) refines them, and

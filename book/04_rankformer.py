@@ -124,6 +124,10 @@ print("R' has the shape", tuple(first(R).shape))
 # %% [markdown]
 # It runs, the shapes fit, and nothing warns. Now exchange the two words. Besides *very high* itself, which sentences
 # change? Look at `attend(x, x, x)` once more before you bet.
+#
+# - `"none"`: each sentence is refined by itself.
+# - `"its neighbour"`: *high*, the rank next to it.
+# - `"all four"`: every sentence hears of the new words.
 
 # %%
 bet = ""  # yours: "none", "its neighbour" or "all four"
@@ -209,10 +213,6 @@ assert (changes["joint"][others] > 1e-6).all()
 # *high*, because a name of two words pushes the rest of its sentence to the right. Attention along `rank` compares
 # slots, whatever stands in them.
 #
-# The axis decides what one pass can compare. It does not keep ranks apart in training: along every axis they share the
-# parameters, so the images of one rank also move the sentences of the others.
-# [Chapter 12](12_gradient_alignment.ipynb) measures how much.
-#
 # ## Words only: a NaN that hides
 #
 # The text tower needs its start and end tokens unchanged: CLIP takes the feature of the whole sentence from the slot of
@@ -244,6 +244,10 @@ print("NaN in R':", third(R, words).isnan().sum().item())
 # look at, and the softmax divides zero by zero. But `torch.where` hides it: $R'$ is clean. Is it safe to train? RankFormer
 # has 11 parameter tensors. Take any loss of the clean $R'$, and call `backward()`. How many of the 11 get a gradient with
 # NaN in it?
+#
+# - `"none"`: what `torch.where` throws away has no part in the loss.
+# - `"some"`: those of the attention, where the NaN arises.
+# - `"nearly all"`: it spreads on the way back.
 
 # %%
 bet = ""  # yours: "none", "some" or "nearly all"

@@ -53,6 +53,7 @@ from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
 from l2rclip_book import words, words_figures
+from l2rclip_book.embedding_figures import clouds, on_circle
 from l2rclip_book.gains import compare_arms, gain_table, gain_text, over_images
 from l2rclip_book.plots import DATA, drawn, image_grid
 from l2rclip_book.results import read_results
@@ -145,8 +146,22 @@ assert PROFILE == "full" or list(map(int, shown[3:])) == [2, 2]
 #
 # ## Where a sentence lands
 #
-# What is *low* to a tower that knows percents? Treat each new sentence as if it were an image, and compare it with the
-# 62 old ones. The softmax of the scaled cosines gives probabilities of the percents, and their expectation is where the
+# What is *low* to a tower that knows percents? Here is the circle of [chapter 2](02_your_own_images.ipynb), with the test
+# leaves and the sentences, old and new.
+
+# %% mystnb={"image": {"alt": "Two circles with the same leaves as discs near the top, in the order of their grades from left to right. On the left the 62 old sentences are diamonds along a line in the same order. On the right the five new ones are a small heap in the middle, the low grades on its left."}}
+seen_leaves = model.encode(data.test).double().numpy()
+panels = {}
+for title, asked in {"62 percents": model, "five new sentences": five}.items():
+    texts = asked.rank_features.detach().double().numpy()
+    panels[title] = on_circle(seen_leaves, truth, texts)
+clouds(panels, five.ranks, columns=2)
+
+# %% [markdown]
+# **Figure 10.2.** Leaves (discs) and sentences (diamonds), in the colours of their grades. The old sentences follow the
+# leaves from left to right; the new ones hardly leave the middle.
+#
+# To put a number on it, treat each new sentence as if it were an image, and compare it with the 62 old ones. The softmax of the scaled cosines gives probabilities of the percents, and their expectation is where the
 # sentence *lands*.
 
 
@@ -177,7 +192,7 @@ figure = words_figures.landings(places, most=model.ranks.values[-1])
 narrow(figure, 3.4)
 
 # %% [markdown]
-# **Figure 10.2.** Where the sentences of four vocabularies land among those of the percents. Dark dots are meant to be
+# **Figure 10.3.** Where the sentences of four vocabularies land among those of the percents. Dark dots are meant to be
 # low, light ones high.
 #
 # *Very low* and *low* land left of *high* and *very high*, so leaves come out in order. But all four lie in the middle
@@ -243,7 +258,7 @@ right = words.orders(new)
 narrow(words_figures.order_figure(right, chance), 4.6)
 
 # %% [markdown]
-# **Figure 10.3.** Order without a label: rank correlation of expected and true value on the test images, mean of three
+# **Figure 10.4.** Order without a label: rank correlation of expected and true value on the test images, mean of three
 # folds, with its 95 % interval over trainings and groups of images. The band holds 95 % of the random ranks.
 
 # %%
@@ -291,7 +306,7 @@ if len(scores):
 #
 # ## Order crosses over, scale does not
 #
-# Sorting is one thing, grading another. Take the answers of Figure 10.3 as grades, and measure their RPS. The rival is
+# Sorting is one thing, grading another. Take the answers of Figure 10.4 as grades, and measure their RPS. The rival is
 # the median rank, which looks at no image. On how many of the four data sets do the sentences after a relative have less
 # RPS: `"all"`, `"some"` or `"none"`?
 
@@ -322,7 +337,7 @@ if len(scores):
 
 # %% [markdown]
 # None. After a relative the sentences sort pears far better than on the plain tower, and have nearly twice the RPS.
-# Figure 10.2 shows why: order survives where words land in order, a scale only where each lands in its place.
+# Figure 10.3 shows why: order survives where words land in order, a scale only where each lands in its place.
 #
 # Can a person mend the scale? *Stretched* puts the ends of the relative's scale on the lowest and the highest rank.
 # Sentences beat that on three of four data sets. After a relative every row lies above 100; only the plain tower on pears
@@ -330,7 +345,7 @@ if len(scores):
 #
 # ## A few labels
 #
-# Labels mend the scale. Does a relative help them? Figure 10.4 trains by words, which is L2RCLIP, and by labels, which is
+# Labels mend the scale. Does a relative help them? Figure 10.5 trains by words, which is L2RCLIP, and by labels, which is
 # a linear head without text, each with and without a relative.
 
 # %% mystnb={"image": {"alt": "Lines of the error over one to sixteen and all labelled images a rank, in percent of an answer that looks at no image, a panel for each of four data sets: words and labels after a relative, and both alone."}}
@@ -343,7 +358,7 @@ if len(shares):  # two panels in a row
 narrow(figure, 5.4, columns=2)
 
 # %% [markdown]
-# **Figure 10.4.** Solid lines begin with a relative, dotted ones without; mind the axes. Small dots are trainings: three
+# **Figure 10.5.** Solid lines begin with a relative, dotted ones without; mind the axes. Small dots are trainings: three
 # with 2, 4 and all labels, one with 1, 8 and 16. A hundred validation images or more chose epoch and temperature.
 
 # %%
@@ -413,7 +428,7 @@ os.chdir(HERE)
 #
 # ## Exercises
 #
-# **1. A band of random orders.** Make the band of Figure 10.3 for this page's leaves. `p` holds the probabilities of the
+# **1. A band of random orders.** Make the band of Figure 10.4 for this page's leaves. `p` holds the probabilities of the
 # five sentences, a row for each leaf. Give the sentences to the ranks in each of the 120 orders, correlate the expected
 # rank with the truth by `spearmanr`, and return the 2.5 and 97.5 % quantiles. Then shuffle the *leaves* in place of the
 # sentences. Which band is wider, and why?
