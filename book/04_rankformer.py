@@ -213,6 +213,9 @@ assert (changes["joint"][others] > 1e-6).all()
 # *high*, because a name of two words pushes the rest of its sentence to the right. Attention along `rank` compares
 # slots, whatever stands in them.
 #
+# Along every axis ranks share the parameters, so in training the images of one rank move the sentences of all.
+# [Chapter 12](12_gradient_alignment.ipynb) measures how much.
+#
 # ## Words only: a NaN that hides
 #
 # The text tower needs its start and end tokens unchanged: CLIP takes the feature of the whole sentence from the slot of

@@ -149,20 +149,20 @@ assert PROFILE == "full" or list(map(int, shown[3:])) == [2, 2]
 # What is *low* to a tower that knows percents? Here is the circle of [chapter 2](02_your_own_images.ipynb), with the test
 # leaves and the sentences, old and new.
 
-# %% mystnb={"image": {"alt": "Two circles with the same leaves as discs near the top, in the order of their grades from left to right. On the left the 62 old sentences are diamonds along a line in the same order. On the right the five new ones are a small heap in the middle, the low grades on its left."}}
-seen_leaves = model.encode(data.test).double().numpy()
+# %% mystnb={"image": {"alt": "Two circles with the same leaves as discs near the top, in the order of their grades from left to right. On the left the 62 old sentences are diamonds along a line in the same order. On the right the five new ones are a small heap in the middle."}}
+seen = model.encode(data.test)
 panels = {}
 for title, asked in {"62 percents": model, "five new sentences": five}.items():
     texts = asked.rank_features.detach().double().numpy()
-    panels[title] = on_circle(seen_leaves, truth, texts)
+    panels[title] = on_circle(seen.double().numpy(), truth, texts)
 clouds(panels, five.ranks, columns=2)
 
 # %% [markdown]
-# **Figure 10.2.** Leaves (discs) and sentences (diamonds), in the colours of their grades. The old sentences follow the
-# leaves from left to right; the new ones hardly leave the middle.
+# **Figure 10.2.** Leaves (discs) and sentences (diamonds), dark for little damage. The old sentences follow the leaves
+# from left to right. The new ones lie in the middle: most of them the cut hides.
 #
-# To put a number on it, treat each new sentence as if it were an image, and compare it with the 62 old ones. The softmax of the scaled cosines gives probabilities of the percents, and their expectation is where the
-# sentence *lands*.
+# Put a number on it. Treat each new sentence as if it were an image, and compare it with the 62 old ones. The softmax
+# of the scaled cosines gives probabilities of the percents, and their expectation is where the sentence *lands*.
 
 
 # %%
@@ -214,7 +214,6 @@ with torch.no_grad():
     sentences = model.towers.encode_text(
         [template.replace("{rank}", word) for word in pool]
     )
-    seen = model.encode(data.test)
 draws = np.random.default_rng(SEED)
 lands, answers = [], []
 for _ in range(1000):
@@ -535,11 +534,11 @@ print(check_vocabulary(["no", "minor", "medium", "major", "massive"]))
 #
 # | if | do | carried by |
 # |---|---|---|
-# | you want to sort, and have no label | begin with a relative, ask in sentences | Figure 10.3: +0.44 [0.36, 0.52] over the plain tower |
+# | you want to sort, and have no label | begin with a relative, ask in sentences | Figure 10.4: +0.44 [0.36, 0.52] over the plain tower |
 # | the relative's own words will do | ask in these | drawn leaves: +0.95, in new words +0.61 |
-# | it must be your words | look first where they land | Figure 10.2: colours sort upside down |
+# | it must be your words | look first where they land | Figure 10.3: colours sort upside down |
 # | you need grades, and have no label | collect labels | 123 to 185 % of the median rank's RPS |
-# | you have a few labels | fit with and without a relative | below Figure 10.4: RPS reduced by 4.1 % [−3.2, 10.8], on cherries raised by 16.5 % |
+# | you have a few labels | fit with and without a relative | below Figure 10.5: RPS reduced by 4.1 % [−3.2, 10.8], on cherries raised by 16.5 % |
 # | you have a few, and need no words | try ways without them, too | *words or labels*: 13.8 % [6.1, 22.4] more RPS |
 #
 # ## Sources

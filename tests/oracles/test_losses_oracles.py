@@ -1,4 +1,4 @@
-"""The loss of stage 1 against plain loops over its sums."""
+"""The loss of stage 1 against plain loops over its sums, and CLIP's against open_clip."""
 
 import itertools
 
@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from hypothesis import example, given
 from hypothesis import strategies as st
+from open_clip.loss import ClipLoss
 from torch import Tensor
 
-from l2rclip_lite.method.losses import ordinal_pairwise_loss_stage1
+from l2rclip_lite.method.losses import contrastive_loss, ordinal_pairwise_loss_stage1
 
 Rows = np.ndarray
 
@@ -68,3 +69,12 @@ def test_stage_1_is_its_sum_over_pairs(
     # Blind pairs of one rank meet, where a distance of 0 is 1e-6 (see `distances`); the true order
     # weighs them 0.
     assert float(loss) == pytest.approx(plain, abs=2e-6 if blind else 1e-9)
+
+
+@given(labels=LABELS, seed=SEEDS, scale=st.floats(0.1, 100))
+def test_open_clip_agrees_on_texts_that_repeat(labels: list[int], seed: int, scale: float) -> None:
+    """Its `ClipLoss` takes texts of the same rank for different ones, too."""
+    image, text, target, _ = draw(labels, 7, seed)
+    expected = ClipLoss()(image, text[target], torch.tensor(scale, dtype=torch.float64))
+    loss = contrastive_loss(image, text[target], scale)
+    assert float(loss) == pytest.approx(float(expected), abs=1e-9)
