@@ -110,8 +110,9 @@ for name, a in {"A": A, "B": B}.items():
 # | **mean absolute error** (MAE) | 1 | 2 | 3 | 4 |
 # | **quadratic weighted kappa** (QWK) | 1 | 4 | 9 | 16 |
 #
-# MAE in ranks is the cost itself, accuracy is 1 minus the cost. QWK ([Cohen, 1968](references.md)) divides by the cost of
-# guessing, that is, of the same answers dealt out to the images at random: every answer $\hat y_j$ meets every truth $y_i$.
+# MAE in ranks is the cost itself, accuracy is 1 minus the cost. QWK ([Cohen, 1968](references.md)) divides by the
+# cost of guessing, that is, of the same answers dealt out to the images at random: every answer $\hat y_j$ meets
+# every truth $y_i$.
 #
 # $$
 # \text{QWK} = 1 - \frac{\sum_i C_{y_i \hat y_i}}{\frac1n \sum_{i,j} C_{y_i \hat y_j}} ,
@@ -165,7 +166,7 @@ draw.threshold_scale(images, shares, edges, ranks)
 # %% [markdown]
 # **Figure 1.2.** The damaged share of each leaf, on a scale cut into five ranks; the narrow one is *no*.
 #
-# The label records the colour, not the place. Compare the fourth leaf with the second, then with the fifth:
+# The label records the segment, not the place in it. Compare the fourth leaf with the second, then with the fifth:
 
 # %% tags=["hide-input"]
 percent = 100 * np.array(shares)
@@ -197,8 +198,8 @@ assert (np.searchsorted(edges[1:-1], shares, side="right") == y).all()
 # | numbers | [age on a portrait](references.md), [decade of a photograph](references.md) | one year, ten years | twice as far apart |
 #
 # A classifier treats ranks as names: to a class index every wrong answer is equally wrong. A regressor on 0, 1, 2, 3, 4
-# assumes equal steps. Statistics has models in between, built on (1.3) ([McCullagh, 1980](references.md)). L2RCLIP has
-# another idea: it describes each rank by a sentence.
+# assumes equal steps. Statistics has models in between, built on (1.3) ([McCullagh, 1980](references.md)). L2RCLIP, the
+# method of this book, describes each rank by a sentence.
 #
 # ## A row of probabilities
 #
@@ -244,8 +245,8 @@ assert (
 assert abs(metrics.rps(y, np.eye(5)[B], ranks) - 3 / 8) < 1e-9
 
 # %% [markdown]
-# For a model that is always certain, RPS *is* the MAE in ranks. It also rewards honest doubt: on average no row scores
-# better than the true probabilities. In this book RPS on validation images chooses between epochs and between settings.
+# For a model that is always certain, RPS *is* the MAE in ranks. It also rewards honest doubt: on average nobody gains by
+# sounding surer than they are. In this book RPS on validation images chooses between epochs and between settings.
 #
 # ## CLIP in one picture
 #
@@ -269,8 +270,8 @@ draw.two_towers(images[7], z[0].numpy(), t.numpy(), shown[0].numpy(), ranks)
 # 2. **One space.** Both give a vector of length 1: the *image feature* $z_i$ of image $i$, the *text feature* $t_k$ of
 #    the sentence of rank $k$.
 # 3. **Cosine.** For such vectors it is their dot product, $z_i \cdot t_k$: 1 for the same direction, 0 for a right angle.
-# 4. **Scale and softmax.** Cosines differ little, so a scale $s$ multiplies them: the larger it is, the surer the model.
-#    The sentences are the classes:
+# 4. **Scale and softmax.** Cosines differ little, so a scale $s$, 20 in `mini`, multiplies them: the larger it is,
+#    the surer the model. The sentences are the classes:
 #
 # $$
 # p_{ik} = \frac{\exp(s\, z_i \cdot t_k)}{\sum_{j} \exp(s\, z_i \cdot t_j)} . \tag{1.6}
@@ -296,8 +297,8 @@ for k, thing in enumerate(things):
     print(f"{thing:<6}{(nearest == k).float().mean():5.0%}")
 
 # %% [markdown]
-# Nearly every leaf is nearest to the right word. Now a harder question: which *grade* of damage? A rival looks at no image
-# and always answers *low*, the median rank. Which of the two has the lower MAE?
+# Nearly every leaf is nearest to the right word. Now a harder question: which *grade* of damage? A rival looks at no
+# image and always answers *low*, the median rank. Which of the two has the lower MAE?
 #
 # - `"mini"`: it has seen the leaf.
 # - `"constant"`: it has not.
@@ -330,8 +331,8 @@ plots.confusion({"mini, zero-shot": (targets, answers)}, ranks)
 # **Figure 1.5.** Zero-shot answers for the test leaves: the share of each true rank that got each answer.
 #
 # The constant wins. `mini` calls most leaves of every rank undamaged. The five cosines of Figure 1.4 hardly differ, since
-# the sentences share most of their words, and yet the largest decides. The towers learned the names of *things*; "very low damage" is not a
-# thing.
+# the sentences share most of their words, and yet the largest decides. `mini` learned the names of *things*, and
+# "very low damage" is not a thing.
 #
 # Three observations give hope, and L2RCLIP ([Wang et al., 2023](references.md)) is built on them:
 #
@@ -442,12 +443,13 @@ print(check_cheapest(cheapest))
 # - A list also chooses the answer: from a row of probabilities, the one with the lowest expected price.
 # - Ranks have an order, and steps of unknown size.
 # - RPS takes in the whole row, counts distance, and rewards honest doubt.
-# - CLIP: two towers, one space, cosine times $s$, softmax over sentences. `mini` names leaves well, and grades them badly.
+# - CLIP: two towers, one space, cosine times $s$, softmax over sentences. `mini` names leaves well, and grades them
+#   badly.
 #
 # ## Sources
 #
-# Kinds of labels: [Stevens (1946)](references.md); thresholds on a hidden quantity: [McCullagh (1980)](references.md).
-# The table: [Esgario et al. (2020)](references.md), [Schifanella et al. (2015)](references.md),
-# [Ricanek and Tesafaye (2006)](references.md), [Palermo et al. (2012)](references.md). QWK: [Cohen (1968)](references.md).
-# RPS: [Epstein (1969)](references.md); why it rewards honesty: [Gneiting and Raftery (2007)](references.md). CLIP:
-# [Radford et al. (2021)](references.md).
+# Kinds of labels: [Stevens (1946)](references.md); thresholds on a hidden quantity: [McCullagh
+# (1980)](references.md). The table: [Esgario et al. (2020)](references.md), [Schifanella et al.
+# (2015)](references.md), [Ricanek and Tesafaye (2006)](references.md), [Palermo et al. (2012)](references.md). QWK:
+# [Cohen (1968)](references.md). RPS: [Epstein (1969)](references.md); why it rewards honesty: [Gneiting and Raftery
+# (2007)](references.md). CLIP: [Radford et al. (2021)](references.md).

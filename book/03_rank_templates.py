@@ -99,14 +99,14 @@ both = {"in digits": text_features(digits), "in words": text_features(words)}
 draw_cosines(both, every_tenth)
 
 # %% [markdown]
-# **Figure 3.1.** Cosine between the sentences of every two ages, the youngest at the top left. What all sentences share is
-# subtracted, as explained below.
+# **Figure 3.1.** Cosine between the sentences of every two ages, the youngest at the top left. What all sentences
+# share is subtracted, as explained below.
 #
 # Red along the diagonal means that close ages have similar sentences. In digits there is a band. In words there are
 # blocks: all the twenties are alike, and the thirties begin anew.
 #
-# Did the network learn these blocks by reading? Take away what it has read. Replace its weights by random ones, and give it
-# the same sentences in words. What will its map show?
+# Did the network learn these blocks by reading? Take away what it has read. Replace its weights by random ones, and
+# give it the same sentences in words. What will its map show?
 #
 # - `"nothing"`: the diagonal, and noise around it.
 # - `"band"`: a band along the diagonal, as for digits.
@@ -186,9 +186,9 @@ def encode(towers: Towers, sentences: list[str]) -> Tensor:
 # c_k = \frac{t_k - m}{\lVert t_k - m \rVert} . \tag{3.1}
 # $$
 #
-# Two origins are removed, one after the other. The first belongs to `mini`: the mean of 1,000 sentences about other
-# things ([chapter 14](14_wordings_and_mini.ipynb)). The second belongs to the label space: the mean over its $K$ ranks, $m = \frac1K \sum_k t_k$. Here are both steps for five
-# grades of damage on a leaf.
+# `mini` itself always subtracts the mean of 1,000 sentences about other things ([chapter
+# 14](14_wordings_and_mini.ipynb)). To compare ranks we also subtract the mean over the $K$ ranks,
+# $m = \frac1K \sum_k t_k$. Here are both steps for five grades of damage on a leaf.
 
 
 # %%
@@ -210,8 +210,8 @@ assert torch.allclose(twice, text_features(severity), atol=1e-5)
 draw_cosines({"as encoded": raw, "centred": twice}, severity.names, digits=1)
 
 # %% [markdown]
-# **Figure 3.3.** Cosine between five sentences about leaves, as encoded and centred. Centring shows what differs, spelling
-# too: *very high* is nearer to *very low* than to *low*.
+# **Figure 3.3.** Cosine between five sentences about leaves, as encoded and centred. Centring shows what differs,
+# spelling too: *very high* is nearer to *very low* than to *low*.
 #
 # Centred features sum to about zero, so the cosines between different ranks are about $-1/(K-1)$ on average. A negative
 # cosine does not mean "opposite" here; only the pattern counts. `text_features(ranks)`, in use since the first cell, is
@@ -284,7 +284,7 @@ if SEED == 0:
 # %%
 bet = ""  # yours: "ages", "percent" or "life"
 
-# %% tags=["hide-input"]
+# %%
 LIFE = "newborn, toddler, child, teenager, young adult, adult, "
 LIFE += "middle aged adult, elderly person"
 RETINA = "no, mild, moderate, severe, proliferative"
@@ -348,16 +348,13 @@ figure
 # and beyond the rings.
 #
 # **Percent in words** is the warning. "Twenty two percent" shares a word with "twenty five percent", and no word but
-# *percent* with ranks that are far away. Random weights need no more, and nearly reach the diamond. By shuffles alone,
-# all of this order would have passed for learned. Ages share their first word with near ranks too, but their last word
-# with ranks at any distance, and that disturbs the order.
+# *percent* with ranks that are far away. Random weights need no more, and nearly reach the diamond. By the rule a
+# little of this order is learned; by shuffles alone, all of it would have passed. Ages share their first word with
+# near ranks too, but their last word with ranks at any distance, and that disturbs the order.
 #
 # - **Ages in digits** share no tokens, and random weights score about 0. All of their order is learned.
 # - **Decades and life stages** share little spelling. The trained network is far above all rings.
 # - **Five grades** are hard to judge one by one: the bands are wide, and rings fall anywhere.
-#
-# Ask only whether the diamond lies higher than the rings, not by how much: a trained network may use spelling less than
-# a random one does, so the difference is not what it has learned.
 #
 # Can five grades be judged at all? Together they can. Shuffle the names of all four such scales, from *severity* to
 # *aesthetics*, each on its own, and compare the mean of their scores.
@@ -422,7 +419,7 @@ if SEED == 0:
 # [chapter 5](05_losses.ipynb) move them.
 #
 # The last row bears the mark of spelling. The random network wins at nine and at eleven years, and falls at ten and at
-# twenty: there the two ages share their last word. The trained network shows no such drop.
+# twenty: there the two ages share their last word. The trained network hardly drops there.
 #
 # ## Exercises
 #

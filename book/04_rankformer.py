@@ -18,8 +18,7 @@
 # the text tower. You have second thoughts about the last sentence and write *almost total* where it said *very high*.
 # Which of the other four come out different?
 #
-# You will build RankFormer line by line from its formula, test each step, and show in the end that your module gives
-# the same numbers as the package's.
+# You will build RankFormer line by line from its formula, and show that it gives the same numbers as the package's.
 #
 # **You need.** `nn.Module`, autograd, and the idea of self-attention ([Vaswani et al., 2017](references.md)); the
 # sentences come from [chapter 3](03_rank_templates.ipynb).
@@ -164,7 +163,8 @@ print("Changed:", changed(first))
 # h_{ki} = \sum_{l} a_{kl}\, x_{li}. \tag{4.3}
 # $$
 #
-# The weights $a$ are positive and add up to 1 over what is seen.
+# The weights $a$ are a softmax of dot products, so what matches weighs more; over what is seen they add up to 1. The
+# three `x` are the vectors that ask, that are asked, and that are passed on: query, key and value.
 
 
 # %%
@@ -182,12 +182,15 @@ print("Changed:", changed(second))
 # %% [markdown]
 # The same parameters, one transpose, and every rank sees every other.
 #
-# What we could read of the paper speaks of attention over tokens. The $K \cdot n$ tokens form a rectangle, and the paper
-# does not say along which side they look; the authors' repository lacks this part. So the package has a switch, `axis`:
+# The paper speaks of attention over tokens. The $K \cdot n$ tokens form a rectangle, and we found no line that says along
+# which side they look; the authors' repository lacks this part. So the package has a switch, `axis`:
 #
 # - `token`: a word sees the words of its own sentence, (4.2);
 # - `rank`: a word sees the words in its slot of all sentences, (4.3), the default;
 # - `joint`: a word sees all words of all sentences.
+#
+# Does the axis change the answers? [Chapter 15](15_all_studies.ipynb) tested `token` against `rank`, and found no
+# difference on the mean of its data sets.
 
 # %% mystnb={"image": {"alt": "Three panels of the five sentences, one for each axis. The words that one framed word reads are coloured: its own row for axis token, its column for axis rank, all words for axis joint. Beside each panel a five by five table of who changes when a rank gets new words: the diagonal alone for token, all cells for rank and joint."}} tags=["hide-input"]
 torch.manual_seed(SEED)
@@ -218,10 +221,10 @@ assert (changes["joint"][others] > 1e-6).all()
 #
 # ## Words only: a NaN that hides
 #
-# The text tower needs its start and end tokens unchanged: CLIP takes the feature of the whole sentence from the slot of
-# the end token (`mini` takes the mean over tokens). `tokens.words` is True at words and False at start, end and padding. It is needed twice. In attention,
-# `key_padding_mask` is True where nothing may be *read*. In the blend, `torch.where` decides what may be *written*:
-# (4.1) where a slot holds a word, $R'_{ki} = R_{ki}$ elsewhere.
+# The text tower needs its start and end tokens unchanged: CLIP takes the feature of the whole sentence from the slot
+# of the end token (`mini` takes the mean over tokens). `tokens.words` is True at words and False at start, end and
+# padding. It is needed twice. In attention, `key_padding_mask` is True where nothing may be *read*. In the blend,
+# `torch.where` decides what may be *written*: (4.1) where a slot holds a word, $R'_{ki} = R_{ki}$ elsewhere.
 
 
 # %%
@@ -244,9 +247,9 @@ print("NaN in R':", third(R, words).isnan().sum().item())
 
 # %% [markdown]
 # The first slot holds the start of every sentence, and the last one only ends and padding. No word is left there to
-# look at, and the softmax divides zero by zero. But `torch.where` hides it: $R'$ is clean. Is it safe to train? RankFormer
-# has 11 parameter tensors. Take any loss of the clean $R'$, and call `backward()`. How many of the 11 get a gradient with
-# NaN in it?
+# look at, and the softmax divides zero by zero. But `torch.where` hides it: $R'$ is clean. Is it safe to train?
+# RankFormer has 11 parameter tensors. Take any loss of the clean $R'$, and call `backward()`. How many of the 11 get
+# a gradient with NaN in it?
 #
 # - `"none"`: what `torch.where` throws away has no part in the loss.
 # - `"some"`: those of the attention, where the NaN arises.
@@ -270,8 +273,7 @@ print("NaN gradients:", nan_gradients(third))
 
 # %% [markdown]
 # **Nearly all.** The hidden slots get a gradient of zero, but on its way back zero is multiplied by NaN, which is NaN.
-# Only the bias of the last layer escapes, since its gradient is a sum in which nothing is multiplied. One step of Adam
-# would destroy the module, and the output had looked clean.
+# Only the bias of the last layer escapes. One step of Adam would destroy the module, and the output had looked clean.
 #
 # The repair is half a line, `& words.T.any(1, keepdim=True)`: where a slot holds no word at all, mask nothing. Its five
 # entries look at each other, and `torch.where` throws the result away.
@@ -280,7 +282,7 @@ print("NaN gradients:", nan_gradients(third))
 #
 # One decision is left. Random numbers in the last layer would blend noise into every sentence before an image has been
 # seen. So the last layer starts at zero, weights and bias. The shift is then zero, and training starts at
-# $R' = (1-\alpha)\,R$: the sentences that a person wrote, every word a little shorter.
+# $R' = (1-\alpha)\,R$: the sentences that a person wrote, every word's vector a tenth shorter.
 
 
 # %%
@@ -384,22 +386,22 @@ assert all(same.values()), same
 #
 # ## Who looks at whom
 #
-# What does attention learn? Here are the weights of one place of the sentence, before stage 1 and after it: the mean of eight
-# heads, from a stored run of the package with its defaults, for five names and for twelve percentages.
+# What does attention learn? Here are its weights in two slots of Figure 4.2, before stage 1 and after it: the mean of
+# eight heads, from a stored run of the package with its defaults.
 
-# %% mystnb={"image": {"alt": "Four matrices of attention weights between the words of one place of the sentence. Before stage 1 nearly all cells are pale. After it, cells where damage looks at damage are red."}} tags=["attention", "hide-input"]
+# %% mystnb={"image": {"alt": "Four matrices of attention weights between the words of one slot. Before stage 1 all cells are pale. After it, cells where very looks at very, and damage at damage, are red."}} tags=["attention", "hide-input"]
 file = find_result("attention.json")
 shown = None  # without the repository there are no results
 if file is not None:
     stored = json.loads(file.read_text(encoding="utf-8"))
-    shown = draw.attention_figure(stored, [("names", 8), ("percents", 7)])
+    shown = draw.attention_figure(stored, [("names", 7), ("names", 8)])
 shown
 
 # %% [markdown]
 # **Figure 4.3.** A row looks, a column is looked at; red is more than an even share of the attention, blue is less.
 #
-# A word that several sentences share looks at its copies: *damage* hears only *damage*. Number words
-# fall into groups, and neighbours are not singled out.
+# A word that several sentences share looks at its copies: *very* hears *very*, *damage* hears *damage*. Neighbouring
+# ranks are not singled out. In this run attention learned which words are the same, not which ranks are near.
 #
 # ## Exercises
 #
@@ -528,13 +530,12 @@ check_copies(turned, {"token": 4, "rank": 2, "joint": 1})
 #
 # - One transpose decides which rank sees which. Without it RankFormer refines each sentence alone, and nothing warns.
 #   Change one input and see which outputs move: that test takes three lines.
-# - A NaN that `torch.where` hides in the output comes back in the gradients. Prevent it where it arises.
+# - A NaN that `torch.where` hides in the output comes back in the gradients.
 # - RankFormer changes words and leaves start, end and padding as they are. Its last layer starts at zero, so training
 #   starts at the sentences that a person wrote.
 # - It has no positions and no order. Words, images and the loss must bring the order.
 #
-# Does the axis change the answers? [Chapter 15](15_all_studies.ipynb) tested `token` against `rank`: on the mean of its
-# data sets the interval holds zero. Next, [chapter 5](05_losses.ipynb) adds order to the loss.
+# Next, [chapter 5](05_losses.ipynb) adds order to the loss.
 #
 # ## Sources
 #

@@ -13,10 +13,10 @@
 # %% [markdown]
 # # Losses, built
 #
-# Five sentences lie at the corners of a pentagon, from *healthy*, rank 0, to *very badly damaged*, rank 4. The star is the
-# image of a healthy leaf. It lies exactly on its own sentence, and ranks 1 and 4 are equally near (Figure 5.1). A loss
-# moves an image as a force would. Here you build the losses of L2RCLIP ([Wang et al., 2023](references.md)) line by line,
-# and break each line, to see why it is there.
+# Five sentences lie at the corners of a pentagon, from *healthy*, rank 0, to *very badly damaged*, rank 4. The star
+# is the image of a healthy leaf. It lies exactly on its own sentence, and ranks 1 and 4 are equally near (Figure
+# 5.1). A loss moves an image as a force would. Here you build the losses of L2RCLIP ([Wang et al.,
+# 2023](references.md)) line by line, and break each line, to see why it is there.
 #
 # **You need.** Softmax, cross-entropy and autograd in PyTorch; ranks, and CLIP's unit vectors, from
 # [chapter 1](01_ordinal_classification.ipynb).
@@ -39,6 +39,7 @@ import itertools
 import math
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -122,20 +123,21 @@ for name, force in forces.items():
 force_circles(forces, PENTAGON, PENTAGON[[0]], own=0)
 
 # %% [markdown]
-# **Figure 5.2.** What each sentence does to the image. An arrow has the colour and number of its sentence; its length is the
-# force, and the longest of each panel is drawn equally long. The grey arrow (net) is what turns the image.
+# **Figure 5.2.** What each sentence does to the image. An arrow has the colour and number of its sentence; its length
+# is the force, and the longest of each panel is drawn equally long. The grey arrow (net) is what turns the image.
 #
-# It moves left, off its own sentence. A force is minus a gradient, and the figure splits it by sentence. *Cross-entropy*
-# does not know the order: equally near sentences push equally hard, and the image stays. *RPS*, the default where images
-# learn, lets rank 4 push and rank 1 do next to nothing. Under the *pairwise loss* of the paper rank 4 pushes four times as
-# hard as rank 1. Give it a shuffled order, and it drives the image right. A loss enforces the order that it is given,
-# true or not.
+# It moves left, off its own sentence. A force is minus a gradient, and the figure splits it by sentence.
+# *Cross-entropy* does not know the order: equally near sentences push equally hard, and the image stays. *RPS*, the
+# default where images learn, lets rank 4 push and rank 1 do next to nothing. At this scale rank 0 has a probability
+# of 0.43 only, and the image gives up some of it to get away from rank 4; at a scale of 20 it is certain, and stays.
+# Under the *pairwise loss* of the paper rank 4 pushes four times as hard as rank 1. Give it a shuffled order, and it
+# drives the image right. A loss enforces the order that it is given, true or not.
 #
 # ## A small batch
 #
-# Image $i$ has the feature $z_i$ and the rank $y_i$. There are $K$ ranks. Rank $k$ has the value $r_k$, and its sentence
-# the text feature $t_k$, for short its text. All features have unit length. The $z_i$ are the rows of $Z$, the $t_k$ those
-# of $T$.
+# Image $i$ has the feature $z_i$ and the rank $y_i$. There are $K$ ranks. Rank $k$ has the value $r_k$, and its
+# sentence the text feature $t_k$, for short its text. All features have unit length. The $z_i$ are the rows of $Z$,
+# the $t_k$ those of $T$.
 
 # %% tags=["remove-cell"]
 net = {name: force.sum(0)[0] for name, force in forces.items()}
@@ -143,6 +145,9 @@ by_hand = 0.75 * math.cos(math.radians(36)) + 0.25 * math.cos(math.radians(72))
 assert abs(net["pairwise, true order"] + by_hand / 5) < 1e-9
 assert abs(net["cross-entropy"]) < 1e-9
 assert net["RPS"] < -0.3  # to the left
+cosines = PENTAGON[[0]] @ PENTAGON.T
+assert abs(cosines.softmax(1)[0, 0] - 0.43) < 0.005
+assert (20 * cosines).softmax(1)[0, 0] > 0.9999
 assert net["pairwise, shuffled order"] > 0.01  # to the right
 
 # %%
@@ -155,8 +160,8 @@ s = 20.0  # scale of the cosines; 20 in `mini`, 100 in CLIP
 
 
 def compare(mine, package):
-    print(f"yours {mine:.6f}   package {package:.6f}")
     torch.testing.assert_close(mine, package)
+    print("yours and the package's: equal")
 
 
 # %% [markdown]
@@ -205,8 +210,7 @@ print(f"among all five sentences {among_all:.3f}")
 # \end{aligned} \tag{5.2}
 # $$
 #
-# The inner mean gives each rank one vote, however many images it has. With $n$ of them a sentence keeps at least $\log n$,
-# a constant, and a constant is no force.
+# The inner mean gives each rank one vote, however many images it has.
 
 
 # %%
@@ -257,47 +261,25 @@ def pull_and_push(z, t, y, s):
 compare(pull_and_push(Z, T, y, s), F.cross_entropy(s * Z @ T.T, y))
 
 # %% [markdown]
-# The split needs unit length: a longer text would win by its length alone.
-#
-# The push depends on how *near* a text is, not on its rank, and mixes all texts in one logarithm. To separate them, use
-# that the logarithm of a mean is at least the mean of the logarithms (Jensen's inequality):
-#
-# $$
-# \begin{aligned}
-# \mathrm{CE}\ge\log K+\tfrac s2\big(&\operatorname*{mean}_i d_{iy_i}^2\\
-# {}-{}&\operatorname*{mean}_{i,k}d_{ik}^2\big).
-# \end{aligned} \tag{5.4}
-# $$
-#
-# The bracket has one pull and $K$ pushes ([Boudiaf et al., 2020](references.md)). **Break it** with a large scale:
-
-# %%
-squared = torch.cdist(Z, T).square()
-bracket = squared[torch.arange(6), y].mean() - squared.mean()
-for scale in (1.0, 5.0, 20.0):
-    whole = F.cross_entropy(scale * Z @ T.T, y)
-    bound = math.log(5) + scale / 2 * bracket
-    print(f"s = {scale:4}: {whole:.2f}, of which the bound sees {bound:.2f}")
-
-# %% [markdown]
-# At a large scale the nearest wrong text decides, and a mean hides it. So the bracket cannot replace cross-entropy, only
-# join it.
+# The split needs unit length: a longer text would win by its length alone. The push depends on how *near* a text is, not
+# on its rank ([Boudiaf et al., 2020](references.md)).
 #
 # ## Stage 1, where the texts move
 #
-# In stage 1 the images are fixed and the sentences learn. Three changes turn the bracket into the *ordinal pairwise
-# loss*:
+# In stage 1 the images are fixed and the sentences learn. To the contrastive loss comes the *ordinal pairwise loss*.
+# It is a pull and a push as well, and its push knows the ranks:
 #
-# 1. **A weight** that grows with the rank gap, is 0 within a rank, and does not depend on the unit, years or decades:
-#    (5.5), with $m$ the least and $M$ the largest gap among the pairs $i<j$ of a batch, so the nearest pair gets no push.
-# 2. **Distance, not its square.** A push by $d$ has the size of its weight, near or far. The pull stays a square, and
-#    fades where an image arrives. It is halved, so that its slope is $d$.
-# 3. **Texts push each other, too.** Images push other texts as before. But before training, images of near ranks need not lie
-#    near each other, so their pushes say little about the order. Between two texts both ends move, hence a factor ½.
+# 1. **A weight** grows with the rank gap of two images $i<j$ of the batch. From each gap $g_{ij}$ the least of the
+#    batch is subtracted, so the nearest pairs get no push; divided by the largest, the weight is the same in years
+#    and in decades:
 #
 # $$
-# \omega_{ij}=(\lvert r_{y_i}-r_{y_j}\rvert-m)/M. \tag{5.5}
+# \omega_{ij}=\frac{g_{ij}-g_{\min}}{g_{\max}}, \qquad g_{ij}=\lvert r_{y_i}-r_{y_j}\rvert. \tag{5.4}
 # $$
+#
+# 2. **Distances** push, squares pull: a push has the size of its weight, near or far, and a pull fades where an image
+#    arrives.
+# 3. **Texts push each other, too,** since images that nobody trained on ranks say little about the order.
 #
 # With a weight $\lambda_1$, stage 1 minimises
 #
@@ -306,7 +288,7 @@ for scale in (1.0, 5.0, 20.0):
 # L_1=L_{\text{asym}}&+\tfrac{\lambda_1}2\operatorname*{mean}_i\lVert z_i-t_{y_i}\rVert^2\\
 # &-\lambda_1\operatorname*{mean}_{i<j}\omega_{ij}\lVert z_i-t_{y_j}\rVert\\
 # &-\tfrac{\lambda_1}2\operatorname*{mean}_{i<j}\omega_{ij}\lVert t_{y_i}-t_{y_j}\rVert.
-# \end{aligned} \tag{5.6}
+# \end{aligned} \tag{5.5}
 # $$
 
 
@@ -339,8 +321,8 @@ compare(
 )
 
 # %% [markdown]
-# A loss with a minus may become negative; that is no error. **Break it** with a plain root in `distance`, then with a batch
-# of one rank.
+# A loss with a minus may become negative; that is no error. **Break it** with a plain root in `distance`, then with a
+# batch of one rank.
 
 
 # %%
@@ -355,9 +337,9 @@ for root in (plain_root, distance):
 print("one rank:", pairwise_stage1(Z[[2, 5]], T, y[[2, 5]], r))
 
 # %% [markdown]
-# Two images have rank 2, so text 2 meets itself, with the distance 0 and the weight 0. The slope of a root is infinite there,
-# and $0\cdot\infty$ is not a number. Hence `clamp_min`. A batch of one rank divides 0 by 0; there the package does not
-# push. [Chapter 13](13_other_losses.ipynb) has more flaws, and other losses.
+# Two images have rank 2, so text 2 meets itself, with the distance 0 and the weight 0. The slope of a root is
+# infinite there, and $0\cdot\infty$ is not a number. Hence `clamp_min`. A batch of one rank divides 0 by 0; there the
+# package does not push. [Chapter 13](13_other_losses.ipynb) has more flaws, and other losses.
 #
 # ### Does order emerge?
 #
@@ -390,8 +372,8 @@ free_texts({order: ways[order, 2][:, 0] for order in orders})
 # %% [markdown]
 # **Figure 5.3.** Free texts under three weights, from one start. Time runs from the inner ring to the outer one.
 #
-# *Order* is the correlation of rank gap and distance: 1 is perfect, 0 is chance. Its lowest and highest value at the end
-# of many starts:
+# Measure where many starts end by the gap score of [chapter 3](03_rank_templates.ipynb): 1 is a perfect order, 0 is
+# chance. The median, and from the lowest to the highest:
 
 # %% tags=["nbval-ignore-output"]
 scores = {"on a circle": {}, "on a sphere": {}}
@@ -401,7 +383,8 @@ for dim, row in zip((2, 3), scores.values(), strict=True):
     ends["shuffled, judged by its own order", dim] = own
     for order in (*orders, "shuffled, judged by its own order"):
         gaps = [ordinality(t)["gap"] for t in ends[order, dim]]
-        row[order] = f"{min(gaps):.2f} to {max(gaps):.2f}"
+        middle, low, high = np.median(gaps), min(gaps), max(gaps)
+        row[order] = f"{middle:.2f} ({low:.2f} to {high:.2f})"
 pd.DataFrame(scores)
 
 # %% tags=["remove-cell"]
@@ -416,26 +399,25 @@ if PROFILE != "smoke":
     assert min(gaps["shuffled, judged by its own order", 3]) > 0.8
 
 # %% [markdown]
-# Order emerges if there is room. On the sphere every start ends in the order of the weight, right or wrong, so sentences
-# that line up are no discovery. On the circle a text that starts on the wrong side cannot pass the others; real features
-# have hundreds of dimensions. The spacing is not that of the ranks: with one image per rank $m$ is 1, so neighbours do
-# not push each other.
+# Order emerges if there is room. On the sphere every start ends in the order of the weight, right or wrong, so
+# sentences that line up are no discovery. The nearest pairs get no push, and so the score is not 1. On the circle a
+# text that starts on the wrong side cannot pass those that push it; real features have hundreds of dimensions.
 #
 # ## Stage 2, where the images move
 #
-# Now the texts are fixed and the images learn. By default the order enters through the probabilities $p_{ik}$, the softmax
-# of the logits. Ask $K-1$ questions, "is the rank at most $k$?", answer with the cumulative probability $F_{ik}$, and
-# square the errors. This is the *ranked probability score*, RPS ([Epstein, 1969](references.md)):
+# Now the texts are fixed and the images learn. By default the order enters through the probabilities $p_{ik}$, the
+# softmax of the logits. Ask $K-1$ questions, "is the rank at most $k$?", answer with the cumulative probability
+# $F_{ik}$, and square the errors. This is the *ranked probability score*, RPS ([Epstein, 1969](references.md)):
 #
 # $$
 # \begin{aligned}
 # F_{ik}&=p_{i0}+\dots+p_{ik},\\
 # L_{\text{rps}}&=\operatorname*{mean}_i\sum_{k<K-1}\big(F_{ik}-\mathbf 1[y_i\le k]\big)^2,
-# \end{aligned} \tag{5.7}
+# \end{aligned} \tag{5.6}
 # $$
 #
 # $$
-# L_2=\mathrm{CE}(s\,ZT^\top,y)+\lambda_{\text{rps}}L_{\text{rps}}. \tag{5.8}
+# L_2=\mathrm{CE}(s\,ZT^\top,y)+\lambda_{\text{rps}}L_{\text{rps}}. \tag{5.7}
 # $$
 
 
@@ -479,8 +461,8 @@ for wrong in (1, 4):
 # \begin{aligned}
 # L_2^{\text{paper}}=\mathrm{CE}(s\,ZT^\top,y)&+\lambda_{\text{tight}}\operatorname*{mean}_i d_{iy_i}^2\\
 # &-\lambda_{\text{push}}\operatorname*{mean}_{i,k}\omega_{ik}d_{ik},\\
-# \omega_{ik}&=\lvert r_{y_i}-r_k\rvert/M.
-# \end{aligned} \tag{5.9}
+# \omega_{ik}&=\lvert r_{y_i}-r_k\rvert/g_{\max}.
+# \end{aligned} \tag{5.8}
 # $$
 
 
@@ -502,9 +484,9 @@ compare(
 )
 
 # %% [markdown]
-# **Break it** with doubt. Twenty images look exactly alike. Of twenty experts one said 0, five 1, eight 2, five 3 and one 4,
-# so the honest probability of rank 2 is 0.40. The five sentences lie equally far apart, and the image follows the force of
-# tightness alone until it rests. What probability does rank 2 get there?
+# **Break it** with doubt. Twenty images look exactly alike. Of twenty experts one said 0, five 1, eight 2, five 3 and
+# one 4, so the honest probability of rank 2 is 0.40. The five sentences lie equally far apart, and the image follows
+# the force of tightness alone until it rests. What probability does rank 2 get there?
 
 # %%
 bet = ""  # yours: "0.4", "0.7" or "1.0"
@@ -541,10 +523,10 @@ for name in ("cross-entropy", "RPS"):
     assert abs(at_rest(LOSSES[name], grades)[2] - 0.4) < 0.01
 
 # %% [markdown]
-# Tightness is all but certain of rank 2, which only eight experts chose. It pulls the image to the mean text, a little
-# nearer to rank 2 than to the others. The scale $s$ turns a little into near certainty, and tightness does not know $s$.
+# Tightness is all but certain of rank 2, which only eight experts chose. It pulls the image to the mean text, which
+# is nearer to rank 2 than to the others. The scale $s$ turns that into near certainty, and tightness does not know $s$.
 # Cross-entropy and RPS rest at the shares of the grades: a loss whose best answer is the honest one is *proper*
-# ([Gneiting and Raftery, 2007](references.md)). In (5.9) cross-entropy works against tightness, whose weight is
+# ([Gneiting and Raftery, 2007](references.md)). In (5.8) cross-entropy works against tightness, whose weight is
 # `lambda_tight`. [Chapter 19](19_controls.ipynb) trains with and without it.
 #
 # In the book, a [playground](playground.md) follows: drag the square image or a text, change the loss or the weights ω,
@@ -695,6 +677,6 @@ print(check_camps(solved))
 #
 # ## Sources
 #
-# The losses are those of [Wang et al. (2023)](references.md) and of the authors' released code (MIT). The steps from (5.4)
-# to (5.6) are our reading. The text-to-image half is the loss of [Khosla et al. (2020)](references.md); the weight of
+# The losses are those of [Wang et al. (2023)](references.md) and of the authors' released code (MIT). The reasons
+# for (5.4) and (5.5) are ours. The text-to-image half is the loss of [Khosla et al. (2020)](references.md); the weight of
 # stage 1 has an ancestor in [Zhang et al. (2023)](references.md).

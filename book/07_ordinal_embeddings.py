@@ -177,9 +177,9 @@ slow, fast = [
 ]
 
 # %% [markdown]
-# The rival is a linear head under plain cross-entropy, on the same tower, from the same start, with the images and epochs of
-# stage 2. Its learning rate is 2e-4, L2RCLIP's 7e-4: [each its best of a search](19_controls.ipynb). Its ten weight vectors
-# stand where L2RCLIP has its ten sentences.
+# The rival is a linear head under plain cross-entropy, on the same tower, from the same start, with the images and
+# epochs of stage 2. Its learning rate is 2e-4, L2RCLIP's 7e-4: [each its best of a search](19_controls.ipynb). Its
+# ten weight vectors stand where L2RCLIP has its ten sentences.
 
 # %%
 model.config = slow
@@ -280,8 +280,8 @@ if len(stored):  # what the text says of all stored runs
 
 # %% [markdown]
 # *Along sentences* is the cosine between the largest direction of the images and that of the sentences. *Plane shows*
-# is the share of the variance in the two largest directions of PCA. *MAE* is that of the most probable rank, in percent of
-# damage.
+# is the share of the variance in the two largest directions of PCA. *MAE* is that of the most probable rank, in
+# percent of damage.
 #
 # **L2RCLIP orders the images, and so does cross-entropy.** The order was in the images. Leaves with similar damage look
 # alike, so a tower that must tell the degrees of damage apart puts them along a line. L2RCLIP has the higher gap score
@@ -290,10 +290,10 @@ if len(stored):  # what the text says of all stored runs
 #
 # ## Back to the circle
 #
-# And the pretty curve? Features have length 1, so they lie on a sphere. Cut it by a plane through its middle, and you see a
-# circle as in [chapter 5](05_losses.ipynb): *up* is the mean of the images, *across* the direction in which they differ
-# most. The farther inside the circle a point lies, the more of it the plane hides. The labels choose only a sign: ranks
-# rise to the right.
+# And the pretty curve? Features have length 1, so they lie on a sphere. Project it onto a plane through its middle,
+# and you see the circle of [chapter 5](05_losses.ipynb): *up* is the mean of the images, *across* the direction in
+# which they differ most. The farther inside the circle a point lies, the more of it is depth. The labels choose only
+# a sign: ranks rise to the right.
 
 # %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Six panels in three columns: start, after stage 2, cross-entropy. In the upper row discs lie in a unit circle: at the start mixed and inside it; after training on arcs along it, in the order of their colours, after stage 2 in fourteen of fifteen stored runs. Below, UMAP layouts of the same images."}}
 above, below = {}, {}
@@ -324,9 +324,10 @@ clouds(above | below, ranks)
 #
 # ## What the sentences did
 #
-# Order comes with sentences and without them. So what do they change? *Along sentences* compares the main direction of each
-# row's images with that of the same sentences, those after stage 1. Before training, the two have next to nothing to do
-# with each other. L2RCLIP brings them closer than cross-entropy does, in all stored runs but the one that failed.
+# Order comes with sentences and without them. So what do they change? *Along sentences* compares the main direction
+# of each row's images with that of the same sentences, those after stage 1. Before training, the two have next to
+# nothing to do with each other. L2RCLIP brings them closer than cross-entropy does, in all stored runs but the one
+# that failed.
 #
 # To watch it happen, keep one map for all epochs: the two largest directions of the images of both models after
 # training. In the book, move the slider; it replays one stored training.
@@ -376,9 +377,9 @@ if len(stored):
     assert (stored["start other half"] > 0.15).sum() == 12
 
 # %% [markdown]
-# In the upper row random points look better ordered than a trained model, in every stored run. The lower row puts that
-# right. It also shows some order in the images *at the start*, with four of the five stored seeds: along a direction too
-# small for PCA to find.
+# In the upper row random points look better ordered than a trained model, in every stored run. The lower row puts
+# that right. It also shows some order in the images *at the start*, with four of the five stored seeds, along a
+# direction with too little variance for PCA.
 
 # %% tags=["hide-input", "spread"]
 print(results.beside_stored(numbers, stored))
@@ -437,9 +438,9 @@ check_axis(readout)
 # <details>
 # <summary>Solution</summary>
 #
-# Ridge regression: $w = (X^\top X + \lambda I)^{-1} X^\top y$ with centred $X$ and $y$. For a large $\lambda$ it is the
-# label axis again. For $\lambda = 0$ it fits the first half without error and learns little, since there are more
-# dimensions than images. A good $\lambda$ lies between. Choose it on images of its own.
+# Ridge regression: $w = (X^\top X + \lambda I)^{-1} X^\top y$ with centred $X$ and $y$. For a large $\lambda$ it is
+# the label axis again. For a tiny $\lambda$ it fits the first half almost without error and learns little, since
+# there are more dimensions than images. Choose a $\lambda$ between, on other images.
 #
 # </details>
 
@@ -524,8 +525,8 @@ check_days({"gap score": 0.25, "other half": 0.9, "other days": 0.0})
 #
 # - With enough dimensions, a projection that has seen the labels puts random points in order. Judge it on other images,
 #   which share no day or place with the first.
-# - After training, distances follow the ranks, with L2RCLIP and the paper's losses in fourteen of fifteen stored runs, **and with
-#   cross-entropy in all**. A curve in rank colours is no evidence for a method.
+# - After training, distances follow the ranks, with L2RCLIP and the paper's losses in fourteen of fifteen stored
+#   runs, **and with cross-entropy in all**. A curve in rank colours is no evidence for a method.
 # - The curve itself is a piece of the unit circle. The sentences decide where it lies.
 # - Score single images before you draw them, and put shuffled ranks and a rival beside every score.
 #

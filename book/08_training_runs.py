@@ -23,7 +23,8 @@
 # **You need.** A shell and a loop. [Chapter 2](02_your_own_images.ipynb) explains the two stages, the baselines and
 # the run directory.
 #
-# **Time and hardware.** Some minutes of one core for this page, no GPU, no download. What a GPU does for larger runs is worked out [below](#what-a-run-costs).
+# **Time and hardware.** Some minutes of one core for this page, no GPU, no download. What a GPU does for larger runs
+# is worked out [below](#what-a-run-costs).
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 import importlib.util
@@ -150,16 +151,17 @@ except InputError as error:
 #
 # ## Three parameters
 #
-# They are `PROFILE`, how much; `EXPERIMENT`, a file with data set, towers and settings; and `OPTIONS`, what is set
-# otherwise. This file ran here:
+# `PROFILE` says how much, `EXPERIMENT` names a file with data set, towers and settings, and `OPTIONS` overrides it.
+# This file ran here:
 
 # %% tags=["hide-input"]
 shown = {key: value for key, value in options.items() if key != "published"}
 print(*[f"{key}: {value}" for key, value in shown.items()], sep="\n")
 
 # %% [markdown]
-# Names are those of `l2rclip fit`, with `_` for `-`. A file may add `baselines`, trained after the run, `published`, results
-# to print beside yours, and `data_seed`. See [all settings](hyperparameters.md) and [all data sets](16_data_sets.ipynb).
+# Names are those of `l2rclip fit`, with `_` for `-`. A file may add `baselines`, trained after the run, `published`,
+# results to print beside yours, and `data_seed`. See [all settings](hyperparameters.md) and [all data
+# sets](16_data_sets.ipynb).
 #
 # `experiments/` has a file for each benchmark of the paper, and `csv.yaml` for your own images.
 # [papermill](https://papermill.readthedocs.io) sets the parameters of a notebook, runs it, and keeps the executed copy:
@@ -170,9 +172,9 @@ print(*[f"{key}: {value}" for key, value in shown.items()], sep="\n")
 #   -y "OPTIONS: {root: /data/adience, out: runs, fold: 0, seed: 0}"
 # ```
 #
-# `OPTIONS` go over those of the file: where the images are, where the run shall be kept, which fold, which seed. Try every
-# command with `-p PROFILE smoke` first. Then towers, images and epochs are tiny, whatever the file says, and a misspelt
-# option shows in seconds.
+# `OPTIONS` go over those of the file: where the images are, where the run shall be kept, which fold, which seed. Try
+# every command with `-p PROFILE smoke` first. Then towers, images and epochs are tiny, whatever the file says, and a
+# misspelt option shows in seconds.
 #
 # ## Look before you train
 #
@@ -237,13 +239,13 @@ Markdown(markdown_table(["test images", *columns.values()], rows))
 
 # %% [markdown]
 # Lower RPS and MAE are better. Brackets are intervals over test images; they say nothing about another seed. The row
-# **linear-probe** is logistic regression on the features of the frozen tower; **median rank** looks at no image. If L2RCLIP is
-# clearly ahead of the first, tuning paid. If they are level, take logistic regression, or get more images. `l2rclip report` writes
-# one HTML page about a run, with its worst images and with signs of failure.
+# **linear-probe** is logistic regression on the features of the frozen tower; **median rank** looks at no image.
+# Where L2RCLIP is clearly ahead of **linear-probe**, tuning paid. Where they are level, take logistic regression, or
+# get more images. `l2rclip report` writes one HTML page about a run, with its worst images and with signs of failure.
 #
-# ## A batch
+# ## A series of runs
 #
-# One number is not a result. A loop makes a batch, and each file in `experiments/` has its own at the top:
+# One number is not a result. A loop makes a series, and each file in `experiments/` has its own at the top:
 #
 # ```bash
 # for fold in 0 1 2 3 4; do for seed in 0 1 2; do
@@ -294,16 +296,17 @@ print(
 # %% [markdown]
 # ## What a run costs
 #
-# Adience has 11,289 training images of faces. Its file tunes ViT-B/16, the tower of the paper, for 60 epochs, once for
-# L2RCLIP and once for a linear head under cross-entropy. You rent an A100 for 2 an hour, in your currency. What does the run cost?
+# Adience has 11,289 training images of faces. Its file tunes ViT-B/16, the tower of the paper, for 60 epochs, once
+# for L2RCLIP and once for a linear head under cross-entropy. You rent an A100 for 2 an hour, in your currency. What
+# does the run cost?
 
 # %%
 bet = ""  # yours: "0.02", "2" or "200"
 
 # %% [markdown]
-# ViT-B/16 sees an image as 197 tokens of width $d=768$ in 12 layers. A layer has $12d^2$ weights, each used once per token,
-# and two attention products of $197^2 d$. In front, 196 patches are embedded. A multiplication with its addition is two
-# operations, so one image costs
+# ViT-B/16 sees an image as 197 tokens of width $d=768$ in 12 layers. A layer has $12d^2$ weights, each used once per
+# token, and two attention products of $197^2 d$. In front, 196 patches are embedded. A multiplication with its
+# addition is two operations, so one image costs
 #
 # $$
 # F = 2 \left( 12 \left( 12\, d^2 \cdot 197 + 2 \cdot 197^2\, d \right) + 196\, d^2 \right) \approx 35\ \text{GFLOP} \tag{8.1}
@@ -336,7 +339,7 @@ print(f"{hours:.1f} hours cost {hours * PRICE:.2f}")
 
 # %% [markdown]
 # About 2. Rates are operations per second. The A100's is assumed, a sixth of its peak, for small batches. The T4's, which
-# Colab lends, is half of its peak in fp32; it has no bf16 units. The cores' was measured. What costs is the batch: five
+# Colab lends, is half of its peak in fp32; it has no bf16 units. The cores' was measured. What costs is the series: five
 # folds, three seeds, and every setting that you try. Here is one run of each file with the paper's tower:
 
 # %% tags=["hide-input"]
@@ -356,7 +359,7 @@ head = ["experiment", "training images", *RATES, "price"]
 Markdown(markdown_table(head, table, numbers=True))
 
 # %% [markdown]
-# The paper's tower is no work for two cores; `mini` is.
+# The paper's tower needs a GPU; on two cores take `mini`.
 #
 # **Memory.** Main memory holds each image once, resized, as bytes, up to two gigabytes a split; beyond that,
 # images are decoded anew in every epoch, by as many processes as `workers` says. The GPU holds weights, gradients and
@@ -493,8 +496,8 @@ print(check_spread(predicted))  # yours
 # %% [markdown]
 # ## Summary
 #
-# - The same call starts, resumes and loads a run. A run that was stopped ends with the same bits.
-# - Three parameters are enough: a profile, a file for the experiment, and what is set otherwise.
+# - The same call starts, resumes and loads a run. A run that was stopped and resumed ends with the same bits.
+# - Three parameters are enough: a profile, a file for the experiment, and overrides.
 # - Look at counts, licence and leakage before you train, and put a simpler method beside the result.
 # - Say whether a deviation is over seeds or over folds.
 # - Cost is arithmetic: images × epochs × 105 GFLOP for each method, with ViT-B/16.

@@ -160,7 +160,7 @@ clouds(panels, five.ranks, columns=2)
 
 # %% [markdown]
 # **Figure 10.2.** Leaves (discs) and sentences (diamonds), dark for little damage. The old sentences follow the leaves
-# from left to right. The new ones lie in the middle: most of them the cut hides.
+# from left to right. The new ones lie in the middle: nearly all of them is depth.
 #
 # Put a number on it. Treat each new sentence as if it were an image, and compare it with the 62 old ones. The softmax
 # of the scaled cosines gives probabilities of the percents, and their expectation is where the sentence *lands*.
@@ -247,8 +247,8 @@ print(f"and upside down: {(good < 0).sum()}")
 # | the same | cherries on a tree, counted | images, name of the fruit |
 #
 # Four controls stand beside the new sentences: the *plain tower*, which had no relative; the relative *in its own
-# sentences*; a tower *pretrained without text* on the same images and read by its own outputs; and the new sentences given
-# to random ranks, a thousand times.
+# sentences*; a tower *pretrained without text* on the same images and read by its own outputs; and the new sentences
+# given to random ranks, a thousand times.
 
 # %% mystnb={"image": {"alt": "Four groups of marks with intervals on a scale of rank correlation from minus one to one: for each data set the plain tower, a tower pretrained without text with its own outputs, the relative in its own sentences, and the new sentences after a relative. A band shows what sentences given to random ranks reach."}}
 table, scores, missing = read_results(RESULTS)
@@ -281,10 +281,10 @@ Markdown(gain_table(compared, "gain of correlation", digits=2))
 # Is a sentence needed at all? On leaves a tower that never read one sorts as well: both intervals hold zero. On pears
 # the tower that learned apples by sentences is far ahead. Neither is a rule yet.
 #
-# Now look at the band. The same sentences, given to random ranks, correlate with the truth, too, one way or the other;
-# the right order stands at the upper end. So most of the order is one axis of the *images*, from little to much, which
-# the relative taught the tower. The sentences say which end is up. Is one of them enough? Leave the lowest where it
-# belongs, and give only the others to random ranks.
+# Now look at the band, cherries aside. Sentences at random ranks sort too, forwards or backwards; the right order
+# stands at the upper end. So most of the order is one axis of the *images*, from little to much, which the relative
+# taught the tower. The sentences say which end is up. Is one of them enough? Leave the lowest where it belongs, and
+# give only the others to random ranks.
 
 # %%
 fixed = chance.filter(like="lowest_fixed").dropna().round(2)
@@ -384,12 +384,14 @@ if len(scores):
     assert (by_shots > 100).all(axis=None)
 
 # %% [markdown]
-# *Few images*: with 2 and 4 labels per rank a relative reduces the RPS of words by 4.1 % [−3.2, 10.8] on the mean. The
-# interval holds zero, and on cherries a relative raises the RPS by 16.5 % [8.2, 27.8]. *Words or labels*: words after a
-# relative have 13.8 % [6.1, 22.4] more RPS than the best of five ways without sentences, chosen by validation.
+# *Few images*: with 2 and 4 labels per rank a relative reduces the RPS of words by 4.1 % [−3.2, 10.8] on the mean.
+# The interval holds zero, and on cherries a relative raises the RPS by 16.5 % [8.2, 27.8]. *Words or labels*: words
+# after a relative have 13.8 % [6.1, 22.4] more RPS than what validation chose from five ways without sentences.
+# Figure 10.5 shows one of them.
 #
-# These two and *new words* were registered before the runs, with intervals over test images, which know nothing of another
-# draw of labels; all else here is exploratory. [Chapter 15](15_all_studies.ipynb) has more.
+# The three claims were registered with intervals over test images, where *few images* clears zero. The table's
+# intervals also count trainings and draws of labels. All else here is exploratory. [Chapter 15](15_all_studies.ipynb)
+# has more.
 #
 # ## On your own data
 #

@@ -76,7 +76,7 @@ figure
 # **Figure 11.1.** Share of each true rank that got each answer, for two made-up classifiers, and three metrics.
 #
 # Both classifiers fail on half of the healthiest and half of the sickest leaves, one by a single rank, the other by all
-# four. Accuracy cannot tell them apart. Which metric can?
+# four. MAE and QWK tell them apart, accuracy does not.
 #
 # ## Every metric by hand
 #
@@ -164,8 +164,8 @@ by_hand("accuracy, too high", metrics.accuracy(*too_high), 0)
 #
 # ### Are the probabilities honest?
 #
-# RPS rewards honesty. If leaves that look like this one have rank $y$ with probabilities $q$, whose running sums are $Q_k$,
-# then reporting $p$ with running sums $F_k$ costs on average
+# RPS rewards honesty. If leaves that look like this one have rank $y$ with probabilities $q$, whose running sums are
+# $Q_k$, then reporting $p$ with running sums $F_k$ costs on average
 #
 # $$
 # \mathbb E_{y\sim q}\,\text{RPS}(p, y) = \sum_k Q_k (1 - Q_k) + \sum_k (F_k - Q_k)^2 . \tag{11.3}
@@ -306,8 +306,8 @@ models = {
 }
 
 # %% [markdown]
-# A metric raises an alarm, printed bold, for a value outside the healthy model's bootstrap interval (explained below),
-# on the wrong side. The arrow says which way is better. All rows but the last two judge the most probable rank.
+# Bold is an alarm: a value worse than the healthy model's whole bootstrap interval (explained below). The arrow says
+# which way is better. All rows but the last two judge the most probable rank.
 
 # %%
 CALLED = {
@@ -427,7 +427,7 @@ print(f"95 % interval {gain.low:.3f} to {gain.high:.3f}")
 # The interval of the difference is far narrower, and excludes 0: the sharper look is better. Change `SEED` to look at
 # another hundred leaves. To halve an interval takes four times the images.
 #
-# Two more habits belong to a comparison. Where there are many, Holm's correction raises each p for their number. And
+# Two more habits belong to a comparison. With several comparisons, Holm's correction raises each p-value. And
 # beside each method stands *median rank*, which looks at no image: it reports how frequent each rank is in training.
 #
 # ## Exercises

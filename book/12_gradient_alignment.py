@@ -94,15 +94,15 @@ plt.show()
 #
 # ## Two ranks, by hand
 #
-# Take two ranks A and B in a plane. The mean image of A is $\bar z_A = (1, 0)$, that of B is $\bar z_B = (0.6, 0.8)$. Each
-# rank's text is a fixed vector for its sentence plus something learned. A step for A raises the score $\bar z_A \cdot t_A$.
-# What does it do to the score of B, whose images took no part?
+# Take two ranks A and B in a plane. The mean image of A is $\bar z_A = (1, 0)$, that of B is $\bar z_B = (0.6, 0.8)$.
+# Each rank's text is a fixed vector for its sentence plus something learned. A step for A raises the score
+# $\bar z_A \cdot t_A$. What does it do to the score of B, whose images took no part?
 #
-# - **Own vectors.** $t_A = v_A + u_A$ and $t_B = v_B + u_B$, with separate $u_A$ and $u_B$. The score of A does not contain
-#   $u_B$, so its gradient there is zero. B stays where it is.
-# - **A shared vector.** $t_A = v_A + c$ and $t_B = v_B + c$. The gradient of the score of A with respect to $c$ is $\bar z_A$.
-#   A step of length 0.1 adds $(0.1, 0)$ to $c$, hence to both texts. A gains $0.1$, and B gains $(0.1, 0) \cdot \bar z_B = 0.06$.
-#   B was helped without an image of its own, at 0.6 times the rate of A.
+# - **Own vectors.** $t_A = v_A + u_A$ and $t_B = v_B + u_B$, with separate $u_A$ and $u_B$. The score of A does not
+#   contain $u_B$, so its gradient there is zero. B stays where it is.
+# - **A shared vector.** $t_A = v_A + c$ and $t_B = v_B + c$. The gradient of the score of A with respect to $c$ is
+#   $\bar z_A$. A step of length 0.1 adds $(0.1, 0)$ to $c$, hence to both texts. A gains $0.1$, and B gains
+#   $(0.1, 0) \cdot \bar z_B = 0.06$. B was helped without an image of its own, at 0.6 times the rate of A.
 # - **The same, but the images of B are on the other side**, at $(-0.6, 0.8)$. Now B *loses* 0.06.
 #
 # The 0.6 is the cosine of the two gradients, $\bar z_A$ and $\bar z_B$. That is the whole idea of this page. Autograd
@@ -343,11 +343,11 @@ plt.show()
 # %% [markdown]
 # **Figure 12.3.** Alignment of every pair of ranks along `rank`, with names in words.
 #
-# The figure spoils it. Two ranks whose names have *as many words* help each other, near ones mostly more than far ones;
-# if not, even next neighbours harm each other. A longer name pushes the rest of its sentence one slot to the right, so
-# only sentences with names of one length line up word by word. Neighbours often have names of one length, and that is
-# most of it. In digits every name has one token, and the advantage of `rank` is gone. Attention is not needed either: a
-# vector per slot shows the same effect, and more of it.
+# The figure spoils it. Two ranks whose names have *as many words* help each other, near ones mostly more than far
+# ones; if not, even next neighbours harm each other. A longer name pushes the rest of its sentence one slot to the
+# right, so only sentences with names of one length line up word by word. Most neighbours have names of one length,
+# and that is most of it. In digits every name has one token, and the advantage of `rank` is gone. Attention is not
+# needed either: a vector per slot shows the same effect, and more of it.
 #
 # So along `rank` it was mostly the length. Look back at Figure 12.2, axis `rank`: there too the three short names help
 # each other, and so do the two long ones. These five names alone could not have told, since only the long ones hold
@@ -359,7 +359,7 @@ plt.show()
 #
 # ## What follows, and what does not
 #
-# - Along `rank`, names of unequal length push each other away in the first step. Whether that costs accuracy was not
+# - Along `rank`, names of unequal length harm each other in the first step. Whether that costs accuracy was not
 #   measured. `RankPrompts(towers, ranks).tokens.words.sum(1)` counts the tokens of your own names.
 # - A rare rank can be helped by others whose names are *built* like its own, and is pushed away by the rest. The
 #   exercise measures how much. No model was trained here; errors are measured in
@@ -452,7 +452,7 @@ if PROFILE == "page":
 # - With nothing shared, no rank is helped. With one shared vector, ranks help each other as far as their images agree.
 # - Along the axis `rank`, and with a vector per slot, it is mostly names of equal length that help each other, not near
 #   ranks. With names of one length, next neighbours help a little, in all five ways that were tried.
-# - So a rank with few images is moved mostly by the others, and not towards its own images.
+# - In the exercise the other ranks move the rare rank's text away from its images.
 # - All this is about the first step, not about the error of a trained model.
 #
 # ## Sources

@@ -239,19 +239,19 @@ print(", ".join(called[::250]))
 print("W:", tuple(rows.shape), " T:", tuple(texts.shape))
 
 # %% [markdown]
-# With $W$ of $1000 \times 1280$ and $T$ of $1000 \times 384$ numbers, a linear map $A$ of $384 \times 1280$ from one list to the
-# other is a regression with a closed solution. Subtract the mean $m$ of its rows from $T$, which leaves
-# $T_c$, and minimise $\lVert W A^\top - T_c \rVert^2 + \lambda \lVert A \rVert^2$. There are more features than names, so
-# without the ridge $\lambda$ the map could learn every row by heart. Every row of $A$ is then a mixture of the rows of $W$,
-# since any other direction would cost length and explain nothing: $A^\top = W^\top G$. Put this in, set the derivative with
+# With $W$ of $1000 \times 1280$ and $T$ of $1000 \times 384$ numbers, a linear map $A$ of $384 \times 1280$ from one
+# list to the other is a regression with a closed solution. Subtract the mean $m$ of its rows from $T$, which leaves
+# $T_c$, and minimise $\lVert W A^\top - T_c \rVert^2 + \lambda \lVert A \rVert^2$. There are more features than
+# names, so without the ridge $\lambda$ the map could learn every row by heart. At the minimum every row of $A$ mixes
+# rows of $W$, $A^\top = W^\top G$: other directions add length and no fit. Put this in, set the derivative with
 # respect to $G$ to zero, and find $(W W^\top + \lambda I)\, G = T_c$. So the minimum lies at
 #
 # $$
 # A = T_c^\top \left( W W^\top + \lambda I \right)^{-1} W , \tag{14.1}
 # $$
 #
-# and an image with features $f$ lands at $z = A f / \lVert A f \rVert$, among the sentences: one with the vector $\tau$ lands at
-# $t = (\tau - m) / \lVert \tau - m \rVert$.
+# and an image with features $f$ lands at $z = A f / \lVert A f \rVert$, among the sentences: one with the vector
+# $\tau$ lands at $t = (\tau - m) / \lVert \tau - m \rVert$.
 
 
 # %%
@@ -328,7 +328,7 @@ head = ["unseen name", "the three most similar unseen rows"]
 Markdown(markdown_table(head, nearest))
 
 # %% [markdown]
-# Many misses are near misses: the Maltese finds another dog. Others are just wrong: the tench, a fish, finds a gong.
+# Two are right, and two nearly: the Maltese finds another dog, the bee a fly. The tench, a fish, finds a gong.
 # Still, what the pairs of names and rows have taught the map carries over to other names. How strong must the ridge be?
 
 # %%

@@ -147,7 +147,7 @@ pd.DataFrame.from_dict(table, orient="index").round(3)
 #
 # ## Who is in training and in test?
 #
-# A person who was in training may be easier to date than a new one: hair, light and camera can give the age away. The
+# The age of a person who was in training may be easier to guess: hair, light and camera can give the age away. The
 # lists of MORPH and of the portraits name the person, those of Adience the user, those of apples and pears the tree,
 # those of HC18 the examination. Cherries come in blocks of neighbouring photographs. So *leakage* can be counted there:
 # how much of the test part is also in training, in percent. Below are first the persons (users, trees, examinations,
@@ -187,7 +187,7 @@ seen
 # - **You may** use them for research, under the licence of their owner. For MORPH II you have to apply for it. The
 #   portraits of the US Congress are in the public domain, as far as copyright goes. They are here for comparing methods
 #   only: nobody is identified, and nobody's age is judged.
-# - **You may not** pass them on, put them into a notebook that you publish, or train a product on them.
+# - **Do not** pass them on, put them into a notebook that you publish, or train a product on them.
 # - **Never** use them, or a model trained on them, to find out who somebody is, or to decide anything about anybody:
 #   who is served, hired, admitted, insured or watched. A number in this book says how well a method orders labels. It
 #   says nothing about a person.
@@ -216,8 +216,8 @@ print(*map(card, DATA_SETS), sep="\n\n")
 # %% [markdown]
 # ## Get them
 #
-# The package contains the generated leaves and the photographs of `coffee`. For the others it has a loader and, where
-# they are free, a download.
+# The package contains the generated leaves and the photographs of `coffee`. For the others it has a loader, and for
+# some a download.
 #
 # | data set | what is free to fetch | the rest |
 # |---|---|---|

@@ -116,7 +116,7 @@ plt.show()
 #
 # ## What you wait for
 #
-# You wait for the image tower. Stage 1 trains three times as many epochs and still hardly shows, because it never sees
+# You wait for stage 2. Stage 1 trains three times as many epochs and still hardly shows, because it never sees
 # an image again: its images are encoded once, and what it computes in a step is 62 sentences. From some hundred images
 # on it does not even grow with their number, since an epoch of stage 1 then has 32 steps. Only beyond 65,536 images,
 # where a step would hold more than 2,048, does it take more steps. With a thousand images those 32 steps are many:
@@ -283,9 +283,9 @@ print(f"One process decodes and resizes {DECODED:,.0f} a second.")
 
 # %% [markdown]
 # On paper the GPU tunes a CLIP, whose images cost some forty-five times as much, in less time than two cores need for
-# `mini` without stage 2. But look at the last two lines: in training it is faster than one process that reads images. Images
-# that do not fit in memory are decoded again in every epoch, and those of MORPH II do not. So give such a run several
-# processes, with `--workers`, or the GPU waits.
+# `mini` without stage 2. But look at the last two lines: in training it is faster than one process that reads images.
+# Images that do not fit in memory are decoded again in every epoch, and those of MORPH II do not. So give such a run
+# several processes, with `--workers`, or the GPU waits.
 #
 # ## What runs out first
 #
@@ -411,7 +411,7 @@ for f in counted.values():  # what the text says of the counts
 # %% [markdown]
 # ## Summary
 #
-# - You wait for the image tower. A frozen one takes minutes where a tuned one takes hours.
+# - You wait for stage 2. A frozen one takes minutes where a tuned one takes hours.
 # - Stage 1 never sees an image again after its features, stage 2 never a text. So stage 1 pays only for texts, stage 2
 #   only for images.
 # - Two stages are cheaper than one because stage 1 takes few, large steps. With many small steps they cost more.

@@ -24,7 +24,7 @@
 # **You need.** Files, processes and signals; confidence intervals; the checkpoints of the two stages
 # ([chapter 8](08_training_runs.ipynb)).
 #
-# **Time and hardware.** No GPU; while the page is made, a run is killed twice, and five small ones are trained.
+# **Time and hardware.** No GPU; while the page is made, a run is killed twice, and six more are trained.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 import importlib.util
@@ -99,7 +99,7 @@ with style():
 plt.show()
 
 # %% [markdown]
-# **Figure 18.1.** What it proves that none of n trials was lost: larger shares of losses than the line are ruled out.
+# **Figure 18.1.** If none of n trials was lost, shares of losses above the line are ruled out.
 # The triangle is what this page tries. Two trials still allow more than three quarters to be lost; a thousand allow at
 # most 0.3 %.
 #
@@ -402,9 +402,10 @@ assert [row[1] for row in rows].count("notices") == 2
 #
 # ## Failures that leave signs
 #
-# Scores do not show whether every part of the method works. Four ways to fail were provoked for this book, and each
-# leaves signs in the features. `l2rclip report RUN` shows them beside those of healthy runs. Here each failure is
-# provoked once, on drawn leaves:
+# Scores do not show whether every part works. Four failures are provoked here, on drawn leaves. They leave the signs
+# of Figure 18.2, from the top: RankFormer adds no order (two signs), the pairwise loss breaks the alignment (two),
+# the context says nothing (two), images of a rank lie apart. `l2rclip report RUN` shows these signs beside those of
+# healthy runs.
 
 # %%
 sizes = {"image_size": 96, "epochs1": 10, "epochs2": 6, "lr2": 7e-4}

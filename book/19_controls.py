@@ -13,14 +13,14 @@
 # %% [markdown]
 # # Controls, other methods, and chance
 #
-# [Chapter 9](09_does_it_help.ipynb) has the verdict. This page is for readers who doubt it. What do other methods reach on
-# the same features? What else could have caused the gains? How were the claims registered, and what became of each? How did
-# rivals of the tuned tower get their recipes, and how much of a difference is chance?
+# [Chapter 9](09_does_it_help.ipynb) has the verdict. This page is for readers who doubt it. What do other methods
+# reach on the same features? What else could have caused the gains? How were the claims registered, and what became
+# of each? How did rivals of the tuned tower get their recipes, and how much of a difference is chance?
 #
-# The first figure is the plainest test: the [kernel head](glossary.md) on a frozen tower against twelve other ways. It is
-# ahead of most of them on the mean of the data sets, and level with two: CORAL, which is told that the ranks are ordered,
-# and the *hand-made order*, which is told the numbers. *Level* means on this page that the interval holds zero, not that two
-# things are equal.
+# The first figure is the plainest test: the [kernel head](glossary.md) on a frozen tower against twelve other ways.
+# It is ahead of most of them on the mean of the data sets, and level with two: CORAL, which is told that the ranks
+# are ordered, and the *hand-made order*, which is told the numbers. *Level* means on this page that the interval
+# holds zero, not that two things are equal.
 #
 # **You need.** [Chapter 9](09_does_it_help.ipynb): its data sets, its methods and its intervals.
 #
@@ -105,15 +105,15 @@ intervals(against, label="kernel head reduces the RPS by, %", limit=60)
 #
 # ## Against other methods
 #
-# Beating logistic regression means little if a simpler ordinal method does it better. All of these use the same features and
-# validation, and each has a temperature fitted in the same way. SORD spreads each label over its neighbours
-# ([Díaz and Marathe, 2019](references.md)); CORAL and CORN ask, threshold by threshold, whether the rank is higher
-# ([Cao et al., 2020](references.md); [Shi et al., 2023](references.md)); *cross-entropy + RPS* adds the score itself to
-# the loss. Apart from the two rows of words, none uses language. On no data set is the kernel head behind another method by an
-# interval clear of zero.
+# Beating logistic regression means little if a simpler ordinal method does it better. All of these use the same
+# features and validation, and each has a temperature fitted in the same way. SORD spreads each label over its
+# neighbours ([Díaz and Marathe, 2019](references.md)); CORAL and CORN ask, threshold by threshold, whether the rank
+# is higher ([Cao et al., 2020](references.md); [Shi et al., 2023](references.md)); *cross-entropy + RPS* adds the
+# score itself to the loss. Apart from the two rows of words, none uses language. On no data set is the kernel head
+# behind another method by an interval clear of zero.
 #
-# CORAL is told only that the ranks have an order, neither words nor numbers. The kernel head is ahead of it on fetal heads;
-# on the other five data sets the intervals hold zero.
+# CORAL is told only that the ranks have an order, neither words nor numbers. The kernel head is ahead of it on fetal
+# heads; on the other five data sets the intervals hold zero.
 #
 # ## The controls, one by one
 #
@@ -124,24 +124,23 @@ intervals(against, label="kernel head reduces the RPS by, %", limit=60)
 #   the wrong ranks to be alike.
 # - **Hand-made order.** The opposite end: all the order there is, and no language.
 # - **Blind order.** Stage 1 with its ordinal loss, but with a weight of 1, however far apart two ranks are. This was
-#   the control of the third claim, and it breaks more than one thing: the true weight is a fraction, so blind order also
-#   pushes harder, and it pushes the text of a rank away from the rank's own images.
-# - **Shuffled order.** The true weights, given to other pairs of ranks. Images of neighbouring ranks look alike, and most such
-#   pairs now have a larger weight, so it still pushes a little harder, though less than the blind order.
+#   the control of the third claim, and it breaks more than one thing: it also pushes harder.
+# - **Shuffled order.** The true weights, given to other pairs of ranks. Images of neighbouring ranks look alike, and
+#   most such pairs now have a larger weight, so it still pushes a little harder, though less than the blind order.
 # - **No ordinal loss.** Stage 1 with the contrastive loss alone.
 # - **Stage 1 from shuffled words.** Stage 1 starts from the wrong sentences. If stage 1 learned the order from the
 #   images alone, the start would not matter; what it fails to reach is what the right sentences bring.
 #
-# The next figure puts them in a row, from shuffled words to the hand-made order. The *share* of an arm says how far it goes
-# from no text, 0 %, to the hand-made order, 100 %.
+# The next figure has the first two, the table below it the others. The *share* of an arm says how far
+# it goes from no text, 0 %, to the hand-made order, 100 %.
 
 # %% mystnb={"image": {"alt": "A panel per data set. Rows from top to bottom: shuffled words, no text, words, words after stage 1, hand-made order, then the kernel head, ridge regression and median rank. A mark with an interval shows the RPS of each, and a percentage says how much of the gain of the hand-made order it reaches."}}
 staircase(order_steps(many, list(STEPS)))
 
 # %% [markdown]
-# **Figure 19.2.** RPS of the test images. A bar is the 95 % interval of the difference to *no text*: one that stays left of
-# the dashed line is a reduction. The percentage is the share. Ridge regression and the median rank, where they lie beyond
-# the edge, are arrows with their RPS.
+# **Figure 19.2.** RPS of the test images. A bar is the 95 % interval of the difference to *no text*: one that stays
+# left of the dashed line is a reduction. The percentage is the share. The median rank, where it lies beyond the edge,
+# is an arrow with its RPS.
 
 # %% tags=["hide-input"]
 shown = {
@@ -160,8 +159,9 @@ on_mean = controls[controls["data"] == MEAN]
 Markdown(gain_table(on_mean, "against no text, RPS reduced by, %"))
 
 # %% [markdown]
-# The difference between *words* and *shuffled words* is due to the order in the words, that between *after stage 1* and
-# *words* to stage 1. *No ordinal loss* comes close to the whole stage 1: most of what stage 1 adds is due to its contrastive
+# The difference between *words* and *shuffled words* is due to the order in the words, that between *after stage 1*
+# and *words* to stage 1. Stage 1 even mends shuffled words: −3.9 becomes +3.2, about half of what it reaches from the
+# true ones. *No ordinal loss* comes close to the whole stage 1: most of what stage 1 adds is due to its contrastive
 # loss. This is by what stage 1 with the true weight reduces the RPS of each other weight:
 
 # %% tags=["hide-input"]
@@ -179,11 +179,11 @@ if set(MANY) <= set(weighed["data"]):
     assert saved["bracol-area", "against no ordinal loss"] < 0
 
 # %% [markdown]
-# Against a shuffled order about a third of the gain remains, against no ordinal loss less. The order in the loss brings a few
-# tenths of a percent at most.
+# Against a shuffled order 0.2 % remains, against no ordinal loss 0.1 %, and both intervals hold zero. The order in
+# the loss brings little or nothing.
 #
-# **Twelve wrong orders.** *Shuffled words* is one order, the same in every training. So twelve random ones were tried, on all
-# folds of the six data sets. Here is by how much the right sentences reduce the RPS of each:
+# **Twelve wrong orders.** *Shuffled words* is one order, the same in every training. So twelve random ones were
+# tried, on all folds of the six data sets. Here is by how much the right sentences reduce the RPS of each:
 
 # %% tags=["hide-input"]
 beside = ["data", "run", "arm", "rps"]
@@ -201,8 +201,8 @@ orders.rename_axis(columns="RPS reduced by, %")
 # %% [markdown]
 # On every data set the right sentences beat each of the twelve orders. So the first claim is not one of a lucky shuffle.
 #
-# Last, the parts of the kernel head. Validation images, drawn anew a thousand times, vote for a head of no text, words, numbers,
-# or half words and half numbers:
+# Last, the parts of the kernel head. Validation images, drawn anew a thousand times, vote for a head of no text,
+# words, numbers, or half words and half numbers:
 
 # %% tags=["hide-input"]
 heads = table[(table["study"] == "main") & (table["arm"] == "L2RCLIP")]
@@ -224,21 +224,22 @@ Markdown(
 # ## The claims as they were registered
 #
 # Ask a table forty questions, and one of them will find something. So each claim was written into
-# `experiments/matrix/studies.yaml`, and committed, before its first run. The first three are about a frozen tower, on six data
-# sets; three of these were added when the other three had been judged. The last two are about a tuned tower, on eight;
-# there rivals are linear heads, called by their loss:
+# `experiments/matrix/studies.yaml`, and committed, before its first run. The first three are about a frozen tower, on
+# six data sets; three of these were added when the other three had been judged. The last two are about a tuned tower,
+# on eight; there rivals are linear heads, called by their loss:
 #
 # 1. **Order in the words**: true sentences against the same sentences given to the wrong ranks.
 # 2. **The method**: the kernel head against logistic regression.
-# 3. **Order in the loss**: stage 1 with the paper's weight, a fraction that grows with the distance of two ranks, against a
-#    weight of 1 for every pair of images.
+# 3. **Order in the loss**: stage 1 with the paper's weight, a fraction that grows with the distance of two ranks,
+#    against a weight of 1 for every pair of images.
 # 4. **Against cross-entropy** with the recipe that a search chose for it, L2RCLIP at its rate of 7e-4.
 # 5. **Against the rival that validates best** in each training: cross-entropy with that recipe, with a second one, or
 #    cross-entropy + RPS.
 #
-# The registered unit was an image: would other images say the same about these trained models? Chapter 9 asks more: would other
-# trainings, and other groups of images? Holm's correction counts the first three claims together, and the last two. The last
-# column is about 2.8 standard errors: the smallest true gain that four studies out of five would find.
+# The registered unit was an image: would other images say the same about these trained models? Chapter 9 asks more:
+# would other trainings, and other groups of images? Holm's correction counts the first three claims together, and the
+# last two. The last column is about 2.8 standard errors: the smallest true gain that four studies out of five would
+# find.
 
 # %% tags=["hide-input"]
 best, of_best = (part[part["study"] == "at-best"] for part in (table, scores))
@@ -268,9 +269,10 @@ claims = pd.DataFrame(
 claims.rename_axis(columns="RPS reduced by, %")
 
 # %% [markdown]
-# All five hold in both units. How firm are the last two? Each doubt has a row. One collection of leaves is there twice, and
-# nobody wrote down its plants. On cherries many trainings failed. Two defaults were tried on test images of faces and pears;
-# nothing was tried on cherries and retinas. And what would the mean of other data sets like these be, or one new data set?
+# All five hold in both units. How firm are the last two? Each doubt has a row. One collection of leaves is there
+# twice, and nobody wrote down its plants. On cherries many trainings failed. Two defaults were tried on test images
+# of faces and pears; nothing was tried on cherries and retinas. And what would the mean of other data sets like these
+# be, or one new data set?
 
 # %% tags=["hide-input"]
 firm = tuned.variations(best, of_best)
@@ -280,11 +282,11 @@ cells = cells.reindex(index=tuned.CHANGES, columns=list(tuned.CLAIMS))
 cells.rename_axis(index=None, columns="RPS reduced by, %")
 
 # %% [markdown]
-# The lead over cross-entropy holds without coffee leaves and cherries. The lead over the best rival needs them all: its interval
-# holds zero once a collection is left out. One new data set may turn out either way.
+# The lead over cross-entropy holds without coffee leaves and cherries. The lead over the best rival holds in no row
+# that leaves data sets out. One new data set may turn out either way.
 #
-# **In units, and in minutes.** This is the MAE (median), and the time of one training of a tower. The frozen tower saw 224
-# pixels, on six of the data sets:
+# **In units, and in minutes.** This is the MAE (median), and the time of one training of a tower. The frozen tower
+# saw 224 pixels, on six of the data sets:
 
 # %% tags=["hide-input"]
 columns = table.columns.union(
@@ -298,16 +300,15 @@ for column in units.columns[1:]:
 units.replace("nan", "–")
 
 # %% [markdown]
-# In units most leads are small. On cherries the kernel head on a frozen tower has less error than all tuned methods, since
-# trainings failed; on faces it is about level with them. Each training had one core. At times three of them shared two
-# cores, so some minutes are too many.
+# In units most leads are small. On cherries the kernel head on a frozen tower has less error than all tuned methods,
+# since trainings failed; on faces it is about level with them. Each training had one core. 
 #
 # ## How rivals of a tuned tower got their recipes
 #
-# Six recipes were tried for each method, two trainings each with today's defaults, on one small data set of each kind: portraits,
-# pears, and coffee leaves in five grades. The package shortens the gradient of a tower to length 1 where it is longer; the two
-# lowest rates were also tried without that. The table says how the RPS of the validation images changes with the recipe, in
-# percent of the method's own mean:
+# Six recipes were tried for each method, two trainings each with today's defaults, on one small data set of each
+# kind: portraits, pears, and coffee leaves in five grades. The package shortens the gradient of a tower to length 1
+# where it is longer; the two lowest rates were also tried without that. The table says how the RPS of the validation
+# images changes with the recipe, in percent of the method's own mean:
 
 # %% tags=["hide-input"]
 search = read_search(RESULTS)
@@ -322,27 +323,27 @@ chosen = chosen_recipes(search).rename(index=METHODS, columns=without)
 chosen.replace(RECIPES).T
 
 # %% [markdown]
-# L2RCLIP keeps 7e-4, its default rate then, the highest that was tried. Cross-entropy gets 2e-4 with gradients as they are,
-# cross-entropy + RPS gets 4e-4; without pears both would get another. This search was made after the studies below were judged.
-# An earlier one, one training each with older defaults, had chosen the same. In that one two of three data sets would have given
-# cross-entropy 4e-4, so it has that as a second chance in the studies.
+# L2RCLIP keeps 7e-4, its default rate then, the highest that was tried. Cross-entropy gets 2e-4 with gradients as
+# they are, cross-entropy + RPS gets 4e-4; without pears both would get another. This search was made after the
+# studies below were judged.  In an earlier search two of three data sets would have given cross-entropy 4e-4, so it
+# has that as a second chance in the studies.
 #
-# One recipe for all data sets need not suit each of them. What if each training takes the recipe of the six that validates best?
-# Here is the RPS of test images then, the mean of two trainings, without an interval:
+# One recipe for all data sets need not suit each of them. What if each training takes the recipe of the six that
+# validates best? Here is the RPS of test images then, the mean of two trainings, without an interval:
 
 # %% tags=["hide-input"]
 rps_of_own_recipes(search).rename(NAMES).round(3)
 
 # %% [markdown]
-# Then cross-entropy is behind L2RCLIP on pears and leaves, and ahead of it on faces. Cross-entropy + RPS is ahead on faces in
-# both trainings, on pears in one of two, and behind on leaves. So a part of L2RCLIP's lead may be that one recipe suits it on
-# every data set. Where you compare on images of your own, give each method a few rates there.
+# Then cross-entropy is behind L2RCLIP on pears and leaves, and ahead of it on faces. Cross-entropy + RPS is ahead on
+# faces in both trainings, on pears in one of two, and behind on leaves. So a part of L2RCLIP's lead may be that one
+# recipe suits it on every data set. Where you compare on images of your own, give each method a few rates there.
 #
 # ### Trainings that failed
 #
-# The median rank looks at no image. Which tuned towers have at least 95 % of its RPS on the same test images? The table
-# counts them, over all trainings of the studies `at-best` and `targets`; the arms of the second have their learning rate in
-# their name. Where the median rank was asked in one run only, its RPS stands for all.
+# The median rank looks at no image. Which tuned towers have at least 95 % of its RPS on the same test images? The
+# table counts them, over all trainings of the studies `at-best` and `targets`; the arms of the second have their
+# learning rate in their name. Where the median rank was asked in one run only, its RPS stands for all.
 
 # %% tags=["hide-input"]
 is_median = (table["arm"] == "median-rank") & (table["condition"] == "")
@@ -359,23 +360,20 @@ failed.columns = ["failed", "of"]
 failed.rename_axis([None, None])
 
 # %% [markdown]
-# On cherries all methods of `at-best` failed in training 2, so the leads there come from the other two trainings. The rate
-# decides: the linear head fails at 7e-4 and not at 2e-4. So a rate is chosen by validation images, and where all fail, a lower
-# one is tried. Of the trainings of `targets` that validation chose, none failed. In `depth` trainings on four images per rank
-# failed as well, most on coffee leaves, so there a gain may come from a rival that failed.
+# On cherries all methods of `at-best` failed in training 2, so the leads there come from the other two trainings. The
+# rate decides: the linear head fails at 7e-4 and not at 2e-4. So a rate is chosen by validation images, and where all
+# fail, a lower one is tried. Of the trainings of `targets` that validation chose, none failed. In `depth` trainings
+# on four images per rank failed as well, most on coffee leaves, so there a gain may come from a rival that failed.
 #
-# ### An earlier version
-#
-# The rows of `at-best` replace those of an earlier version, with one training, thirty epochs of stage 1, and of every tower the
-# epoch with the lowest validation RPS. There the claim about the best rival was not shown. Number and choice of epochs were
-# then changed, the choice also for rivals, by trials in which test images of portraits and pears were looked at; the study was
-# registered again, and run whole. Its third training was added when the first two had been judged.
+# In an earlier version of `at-best`, with one training and other defaults, the claim about the best rival was not shown.
+# Number and choice of epochs were then changed, the choice also for rivals, by trials in which test images of portraits
+# and pears were looked at; the study was registered again, and run whole.
 #
 # ## What the sentences add to a tuned tower
 #
-# Before the study `targets` the first two trainings were repeated on four data sets: without stage 1, on the plain sentences;
-# and with random unit vectors in place of sentences. On three data sets the first training was repeated with the epoch that has
-# the lowest validation RPS in place of the last one; and with thirty epochs of stage 1 in place of ten.
+# Before the study `targets` the first two trainings were repeated on four data sets without stage 1, and with random
+# vectors; and the first one on three of them with the epoch of the lowest validation RPS, and with thirty epochs of
+# stage 1 in place of ten. On the mean:
 
 # %% tags=["hide-input"]
 variants = ["plain sentences", "random prototypes"]
@@ -383,17 +381,16 @@ variants += ["lowest validation RPS", "30 epochs of stage 1"]
 pairs = {f"against {arm}": ("L2RCLIP", arm) for arm in variants}
 beside = ["at-best", "at-best-texts", "at-best-choices"]
 parts = compare_pairs(scores[scores["study"].isin(beside)], pairs)
+parts = parts[parts["data"] == MEAN]
 Markdown(gain_table(parts, "L2RCLIP reduces the RPS by, %"))
 
 # %% [markdown]
-# On the mean the sentences are level with random vectors, and what stage 1 made of them is level with the plain ones. The choice
-# of the epoch and the length of stage 1 are level, too, in one training each, whose intervals know nothing of the next.
+# All four are level, the last two in one training each.
 #
-# **The paper's terms, and a twin.** The studies whose names begin with `tuned` are older: batches of 32, eight epochs of stage 1,
-# the epoch with the lowest validation RPS, and 128 pixels on apples. They trained all towers at the rate of L2RCLIP, on leaves
-# in five grades and on apples, on five folds each; of apples all rivals but cross-entropy on the first fold. *Paper* has the
-# terms that the authors released, each with weight 1; *paper without tightness* leaves out the part of stage 2 that pulls every
-# image onto its prototype.
+# **The paper's terms, and a twin.** Older studies trained all towers at the rate of L2RCLIP: leaves in five grades,
+# and as their twin apples at 128 pixels, on five folds each; of apples all rivals but cross-entropy on the first fold
+# only. *Paper* has the terms that the authors released, each with weight 1; *paper without tightness* leaves out the
+# part of stage 2 that pulls every image onto its prototype.
 
 # %% tags=["hide-input"]
 at_one_rate = scores[scores["study"].str.startswith("tuned")]
@@ -404,13 +401,14 @@ trained = trained[trained["data"] != MEAN]
 Markdown(gain_table(trained, "L2RCLIP reduces the RPS by, %"))
 
 # %% [markdown]
-# On leaves L2RCLIP is ahead of cross-entropy. On apples, its twin with twenty ranks and larger images, it is not. The other
-# rows of apples are one training each, and their intervals know nothing of the next.
+# On leaves L2RCLIP is ahead of cross-entropy, on apples it is not, and there *paper without tightness* is ahead of
+# it. The other rows of apples are one training each.
 #
 # ## Sentences in the place of numbers
 #
-# Here are all rows of the study `depth` ([chapter 9](09_does_it_help.ipynb#when-does-order-matter)): by how much prototypes
-# with an order reduce the RPS of random vectors, by what trains of the tower. All arms see images of 96 pixels.
+# Here are all rows of the study `depth` ([chapter 9](09_does_it_help.ipynb#when-does-order-matter)): by how much
+# prototypes with an order reduce the RPS of random vectors, by what trains of the tower. All arms see images of 96
+# pixels.
 
 # %% tags=["hide-input"]
 of_depth = [part[part["study"] == depth.STUDY] for part in (table, scores)]
@@ -422,15 +420,15 @@ for condition, rows in worth.groupby("condition", sort=False):
 Markdown("\n\n".join(by_images))
 
 # %% [markdown]
-# With four images per rank the mean depends on coffee leaves. Sentences do about what numbers do. Numbers at random ranks do
-# not help, so it is their order that helps.
+# With four images per rank the mean depends on coffee leaves. Sentences do about what numbers do. Numbers at random
+# ranks do not help, so it is their order that helps.
 #
 # ## An hour against the default
 #
-# Somebody who had not written this package got an hour, one core, scikit-learn, timm and all baselines, to beat L2RCLIP at
-# 96 pixels on the first fold of two data sets. Submissions were chosen by validation images, though several test scores were
-# looked at on the way. The last rows of each data set use the same tricks with L2RCLIP. The minutes are those of a busy
-# machine, and each row is one run.
+# Somebody who had not written this package got an hour, one core, scikit-learn, timm and all baselines, to beat
+# L2RCLIP at 96 pixels on the first fold of two data sets. Submissions were chosen by validation images, though
+# several test scores were looked at on the way. The last rows of each data set use the same tricks with L2RCLIP. The
+# minutes are those of a busy machine, and each row is one run.
 
 # %% tags=["hide-input"]
 scored = {
@@ -447,18 +445,18 @@ hour = hour.replace({"data": NAMES}).rename(columns=scored)
 hour.set_index(keys).rename_axis([None] * 3)
 
 # %% [markdown]
-# On both data sets something simple beat L2RCLIP at 96 pixels: larger images on pears, two heads and a ridge on portraits.
-# These are single runs without an interval, and on portraits validation would have submitted *two heads*, not the rows at
-# 224 pixels, which have less error on test images. A kernel ridge on frozen features of larger images takes less than two
-# minutes, and is ahead of the tower that was tuned at 96 pixels: on pears with 1.698 against 1.744, on portraits with 1.362
-# against 1.509. So before you look for another method, keep the package's own default of 224 pixels; 96 pixels only made
-# these studies affordable.
+# On both data sets something simple beat L2RCLIP at 96 pixels: larger images on pears, two heads and a ridge on
+# portraits. These are single runs without an interval, and on portraits validation would have submitted *two heads*,
+# not the rows at 224 pixels, which have less error on test images. A kernel ridge on frozen features of larger images
+# takes less than two minutes, and is ahead of the tower that was tuned at 96 pixels: on pears with 1.698 against
+# 1.744, on portraits with 1.362 against 1.509. So before you look for another method, keep the package's own default
+# of 224 pixels; 96 pixels only made these studies affordable.
 #
 # ## How much is chance?
 #
-# The earliest models were trained once more, by the same code with the same seeds, on a CPU of another kind, which rounds sums
-# in another way: the towers of the older `tuned` studies, and the frozen heads on leaf damage, apples and fetal heads. The
-# kernel head was changed later and is left out. This is how far the RPS of a model moved:
+# The earliest models were trained once more, by the same code with the same seeds, on a CPU of another kind, which
+# rounds sums in another way: the towers of these older studies, and the frozen heads on leaf damage, apples and
+# fetal heads. The kernel head was changed later and is left out. This is how far the RPS of a model moved:
 
 # %% tags=["hide-input"]
 file = find_result("matrix_again.csv")
@@ -494,23 +492,22 @@ if {"bracol", "apples81"} <= set(trained["data"]):
     assert not second[left_out[1:]].any()
     assert len(of_order) == 72
     assert (of_order > 0).all()
-    assert (
-        parts[parts["data"] == MEAN][["low", "high"]].prod(axis=1) < 0
-    ).all()
+    assert (parts[["low", "high"]].prod(axis=1) < 0).all()
     assert list(against.loc[against["high"] < 0, "data"]) == []
     coral = against[against["row"] == "against CORAL"].set_index("data")
     assert list(coral.index[coral["low"] > 0]) == ["hc18"]
 
 # %% [markdown]
-# Of the frozen heads nine in ten hardly moved. The five that moved most, by up to 2.1 %, stand on a stage 1 that came out
-# differently: they are of the kind that the third claim compares, whose gain is 0.6 %. A tuned tower moved by 3.5 % in the
-# median; part of that is that another epoch was kept, for these keep the one with the lowest validation RPS. So train several
-# models before you choose between methods this close.
+# Of the frozen heads nine in ten hardly moved. The five that moved most, by up to 2.1 %, stand on a stage 1 that came
+# out differently: they are of the kind that the third claim compares, whose gain is 0.6 %. A tuned tower moved by 3.5
+# % in the median; part of that is that another epoch was kept, for these keep the one with the lowest validation RPS.
+# So train several models before you choose between methods this close.
 #
 # ## Published CLIPs
 #
-# No pretrained CLIP could be had where these studies ran. Where there are a network and a GPU, `make clip` trains the arms of
-# the first three claims and tuned towers with OpenAI's ViT-B-16 and a SigLIP, as `experiments/matrix/clip.yaml` fixed it.
+# No pretrained CLIP could be had where these studies ran. Where there are a network and a GPU, `make clip` trains the
+# arms of the first three claims and tuned towers with OpenAI's ViT-B-16 and a SigLIP, as
+# `experiments/matrix/clip.yaml` fixed it.
 
 # %% tags=["hide-input"]
 published = read_clip(RESULTS)
@@ -586,9 +583,10 @@ print(check_trees(162.2, 1.92))
 # %% [markdown]
 # ## Summary
 #
-# - On frozen features the kernel head is level with CORAL and with the hand-made order, and ahead of the others on the mean.
+# - On frozen features the kernel head is level with CORAL and with the hand-made order, and ahead of the others on
+#   the mean.
 # - A control should break one thing and keep the rest. Shuffled words do; a blind order breaks more than one.
-# - All five claims of the first plan hold over trainings; the last rests on coffee leaves and cherries.
+# - All five claims of the first plan hold over trainings; the last in no row that leaves data sets out.
 # - The same seeds on another CPU move a tuned tower by some percent: train several before you choose.
 #
 # ## Sources

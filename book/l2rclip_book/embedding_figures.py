@@ -108,7 +108,7 @@ class Cloud(NamedTuple):
 
 
 def on_circle(images: Points, labels: Index, texts: Points) -> Cloud:
-    """Cut the sphere of features of length 1 by a plane through its middle.
+    """Project the sphere of features of length 1 onto a plane through its middle.
 
     Up is the mean of the images, across the direction in which they differ most; labels choose only
     its sign, so that ranks rise to the right.

@@ -285,12 +285,12 @@ def two_towers(
         axes[name].set(xticks=[], yticks=[], title=title)
         axes[name].spines[:].set_visible(False)
 
-    for name, values, title in (
-        ("cos", t @ z, "cosine of z and t"),
-        ("p", probabilities, "probability"),
+    for name, values, title, digits in (
+        ("cos", t @ z, "cosine of z and t", 3),
+        ("p", probabilities, "probability", 2),
     ):
         bars = axes[name].barh(range(len(ranks)), values, color=rank_colours(len(ranks)))
-        axes[name].bar_label(bars, fmt="%.2f", padding=3)
+        axes[name].bar_label(bars, fmt=f"%.{digits}f", padding=3)
         axes[name].set(xticks=[], yticks=[], title=title, ylim=(len(ranks) - 0.5, -0.5))
         axes[name].spines["bottom"].set_visible(False)
     axes["cos"].set_yticks(range(len(ranks)), ranks.names)

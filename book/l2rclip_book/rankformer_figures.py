@@ -23,7 +23,6 @@ Slots = Float[Tensor, "rank token"]
 START = "start"
 END = "end"
 PADDING = "·"
-MAX_WORDS = 12  # of a slot whose words are written beside its weights
 
 
 def spellings(towers: Towers, tokens: Tokens) -> list[list[str]]:
@@ -248,7 +247,8 @@ def axes_figure(
         changed = changes[title].numpy() > 1e-6
         ranks = np.arange(len(changed))
         cmap = ListedColormap([PAPER, SEEN])
-        right.pcolormesh(changed, cmap=cmap, vmin=0, vmax=1, edgecolor=INK, linewidth=0.4)
+        cells = right.pcolormesh(changed, cmap=cmap, vmin=0, vmax=1, edgecolor=INK, linewidth=0.4)
+        cells.set_clip_on(False)  # else the right border is cut
         right.set(ylim=(len(ranks), 0), yticks=[])
         right.set_xticks(ranks + 0.5, [str(rank) for rank in ranks])
         right.tick_params(length=0, labelsize=TYPE)
@@ -284,7 +284,7 @@ def _draw_attention(axis: Axes, slot: Mapping[str, Any], when: str, unit: float)
     places = [place for place in slot["of"] if place is not None]
     weights = unit * np.array(slot[when], dtype=float)[np.ix_(places, places)]
     shares = (len(places) * weights).clip(0.25, 4)
-    words = [slot["words"][place] for place in places] if len(places) <= MAX_WORDS else False
+    words = [slot["words"][place] for place in places]
     sns.heatmap(
         shares,
         ax=axis,

@@ -52,9 +52,9 @@ RATE = r", [\d.e-]+$"  # at the end of the name of an arm
 FROZEN_TOWER = {
     "sentences, against no text": ("words", NONE),
     "wrong sentences, against no text": ("shuffled words", NONE),
-    "stage 1, against plain sentences": ("after stage 1", "words"),
-    "numbers, against stage 1": (NUMBERS, "after stage 1"),
-    "CORAL, against stage 1": ("coral", "after stage 1"),
+    "trained sentences, against plain ones": ("after stage 1", "words"),
+    "numbers, against trained sentences": (NUMBERS, "after stage 1"),
+    "CORAL, against trained sentences": ("coral", "after stage 1"),
     "kernel head, against CORAL": ("L2RCLIP", "coral"),
 }
 EITHER = {"tuned at 96 pixels, against frozen at 224": (AFTER_STAGE1, NUMBERS)}
@@ -66,7 +66,7 @@ TUNED_TOWER = {
     "random vectors, against a linear head": (RANDOM, LINEAR),
     "random vectors, against learned vectors": (RANDOM, LEARNED),
     "sentences, against random vectors": (SENTENCES, RANDOM),
-    "after stage 1, against plain sentences": (AFTER_STAGE1, SENTENCES),
+    "L2RCLIP, against plain sentences": (AFTER_STAGE1, SENTENCES),
     "the better of two rates, against 7e-4": (AFTER_STAGE1, f"{AFTER_STAGE1}, 0.0007"),
 }
 
@@ -152,12 +152,12 @@ def verdict_gains(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
 
 DECISIONS = {  # what you have, what to do, and the comparison that carries it
     "time to tune the tower": (
-        "tune it",
+        "tune it (the default)",
         "tuned at 96 pixels, against frozen at 224",
     ),
     "a frozen tower, ranks that are numbers": (
         "tell the head the numbers (`--image-side kernel`)",
-        "numbers, against stage 1",
+        "numbers, against trained sentences",
     ),
     "a frozen tower, ranks that are names": (
         "let it weigh sentences and order (`--image-side kernel`)",

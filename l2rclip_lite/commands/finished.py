@@ -115,8 +115,8 @@ def compare(arguments: commands.Compare) -> None:
     print(table(comparison.scores, f"test; unit of MAE: {comparison.ranks.unit}"))
     if comparison.differences:
         drawn = "subject" if "subject" in comparison.answers else "image"
-        title = f"difference from {comparison.name}, paired by {drawn}"
-        print(f"\n{table(comparison.differences, f'{title}; an interval without 0 shows one')}")
+        title = f"difference from {comparison.name}, paired by {drawn}; shown where an interval has no 0"
+        print(f"\n{table(comparison.differences, title)}")
 
 
 def compared(run: str) -> RunScores:

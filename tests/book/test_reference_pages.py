@@ -170,9 +170,9 @@ def test_the_commands_of_the_readme_do_what_they_say(
     copy("photos/images/00.png", "photo.jpg")
     quick = ["--towers", "tiny/random", "--epochs1", "1", "--epochs2", "1", "--heads", "2"]
 
-    block = re.findall(r"## Your own images\s*```\n(.*?)```", README, re.DOTALL)[0]
+    (block,) = re.findall(r"```\n(l2rclip fit --dataset csv .*?)```", README, re.DOTALL)
     for line in block.replace("\\\n", " ").splitlines():
-        _, *words = shlex.split(line)
+        _, *words = shlex.split(line, comments=True)
         if words[0] == "fit":
             words += quick
         assert main(words) == 0, capsys.readouterr().err
