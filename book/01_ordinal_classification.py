@@ -246,7 +246,7 @@ assert abs(metrics.rps(y, np.eye(5)[B], ranks) - 3 / 8) < 1e-9
 
 # %% [markdown]
 # For a model that is always certain, RPS *is* the MAE in ranks. It also rewards honest doubt: on average nobody gains by
-# sounding surer than they are. In this book RPS on validation images chooses between epochs and between settings.
+# sounding surer than they are. In this book RPS on validation images chooses between settings.
 #
 # ## CLIP in one picture
 #

@@ -21,8 +21,7 @@
 #
 # **You need.** A shell and a table. [Chapter 1](01_ordinal_classification.ipynb) explains MAE, RPS and CLIP.
 #
-# **Time and hardware.** About two minutes of one core, no GPU, no download. The last line of this page says how long it
-# took, and on what.
+# **Time and hardware.** About two minutes of one core, no GPU, no download. 
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 import importlib.util
@@ -108,7 +107,8 @@ print(f"Your bet: {bet}." if bet else "No bet.")
 print(table.set_index("path").loc[three].to_string())
 
 # %% [markdown]
-# It is B. Dark spots catch the eye, but the grade counts area, and the pale spots cover more of the leaf.
+# It is B. Dark spots catch the eye, but the grade counts area, and the pale spots cover more of the leaf. On this
+# scale *very high* begins at 15 %.
 #
 # One row is one image. `path` starts from the folder, `label` is the grade, and `split` says what the image is for:
 # *train* to learn from, *val* for every choice, *test* for the report. Without a column `split` the program draws one,
@@ -151,14 +151,15 @@ l2rclip fit --dataset csv --root coffee --out runs/coffee \
 # %% [markdown]
 # The table is about test images; brackets hold 95 % intervals, by drawing these images again. **RPS** is the error of
 # the probabilities. **MAE (median)** says by how many grades the median answer is off on average. **Median rank**
-# looks at no image: a model that is no better has learned nothing. This one is far better. *After stage 1* is
+# looks at no image: a model that is no better has learned nothing. L2RCLIP is far better. *After stage 1* is
 # explained [below](#what-happened-in-these-ten-minutes). *Calibrated* means that one number, the
 # [temperature](glossary.md), made the probabilities match how often they were right on validation images.
 #
 # For your folder change the first three lines. `--upside-down` is for things that have no top, and `--cache` names a
-# folder that keeps image features for later commands. The last line makes the page quick: small images, few epochs, one
-# learning rate. Without it a run takes longer and sees more. The same command resumes a run that was stopped
-# ([chapter 8](08_training_runs.ipynb)). All options: [hyperparameters](hyperparameters.md).
+# folder that keeps image features for later commands. The last line makes the page quick: small images, few epochs
+# (passes over the training images), one learning rate (size of steps) in place of two. Without it a run takes longer
+# and sees more. The same command resumes a run that was stopped ([chapter 8](08_training_runs.ipynb)). All options:
+# [hyperparameters](hyperparameters.md).
 #
 # ## What it says
 #
@@ -186,9 +187,8 @@ leaves(worst["path"], worst["caption"])
 # %% [markdown]
 # **Figure 2.3.** The six test images whose expected grade is furthest from the true one: grade → answer.
 #
-# What do they share? Count the answers that are one grade off: damage grows without steps, grades have them, and near
-# a step two people disagree as well. And did the dark spots catch the model's eye, too? Here is its bet on Figure
-# 2.1, beside yours:
+# Most are off by one grade: damage grows without steps, grades have them, and near a step two people disagree as
+# well. Here is the model's bet on Figure 2.1, beside yours. If it is A or C, dark spots caught its eye, too:
 
 # %% tags=["nbval-ignore-output"]
 expected = answers.set_index("path")["expected"].loc[three].round(1)
@@ -219,8 +219,8 @@ shell("l2rclip baselines runs/coffee ridge cross-entropy --cache features")
 
 # %% [markdown]
 # The lower table is rival minus L2RCLIP on the same images: an RPS above 0 is in favour of L2RCLIP. **Is 0 in the
-# brackets of the RPS? Then take the simpler one.** These images do not tell the two apart, whatever MAE and accuracy
-# say: RPS is what we chose to judge by.
+# brackets of the RPS? Then take the simpler one:** by RPS, our judge, these images do not tell the two apart. MAE and
+# accuracy may. If they are your prices, judge by them, but choose before you look.
 #
 # **Stored runs.** What a training ends with depends on the seed, and on the processor, which may add the same numbers in
 # another order. So the book keeps runs, and says what all of them show. Here is the RPS of three, with all of the 1,685
@@ -331,8 +331,8 @@ for title, one in {
 clouds(panels, model.ranks, columns=2)
 
 # %% [markdown]
-# **Figure 2.4.** Test leaves (discs) and sentences (diamonds) on that sphere. Follow the leaves along the edge:
-# mixed before, sorted by grade after. Distances to the diamonds mislead: most of each is depth.
+# **Figure 2.4.** Test leaves (discs) and sentences (diamonds) on that sphere. Look only at the leaves: mixed before,
+# sorted by grade after. The diamonds point mostly towards you or away, so this view cannot show which is nearest.
 #
 # ## What happened in these ten minutes
 #
@@ -352,9 +352,7 @@ stage_diagram(Config())
 # **Stage 2 moves the images.** Now the five text features stand still, and the image tower learns to put each image near
 # that of its grade. To grade a new image you need this tower and the five features, but no text tower.
 #
-# Why should sentences know an order? [Chapter 3](03_rank_templates.ipynb) asks them. RankFormer comes in
-# [chapter 4](04_rankformer.ipynb), the losses in [chapter 5](05_losses.ipynb), and all of it from scratch in
-# [chapter 6](06_from_scratch.ipynb).
+# Why should sentences know an order? [Chapter 3](03_rank_templates.ipynb) asks them. 
 #
 # ## Exercises
 #

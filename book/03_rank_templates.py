@@ -257,7 +257,7 @@ shuffled = [gap_score(rows[torch.randperm(62)]) for _ in range(100)]
 spelled = gap_score(text_features(words, untrained[0]))
 print(f"ages in words, trained  {gap_score(rows):.2f}")
 print(f"best of 100 shuffles    {max(shuffled):.2f}")
-print(f"random weights          {spelled:.2f}")
+print(f"one random network      {spelled:.2f}")
 
 # %% tags=["remove-cell"]
 if SEED == 0:
@@ -344,17 +344,17 @@ with style():
 figure
 
 # %% [markdown]
-# **Figure 3.4.** Nine label spaces and both controls. Order counts as learned where the diamond lies beyond the band
-# and beyond the rings.
+# **Figure 3.4.** Nine label spaces and both controls. Order counts as learned where the diamond lies clearly beyond
+# the band and the rings.
 #
 # **Percent in words** is the warning. "Twenty two percent" shares a word with "twenty five percent", and no word but
-# *percent* with ranks that are far away. Random weights need no more, and nearly reach the diamond. By the rule a
-# little of this order is learned; by shuffles alone, all of it would have passed. Ages share their first word with
-# near ranks too, but their last word with ranks at any distance, and that disturbs the order.
+# *percent* with ranks that are far away. Random weights need no more, and nearly reach the diamond. Three rings are
+# too few to say whether any of this order is learned; by shuffles alone, all of it would have passed. Ages share
+# their first word with near ranks too, but their last word with ranks at any distance, and that disturbs the order.
 #
 # - **Ages in digits** share no tokens, and random weights score about 0. All of their order is learned.
 # - **Decades and life stages** share little spelling. The trained network is far above all rings.
-# - **Five grades** are hard to judge one by one: the bands are wide, and rings fall anywhere.
+# - **Five grades**: some of these scales pass the rule, but with bands this wide one pass proves little.
 #
 # Can five grades be judged at all? Together they can. Shuffle the names of all four such scales, from *severity* to
 # *aesthetics*, each on its own, and compare the mean of their scores.
@@ -538,8 +538,8 @@ check_order(grades(NONSENSE, "a photo of {rank}"), "spelled")
 #
 # - Before you believe an order of sentences, shuffle the names and draw the weights anew. Shuffled names reveal luck,
 #   which is large with five ranks. Random weights reveal spelling, which is large for numbers in words.
-# - By both controls, `mini` has learned the order of ages, decades and life stages. Five grades are too few to tell:
-#   of four such scales, only the mean is clearly beyond luck and spelling.
+# - By both controls, `mini` has learned the order of ages, decades and life stages. With five grades one scale proves
+#   little: only the mean of four is clearly beyond luck and spelling.
 # - Text features are centred twice, by sentences about other things and by the ranks. Otherwise what all sentences
 #   share drowns what tells the ranks apart.
 # - Sentences order distant ranks well, adjacent ones barely. [Chapter 4](04_rankformer.ipynb) refines them, and

@@ -20,8 +20,8 @@
 #
 # You will build RankFormer line by line from its formula, and show that it gives the same numbers as the package's.
 #
-# **You need.** `nn.Module`, autograd, and the idea of self-attention ([Vaswani et al., 2017](references.md)); the
-# sentences come from [chapter 3](03_rank_templates.ipynb).
+# **You need.** `nn.Module` and autograd; self-attention is explained on the way. The sentences come from [chapter
+# 3](03_rank_templates.ipynb).
 #
 # **Time and hardware.** Less than a minute on a laptop, no GPU, no download.
 
@@ -88,7 +88,7 @@ print(f"K = {K} ranks, n = {n} slots, D = {D}")
 #
 # | formula | code | meaning |
 # |---|---|---|
-# | $X = \mathrm{LN}(R)$ | `norm(R)` | a layer norm of each vector |
+# | $X = \mathrm{LN}(R)$ | `norm(R)` | each vector brought to mean 0 and variance 1 |
 # | $H = \mathrm{MSA}(X)$ | `attend(x, x, x)[0]` | multi-head self-attention: a weighted mean of the vectors that a word sees |
 # | $\mathrm{FFN}(H)$ | `ffn(heard)` | two linear layers with a GELU between them, for each word alone |
 # | $(1-\alpha)\,R + \alpha \cdots$ | `forward` | blend the old and the new vector; $\alpha$ is learned and starts at 0.1 |
@@ -163,8 +163,8 @@ print("Changed:", changed(first))
 # h_{ki} = \sum_{l} a_{kl}\, x_{li}. \tag{4.3}
 # $$
 #
-# The weights $a$ are a softmax of dot products, so what matches weighs more; over what is seen they add up to 1. The
-# three `x` are the vectors that ask, that are asked, and that are passed on: query, key and value.
+# The weights are large where two vectors match: up to linear maps and a scale,
+# $a_{ij}=\operatorname{softmax}_j(x_{ki}\cdot x_{kj})$. `attend` takes `x` three times, as queries, keys and values.
 
 
 # %%
@@ -189,8 +189,8 @@ print("Changed:", changed(second))
 # - `rank`: a word sees the words in its slot of all sentences, (4.3), the default;
 # - `joint`: a word sees all words of all sentences.
 #
-# Does the axis change the answers? [Chapter 15](15_all_studies.ipynb) tested `token` against `rank`, and found no
-# difference on the mean of its data sets.
+# Does it matter? In [chapter 15](15_all_studies.ipynb) RankFormer reduces the error of a frozen tower; between
+# `token` and `rank` no difference was found.
 
 # %% mystnb={"image": {"alt": "Three panels of the five sentences, one for each axis. The words that one framed word reads are coloured: its own row for axis token, its column for axis rank, all words for axis joint. Beside each panel a five by five table of who changes when a rank gets new words: the diagonal alone for token, all cells for rank and joint."}} tags=["hide-input"]
 torch.manual_seed(SEED)
@@ -339,8 +339,8 @@ def text_features(former, context):
 # ## The same numbers as the package
 #
 # Copy your parameters into the package's `RankFormer` and into `RankPrompts`, its (4.4), and compare. A shift of zero
-# would let almost any module pass, so the last layer first gets random numbers. Two more tests follow: noise in start,
-# end and padding must not reach a word, and sentences in another order must give the same results in that order.
+# would let almost any module pass, so the last layer first gets random numbers. Three more tests: start, end and
+# padding must stay as they were, and go unread; sentences in another order must give the same results in that order.
 
 
 # %% tags=["hide-input"]
@@ -401,7 +401,7 @@ shown
 # **Figure 4.3.** A row looks, a column is looked at; red is more than an even share of the attention, blue is less.
 #
 # A word that several sentences share looks at its copies: *very* hears *very*, *damage* hears *damage*. Neighbouring
-# ranks are not singled out. In this run attention learned which words are the same, not which ranks are near.
+# ranks are not singled out.
 #
 # ## Exercises
 #

@@ -128,8 +128,8 @@ force_circles(forces, PENTAGON, PENTAGON[[0]], own=0)
 #
 # It moves left, off its own sentence. A force is minus a gradient, and the figure splits it by sentence.
 # *Cross-entropy* does not know the order: equally near sentences push equally hard, and the image stays. *RPS*, the
-# default where images learn, lets rank 4 push and rank 1 do next to nothing. At this scale rank 0 has a probability
-# of 0.43 only, and the image gives up some of it to get away from rank 4; at a scale of 20 it is certain, and stays.
+# default where images learn, lets rank 4 push and rank 1 do next to nothing. At a scale of 1 rank 0 has a probability
+# of only 0.43, and the image gives up some of it to get away from rank 4; at a scale of 20 it is certain, and stays.
 # Under the *pairwise loss* of the paper rank 4 pushes four times as hard as rank 1. Give it a shuffled order, and it
 # drives the image right. A loss enforces the order that it is given, true or not.
 #
@@ -210,7 +210,8 @@ print(f"among all five sentences {among_all:.3f}")
 # \end{aligned} \tag{5.2}
 # $$
 #
-# The inner mean gives each rank one vote, however many images it has.
+# The inner mean gives each rank one vote, however many images it has. With several images of a rank the second half
+# cannot reach 0; the first can.
 
 
 # %%
@@ -266,8 +267,8 @@ compare(pull_and_push(Z, T, y, s), F.cross_entropy(s * Z @ T.T, y))
 #
 # ## Stage 1, where the texts move
 #
-# In stage 1 the images are fixed and the sentences learn. To the contrastive loss comes the *ordinal pairwise loss*.
-# It is a pull and a push as well, and its push knows the ranks:
+# In stage 1 the images are fixed and the sentences learn. The *ordinal pairwise loss* joins the contrastive loss. It
+# is a pull and a push as well, and its push knows the ranks:
 #
 # 1. **A weight** grows with the rank gap of two images $i<j$ of the batch. From each gap $g_{ij}$ the least of the
 #    batch is subtracted, so the nearest pairs get no push; divided by the largest, the weight is the same in years
@@ -277,8 +278,8 @@ compare(pull_and_push(Z, T, y, s), F.cross_entropy(s * Z @ T.T, y))
 # \omega_{ij}=\frac{g_{ij}-g_{\min}}{g_{\max}}, \qquad g_{ij}=\lvert r_{y_i}-r_{y_j}\rvert. \tag{5.4}
 # $$
 #
-# 2. **Distances** push, squares pull: a push has the size of its weight, near or far, and a pull fades where an image
-#    arrives.
+# 2. **Distances push, squares pull.** A distance has the slope 1 everywhere, so a push has the size of its weight.
+#    The slope of a square fades as an image arrives.
 # 3. **Texts push each other, too,** since images that nobody trained on ranks say little about the order.
 #
 # With a weight $\lambda_1$, stage 1 minimises
@@ -321,8 +322,7 @@ compare(
 )
 
 # %% [markdown]
-# A loss with a minus may become negative; that is no error. **Break it** with a plain root in `distance`, then with a
-# batch of one rank.
+# A loss with a minus may become negative; that is no error. **Break it** with a plain root in `distance`.
 
 
 # %%
@@ -334,12 +334,11 @@ for root in (plain_root, distance):
     t = T.clone().requires_grad_()
     (grad,) = torch.autograd.grad(pairwise_stage1(Z, t, y, r, root), t)
     print(f"{root.__name__:10} gradient of text 2:", grad[2, :3])
-print("one rank:", pairwise_stage1(Z[[2, 5]], T, y[[2, 5]], r))
 
 # %% [markdown]
 # Two images have rank 2, so text 2 meets itself, with the distance 0 and the weight 0. The slope of a root is
-# infinite there, and $0\cdot\infty$ is not a number. Hence `clamp_min`. A batch of one rank divides 0 by 0; there the
-# package does not push. [Chapter 13](13_other_losses.ipynb) has more flaws, and other losses.
+# infinite there, and $0\cdot\infty$ is not a number.  Hence `clamp_min`. [Chapter 13](13_other_losses.ipynb) has more
+# flaws, and other losses.
 #
 # ### Does order emerge?
 #
@@ -529,8 +528,8 @@ for name in ("cross-entropy", "RPS"):
 # ([Gneiting and Raftery, 2007](references.md)). In (5.8) cross-entropy works against tightness, whose weight is
 # `lambda_tight`. [Chapter 19](19_controls.ipynb) trains with and without it.
 #
-# In the book, a [playground](playground.md) follows: drag the square image or a text, change the loss or the weights ω,
-# and press *Slide to rest*.
+# In the book, a [playground](playground.md) follows: drag the image, here a square, or a text, change the loss or the
+# weights ω, and press *Slide to rest*.
 #
 # <div class="pg" id="playground-loss" role="region" aria-label="Playground of losses"></div>
 #
@@ -677,6 +676,6 @@ print(check_camps(solved))
 #
 # ## Sources
 #
-# The losses are those of [Wang et al. (2023)](references.md) and of the authors' released code (MIT). The reasons
-# for (5.4) and (5.5) are ours. The text-to-image half is the loss of [Khosla et al. (2020)](references.md); the weight of
-# stage 1 has an ancestor in [Zhang et al. (2023)](references.md).
+# The losses are those of [Wang et al. (2023)](references.md) and of the authors' released code (MIT), except RPS. The
+# reasons for (5.4) and (5.5) are ours. The text-to-image half is the loss of [Khosla et al. (2020)](references.md);
+# the weight of stage 1 has an ancestor in [Zhang et al. (2023)](references.md).

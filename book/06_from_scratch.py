@@ -171,8 +171,8 @@ class RankPrompts(nn.Module):
 # %% [markdown]
 # ## 3. Losses
 #
-# Image $i$ has the feature $z_i$ and the rank $y_i$. With all weights 1, stage 1 minimises ([5.6](05_losses.ipynb))
-# and stage 2 ([5.8](05_losses.ipynb)):
+# Image $i$ has the feature $z_i$ and the rank $y_i$. With all weights 1, stage 1 minimises ([5.5](05_losses.ipynb))
+# and stage 2 ([5.7](05_losses.ipynb)):
 #
 # $$
 # \begin{aligned}
@@ -182,8 +182,8 @@ class RankPrompts(nn.Module):
 # \end{aligned}
 # $$
 #
-# The weight $\omega_{ij}$ is ([5.5](05_losses.ipynb)), the half $L_{\text{t2i}}$ is in ([5.2](05_losses.ipynb)), and
-# $L_{\text{rps}}$ is ([5.7](05_losses.ipynb)). One function each:
+# The weight $\omega_{ij}$ is ([5.4](05_losses.ipynb)), the half $L_{\text{t2i}}$ is in ([5.2](05_losses.ipynb)), and
+# $L_{\text{rps}}$ is ([5.6](05_losses.ipynb)). One function each:
 
 
 # %%
@@ -226,7 +226,7 @@ def stage2_loss(z, t, y):
 
 
 # %% [markdown]
-# The package's `preset="paper"` has ([5.9](05_losses.ipynb)) in place of $L_2$.
+# The package's `preset="paper"` has ([5.8](05_losses.ipynb)) in place of $L_2$.
 #
 # ## 4. Optimiser
 #
@@ -359,7 +359,7 @@ def run(name, kind):
 
 
 def after_stage1():
-    print(f"Validation RPS of the constant: {constant['rps']:.2f}")
+    print(f"Validation RPS of the median rank: {constant['rps']:.2f}")
     for name, history in runs.items():
         print(f"{name}, after stage 1: {history[epochs1 - 1][0]:.2f}")
 
@@ -568,7 +568,8 @@ table()
 # %% [markdown]
 # In every stored run the last row has the lowest test RPS of the five, and the two repairs that seemed to do harm are
 # part of it. The jump at the start of stage 2 is still there. But now every stored run ends below the end of stage 1;
-# with centred texts none did. Put its leaves and sentences on the circle of [chapter 5](05_losses.ipynb):
+# with centred texts none did. Put the last run's leaves and sentences on the circle of [chapter
+# 2](02_your_own_images.ipynb):
 
 # %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "Two circles with test leaves as discs in the colours of their ranks, and sentences as diamonds: before training in heaps, after it spread out."}}
 torch.manual_seed(SEED)

@@ -233,7 +233,7 @@ for moment in (START, L2R, CE):
 
 # %% [markdown]
 # **More than half**, in every stored run. The table has today's numbers, and in brackets the lowest and the highest of
-# fifteen stored runs: five seeds, three kinds of processor kernels. The last two rows are controls.
+# fifteen stored runs: five seeds, three kinds of processor arithmetic. The last two rows are controls.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 bias = {CE: BIAS * weight[-1].numpy()}
@@ -291,9 +291,9 @@ if len(stored):  # what the text says of all stored runs
 # ## Back to the circle
 #
 # And the pretty curve? Features have length 1, so they lie on a sphere. Project it onto a plane through its middle,
-# and you see the circle of [chapter 5](05_losses.ipynb): *up* is the mean of the images, *across* the direction in
-# which they differ most. The farther inside the circle a point lies, the more of it is depth. The labels choose only
-# a sign: ranks rise to the right.
+# and you see the circle of [chapter 2](02_your_own_images.ipynb): *up* is the mean of the images, *across* the
+# direction in which they differ most. The farther inside the circle a point lies, the more of it is depth. The labels
+# choose only a sign: ranks rise to the right.
 
 # %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Six panels in three columns: start, after stage 2, cross-entropy. In the upper row discs lie in a unit circle: at the start mixed and inside it; after training on arcs along it, in the order of their colours, after stage 2 in fourteen of fifteen stored runs. Below, UMAP layouts of the same images."}}
 above, below = {}, {}
@@ -336,8 +336,8 @@ clouds(above | below, ranks)
 figures.motion_figure(results.find_result("motion.json"), ranks)
 
 # %% [markdown]
-# **Figure 7.3.** Discs and diamonds as before; weight vectors start at zero. ρ is the gap score of the full features;
-# *shown* is the share of their variance that the map keeps after training.
+# **Figure 7.3.** Cross-entropy has no stage 1: its first panel is its start, weights at zero. ρ is the gap score of
+# the full features; *shown* is the share of their variance that the map keeps after training.
 #
 # Stage 1 lays the sentences out in a row; the images do not move. The first epoch of stage 2 crowds the images into one
 # spot. Then they spread again along the row, in the order of their colours. Cross-entropy has no sentences to follow.

@@ -17,7 +17,7 @@
 # morning you give the same command again. Where will the curve go on, and where will it end?
 #
 # This page is a chapter and a program. Here it trains on the photographs of coffee leaves that ship with the package.
-# With three other parameters it trains on your images, or on a benchmark of the paper with its towers, on a GPU that
+# With three parameters changed it trains on your images, or on a benchmark of the paper with its towers, on a GPU that
 # you rent by the hour. So it also works out what that costs, before you pay.
 #
 # **You need.** A shell and a loop. [Chapter 2](02_your_own_images.ipynb) explains the two stages, the baselines and
@@ -92,7 +92,7 @@ epochs = config.stage1_epochs() + config.epochs2
 resumed_run({"so far": before}, epochs)
 
 # %% [markdown]
-# **Figure 8.1.** Validation RPS of a training run, after each epoch. Then the plug was pulled.
+# **Figure 8.1.** Validation RPS after each epoch; 1 to 3 are stage 1. Then the plug was pulled.
 #
 # The run is started once more. At its end its scores are
 #
@@ -338,9 +338,10 @@ print(f"Your bet: {bet}." if bet else "No bet.")
 print(f"{hours:.1f} hours cost {hours * PRICE:.2f}")
 
 # %% [markdown]
-# About 2. Rates are operations per second. The A100's is assumed, a sixth of its peak, for small batches. The T4's, which
-# Colab lends, is half of its peak in fp32; it has no bf16 units. The cores' was measured. What costs is the series: five
-# folds, three seeds, and every setting that you try. Here is one run of each file with the paper's tower:
+# About 2. Rates are operations per second. For the A100 a sixth of its peak is assumed, for small batches; for the
+# T4, which Colab lends and which has no bf16 units, half of its peak in fp32. The cores were measured. What costs is
+# the series: five folds, three seeds, and every setting that you try. Here is one run of each file with the paper's
+# tower:
 
 # %% tags=["hide-input"]
 counts = find_result("data_sets.csv")

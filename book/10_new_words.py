@@ -160,7 +160,7 @@ clouds(panels, five.ranks, columns=2)
 
 # %% [markdown]
 # **Figure 10.2.** Leaves (discs) and sentences (diamonds), dark for little damage. The old sentences follow the leaves
-# from left to right. The new ones lie in the middle: nearly all of them is depth.
+# from left to right. The new ones lie in the middle, almost along your line of sight.
 #
 # Put a number on it. Treat each new sentence as if it were an image, and compare it with the 62 old ones. The softmax
 # of the scaled cosines gives probabilities of the percents, and their expectation is where the sentence *lands*.
@@ -196,9 +196,9 @@ narrow(figure, 3.4)
 # **Figure 10.3.** Where the sentences of four vocabularies land among those of the percents. Dark dots are meant to be
 # low, light ones high.
 #
-# *Very low* and *low* land left of *high* and *very high*, so leaves come out in order. But all four lie in the middle
-# of the scale, so the answers are timid. Fractions are spread out, and sort the leaves best, although *a third* lands
-# low. Of the colours, black and brown land below green, and the leaves come out upside down.
+# *Very low* and *low* land left of *high* and *very high*, so the order is roughly right. But *high* lands highest,
+# and all four mid-scale: the answers are timid. Fractions are spread out, and sort the leaves best, although *a
+# third* lands low. Of the colours, black and brown land below green, and the leaves come out upside down.
 #
 # Is that more than a story about four vocabularies? A thousand times, give five random words to the five ranks. Do words
 # that land in the order of their ranks also sort the leaves?
@@ -389,9 +389,9 @@ if len(scores):
 # after a relative have 13.8 % [6.1, 22.4] more RPS than what validation chose from five ways without sentences.
 # Figure 10.5 shows one of them.
 #
-# The three claims were registered with intervals over test images, where *few images* clears zero. The table's
-# intervals also count trainings and draws of labels. All else here is exploratory. [Chapter 15](15_all_studies.ipynb)
-# has more.
+# The three claims were registered with intervals over test images; there *few images* clears zero. Table and p also
+# count trainings and draws of labels; there it does not. All else here is exploratory. [Chapter
+# 15](15_all_studies.ipynb) has more.
 #
 # ## On your own data
 #

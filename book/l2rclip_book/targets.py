@@ -164,7 +164,7 @@ DECISIONS = {  # what you have, what to do, and the comparison that carries it
         "kernel head, against no text, on grades",
     ),
     "a tower to tune": (
-        "`l2rclip fit`: cross-entropy + RPS",
+        "tune it by L2RCLIP (`l2rclip fit`)",
         "L2RCLIP, against plain cross-entropy",
     ),
     "a choice of sentences for it": (
