@@ -21,7 +21,7 @@
 #
 # **You need.** A shell and a table. [Chapter 1](01_ordinal_classification.ipynb) explains MAE, RPS and CLIP.
 #
-# **Time and hardware.** About two minutes of one core, no GPU, no download. 
+# **Time and hardware.** About two minutes of one core, no GPU, no download.
 
 # %% tags=["setup", "hide-input", "nbval-ignore-output"]
 import importlib.util
@@ -149,7 +149,7 @@ l2rclip fit --dataset csv --root coffee --out runs/coffee \
 """)
 
 # %% [markdown]
-# The table is about test images; brackets hold 95 % intervals, by drawing these images again. **RPS** is the error of
+# The table is about test images; brackets hold intervals, from drawing these images again. **RPS** is the error of
 # the probabilities. **MAE (median)** says by how many grades the median answer is off on average. **Median rank**
 # looks at no image: a model that is no better has learned nothing. L2RCLIP is far better. *After stage 1* is
 # explained [below](#what-happened-in-these-ten-minutes). *Calibrated* means that one number, the
@@ -352,7 +352,7 @@ stage_diagram(Config())
 # **Stage 2 moves the images.** Now the five text features stand still, and the image tower learns to put each image near
 # that of its grade. To grade a new image you need this tower and the five features, but no text tower.
 #
-# Why should sentences know an order? [Chapter 3](03_rank_templates.ipynb) asks them. 
+# Why should sentences know an order? [Chapter 3](03_rank_templates.ipynb) asks them.
 #
 # ## Exercises
 #

@@ -14,8 +14,8 @@
 # # Losses, built
 #
 # Five sentences lie at the corners of a pentagon, from *healthy*, rank 0, to *very badly damaged*, rank 4. The star
-# is the image of a healthy leaf. It lies exactly on its own sentence, and ranks 1 and 4 are equally near (Figure
-# 5.1). A loss moves an image as a force would. Here you build the losses of L2RCLIP ([Wang et al.,
+# is the image of a healthy leaf. It lies exactly on its own sentence, and ranks 1 and 4 are equally near
+# (Figure 5.1). A loss moves an image as a force would. Here you build the losses of L2RCLIP ([Wang et al.,
 # 2023](references.md)) line by line, and break each line, to see why it is there.
 #
 # **You need.** Softmax, cross-entropy and autograd in PyTorch; ranks, and CLIP's unit vectors, from

@@ -321,7 +321,7 @@ named.rename_axis(index=[None, None], columns="AMAE, training").round(2)
 # A *relative* is a tower that was trained first on a related data set: drawn leaves for coffee leaves, apples for
 # pears and cherries. [Chapter 10](10_new_words.ipynb#a-few-labels) judges two registered claims about training with 2
 # and 4 labels per rank. *Few images*, that a relative reduces the RPS of words, is not shown. *Words or labels*, that
-# words after a relative beat the best of five ways without sentences, is refuted: they have 13.8 % more.
+# words after a relative beat the best of five ways without sentences, is refuted: they have more.
 #
 # How many labels make a relative needless? The rows of 2, 4 and all labels have three trainings. 1, 8 and 16 were added
 # later and have one, so their intervals know nothing of another training.

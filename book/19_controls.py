@@ -301,7 +301,7 @@ units.replace("nan", "–")
 
 # %% [markdown]
 # In units most leads are small. On cherries the kernel head on a frozen tower has less error than all tuned methods,
-# since trainings failed; on faces it is about level with them. Each training had one core. 
+# since trainings failed; on faces it is about level with them. Each training had one core.
 #
 # ## How rivals of a tuned tower got their recipes
 #

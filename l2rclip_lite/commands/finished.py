@@ -115,7 +115,8 @@ def compare(arguments: commands.Compare) -> None:
     print(table(comparison.scores, f"test; unit of MAE: {comparison.ranks.unit}"))
     if comparison.differences:
         drawn = "subject" if "subject" in comparison.answers else "image"
-        title = f"difference from {comparison.name}, paired by {drawn}; it counts where its interval has no 0"
+        title = f"difference from {comparison.name}, paired by {drawn}"
+        title += "; it counts where its interval has no 0"
         print(f"\n{table(comparison.differences, title)}")
 
 
