@@ -183,7 +183,8 @@ print(*[f"{key}: {value}" for key, value in shown.items()], sep="\n")
 # %% tags=["nbval-ignore-output"]
 print(pd.DataFrame({s: data.counts(s) for s in ("train", "val", "test")}).T)
 print("Licence:", data.card.licence, "| May be used for:", data.card.terms)
-print({key: n for key, n in leakage(data).items() if "shared" in key})
+shared = {key: n for key, n in leakage(data).items() if "shared" in key}
+print(pd.Series(shared, dtype=object).to_string())
 
 # %% [markdown]
 # A number that is not 0 is *leakage*: a file, or somebody who is shown, on both sides. `None` is unknown.
@@ -270,7 +271,8 @@ for file in folder.glob(f"{pattern}_seed*/metrics.json"):
 
 runs = pd.DataFrame(rows)
 means = runs.groupby("method")[["rps", "mae", "accuracy"]]
-print(means.agg(["count", "mean", "std"]).round(3).T.unstack())
+summary = means.agg(["count", "mean", "std"]).round(3).astype(object)
+print(summary.fillna("–").T.unstack())
 print("no run yet of folds:", training_runs.missing_folds(options, runs["run"]))
 
 # %% [markdown]
@@ -340,22 +342,21 @@ print(f"{hours:.1f} hours cost {hours * PRICE:.2f}")
 # %% [markdown]
 # About 2. Rates are operations per second. For the A100 a sixth of its peak is assumed, for small batches; for the
 # T4, which Colab lends and which has no bf16 units, half of its peak in fp32. The cores were measured. What costs is
-# the series: five folds, three seeds, and every setting that you try. Here is one run of each file with the paper's
-# tower:
+# the series: five folds, three seeds, and every setting that you try. Here is one run with the paper's tower, for a
+# small, a middling and a large file of `experiments/`:
 
 # %% tags=["hide-input"]
 counts = find_result("data_sets.csv")
 table = []
 if counts:
     home = counts.absolute().parents[2] / "experiments"
-    for file in sorted(home.glob("*.yaml")):
-        wanted = training_runs.read_file(file)
-        if wanted["towers"] != "mini":
-            images = training_runs.images_of(wanted, pd.read_csv(counts))
-            work = cost(*images, wanted["epochs2"])
-            times = [training_runs.span(work / rate) for rate in RATES.values()]
-            price = work / RATES["A100, bf16"] / 3600 * PRICE
-            table.append([file.stem, f"{images[0]:,}", *times, f"{price:.2f}"])
+    for stem in ("hci", "adience", "morph_random"):
+        wanted = training_runs.read_file(home / f"{stem}.yaml")
+        images = training_runs.images_of(wanted, pd.read_csv(counts))
+        work = cost(*images, wanted["epochs2"])
+        times = [training_runs.span(work / rate) for rate in RATES.values()]
+        price = work / RATES["A100, bf16"] / 3600 * PRICE
+        table.append([stem, f"{images[0]:,}", *times, f"{price:.2f}"])
 head = ["experiment", "training images", *RATES, "price"]
 Markdown(markdown_table(head, table, numbers=True))
 

@@ -137,7 +137,9 @@ Markdown(
 # %% [markdown]
 # Neither prediction is shown. The first was about the mean of both lines, and only one falls; with four images per
 # rank no fall is seen. It may be that order stands in for what training has not learned, and that a tower which
-# trains on enough images finds it by itself. But no claim was registered for this. Coffee leaves lift the upper line: order brings far more there than on pears and faces, and trainings fail there, more of them with random vectors. Where the whole tower trains, its interval holds zero. [Chapter
+# trains on enough images finds it by itself. But no claim was registered for this. Coffee leaves lift the upper line:
+# order brings far more there than on pears and faces, and trainings fail there, more of them with random vectors.
+# Where the whole tower trains, its interval holds zero. [Chapter
 # 19](19_controls.ipynb#sentences-in-the-place-of-numbers) has every number.
 #
 # ## The verdict

@@ -121,9 +121,10 @@ for batch in ([1, 2], [1, 0]):
         print(batch, f"{divisor:7}", [f"{w:.2f}" for w in weight])
 
 # %% [markdown]
-# As soon as the batch holds an image of rank 0 or 4, $M$ is 4, and the two divisors agree. With five equally frequent ranks and 16 images that is nearly always so. With many ranks, or where those two are rare, it is not, and every batch
-# without them pushes harder. `normalise="global"` divides by the largest gap of the label space, and the same image
-# always gets the same weight.
+# As soon as the batch holds an image of rank 0 or 4, $M$ is 4, and the two divisors agree. With five equally frequent
+# ranks and 16 images that is nearly always so. With many ranks, or where those two are rare, it is not, and every
+# batch without them pushes harder. `normalise="global"` divides by the largest gap of the label space, and the same
+# image always gets the same weight.
 #
 # In stage 1 all gaps are between two images of the batch, and the least, $m$, is subtracted from each. That has a side
 # effect which no setting removes: the pairs with the least gap have weight 0.
