@@ -149,7 +149,7 @@ l2rclip fit --dataset csv --root coffee --out runs/coffee \
 """)
 
 # %% [markdown]
-# The table is about test images; brackets hold intervals, from drawing these images again. **RPS** is the error of
+# The table is about test images; brackets hold intervals, from resampling these images. **RPS** is the error of
 # the probabilities. **MAE (median)** says by how many grades the median answer is off on average. **Median rank**
 # looks at no image: a model that is no better has learned nothing. L2RCLIP is far better. *After stage 1* is
 # explained [below](#what-happened-in-these-ten-minutes). *Calibrated* means that one number, the
@@ -157,9 +157,9 @@ l2rclip fit --dataset csv --root coffee --out runs/coffee \
 #
 # For your folder change the first three lines. `--upside-down` is for things that have no top, and `--cache` names a
 # folder that keeps image features for later commands. The last line makes the page quick: small images, few epochs
-# (passes over the training images), one learning rate (size of steps) in place of two. Without it a run takes longer
-# and sees more. The same command resumes a run that was stopped ([chapter 8](08_training_runs.ipynb)). All options:
-# [hyperparameters](hyperparameters.md).
+# (passes over the training images), and one size of steps, `--lr2`, where `fit` would try two. Without it a run takes
+# longer and sees more. The same command resumes a run that was stopped ([chapter 8](08_training_runs.ipynb)). All
+# options: [hyperparameters](hyperparameters.md).
 #
 # ## What it says
 #
@@ -312,9 +312,9 @@ read("0,1,2", ranks="no,slight,severe", labels_are="index")
 #
 # ## Why it works
 #
-# Back to the leaves. Each grade is a sentence, and each image goes to the nearest one, by the cosines of
-# [chapter 1](01_ordinal_classification.ipynb). Features have length 1, so all lie on a sphere; here it is seen from one
-# side, before `fit` and after it:
+# Back to the leaves. Each grade is a sentence, and each image is compared with all five, by the cosines of [chapter
+# 1](01_ordinal_classification.ipynb). Features have length 1, so all lie on a sphere; here it is seen from one side,
+# before `fit` and after it:
 
 # %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Two circles with leaves as discs in the colours of their grades, and the five sentences as diamonds. Before training the discs are mixed and the diamonds lie in a heap in the middle. After training the discs lie along an arc in the order of their grades, and the diamonds in the same order below."}}
 model = L2RCLIP.from_pretrained("runs/coffee")
@@ -331,8 +331,9 @@ for title, one in {
 clouds(panels, model.ranks, columns=2)
 
 # %% [markdown]
-# **Figure 2.4.** Test leaves (discs) and sentences (diamonds) on that sphere. Look only at the leaves: mixed before,
-# sorted by grade after. The diamonds point mostly towards you or away, so this view cannot show which is nearest.
+# **Figure 2.4.** Test leaves (discs) and sentences (diamonds) on that sphere. Before, the leaves overlap and the
+# sentences are a heap. After, the leaves are sorted by grade and the sentences spread out. A flat view cannot
+# show which diamond is nearest.
 #
 # ## What happened in these ten minutes
 #

@@ -89,7 +89,7 @@ print(f"K = {K} ranks, n = {n} slots, D = {D}")
 # | formula | code | meaning |
 # |---|---|---|
 # | $X = \mathrm{LN}(R)$ | `norm(R)` | each vector brought to mean 0 and variance 1 |
-# | $H = \mathrm{MSA}(X)$ | `attend(x, x, x)[0]` | multi-head self-attention: a weighted mean of the vectors that a word sees |
+# | $H = \mathrm{MSA}(X)$ | `attend(x, x, x)[0]` | self-attention: weighted means, one for each of eight *heads*, of the vectors that a word sees |
 # | $\mathrm{FFN}(H)$ | `ffn(heard)` | two linear layers with a GELU between them, for each word alone |
 # | $(1-\alpha)\,R + \alpha \cdots$ | `forward` | blend the old and the new vector; $\alpha$ is learned and starts at 0.1 |
 #
@@ -163,8 +163,9 @@ print("Changed:", changed(first))
 # h_{ki} = \sum_{l} a_{kl}\, x_{li}. \tag{4.3}
 # $$
 #
-# The weights are large where two vectors match: up to linear maps and a scale,
-# $a_{ij}=\operatorname{softmax}_j(x_{ki}\cdot x_{kj})$. `attend` takes `x` three times, as queries, keys and values.
+# The weights are large where two vectors match: up to a scale,
+# $a_{ij}=\operatorname{softmax}_j(W_qx_{ki}\cdot W_kx_{kj})$ with learned matrices $W$. So `attend` takes `x` three
+# times: to ask, to be matched, and to be averaged.
 
 
 # %%
@@ -394,7 +395,7 @@ file = find_result("attention.json")
 shown = None  # without the repository there are no results
 if file is not None:
     stored = json.loads(file.read_text(encoding="utf-8"))
-    shown = draw.attention_figure(stored, [("names", 7), ("names", 8)])
+    shown = draw.attention_figure(stored, [7, 8])
 shown
 
 # %% [markdown]

@@ -124,14 +124,15 @@ force_circles(forces, PENTAGON, PENTAGON[[0]], own=0)
 
 # %% [markdown]
 # **Figure 5.2.** What each sentence does to the image. An arrow has the colour and number of its sentence; its length
-# is the force, and the longest of each panel is drawn equally long. The grey arrow (net) is what turns the image.
+# is the force, and the longest of each panel is drawn equally long. The grey arrow (net) is what turns the image. The
+# scale is 1, and rank 0 has a probability of 0.43; at a scale of 20 it is certain, and the image stays under RPS as
+# well.
 #
 # It moves left, off its own sentence. A force is minus a gradient, and the figure splits it by sentence.
 # *Cross-entropy* does not know the order: equally near sentences push equally hard, and the image stays. *RPS*, the
-# default where images learn, lets rank 4 push and rank 1 do next to nothing. At a scale of 1 rank 0 has a probability
-# of only 0.43, and the image gives up some of it to get away from rank 4; at a scale of 20 it is certain, and stays.
-# Under the *pairwise loss* of the paper rank 4 pushes four times as hard as rank 1. Give it a shuffled order, and it
-# drives the image right. A loss enforces the order that it is given, true or not.
+# default where images learn, lets rank 4 push and rank 1 do next to nothing. Under the *pairwise loss* of the paper
+# rank 4 pushes four times as hard as rank 1. Give it a shuffled order, and it drives the image right. A loss enforces
+# the order that it is given, true or not.
 #
 # ## A small batch
 #
@@ -199,8 +200,9 @@ among_all = F.cross_entropy(s * perfect @ T.T, only_two)
 print(f"among all five sentences {among_all:.3f}")
 
 # %% [markdown]
-# The wrong answers are copies of the right one, so the loss stays that of a blind guess. So L2RCLIP's loss is
-# *asymmetrical*. An image must find its sentence among all $K$, a sentence all of its images, $P(k)$:
+# In the first half every image gets $\log 3$, perfect or not, since all captions are the same: nothing pulls it to
+# its sentence. So L2RCLIP's loss is *asymmetrical*. An image must find its sentence among all $K$, a sentence all of
+# its images, $P(k)$:
 #
 # $$
 # \begin{aligned}
@@ -210,8 +212,7 @@ print(f"among all five sentences {among_all:.3f}")
 # \end{aligned} \tag{5.2}
 # $$
 #
-# The inner mean gives each rank one vote, however many images it has. With several images of a rank the second half
-# cannot reach 0; the first can.
+# The inner mean gives each rank one vote, however many images it has.
 
 
 # %%
@@ -241,7 +242,7 @@ print(text_to_image(Z[:4], T, y[:4], s))
 # ## Cross-entropy is a pull and a push
 #
 # No line so far knows the order. Where are its forces? Let $d_{ik}=\lVert z_i-t_k\rVert$. Unit vectors have
-# $z_i\cdot t_k=1-\tfrac12d_{ik}^2$. In the cross-entropy the ones cancel:
+# $z_i\cdot t_k=1-\tfrac12d_{ik}^2$. In the cross-entropy the constant 1 cancels:
 #
 # $$
 # \begin{aligned}
@@ -262,8 +263,8 @@ def pull_and_push(z, t, y, s):
 compare(pull_and_push(Z, T, y, s), F.cross_entropy(s * Z @ T.T, y))
 
 # %% [markdown]
-# The split needs unit length: a longer text would win by its length alone. The push depends on how *near* a text is, not
-# on its rank ([Boudiaf et al., 2020](references.md)).
+# The split needs unit length: a longer vector would win by its length alone. The push depends on how *near* a text
+# is, not on its rank ([Boudiaf et al., 2020](references.md)).
 #
 # ## Stage 1, where the texts move
 #
@@ -271,15 +272,15 @@ compare(pull_and_push(Z, T, y, s), F.cross_entropy(s * Z @ T.T, y))
 # is a pull and a push as well, and its push knows the ranks:
 #
 # 1. **A weight** grows with the rank gap of two images $i<j$ of the batch. From each gap $g_{ij}$ the least of the
-#    batch is subtracted, so the nearest pairs get no push; divided by the largest, the weight is the same in years
-#    and in decades:
+#    batch is subtracted, so the nearest pairs, as a rule two images of one rank, get no push; divided by the largest,
+#    the weight is the same in years and in decades:
 #
 # $$
 # \omega_{ij}=\frac{g_{ij}-g_{\min}}{g_{\max}}, \qquad g_{ij}=\lvert r_{y_i}-r_{y_j}\rvert. \tag{5.4}
 # $$
 #
 # 2. **Distances push, squares pull.** A distance has the slope 1 everywhere, so a push has the size of its weight.
-#    The slope of a square fades as an image arrives.
+#    The slope of a square fades as a text arrives.
 # 3. **Texts push each other, too,** since images that nobody trained on ranks say little about the order.
 #
 # With a weight $\lambda_1$, stage 1 minimises
@@ -342,9 +343,9 @@ for root in (plain_root, distance):
 #
 # ### Does order emerge?
 #
-# If sentences push each other by their rank gaps, do they line up? Start five texts anywhere, put the images on them, so
-# that nothing pulls, and follow the force, with the true weights, with all weights 1 (*order-blind*), and with those of
-# a shuffled order.
+# If sentences push each other by their rank gaps, do they line up? Start five texts anywhere, let each carry its
+# image with it, so that nothing pulls, and follow the force, with the true weights, with all weights 1
+# (*order-blind*), and with those of a shuffled order.
 
 # %% mystnb={"image": {"alt": "Three circles with the paths of five texts from an inner to an outer ring. With the true weight they end in the order 0 to 4 along the circle, with order-blind and shuffled weights in other orders."}} tags=["nbval-ignore-output"]
 steps = {"smoke": 60, "page": 200, "full": 800}[PROFILE]
@@ -399,8 +400,9 @@ if PROFILE != "smoke":
 
 # %% [markdown]
 # Order emerges if there is room. On the sphere every start ends in the order of the weight, right or wrong, so
-# sentences that line up are no discovery. The nearest pairs get no push, and so the score is not 1. On the circle a
-# text that starts on the wrong side cannot pass those that push it; real features have hundreds of dimensions.
+# sentences that line up are no discovery. Here the nearest pairs are neighbours, which get no push, so the score is
+# not 1. On the circle a text that starts on the wrong side cannot pass those that push it; real features have
+# hundreds of dimensions.
 #
 # ## Stage 2, where the images move
 #

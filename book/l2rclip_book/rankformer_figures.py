@@ -257,22 +257,22 @@ def axes_figure(
 
 
 @drawn()
-def attention_figure(stored: Mapping[str, Any], chosen: Sequence[tuple[str, int]]) -> Figure:
-    """Draw who looks at whom in some slots, before stage 1 and, in the row below, after it.
+def attention_figure(stored: Mapping[str, Any], numbers: Sequence[int]) -> Figure:
+    """Draw who looks at whom in some slots of five names, before stage 1 and, below, after it.
 
     Args:
         stored: What `tools/attention_data.py` writes.
-        chosen: The key of a rank set and a slot, for each column.
+        numbers: The slot of each column.
     """
-    sets = {each["key"]: each for each in stored["sets"]}
+    (names,) = (each for each in stored["sets"] if each["key"] == "names")
+    slots = {each["slot"]: each for each in names["slots"]}
     figure = canvas(5.2)
-    axes = figure.subplots(2, len(chosen), squeeze=False)
+    axes = figure.subplots(2, len(numbers), squeeze=False)
 
-    for column, (key, number) in zip(axes.T, chosen, strict=True):
-        slot = next(each for each in sets[key]["slots"] if each["slot"] == number)
+    for column, number in zip(axes.T, numbers, strict=True):
         for axis, when in zip(column, ("before", "after"), strict=True):
-            _draw_attention(axis, slot, when, stored["unit"])
-            axis.set_title(f"{sets[key]['title']}, slot {number}\n{when} stage 1", fontsize=9)
+            _draw_attention(axis, slots[number], when, stored["unit"])
+            axis.set_title(f"slot {number}, {when} stage 1", fontsize=9)
         column[0].set_xticks([])
 
     _log_bar(figure, axes, "times an even share")
