@@ -81,7 +81,7 @@ figure
 # ## Every metric by hand
 #
 # A metric of this package is a function of `l2rclip_lite.metrics` that takes the truth, the answers and the label
-# space. Here are the eight leaves of [chapter 1](01_ordinal_classification.ipynb) again; their errors are $+1$, $+2$
+# space. Here are eight other leaves; their errors are $+1$, $+2$
 # and $-1$ ranks. The helper prints the value of a function beside the fraction found by hand.
 #
 # **One-off accuracy** forgives one rank. The **cumulative score** CS@$k$ forgives $k$ units of the label, where $r_j$
@@ -427,7 +427,7 @@ print(f"95 % interval {gain.low:.3f} to {gain.high:.3f}")
 # The interval of the difference is far narrower, and excludes 0: the sharper look is better. Change `SEED` to look at
 # another hundred leaves. To halve an interval takes four times the images.
 #
-# Two more habits belong to a comparison. With several comparisons, Holm's correction raises each p-value. And
+# Two more habits belong to a comparison. With several comparisons, Holm's correction raises the p-values. And
 # beside each method stands *median rank*, which looks at no image: it reports how frequent each rank is in training.
 #
 # ## Exercises

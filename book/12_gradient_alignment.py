@@ -345,15 +345,15 @@ plt.show()
 #
 # The figure spoils it. Two ranks whose names have *as many words* help each other, near ones mostly more than far
 # ones; if not, even next neighbours harm each other. A longer name pushes the rest of its sentence one slot to the
-# right, so only sentences with names of one length line up word by word. Most neighbours have names of one length,
-# and that is most of it. In digits every name has one token, and the advantage of `rank` is gone. Attention is not
+# right, so only sentences with names of one length line up word by word. Most neighbours have names of one length;
+# this lifts their mean. In digits every name has one token, and the advantage of `rank` is gone. Attention is not
 # needed either: a vector per slot shows the same effect, and more of it.
 #
 # So along `rank` it was mostly the length. Look back at Figure 12.2, axis `rank`: there too the three short names help
 # each other, and so do the two long ones. These five names alone could not have told, since only the long ones hold
 # *very*.
 #
-# What is left with names in digits is small: next neighbours help each other, far ranks do a little harm. This does not
+# Less is left with names in digits: next neighbours help each other, far ranks do a little harm. This does not
 # come from RankFormer, because the context alone has it. It may come from the tower, which gives similar sentences
 # similar features, and from the images, as in the two-rank example; neither was varied here.
 #

@@ -13,11 +13,11 @@
 # %% [markdown]
 # # Flaws of the released losses, and other losses
 #
-# The authors of L2RCLIP ([Wang et al., 2023](references.md)) released the code of their losses, and this package gives
-# the same numbers to six digits. For some batches, however, the released code gives no number at all, and for others
-# the number depends on things that should not matter: the order of the rows, and which other images are in the batch.
-# This appendix goes through these flaws. Then it compares other losses for ordered labels on one small example: twenty
-# images that look exactly alike.
+# The authors of L2RCLIP ([Wang et al., 2023](references.md)) released the code of their losses, and this package
+# gives the same numbers to six digits. For some batches, however, the released code gives no number at all, and for
+# others the number depends on things that should not matter: the order of the rows, and which other images are in the
+# batch. This appendix goes through these flaws. Then three small tests compare other losses for ordered labels, first
+# on twenty images that look alike.
 #
 # **You need.** [Chapter 5](05_losses.ipynb), which derives the losses of both stages.
 #

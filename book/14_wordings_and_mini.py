@@ -419,8 +419,8 @@ check_luck(best_by_luck_solved)
 #
 # - For five grades, other words for the same grades change the order of the sentences from next to none to nearly
 #   perfect. For ages the sentence around the name hardly matters.
-# - Score a few wordings before training. If you search many, compare the best with the best that a search finds in
-#   wrong orders.
+# - A better score need not mean fewer errors. If you search many wordings, compare the best with the best of wrong
+#   orders.
 # - `mini` is a ridge regression between the rows of a classifier and the names of its classes. It finds many names that
 #   the map was not fitted to, and it knows no degrees.
 #

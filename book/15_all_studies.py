@@ -322,7 +322,7 @@ named.rename_axis(index=[None, None], columns="AMAE, training").round(2)
 # A *relative* is a tower that was trained first on a related data set: drawn leaves for coffee leaves, apples for
 # pears and cherries. [Chapter 10](10_new_words.ipynb#a-few-labels) judges two registered claims about training with 2
 # and 4 labels per rank. *Few images*, that a relative reduces the RPS of words, is not shown. *Words or labels*, that
-# words after a relative beat the best of five ways without sentences, is refuted: they have more.
+# words after a relative beat the best of five ways without sentences, is refuted: words do worse.
 #
 # The claims were registered with intervals over test images. There *few images* clears zero:
 
@@ -352,8 +352,7 @@ mark_figure(by_number, LOOKS, "RPS reduced by a relative, %")
 # **Figure 15.4.** By how much a relative reduces the RPS, by labelled images per rank: of words, which is L2RCLIP, and of
 # labels, which is a linear head without text. Tuned tower, means of four data sets.
 #
-# No bar lies left of zero. Those of labels lie right of it from 8 labels per rank on; those of words do only at 1, 4
-# and 8.
+# For labels not even all do: their bars lie right of zero from 8 per rank on, those of words only at 1, 4 and 8.
 #
 # With 2 and 4 labels per rank and a relative, are words then better than ways without them? A plus is in favour of words.
 # *One direction* is that of two extreme images; *fitted* is one slope and a cut point between neighbouring ranks. Neither

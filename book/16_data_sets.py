@@ -223,11 +223,11 @@ print(*map(card, DATA_SETS), sep="\n\n")
 # |---|---|---|
 # | leaves, coffee | everything | |
 # | BRACOL, RetinaMNIST | `l2rclip data NAME --download DIR` | |
-# | lesion area, apples, cherries, pears, fetal heads | no command: the studies used copies, and we did not have the owners' files to make checksums of | see each card |
+# | `bracol-area`, apples, cherries, pears, fetal heads | no command: the studies used copies, and we did not have the owners' files to make checksums of | see each card |
 # | portraits | nothing: the table that numbers and dates them is not published | see its card |
 # | MORPH II, CLAP2015, Adience, HCI, aesthetics | the split lists | the images, from their owners |
 #
-# Every download is compared with a checksum before anything appears in the folder. Lesion area, fruits and fetal heads
+# Every download is compared with a checksum before anything appears in the folder. `bracol-area`, fruits and fetal heads
 # come without a table of labels: `python tools/owners_labels.py hc18 DIR` writes it from the owners' files. For a
 # benchmark whose images you have, the commands are these:
 #

@@ -338,8 +338,8 @@ Markdown(markdown_table(["what", "target", "measured", ""], lines))
 # other. The second: inference is slower than the bare tower. The third is a target of the method and not of the code: a
 # step of the one-stage scheme should cost at least half as much again as one of stage 2.
 #
-# Two costs per image must not grow with the number of images: that of reading the list and that of encoding an image,
-# whose feature goes to disk in pieces. Their rows are those of the million lines and of the 200,000 images.
+# The cost of encoding an image must not grow with the number of images, so features go to disk in pieces: see the row
+# of the 200,000 images. Reading a list of a million rows has a limit in seconds.
 #
 # ## Exercises
 #
@@ -411,7 +411,7 @@ for f in counted.values():  # what the text says of the counts
 # %% [markdown]
 # ## Summary
 #
-# - You wait for stage 2. A frozen one takes minutes where a tuned one takes hours.
+# - You wait for stage 2. A frozen tower takes minutes, a tuned one hours.
 # - Stage 1 never sees an image again after its features, stage 2 never a text. So stage 1 pays only for texts, stage 2
 #   only for images.
 # - Two stages are cheaper than one because stage 1 takes few, large steps. With many small steps they cost more.

@@ -13,9 +13,9 @@
 # %% [markdown]
 # # Reliability: what was done to it, and what it withstood
 #
-# A training run is killed, started again, and killed again. Started once more, it ends with the same bytes as a run
-# that nobody disturbed. Somebody tries this twice, and twice it works. **In how many of a hundred runs may it still
-# fail?** Decide, then look at the triangle.
+# A training run is killed. Started again, it ends with the same bytes as a run that nobody disturbed. Somebody tries
+# this twice, and twice it works. **In how many of a hundred runs may it still fail?** Decide, then look at the
+# triangle.
 #
 # Runs last hours on machines that die. Images come from anywhere, models from strangers, and settings from tired
 # people. A package can promise to withstand all that, but a promise is worth only as much as the attempts to break it.
@@ -402,9 +402,9 @@ assert [row[1] for row in rows].count("notices") == 2
 #
 # ## Failures that leave signs
 #
-# Scores do not show whether every part works. Four failures are provoked here, on drawn leaves. They leave the signs
-# of Figure 18.2, from the top: RankFormer adds no order (two signs), the pairwise loss breaks the alignment (two),
-# the context says nothing (two), images of a rank lie apart. `l2rclip report RUN` shows these signs beside those of
+# Scores do not show whether every part works. Four failures are provoked here, on drawn leaves. Figure 18.2 shows
+# where to look, from the top: RankFormer adds no order (two signs), the pairwise loss breaks the alignment (two), the
+# context says nothing (two), images of a rank lie apart. `l2rclip report RUN` shows these signs beside those of
 # healthy runs.
 
 # %%

@@ -371,9 +371,9 @@ failed.rename_axis([None, None])
 #
 # ## What the sentences add to a tuned tower
 #
-# Before the study `targets` the first two trainings were repeated on four data sets without stage 1, and with random
-# vectors; and the first one on three of them with the epoch of the lowest validation RPS, and with thirty epochs of
-# stage 1 in place of ten. On the mean:
+# Before the study `targets`, two trainings of L2RCLIP on four data sets were repeated with plain sentences and with
+# random vectors (*random prototypes*); one, on three of them, with the epoch of the lowest validation RPS, and with
+# 30 epochs of stage 1, not ten. On the mean:
 
 # %% tags=["hide-input"]
 variants = ["plain sentences", "random prototypes"]
@@ -420,8 +420,8 @@ for condition, rows in worth.groupby("condition", sort=False):
 Markdown("\n\n".join(by_images))
 
 # %% [markdown]
-# With four images per rank the mean depends on coffee leaves. Sentences do about what numbers do. Numbers at random
-# ranks do not help, so it is their order that helps.
+# With four images per rank the mean depends on coffee leaves. On the mean sentences are never ahead of numbers.
+# Numbers at random ranks do not help, so it is their order that helps.
 #
 # ## An hour against the default
 #
