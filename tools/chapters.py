@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import subprocess
 import tomllib
@@ -76,6 +77,19 @@ def for_colab(source: Path) -> Path:
     """Return what Colab opens: the copy without answers, where the chapter has bets."""
     copy = source.parent / "colab" / f"{source.stem}.ipynb"
     return copy if copy.exists() else source.with_suffix(".ipynb")
+
+
+def longest_first(paths: Sequence[Path]) -> list[Path]:
+    """Sort sources by how long their committed pages took, so that no long one runs alone at last."""
+
+    def seconds(source: Path) -> float:
+        page = source.with_suffix(".ipynb")
+        if not page.exists():
+            return math.inf
+        made = nbformat.read(page, as_version=4).metadata.get(STAMP, {})
+        return float(made.get("seconds", math.inf))
+
+    return sorted(paths, key=seconds, reverse=True)
 
 
 def stale(source: Path) -> str | None:

@@ -200,7 +200,10 @@ def execute_side_by_side(
     """Run chapters, `jobs` at a time; the status is 1 if one failed."""
     status = 0
     with workers(jobs) as pool:
-        runs = {pool.submit(execute_into, source, out, parameters): source for source in sources}
+        runs = {
+            pool.submit(execute_into, source, out, parameters): source
+            for source in chapters.longest_first(sources)
+        }
         for done in as_completed(runs):
             try:
                 print(done.result(), flush=True)

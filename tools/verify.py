@@ -213,6 +213,7 @@ def main() -> int:
     if "colab" in runners:
         make_wheel()
     sources = chapters.trained() if options.trained else chapters.sources(options.chapter)
+    sources = chapters.longest_first(sources)
     with execute.workers(options.jobs) as pool:
         proved = pool.map(prove_chapter, sources, repeat(runners))
         proofs = {source.stem: proof for source, proof in zip(sources, proved, strict=True)}
