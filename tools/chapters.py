@@ -80,7 +80,7 @@ def for_colab(source: Path) -> Path:
 
 
 def longest_first(paths: Sequence[Path]) -> list[Path]:
-    """Sort sources by how long their committed pages took, so that no long one runs alone at last."""
+    """Sort sources by the seconds of their committed pages, so that none runs alone at last."""
 
     def seconds(source: Path) -> float:
         page = source.with_suffix(".ipynb")
