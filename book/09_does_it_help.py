@@ -125,7 +125,8 @@ depth.depth_figure(depth.worth_of_order(*of_depth))
 
 # %% [markdown]
 # **Figure 9.2.** By how much vectors in the order of the numbers reduce the RPS of random ones, mean of three
-# data sets (pears, faces, coffee leaves), with intervals over trainings and groups. Crosses, at the # first two depths: the same numbers at random ranks.
+# data sets (pears, faces, coffee leaves), with intervals over trainings and groups. Crosses, at the
+# first two depths: the same numbers at random ranks.
 
 # %% tags=["hide-input"]
 judged = depth.judge_depth(*of_depth, missing)
