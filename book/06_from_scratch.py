@@ -649,8 +649,8 @@ print(f"test leaves with another answer: {different} of {len(answers)}")
 # %% [markdown]
 # No test leaf is answered differently in any stored run, since both codes add the same numbers in the same order.
 # Write `own` for `t[y]` in the `pull` of `pairwise`, and gradients are added in another order. Where one is nearly
-# zero, rounding decides its sign, and Adam makes a whole step of it. So compare losses and gradients step by step,
-# and final scores by intervals.
+# zero, rounding decides its sign, and Adam makes a whole step of it. Code of your own can be right and end anywhere
+# in the brackets of the table. So compare losses and gradients step by step, and final scores with those brackets.
 #
 # What the package adds is not the method: [it resumes a stopped run](08_training_runs.ipynb), checks its input, and
 # writes a model that others can load.

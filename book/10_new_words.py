@@ -392,7 +392,7 @@ if len(scores):
 # %%
 COMMANDS = r"""
 l2rclip predict leaves-percent new --csv --ranks "no,very low,low,high,very high" --template "a photo of a leaf with {rank} damage"
-l2rclip fit --dataset csv --root forty --ranks "no,very low,low,high,very high" --template "a photo of a leaf with {rank} damage" --start leaves-percent --image-size 96 --out runs/forty
+l2rclip fit --dataset csv --root forty --ranks "no,very low,low,high,very high" --template "a photo of a leaf with {rank} damage" --start leaves-percent --image-size 96 --lr2 7e-4 --out runs/forty
 l2rclip evaluate runs/forty --root new --labels labels.csv
 """
 

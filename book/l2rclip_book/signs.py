@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from l2rclip_book.provoked import APART, FAST, HARD, SLOW
-from l2rclip_book.statistics import cosine_distances, gap_order
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method import Features, Targets, Texts
@@ -57,8 +56,8 @@ class Sign:
     advice: str
 
     @property
-    def threshold(self) -> float | None:
-        """Halfway between healthy and provoked runs; None where their ranges overlap.
+    def threshold(self) -> float:
+        """Halfway between healthy and provoked runs, whose ranges lie apart.
 
         Example:
             >>> sign = Sign("x", "", "", "", "", healthy=(0.5, 0.9), provoked=(0.1, 0.3), advice="")
@@ -66,39 +65,22 @@ class Sign:
             0.4
         """
         lower, upper = sorted((self.healthy, self.provoked))
-        if lower[1] < upper[0]:
-            return (lower[1] + upper[0]) / 2
-        return None
+        return (lower[1] + upper[0]) / 2
 
     def fires(self, value: float) -> bool:
         """Return whether a value lies on the side of the runs that failed."""
-        if self.threshold is None:
-            return False
         if self.healthy[0] > self.threshold:
             return value < self.threshold
         return value > self.threshold
 
     def says(self, value: float) -> str:
         """Return what a value says, in one sentence."""
-        if self.threshold is None:
-            return "Runs that failed had the same numbers as healthy ones: it decides nothing."
         if self.fires(value):
             return f"As in runs that failed. {self.advice}"
         return "As in healthy runs."
 
 
 SIGNS = (
-    Sign(
-        column="order",
-        short="order of the sentences",
-        failure=RANKFORMER,
-        meaning="what stage 1 adds to the order of the sentences: rank correlation of rank gap and "
-        "distance",
-        provoked_by=SLOW,
-        healthy=(-0.29, -0.1),
-        provoked=(-0.27, -0.06),
-        advice="",
-    ),
     Sign(
         column="answers",
         short="order of the answers",
@@ -140,16 +122,6 @@ SIGNS = (
         provoked_by=FAST,
         healthy=(0.83, 0.88),
         provoked=(0.11, 0.8),
-        advice="The context drowns the words: lower --lr1 or --context-length.",
-    ),
-    Sign(
-        column="no_context",
-        short="no context",
-        failure=CONTEXT,
-        meaning="cosine of a sentence with its context and without one",
-        provoked_by=FAST,
-        healthy=(0.78, 0.87),
-        provoked=(0.06, 0.88),
         advice="The context drowns the words: lower --lr1 or --context-length.",
     ),
     Sign(
@@ -225,10 +197,8 @@ def measure(model: L2RCLIP, seen: SeenImages | None) -> dict[str, float | str]:
         seen: Its test images; None where they cannot be reached.
     """
     compute: dict[str, Callable[[], float]] = {
-        "order": partial(order_gained, model),
         "template": partial(template_cosine, model),
         "context": partial(context_cosine, model),
-        "no_context": partial(context_cosine, model, without=True),
     }
     values: dict[str, float | str] = {}
     if seen is None:
@@ -244,18 +214,6 @@ def measure(model: L2RCLIP, seen: SeenImages | None) -> dict[str, float | str]:
         except InputError as error:
             values[name] = str(error).removeprefix("signs: ")
     return values
-
-
-def order_gained(model: L2RCLIP) -> float:
-    r"""Return what stage 1 adds to the order of the plain sentences, in [−2, 2].
-
-    The order is Spearman's ρ of rank gap and cosine distance, see `statistics.gap_order`.
-    """
-    if len(model.ranks) < 3:
-        raise InputError("signs: two ranks have one distance, so no order.")
-
-    own = cosine_distances(model.text_features())
-    return gap_order(own) - gap_order(cosine_distances(template_features(model)))
 
 
 def order_of_answers_gained(model: L2RCLIP, seen: SeenImages) -> float:
@@ -296,7 +254,7 @@ def own_text_margin(model: L2RCLIP, seen: SeenImages) -> float:
     return float((cosine[is_own] - best_other).mean())
 
 
-def context_cosine(model: L2RCLIP, *, without: bool = False) -> float:
+def context_cosine(model: L2RCLIP) -> float:
     """Return the mean cosine of a sentence with its own context and with another one, in [−1, 1].
 
     All ranks share the context, and the other one is drawn at random, as each is at the start. Near
@@ -305,15 +263,12 @@ def context_cosine(model: L2RCLIP, *, without: bool = False) -> float:
 
     Args:
         model: With trained prompts.
-        without: Whether to take the context away in place of drawing another.
     """
     prompts = trained_prompts(model)
     if not len(prompts.context):
         raise InputError("signs: the run has no context.")
-    other = prompts.context[:0]
-    if not without:
-        generator = torch.Generator().manual_seed(OTHER_CONTEXT)
-        other = torch.randn(prompts.context.shape, generator=generator) * prompts.word_std
+    generator = torch.Generator().manual_seed(OTHER_CONTEXT)
+    other = torch.randn(prompts.context.shape, generator=generator) * prompts.word_std
     text = model.text_features().detach()
     return float((text * changed_texts(model, context=other)).sum(dim=1).mean())
 

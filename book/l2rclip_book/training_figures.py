@@ -189,7 +189,6 @@ def sign_ranges(runs: Mapping[str, Values]) -> Figure:
 
         axis.set(yticks=[0.5], yticklabels=[sign.short], ylim=(1.7, -0.7))
         axis.grid(axis="x", color=GRID)
-        if sign.threshold is not None:
-            axis.axvline(sign.threshold, color=INK, linestyle="--")
+        axis.axvline(sign.threshold, color=INK, linestyle="--")
     axes[0].set_title("blue: healthy runs      orange: runs that fail on purpose")
     return figure

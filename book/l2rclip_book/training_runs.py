@@ -16,7 +16,7 @@ from l2rclip_lite.errors import InputError
 
 Options: TypeAlias = Mapping[str, Any]  # of an experiment, by name
 
-SMALL: dict[str, Any] = {"image_size": 64, "epochs1": 3, "epochs2": 6, "lr2": 7e-4, "threads": 1}
+SMALL: dict[str, Any] = {"image_size": 64, "epochs1": 3, "epochs2": 4, "lr2": 7e-4, "threads": 1}
 TINY: dict[str, Any] = {"towers": "mini", "weights": None, "start": None, "out": None}
 TINY |= {"baselines": ["linear-probe"]}
 TINY |= {"image_size": 64, "epochs1": 2, "epochs2": 1, "lr2": 7e-4, "threads": 1}
