@@ -272,7 +272,7 @@ if len(stored):  # what the text says of all stored runs
     gap = {m: stored[f"{m} ρ, single images"] for m in (START, L2R, CE)}
     assert gap[CE].min() > max(0.5 * gap[L2R].max(), 5 * gap[START].max())
     assert gap[L2R][~failed].min() > 10 * gap[START].max()
-    assert (gap[L2R] > gap[CE]).sum() == 12
+    assert (gap[L2R] > gap[CE]).sum() == 10
     along = {m: stored[f"{m} along sentences"] for m in (START, L2R, CE)}
     assert (along[START] < along[CE])[~failed].all()
     assert ((along[CE] < along[L2R]) == ~failed).all()
@@ -284,7 +284,7 @@ if len(stored):  # what the text says of all stored runs
 #
 # **L2RCLIP orders the images, and so does cross-entropy.** The order was in the images. Leaves with similar damage look
 # alike, so a tower that must tell the degrees of damage apart puts them along a line. L2RCLIP has the higher gap score
-# in twelve of the fifteen stored runs. In another one its training failed: all images got nearly the same feature, in
+# in ten of the fifteen stored runs. In another one its training failed: all images got nearly the same feature, in
 # no order. So the features of L2RCLIP are ordinal, as the paper says, and that is no evidence for its losses.
 #
 # ## Back to the circle

@@ -407,7 +407,7 @@ assert [row[1] for row in rows].count("notices") == 2
 # says nothing, images of a rank lie apart. `l2rclip report RUN` shows these signs beside those of healthy runs.
 
 # %%
-sizes = {"image_size": 96, "epochs1": 10, "epochs2": 4, "lr2": 7e-4}
+sizes = {"image_size": 96, "epochs1": 10, "epochs2": 6, "lr2": 7e-4}
 if PROFILE == "smoke":
     sizes = {"image_size": 64, "epochs1": 2, "epochs2": 1}
 healthy = Config(seed=SEED, threads=1, **sizes)
