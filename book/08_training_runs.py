@@ -62,7 +62,7 @@ from l2rclip_lite.runs.results import judge
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}
 
-# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "A curve of validation RPS that falls over five epochs, and ends there. The right part of the panel is empty."}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"image": {"alt": "A curve of validation RPS over five epochs, lowest at the last. The right part of the panel is empty."}}
 try:
     options = training_runs.read_experiment(PROFILE, EXPERIMENT, OPTIONS)
     config = Config(**training_runs.settings_of(options))
