@@ -53,7 +53,7 @@ from l2rclip_lite.metrics import mae
 torch.set_num_threads(1)
 SIZE, LOOK, ROUNDS = {
     "smoke": (60, 90, 20),
-    "page": (500, 360, None),
+    "page": (700, 360, None),
     "full": (4000, 1000, None),
 }[PROFILE]
 ranks = leaf_ranks(10)
@@ -69,6 +69,7 @@ chance = np.random.default_rng(SEED)
 noise = chance.standard_normal((len(labels), 384))
 noise /= np.linalg.norm(noise, axis=1, keepdims=True)
 shuffled = chance.permutation(labels)
+chance.standard_normal(2400)  # what the stored runs drew here
 w = (shuffled - shuffled.mean()) @ noise
 w /= np.linalg.norm(w)
 rest = noise - np.outer(noise @ w, w)
@@ -270,9 +271,9 @@ if len(stored):  # what the text says of all stored runs
     failed = stored[f"{L2R} ρ, single images"] < 0.1
     assert (len(failed), failed.sum()) == (15, 1)
     gap = {m: stored[f"{m} ρ, single images"] for m in (START, L2R, CE)}
-    assert gap[CE].min() > max(0.5 * gap[L2R].max(), 5 * gap[START].max())
+    assert gap[CE].min() > max(0.5 * gap[L2R].max(), 10 * gap[START].max())
     assert gap[L2R][~failed].min() > 10 * gap[START].max()
-    assert (gap[L2R] > gap[CE]).sum() == 10
+    assert (gap[L2R] > gap[CE]).sum() == 12
     along = {m: stored[f"{m} along sentences"] for m in (START, L2R, CE)}
     assert (along[START] < along[CE])[~failed].all()
     assert ((along[CE] < along[L2R]) == ~failed).all()
@@ -284,7 +285,7 @@ if len(stored):  # what the text says of all stored runs
 #
 # **L2RCLIP orders the images, and so does cross-entropy.** The order was in the images. Leaves with similar damage look
 # alike, so a tower that must tell the degrees of damage apart puts them along a line. L2RCLIP has the higher gap score
-# in ten of the fifteen stored runs. In another one its training failed: all images got nearly the same feature, in
+# in twelve of the fifteen stored runs. In another one its training failed: all images got nearly the same feature, in
 # no order. So the features of L2RCLIP are ordinal, as the paper says, and that is no evidence for its losses.
 #
 # ## Back to the circle
@@ -373,11 +374,11 @@ if len(stored):
     fitted = stored.filter(like="fitted").drop(columns="start fitted")
     assert (fitted.idxmax(axis=1) == "random points fitted").all()
     assert stored["random points other half"].max() < 0.3
-    assert (stored["start other half"] > 0.15).sum() == 9
+    assert (stored["start other half"] > 0.15).sum() == 12
 
 # %% [markdown]
 # In the upper row random points look better ordered than a trained model, in every stored run. The lower row puts
-# that right. It also shows some order in the images *at the start*, with three of the five stored seeds, along a
+# that right. It also shows some order in the images *at the start*, with four of the five stored seeds, along a
 # direction with too little variance for PCA.
 
 # %% tags=["hide-input", "spread"]

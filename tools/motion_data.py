@@ -83,7 +83,7 @@ def moments() -> tuple[list[Moment], list[Moment], int, Int[np.ndarray, " image"
         ranks.
     """
     unseen = load_dataset("leaves", ranks=10, size=360, seed=SEED + 1).train
-    data = load_dataset("leaves", ranks=10, size=500, seed=SEED)
+    data = load_dataset("leaves", ranks=10, size=700, seed=SEED)
     model = L2RCLIP.build(data.ranks, SETTINGS)
     fresh = ResizedImages(unseen, model.towers.image_size)
     training = TrainingData.load(data, model)
