@@ -22,7 +22,7 @@ from l2rclip_lite.data import load_dataset
 from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prompts import centred
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.towers.base import Towers
+from l2rclip_lite.towers import load_towers
 from l2rclip_lite.training import fit
 
 STORED = chapters.BOOK / "results" / "spread" / "18.csv"
@@ -73,13 +73,14 @@ def test_images_are_seen_by_the_untrained_tower_and_by_that_of_the_run(tmp_path:
     assert measure(plain, None)["margin"] == "this one needs the test images."
 
 
-def test_texts_with_nothing_changed_or_nothing_learned(tiny: Towers) -> None:
+def test_texts_with_nothing_changed_or_nothing_learned() -> None:
     """They are those of the model, and the plain sentences.
 
     The RankFormer has learned something, if nothing useful.
     """
     ranks = Ranks.integers(0, 5, template="grade {rank}")
-    model = L2RCLIP(tiny, ranks, Config(towers="tiny/random", heads=2, hidden=32, alpha=0.5))
+    towers = load_towers("tiny/random")
+    model = L2RCLIP(towers, ranks, Config(towers="tiny/random", heads=2, hidden=32, alpha=0.5))
     assert model.prompts is not None
     assert model.prompts.rankformer is not None
     last = model.prompts.rankformer.ffn[-1][2]
