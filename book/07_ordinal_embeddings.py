@@ -139,7 +139,7 @@ from l2rclip_lite import L2RCLIP, Config
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.heads import BIAS
-from l2rclip_lite.method.stages import train_stage1, train_stage2
+from l2rclip_lite.stages import stage1_epochs, stage2_epochs
 from l2rclip_lite.training_data import TrainingData
 
 settings = {
@@ -170,7 +170,7 @@ def keep(moment, model, rank_vectors):
 
 
 keep("start", model, model.rank_features)
-list(train_stage1(model, training))  # a row after each epoch
+list(stage1_epochs(model, training))  # a row after each epoch
 keep("after stage 1", model, model.rank_features)
 slow, fast = [
     replace(model.config, batch_size=16, lr2=lr) for lr in (2e-4, 7e-4)
@@ -185,7 +185,7 @@ slow, fast = [
 model.config = slow
 rival = train_baseline("cross-entropy", model, training)
 model.config = fast
-list(train_stage2(model, training))
+list(stage2_epochs(model, training))
 keep("after stage 2", model, model.rank_features)
 weight = rival.head.weight / rival.scale.detach()
 keep("cross-entropy", rival, weight[:-1].T)

@@ -15,12 +15,12 @@ if TYPE_CHECKING:  # for editors and type checkers
         ordinal_pairwise_loss_stage1,
         ranked_probability_loss,
     )
-    from l2rclip_lite.method.model import L2RCLIP
-    from l2rclip_lite.method.prediction import Prediction
     from l2rclip_lite.method.prompts import RankPrompts
     from l2rclip_lite.method.rankformer import RankFormer
     from l2rclip_lite.method.ranks import Ranks
     from l2rclip_lite.metrics import evaluate
+    from l2rclip_lite.model import L2RCLIP
+    from l2rclip_lite.prediction import Prediction
     from l2rclip_lite.runs.results import Run
     from l2rclip_lite.towers import load_towers
     from l2rclip_lite.towers.base import Tokens, Towers
@@ -53,11 +53,11 @@ __all__ = [
 # The module of each public name. A name is imported when it is first used: `l2rclip --help` need
 # not wait for torch.
 _MODULES = {
-    "L2RCLIP": "method.model",
+    "L2RCLIP": "model",
     "Config": "config",
     "Controls": "config",
     "L2RCLIPClassifier": "estimator",
-    "Prediction": "method.prediction",
+    "Prediction": "prediction",
     "RankFormer": "method.rankformer",
     "RankPrompts": "method.prompts",
     "Ranks": "method.ranks",

@@ -6,8 +6,6 @@ The command line turns them into one sentence and exit code 2.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pydantic import ValidationError
-
 MAX_MESSAGE = 1_600  # characters of an error on the terminal
 
 
@@ -86,10 +84,11 @@ def sentence(error: Exception) -> str:
         >>> sentence(InputError("labels.csv row 2: no label"))
         'labels.csv row 2: no label'
     """
-    if not isinstance(error, ValidationError):
+    list_problems = getattr(error, "errors", None)
+    if list_problems is None:
         return one_line(str(error))
 
-    first = error.errors()[0]
+    first = list_problems()[0]
     message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if not first["loc"]:
         return one_line(f"config: {message}")

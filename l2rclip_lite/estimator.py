@@ -23,9 +23,8 @@ from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.data.table import as_numbers, ranks_of_names
 from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.heads.calibration import calibrate
-from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.stages import train_stage1
+from l2rclip_lite.model import L2RCLIP, calibrate
+from l2rclip_lite.stages import stage1_epochs
 from l2rclip_lite.training import train_image_side
 from l2rclip_lite.training_data import TrainingData
 
@@ -176,7 +175,7 @@ def _train(
     data = TrainingData(features={}, targets=targets, backbone=backbone)
     if are_images:
         data = TrainingData.of(backbone, targets, model, images)
-        list(train_stage1(model, data))
+        list(stage1_epochs(model, data))
     train_image_side(model, data)
 
     val_features = data.encode(model, "val")

@@ -22,7 +22,7 @@ from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.data.reading import MapStyle, as_rgb
 from l2rclip_lite.errors import InputError, TrainingError, in_one_sentence
 from l2rclip_lite.files import write_atomically
-from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.model import L2RCLIP
 
 KEY = "l2rclip"  # of the metadata in the file, JSON
 # Largest difference from PyTorch's probabilities on images that need no resizing; the towers agree

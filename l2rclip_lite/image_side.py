@@ -14,11 +14,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from l2rclip_lite.heads import LinearHead
-from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.heads.kernel import MIXTURES, KernelChoice, stack_kernel_heads
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.optimisation import Row
 from l2rclip_lite.metrics import rps_of_images
+from l2rclip_lite.model import L2RCLIP, calibrate
 from l2rclip_lite.runs.results import Comparison
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training_data import TrainingData
@@ -48,7 +47,8 @@ def train_kernel(model: L2RCLIP, data: TrainingData, *, quiet: bool = True) -> l
 
     text, numbers, identity = choice.mixture
     row: Row = {"stage": 2, "epoch": 1, "text": text, "numbers": numbers, "identity": identity}
-    row |= data.validation_scores(model, model.probabilities(data.backbone["val"]))
+    scores = data.scores(model, data.backbone["val"])
+    row |= {"val_mae": scores.mae, "val_rps": scores.rps}
     return [row]
 
 

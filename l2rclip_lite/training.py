@@ -4,8 +4,6 @@ The stages themselves are in `method.stages`; here stand the run, checkpoints, b
 processes and the history. A run can be resumed at any moment.
 """
 
-import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -14,36 +12,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import PartialState
 from threadpoolctl import threadpool_limits
 from torch import Tensor
-from tqdm import tqdm
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.data.reading import MapStyle
-from l2rclip_lite.devices import choose_device, failures_in_words, together
+from l2rclip_lite.devices import choose_device, failures_in_words
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.files import read_tensors, save_tensors
-from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.image_side import keep_best, train_kernel
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.optimisation import Row, Stage
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.method.stages import (
-    ImageEncoder,
-    freezing_table,
-    stage1,
-    stage2,
-    train_stage1,
-    train_stage2,
-)
+from l2rclip_lite.method.stages import freezing_table
+from l2rclip_lite.model import L2RCLIP, calibrate
 from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.runs.results import Comparison, Run, write_results
+from l2rclip_lite.stages import (
+    OnEpoch,
+    run_stage,
+    stage1,
+    stage1_epochs,
+    stage2,
+    stage2_epochs,
+    tunes_tower,
+)
 from l2rclip_lite.training_data import TrainingData
-
-OnEpoch = Callable[[Row], object]
 
 
 def fit(  # noqa: PLR0913  (an entry point)
@@ -157,7 +151,8 @@ def _train(
         if model.config.start is not None:
             state += f" that begins with {model.config.start}"
         advice = "if it is stopped, give the same command again"
-        print(f"{freezing_table(model)}\n\n{run.folder}: {state}; {advice}\n", flush=True)
+        table = freezing_table(model, tunes_tower=tunes_tower(model.config))
+        print(f"{table}\n\n{run.folder}: {state}; {advice}\n", flush=True)
 
     began = time.monotonic()
     inputs = TrainingData.load(data, model, cache=cache or run.features, quiet=quiet)
@@ -165,8 +160,8 @@ def _train(
 
     began = time.monotonic()
     stage = stage1(model, inputs)
-    epochs = train_stage1(model, inputs, stage)
-    history = run_stage(stage, epochs, run=run, quiet=quiet, on_epoch=on_epoch)
+    epochs = stage1_epochs(model, inputs, stage)
+    history = run_stage(model, stage, epochs, run=run, quiet=quiet, on_epoch=on_epoch)
 
     calibrate(model, inputs.features["val"], inputs.targets["val"])
     answers = {"test_after_stage1": model.probabilities(inputs.features["test"])}
@@ -216,10 +211,9 @@ def train_image_side(
 
     def begin(lr: float) -> tuple[Stage, Iterator[Row]]:
         stage = stage2(model, data, lr)
-        encode = together(ImageEncoder(model)) if stage.tower else None
-        return stage, train_stage2(model, data, stage, encode)
+        return stage, stage2_epochs(model, data, stage)
 
-    rows = run_rates(model, begin, run=run, quiet=quiet, on_epoch=on_epoch)
+    rows = run_rates(model, data, begin, run=run, quiet=quiet, on_epoch=on_epoch)
     if untrained is None:
         return rows, None
     comparison = keep_best(model, data, untrained, quiet=quiet)
@@ -230,6 +224,7 @@ def train_image_side(
 
 def run_rates(
     model: L2RCLIP,
+    data: TrainingData,
     begin: Callable[[float], tuple[Stage, Iterator[Row]]],
     *,
     run: RunDirectory | None = None,
@@ -239,10 +234,12 @@ def run_rates(
     """Train a stage at each learning rate from the same parameters, and keep the best of them.
 
     `Config.lr2` is the one rate, or `Towers.image_lrs` are several; the lowest validation RPS is
-    best. Where all of several have failed, a quarter of the lowest is tried, too.
+    best. Where all of several have failed, a quarter of the lowest is tried, too. A rate has failed
+    whose RPS is hardly better, .95 or more, than that of an answer that looks at no image.
 
     Args:
         model: Its image tower trains.
+        data: What it trains on.
         begin: Returns the stage of a rate before its first epoch, and what trains it.
         run: See `run_stage`, as for all below.
         quiet: Whether to hide bars, scores and the choice.
@@ -264,135 +261,18 @@ def run_rates(
         for name, parameter in stage.parameters.items():
             start.setdefault(name, parameter.detach().clone())
             parameter.data.copy_(start[name])
-        run_stage(stage, epochs, run=run, quiet=quiet, on_epoch=on_epoch)
+        run_stage(model, stage, epochs, run=run, quiet=quiet, on_epoch=on_epoch)
         return stage
 
     trained = [train(lr) for lr in rates]
-    if len(rates) > 1 and all(stage.has_failed() for stage in trained):
-        trained.append(train(min(rates) / 4, ", as the others failed"))
+    if len(rates) > 1:
+        failed = 0.95 * data.frequencies_rps(model)
+        if all(stage.kept_score.rps >= failed for stage in trained):
+            trained.append(train(min(rates) / 4, ", as the others failed"))
 
     best = min(trained, key=lambda stage: stage.kept_score)
     best.restore_kept()
     if len(trained) > 1 and not quiet:
-        scores = ", ".join(f"{stage.lr:g} {stage.kept_score[0]:.3f}" for stage in trained)
+        scores = ", ".join(f"{stage.lr:g} {stage.kept_score.rps:.3f}" for stage in trained)
         print(f"learning rate {best.lr:g}, by validation RPS: {scores}", flush=True)
     return best.history
-
-
-def run_stage(
-    stage: Stage,
-    epochs: Iterator[Row],
-    *,
-    run: RunDirectory | None = None,
-    quiet: bool = True,
-    on_epoch: OnEpoch | None = None,
-) -> list[Row]:
-    """Train a stage to its end, after the epoch at which it was stopped, and return its history.
-
-    Args:
-        stage: Before its first epoch.
-        epochs: Trains it; a row after each epoch.
-        run: Where each complete epoch is kept; None keeps none.
-        quiet: Whether to hide the bar and the scores of each epoch.
-        on_epoch: Called with each row of the history, when the epoch is on disk.
-
-    Raises:
-        InputError: A checkpoint that is damaged, or was written by another number of processes.
-        TrainingError: A loss that is not finite, memory that runs out, or a lost process.
-    """
-    file = None
-    if run is not None:
-        file = run.own(f"{run.unfinished.name}/{stage.file}.safetensors")
-        load_checkpoint(file, stage)
-
-    bar = tqdm(
-        desc=stage.name,
-        total=stage.n_steps,
-        initial=stage.steps_taken,
-        unit="step",
-        disable=quiet or stage.n_steps == 0 or None,
-    )
-    stage.on_step = bar.update
-
-    with bar, failures_in_words(stage.name, _advice(stage)):
-        for row in epochs:
-            if file is not None and PartialState().is_main_process:
-                save_checkpoint(file, stage)
-            PartialState().wait_for_everyone()  # one that has ended is missed now, not later
-
-            if not quiet:
-                scores = f"validation RPS {row['val_rps']:.3f}, MAE {row['val_mae']:.3f}"
-                epoch = f"epoch {row['epoch']} of {stage.n_epochs}"
-                bar.write(f"{stage.name}, {epoch}: loss {row['loss']:.3f}, {scores}", sys.stderr)
-            if on_epoch is not None:
-                on_epoch(row)
-    return stage.history
-
-
-def _advice(stage: Stage) -> str:
-    """Return what fills the memory of a stage, and what to try."""
-    if not stage.tower:  # stored features are small
-        cure = "try fewer ranks (--rebin), a shorter --template or another --device"
-        return f"with {len(stage.model.ranks)} sentences at once; {cure}"
-
-    images = stage.config.micro_batch_size or stage.config.batch_size
-    cure = "try fewer (--micro-batch-size), a smaller --image-size or another --device"
-    return f"with {images} images at once; {cure}"
-
-
-# --- one checkpoint an epoch: parameters, those of the kept epoch, and Adam's moments ------------
-
-
-def save_checkpoint(file: Path, stage: Stage) -> None:
-    """Write all that a stage needs to go on after an epoch, atomically."""
-    tensors = {}
-    for name, parameter in stage.parameters.items():
-        tensors[f"now/{name}"] = parameter.detach()
-        tensors[f"kept/{name}"] = stage.kept[name]
-        for key, value in stage.optimizer.state[parameter].items():
-            tensors[f"adam.{key}/{name}"] = value
-
-    record = {
-        "history": stage.history,
-        "kept_score": stage.kept_score,
-        "steps_taken": stage.steps_taken,
-        "batch_size": stage.batch_size,
-    }
-    save_tensors(file, tensors, {"record": json.dumps(record)})
-
-
-def load_checkpoint(file: Path, stage: Stage) -> None:
-    """Let a stage go on after the epoch that a checkpoint has kept, if there is one.
-
-    Raises:
-        InputError: The file is damaged, or of another model, release or number of processes.
-    """
-    if not file.exists():
-        return
-    tensors, metadata = read_tensors(file)
-
-    shapes = {f"now/{name}": parameter.shape for name, parameter in stage.parameters.items()}
-    stored = {name: value.shape for name, value in tensors.items() if name.startswith("now/")}
-    if "record" not in metadata or stored != shapes:
-        problem = "damaged, or of another model or release"
-        raise InputError(f"{file}: {problem}; delete it to start this stage anew.")
-
-    # the schedule counts steps, and the draws of an epoch are those of its batches
-    record = json.loads(metadata["record"])
-    if record["batch_size"] != stage.batch_size:
-        begun = f"begun with {record['batch_size']} images a step, and now it would be"
-        cure = "start as many processes as before, or choose a new --out"
-        raise InputError(f"{file}: {begun} {stage.batch_size}; {cure}.")
-
-    for name, parameter in stage.parameters.items():
-        parameter.data.copy_(tensors[f"now/{name}"])
-        stage.kept[name] = torch.empty_like(parameter).copy_(tensors[f"kept/{name}"])
-
-        state = stage.optimizer.state[parameter]
-        state["step"] = tensors[f"adam.step/{name}"].to(parameter.device)  # of a fused Adam
-        for key in ("exp_avg", "exp_avg_sq"):
-            state[key] = torch.empty_like(parameter).copy_(tensors[f"adam.{key}/{name}"])
-
-    stage.history = record["history"]
-    stage.kept_score = tuple(record["kept_score"])
-    stage.steps_taken = record["steps_taken"]

@@ -15,14 +15,16 @@ from torch.utils.data import DataLoader, Subset
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
-from l2rclip_lite.data.images import Augment, ResizedImages, scaled
+from l2rclip_lite.data.images import Augment, ResizedImages, decoded
 from l2rclip_lite.data.reading import Images
 from l2rclip_lite.devices import own_rows
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method import Backbone, Features, Targets
-from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.method import Backbone, Features, Probabilities, Targets
+from l2rclip_lite.method.optimisation import Scores
+from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import mae, rps
-from l2rclip_lite.runs.encoding import decoded
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.towers.base import scaled
 
 MAX_STEPS = 32  # of an epoch on cached features
 MAX_PAIRED = 2_048  # images of such a step: stage 1 compares all its pairs
@@ -36,12 +38,10 @@ class TrainingBatch(NamedTuple):
             its own part.
         target: Rank index of each image of the whole batch. With several views the list is
             repeated: all images of the first view, then all of the second.
-        n_images: Of the whole batch, in one view.
     """
 
     images: Tensor
     target: Int[Tensor, " image"]
-    n_images: int
 
 
 @dataclass(frozen=True)
@@ -123,13 +123,33 @@ class TrainingData:
             return self.backbone[split]
         return self.features[split]
 
-    def validation_scores(self, model: L2RCLIP, probabilities: Tensor) -> dict[str, float]:
-        """Return the scores of an epoch: MAE of the likeliest rank, and RPS."""
+    def scores(self, model: L2RCLIP, features: Features) -> Scores:
+        """Return the scores of the validation images, by these features of theirs.
+
+        They are not finite where the outputs of the model are not.
+        """
+        probabilities = model.probabilities(features)
+        if not probabilities.isfinite().all():
+            return Scores(math.nan, math.nan)
+        return self._scores_of(probabilities, model.ranks)
+
+    def _scores_of(self, probabilities: Probabilities, ranks: Ranks) -> Scores:
+        """Return the scores of probabilities of the validation images."""
         target = self.targets["val"]
-        return {
-            "val_mae": mae(target, probabilities.argmax(1), model.ranks),
-            "val_rps": rps(target, probabilities, model.ranks),
-        }
+        return Scores(
+            rps=rps(target, probabilities, ranks),
+            mae=mae(target, probabilities.argmax(1), ranks),
+        )
+
+    def frequencies_rps(self, model: L2RCLIP) -> float:
+        """Return the validation RPS of an answer that looks at no image.
+
+        It is the frequencies of the training ranks, which are equal under `Config.balance`.
+        """
+        target = self.targets["train"][self.rows(model.config, torch.Generator())]
+        counts = torch.bincount(target, minlength=len(model.ranks))
+        frequencies = (counts / counts.sum()).expand(len(self.targets["val"]), -1)
+        return self._scores_of(frequencies, model.ranks).rps
 
     def rows(self, config: Config, generator: torch.Generator) -> Int[Tensor, " row"]:
         """Return the places of the training images in random order.
@@ -192,9 +212,7 @@ class TrainingData:
         order = self.rows(model.config, generator)[: len(targets)]
 
         for rows in torch.split(order, self.feature_batch_size(model.config)):
-            yield TrainingBatch(
-                features[rows].to(model.device), targets[rows].to(model.device), len(rows)
-            )
+            yield TrainingBatch(features[rows].to(model.device), targets[rows].to(model.device))
 
     def batches(
         self, model: L2RCLIP, generator: torch.Generator, *, views: int = 1
@@ -232,7 +250,7 @@ class TrainingData:
                 pixels = augment(pixels, draws=own.flatten(1, 2))
 
             pixels = model.towers.normalize(scaled(pixels))
-            yield TrainingBatch(pixels, targets[rows].to(model.device).repeat(views), len(rows))
+            yield TrainingBatch(pixels, targets[rows].to(model.device).repeat(views))
 
 
 def workers_for(images: ResizedImages, config: Config) -> int:

@@ -22,7 +22,7 @@ from torch import Tensor
 from l2rclip_book.rankformer_figures import attention_weights, spellings
 from l2rclip_lite import L2RCLIP, Config, load_dataset
 from l2rclip_lite.files import write_text
-from l2rclip_lite.method.stages import train_stage1
+from l2rclip_lite.stages import stage1_epochs
 from l2rclip_lite.training_data import TrainingData
 
 FILE = chapters.BOOK / "results" / "attention.json"
@@ -66,7 +66,7 @@ def train(chosen: RankSet, seed: int) -> Trained:
     embeddings = prompts.sentence_embeddings
 
     before = attention_weights(prompts.rankformer, embeddings, tokens)
-    list(train_stage1(model, TrainingData.load(data, model)))
+    list(stage1_epochs(model, TrainingData.load(data, model)))
     after = attention_weights(prompts.rankformer, embeddings, tokens)
 
     words = []

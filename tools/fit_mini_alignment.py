@@ -1,4 +1,4 @@
-"""Make `l2rclip_lite/mini_alignment.safetensors`: join the two towers of `mini` by 1,000 names.
+"""Make `towers/mini_alignment.safetensors`: join the two towers of `mini` by 1,000 names.
 
 python tools/fit_mini_alignment.py       about five seconds, and no image
 """

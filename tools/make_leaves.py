@@ -23,7 +23,7 @@ from torch import Tensor
 import l2rclip_lite
 from l2rclip_lite import Config, fit, load_dataset
 from l2rclip_lite.files import read_tensors, save_tensors, sha256_of
-from l2rclip_lite.runs.model_file import SCALE
+from l2rclip_lite.model_file import SCALE
 
 # not the seed of the book's leaves, whose test images nobody has seen
 SEED = 1

@@ -31,8 +31,8 @@ from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.files import write_text
 from l2rclip_lite.heads import BIAS
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.method.stages import train_stage1, train_stage2
 from l2rclip_lite.metrics import mae
+from l2rclip_lite.stages import stage1_epochs, stage2_epochs
 from l2rclip_lite.training_data import TrainingData
 
 FILE = chapters.BOOK / "results" / "motion.json"
@@ -97,7 +97,7 @@ def moments() -> tuple[list[Moment], list[Moment], int, Int[np.ndarray, " image"
     start = images_of(model)
     first = [Moment(start, ranks_of(model))]
     history = []
-    for row in train_stage1(model, training):
+    for row in stage1_epochs(model, training):
         history.append(row)
         first.append(Moment(start, ranks_of(model)))
     kept = min(history, key=lambda row: (row["val_rps"], row["val_mae"], row["epoch"]))
@@ -112,7 +112,7 @@ def moments() -> tuple[list[Moment], list[Moment], int, Int[np.ndarray, " image"
     rival = rival[: SETTINGS.epochs2 + 1]
 
     model.config = replace(model.config, lr2=7e-4)
-    stage2 = train_stage2(model, training)
+    stage2 = stage2_epochs(model, training)
     second = [Moment(images_of(model), ranks_of(model)) for _ in stage2]
     labels = np.array(unseen.targets)
     return first + second, rival, len(first) - 1, labels, data.ranks

@@ -1,7 +1,7 @@
 """Runs of L2RCLIP that fail on purpose, each in one of the four ways that `signs` looks for."""
 
-from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,10 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.method import Features, Targets
-from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.optimisation import Row
-from l2rclip_lite.method.stages import stage2, stage2_loss, train_stage1, train_stage2
+from l2rclip_lite.method import Features, Targets, Texts
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.stages import loss_of_stage2, stage1_epochs, stage2_epochs
 from l2rclip_lite.training_data import TrainingData
 
 HEALTHY = "healthy"
@@ -40,11 +39,11 @@ def train_stages(name: str, data: TrainingData, model: L2RCLIP) -> None:
         data: Images, and features of the untrained tower.
         model: As built from the config of `settings`.
     """
-    list(train_stage1(model, data))
+    list(stage1_epochs(model, data))
     if name == HEALTHY:
-        list(train_stage2(model, data))
+        list(stage2_epochs(model, data))
     elif name == APART:
-        list(push_images_apart(model, data))
+        list(stage2_epochs(model, data, loss=partial(images_apart, model)))
 
 
 def settings(name: str, config: Config) -> Config:
@@ -57,31 +56,12 @@ def settings(name: str, config: Config) -> Config:
     return replace(config, **PROVOKED.get(name, {}))
 
 
-def images_apart(model: L2RCLIP, z: Features, y: Targets) -> Tensor:
+def images_apart(model: L2RCLIP, z: Features, t: Texts, y: Targets) -> Tensor:
     """Return the loss of stage 2 with an addition that takes all images of a batch for strangers.
 
     It asks of each image to be nearest to itself, as losses do that know no labels; so images of
     one sentence push each other away, too.
     """
-    values = model.ranks.values_tensor().to(model.device)
     itself = torch.arange(len(z), device=z.device)
     apart = F.cross_entropy(model.scale * z @ z.T, itself)
-    return stage2_loss(model, z, y, values) + PUSH * apart
-
-
-def push_images_apart(model: L2RCLIP, data: TrainingData) -> Iterator[Row]:
-    """Train the image tower as `train_stage2` does, by `images_apart`.
-
-    Args:
-        model: After stage 1.
-        data: With its images.
-
-    Yields:
-        A row after each epoch.
-    """
-    stage = stage2(model, data)
-    for generator in stage.epochs():
-        for pixels, y, _ in data.batches(model, generator):
-            stage.step(images_apart(model, model.image_features(pixels), y))
-        yield stage.end_epoch(model.probabilities(data.encode(model, "val")))
-    stage.restore_kept()
+    return loss_of_stage2(model)(z, t, y) + PUSH * apart

@@ -8,10 +8,9 @@ from torch import Tensor
 
 from l2rclip_lite.baselines.probes import linear_probe
 from l2rclip_lite.heads import LinearHead, Thresholds, validation_rps
-from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.image_side import sibling
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.model import L2RCLIP, calibrate
 from l2rclip_lite.training_data import TrainingData
 
 RANK_AXIS = "rank-axis"  # its name among the methods of a study

@@ -23,11 +23,11 @@ from l2rclip_lite.commands.finished import RunScores
 from l2rclip_lite.data.base import OrdinalDataset, Split
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.files import write_text
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import medians, rps_of_images
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.model_file import ModelFile
 from l2rclip_lite.runs import RunDirectory, probabilities_of
-from l2rclip_lite.runs.model_file import ModelFile
 from l2rclip_lite.runs.results import ROWS, SCORES, Comparison, cell
 
 TEMPLATE = Path(__file__).with_name("report.jinja")

@@ -18,9 +18,9 @@ from l2rclip_book.provoked import APART, FAST, HARD, SLOW
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method import Features, Targets, Texts
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prompts import RankPrompts, centred
 from l2rclip_lite.metrics import spearman
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.towers import load_towers
 
 MAX_IMAGES = 256  # test images that are encoded for the signs, evenly spaced

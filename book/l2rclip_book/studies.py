@@ -38,15 +38,14 @@ from l2rclip_lite.config import Config, LossWeights
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.images import ResizedImages
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.image_side import train_kernel
 from l2rclip_lite.method import Probabilities, Texts
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.method.stages import stage2, train_stage1, train_stage2
 from l2rclip_lite.metrics import rps
-from l2rclip_lite.runs.model_file import ModelFile, begin, find_model_file
+from l2rclip_lite.model import L2RCLIP, calibrate
+from l2rclip_lite.model_file import ModelFile, begin, find_model_file
 from l2rclip_lite.runs.results import judge
+from l2rclip_lite.stages import stage1_epochs, stage2, stage2_epochs
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training_data import TrainingData
 
@@ -321,7 +320,7 @@ class Study:
         """Train both stages of L2RCLIP, and leave the shared towers as they were."""
         start = {name: value.clone() for name, value in self.towers.state_dict().items()}
         inputs = self.inputs
-        list(train_stage1(model, inputs))
+        list(stage1_epochs(model, inputs))
 
         facts: dict[str, Any] = {}
         if model.config.image_side == "kernel":
@@ -332,7 +331,7 @@ class Study:
             stage = stage2(model, inputs)
             if blocks is not None:
                 freeze_early_blocks(stage.parameters, blocks)
-            list(train_stage2(model, inputs, stage))
+            list(stage2_epochs(model, inputs, stage))
 
         val_features = inputs.encode(model, "val")
         facts["val_rps"] = calibrate(model, val_features, inputs.targets["val"])

@@ -22,9 +22,9 @@ from l2rclip_lite.heads.calibration import fit_temperature, temper
 from l2rclip_lite.heads.kernel import rank_kernel
 from l2rclip_lite.method import Features, Logits, Probabilities, Texts
 from l2rclip_lite.method.losses import ranked_probability_loss
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import evaluate, medians, rps, rps_of_images
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.towers.base import Towers
 
 # of a model that trains no prompts

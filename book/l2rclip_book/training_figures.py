@@ -15,6 +15,7 @@ from l2rclip_book.signs import SIGNS
 from l2rclip_lite.config import Config
 from l2rclip_lite.method.optimisation import Row
 from l2rclip_lite.method.stages import trains
+from l2rclip_lite.stages import tunes_tower
 
 LANES = {  # feature: height, what goes in, and parts on the way, each with a place and a parameter
     "t": (
@@ -60,7 +61,7 @@ def _draw_stage(axis: Axes, stage: str, config: Config) -> None:
         stops = [_box(axis, first, (0.0, lane), "none")]
         is_kept = True  # a feature behind which nothing trains is computed once
         for name, (across, parameter) in parts.items():
-            is_trained = trains(parameter, stage, config)
+            is_trained = trains(parameter, stage, tunes_tower=tunes_tower(config))
             is_kept = is_kept and not is_trained
             stops.append(_box(axis, name, (across, lane), COLOURS[stage] if is_trained else FROZEN))
 

@@ -28,7 +28,7 @@ from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.files import write_json, write_text
-from l2rclip_lite.runs.model_file import MODEL
+from l2rclip_lite.model_file import MODEL
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training_data import TrainingData
 

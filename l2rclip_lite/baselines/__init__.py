@@ -35,12 +35,11 @@ from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads import LinearHead
-from l2rclip_lite.heads.calibration import calibrate
 from l2rclip_lite.image_side import sibling
 from l2rclip_lite.method import Probabilities
 from l2rclip_lite.method.losses import ranked_probability_loss
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.model import L2RCLIP, calibrate
 from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.training import config_for
 from l2rclip_lite.training_data import TrainingData

@@ -20,10 +20,10 @@ from l2rclip_lite.heads import (
     validation_rps,
 )
 from l2rclip_lite.method import Texts
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prompts import centred
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import rps
+from l2rclip_lite.model import L2RCLIP
 
 
 @torch.no_grad()

@@ -14,9 +14,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from l2rclip_lite.method import Embeddings, Features, Logits, Scalar
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prompts import RankPrompts, word_embeddings
 from l2rclip_lite.method.ranks import SLOT, Ranks
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.towers.base import Towers
 
 # A word of one token in both tokenizers; the vector of the rank takes its place.

@@ -11,16 +11,16 @@ from torch import nn
 from l2rclip_lite.baselines import losses
 from l2rclip_lite.baselines.probes import linear_probe
 from l2rclip_lite.baselines.prompts import FROZEN, Objective, PromptHead, learned_prompts
-from l2rclip_lite.devices import together
 from l2rclip_lite.heads import BIAS, LinearHead
 from l2rclip_lite.image_side import sibling
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.optimisation import Row, Stage
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.method.stages import ImageEncoder, freeze
+from l2rclip_lite.method.stages import freeze
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.model_file import ModelFile, find_model_file
 from l2rclip_lite.runs import RunDirectory
-from l2rclip_lite.runs.model_file import ModelFile, find_model_file
-from l2rclip_lite.training import run_rates, run_stage
+from l2rclip_lite.stages import encoder_of, optimisation, run_stage, tunes_tower
+from l2rclip_lite.training import run_rates
 from l2rclip_lite.training_data import TrainingData
 
 
@@ -132,26 +132,25 @@ def _train(
 
     def begin(lr: float) -> tuple[Stage, Iterator[Row]]:
         stage = _stage(name, objective, head, model, data, lr)
-        return stage, _epochs(objective, head, stage, data)
+        return stage, _epochs(objective, head, model, stage, data)
 
     if name.endswith(FROZEN):
         stage, epochs = begin(model.config.lr1)
-        run_stage(stage, epochs, run=run, quiet=quiet)
+        run_stage(model, stage, epochs, run=run, quiet=quiet)
     else:
-        run_rates(model, begin, run=run, quiet=quiet)
+        run_rates(model, data, begin, run=run, quiet=quiet)
         _answer_as(head, objective, model, data)
 
 
 def _epochs(
-    objective: Objective, head: nn.Module, stage: Stage, data: TrainingData
+    objective: Objective, head: nn.Module, model: L2RCLIP, stage: Stage, data: TrainingData
 ) -> Iterator[Row]:
     """Train a stage, on pixels where it trains a tower, and yield a row after each epoch."""
-    model = stage.model
     scale = model.scale.detach()
     position = losses.positions(model.ranks.values_tensor()).to(model.device)
     # two views of a contrastive loss; without augmentation the second would be a copy
     views = 1 if objective.has_outputs or not model.config.augment else 2
-    encode = together(ImageEncoder(model)) if stage.tower else None
+    encode = encoder_of(model) if stage.tower else None
 
     for generator in stage.epochs():
         if encode is None:
@@ -159,8 +158,8 @@ def _epochs(
         else:
             batches = data.batches(model, generator, views=views)
 
-        for images, target, count in batches:
-            features = images if encode is None else encode(images, count)
+        for images, target in batches:
+            features = images if encode is None else encode(images, len(target) // views)
             loss = objective.batch_loss(
                 head(scale * features),
                 target,
@@ -171,7 +170,7 @@ def _epochs(
             stage.step(loss)
 
         _answer_as(head, objective, model, data)
-        yield stage.end_epoch(model.probabilities(data.encode(model, "val")))
+        yield stage.end_epoch(data.scores(model, data.encode(model, "val")))
 
     stage.restore_kept()
     _answer_as(head, objective, model, data)
@@ -187,7 +186,7 @@ def _stage(
 ) -> Stage:
     """Return the stage of one baseline: on cached features stage 1's budget, else stage 2's."""
     config = model.config
-    parameters = freeze(model, "stage 2")
+    parameters = freeze(model, "stage 2", tunes_tower=tunes_tower(config))
     for key, value in head.named_parameters():
         if value.requires_grad:
             parameters[f"head.{key}"] = value
@@ -203,11 +202,11 @@ def _stage(
     return Stage(
         number=number,
         parameters=parameters,
-        data=data,
-        model=model,
         lr=lr,
         n_epochs=epochs,
+        n_images=len(data.targets["train"]),
         batch_size=batch_size,
+        settings=optimisation(config),
         lr_factors={"head.coral_bias": float(model.scale.detach())},  # it sees no factor S
         name=name,
     )

@@ -29,9 +29,8 @@ from l2rclip_lite.data.table import (
 )
 from l2rclip_lite.devices import failures_in_words
 from l2rclip_lite.errors import InputError, plural
-from l2rclip_lite.heads.calibration import calibrate
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks, composed
+from l2rclip_lite.model import L2RCLIP, calibrate
 from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.runs.results import cell, judge
 

@@ -15,7 +15,7 @@ from l2rclip_lite.data import benchmarks, load_dataset
 from l2rclip_lite.data import check as data_check
 from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import InputError, one_line
-from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.towers.mini import check_weights
 
 # Bytes that the check of the folder writes; a run of `mini` keeps three times as much.

@@ -16,9 +16,9 @@ from l2rclip_lite.baselines import BASELINES
 from l2rclip_lite.data import OrdinalDataset, Split, load_dataset
 from l2rclip_lite.errors import InputError, in_one_sentence, one_line, plural
 from l2rclip_lite.export import check_installed, export_onnx
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import Scores, resampled, with_intervals
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.runs import OTHER_DATA, RunDirectory, fingerprint, probabilities_of
 from l2rclip_lite.runs.results import SCORES, cell, row_titles
 

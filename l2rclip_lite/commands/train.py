@@ -20,9 +20,9 @@ from l2rclip_lite.commands.finished import (
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.files import sha256_of
-from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.model_file import HUB, find_model_file, weights_digest
 from l2rclip_lite.runs import RunDirectory
-from l2rclip_lite.runs.model_file import HUB, find_model_file, weights_digest
 from l2rclip_lite.runs.results import Run, row_titles, write_predictions
 from l2rclip_lite.training_data import TrainingData
 

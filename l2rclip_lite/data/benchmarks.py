@@ -104,8 +104,8 @@ def _data_set(name: str, table: dict[str, Any]) -> DataSet:
     """Return one data set from its table in `benchmarks.toml`."""
     table["card"]["name"] = name
     ranks = table.get("ranks")
-    if ranks:
-        table["ranks"] = Ranks.from_dict(ranks) if "names" in ranks else Ranks.integers(**ranks)
+    if ranks and "names" not in ranks:
+        table["ranks"] = Ranks.integers(**ranks)
     return TypeAdapter(DataSet).validate_python(table)
 
 

@@ -10,17 +10,15 @@ of ten.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
-from l2rclip_lite.method import Features
-from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.prediction import distances_from_median
 from l2rclip_lite.metrics import Indices, Probabilities, rps_of_images
+from l2rclip_lite.prediction import distances_from_median
 
 Logits = Probabilities  # of the same shape
 LOWEST = 0.05  # temperature that is tried
@@ -115,30 +113,33 @@ def conformal_level(probabilities: Probabilities, target: Indices) -> float:
     return float(np.sort(distances)[place - 1])
 
 
-def calibrate(model: L2RCLIP, features: Features, target: Indices) -> float:
-    """Fit `model.temperature` and `model.conformal` on validation images.
-
-    `save_pretrained` keeps both.
-
-    Where the images decide no temperature (see `fit_temperature`), it becomes 1.
+class Calibration(NamedTuple):
+    """What validation images say of how sure a model is.
 
     Args:
-        model: The model; the temperature it had plays no part.
-        features: Image features of the validation images, from `L2RCLIP.encode`.
-        target: Their rank indices.
-
-    Returns:
-        Their ranked probability score at that temperature.
+        temperature: See `fit_temperature`; 1 where the images decide none.
+        conformal: See `conformal_level`.
+        rps: Their ranked probability score at that temperature.
     """
-    with torch.inference_mode():
-        logits = model.logits(features.to(model.device)).cpu()
-    rows = logits.double().numpy()  # on the CPU, since MPS has no doubles
+
+    temperature: float
+    conformal: float
+    rps: float
+
+
+def fit_calibration(logits: Logits, target: Indices) -> Calibration:
+    """Fit temperature and conformal level on validation images.
+
+    Args:
+        logits: A row of K for each validation image.
+        target: Rank indices.
+    """
+    rows = np.asarray(logits, float)
     true = np.asarray(target)
 
     temperature = fit_temperature(rows, true)
     if not 1.1 * LOWEST < temperature < 0.9 * HIGHEST:  # nearer, a bound stopped the search
         temperature = 1.0
-    model.temperature.fill_(temperature)
-    temperature = float(model.temperature)  # in the precision of the model
-    model.conformal.fill_(conformal_level(temper(rows, temperature), true))
-    return rps_at(np.log(temperature), rows, true)
+    temperature = float(np.float32(temperature))  # as a model keeps it
+    level = conformal_level(temper(rows, temperature), true)
+    return Calibration(temperature, level, rps_at(np.log(temperature), rows, true))

@@ -21,9 +21,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from l2rclip_lite.errors import InputError
-from l2rclip_lite.method import Features, Labels, Logits, Scalar, Scale, Targets, Texts, Values
-from l2rclip_lite.method.ranks import cyclic_permutation
+from ..errors import InputError
+from . import Features, Labels, Logits, Scalar, Scale, Targets, Texts, Values
+from .ranks import cyclic_permutation
 
 Normalise = Literal["batch", "global"]
 Order = Literal["true", "blind", "shuffled"]

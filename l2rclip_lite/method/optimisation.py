@@ -7,16 +7,51 @@ that was cut short is simply run again, bit for bit.
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from l2rclip_lite.errors import TrainingError
-from l2rclip_lite.method import Probabilities, Scalar
-from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.training_data import TrainingData
+from ..errors import TrainingError
+from . import Scalar
 
 Row = dict[str, float]  # of a history
+Select = Literal["auto", "rps", "mae", "last"]
+
+
+class Scores(NamedTuple):
+    """The scores of the validation images after an epoch, the lower the better.
+
+    Args:
+        rps: Ranked probability score.
+        mae: Mean absolute error of the most probable rank.
+    """
+
+    rps: float
+    mae: float
+
+
+WORST = Scores(math.inf, math.inf)
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How parameters move, alike in all stages.
+
+    Args:
+        seed: Decides the draws, together with stage and epoch.
+        weight_decay: Adam's L2 penalty.
+        warmup: Share of the steps in which the learning rate rises.
+        clip: Whether the gradient of a tower is shortened to length 1 where it is longer.
+        select: Which epoch is kept: that of the lowest validation "rps" or "mae", or the "last";
+            "auto" takes the last of an image tower, and else the lowest RPS.
+    """
+
+    seed: int = 0
+    weight_decay: float = 1e-4
+    warmup: float = 0.1
+    clip: bool = True
+    select: Select = "auto"
 
 
 def warmup_cosine(step: int, steps: int, warmup: float) -> float:
@@ -42,7 +77,7 @@ class Stage:
     MAE, then the earlier. RPS is proper and smooth; the MAE of a hundred answers is mostly noise.
 
     The gradient of an image tower is shortened to length 1 where it is longer; that of a head or of
-    prompts is left as it is. `Controls` has other ways.
+    prompts is left as it is. `Optimisation` has other ways.
 
     Everything that a stopped stage needs to go on is an attribute: `parameters`, `optimizer`,
     `history`, `steps_taken`, and of the kept epoch `kept` and `kept_score`.
@@ -50,11 +85,11 @@ class Stage:
     Args:
         number: 1 or 2 (baselines have others); seeds the draws.
         parameters: What trains, by name.
-        data: Scores the epochs.
-        model: Ranks and config.
         lr: Peak learning rate.
         n_epochs: How many epochs.
+        n_images: Images of an epoch.
         batch_size: Images per step.
+        settings: See `Optimisation`.
         lr_factors: By name, how many times as high the learning rate of a parameter is.
         name: What errors and bars call it.
         file: What its checkpoint is called.
@@ -63,16 +98,16 @@ class Stage:
         epoch_losses: Of the steps of the epoch that runs.
         steps_taken: So far, of all epochs.
         kept: The parameters of the kept epoch, by name.
-        kept_score: Its scores, what chooses first.
+        kept_score: Its scores.
     """
 
     number: int
     parameters: Mapping[str, nn.Parameter]
-    data: TrainingData
-    model: L2RCLIP
     lr: float
     n_epochs: int
+    n_images: int
     batch_size: int
+    settings: Optimisation = Optimisation()
     lr_factors: Mapping[str, float] = field(default_factory=dict)
     name: str = ""
     file: str = ""
@@ -81,14 +116,13 @@ class Stage:
     epoch_losses: list[float] = field(default_factory=list)
     steps_taken: int = 0
     kept: dict[str, Tensor] = field(default_factory=dict)
-    kept_score: tuple[float, float] = (math.inf, math.inf)
+    kept_score: Scores = WORST
 
     def __post_init__(self) -> None:
         """Make the optimiser, and count the steps."""
         self.name = self.name or f"stage {self.number}"
         self.file = self.file or f"stage{self.number}"
-        self.config = self.model.config
-        self.n_steps = self.n_epochs * math.ceil(len(self.data.targets["train"]) / self.batch_size)
+        self.n_steps = self.n_epochs * math.ceil(self.n_images / self.batch_size)
 
         groups: dict[float, list[nn.Parameter]] = {1.0: []}
         for name, parameter in self.parameters.items():
@@ -97,14 +131,14 @@ class Stage:
         self.optimizer = torch.optim.Adam(
             [{"params": group, "peak": self.lr * factor} for factor, group in groups.items()],
             self.lr,
-            weight_decay=self.config.weight_decay,
+            weight_decay=self.settings.weight_decay,
             fused=True,
         )
 
     def epochs(self) -> Iterator[torch.Generator]:
         """Yield the generator of each epoch still to be run: its one source of randomness."""
         for epoch in range(len(self.history), self.n_epochs):
-            seed = (self.config.seed * 31 + self.number) * 100_003 + epoch
+            seed = (self.settings.seed * 31 + self.number) * 100_003 + epoch
             yield torch.Generator().manual_seed(seed)
 
     def step(self, loss: Scalar) -> None:
@@ -129,10 +163,10 @@ class Stage:
         # The first gradients of a tower that is new to texts are much longer than later ones. Adam
         # divides by the root of their mean square: unclipped, it would take small steps for the
         # rest of a short run.
-        if self.config.controls.clip:
+        if self.settings.clip:
             nn.utils.clip_grad_norm_(self.tower, 1.0)
 
-        share = warmup_cosine(self.steps_taken, self.n_steps, self.config.warmup)
+        share = warmup_cosine(self.steps_taken, self.n_steps, self.settings.warmup)
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * share
         self.optimizer.step()
@@ -148,50 +182,37 @@ class Stage:
         cure = f"smaller learning rate (--lr1, --lr2; here {self.lr:g})"
         return TrainingError(f"{where}: {problem}; fit a new run with a {cure}.")
 
-    def end_epoch(self, probabilities: Probabilities) -> Row:
-        """Score the validation images, keep the parameters or not, and return the epoch's row.
-
-        `Controls.select` says which epoch is kept.
+    def end_epoch(self, scores: Scores) -> Row:
+        """Keep the parameters or not, as `Optimisation.select` says, and return the epoch's row.
 
         Args:
-            probabilities: Of the validation images.
+            scores: Of the validation images; not finite where the outputs are not.
 
         Raises:
             TrainingError: They are not finite.
         """
-        if not probabilities.isfinite().all():
+        if not math.isfinite(scores.rps + scores.mae):
             raise self._runaway("no finite output")
 
         loss = sum(self.epoch_losses) / len(self.epoch_losses)
         row: Row = {"stage": self.number, "epoch": len(self.history) + 1, "lr": self.lr}
-        row["loss"] = loss
-        row |= self.data.validation_scores(self.model, probabilities)
+        row |= {"loss": loss, "val_mae": scores.mae, "val_rps": scores.rps}
         self.history.append(row)
         self.epoch_losses = []
 
-        select = self.config.controls.select
-        if select == "auto":
-            select = "last" if self.tower else "rps"
-        score = (row["val_rps"], row["val_mae"])
-        if select == "mae":
-            score = (row["val_mae"], row["val_rps"])
-
-        if select == "last" or score < self.kept_score:
-            self.kept_score = score
+        if self._is_better(scores):
+            self.kept_score = scores
             self.kept = {name: p.detach().clone() for name, p in self.parameters.items()}
         return dict(row)
 
-    def has_failed(self) -> bool:
-        """Return whether the kept epoch is hardly better than an answer that looks at no image.
-
-        Its validation RPS is .95 or more of that of the frequencies of the training ranks, which
-        are equal under `Config.balance`.
-        """
-        target = self.data.targets["train"][self.data.rows(self.config, torch.Generator())]
-        counts = torch.bincount(target, minlength=len(self.model.ranks))
-        frequencies = (counts / counts.sum()).expand(len(self.data.targets["val"]), -1)
-        constant = self.data.validation_scores(self.model, frequencies)
-        return self.kept_score[0] >= 0.95 * constant["val_rps"]
+    def _is_better(self, scores: Scores) -> bool:
+        """Return whether the epoch that has ended is to be kept in place of an earlier one."""
+        select = self.settings.select
+        if select == "last" or (select == "auto" and self.tower):
+            return True
+        if select == "mae":
+            return scores[::-1] < self.kept_score[::-1]
+        return scores < self.kept_score
 
     @torch.no_grad()
     def restore_kept(self) -> None:

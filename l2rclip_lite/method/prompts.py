@@ -9,12 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from l2rclip_lite.config import Config
-from l2rclip_lite.errors import InputError
-from l2rclip_lite.method import Embeddings, Texts
-from l2rclip_lite.method.rankformer import Axis, RankFormer
-from l2rclip_lite.method.ranks import Ranks, cyclic_permutation
-from l2rclip_lite.towers.base import Tokens, Towers
+from ..errors import InputError
+from ..towers.base import Tokens, Towers
+from . import Embeddings, Texts
+from .rankformer import Axis, RankFormer
+from .ranks import Ranks, cyclic_permutation
 
 
 class RankPrompts(nn.Module):
@@ -115,37 +114,6 @@ class RankPrompts(nn.Module):
         """Return the K unit text features t_k, differentiable in RankFormer and context."""
         features = towers.encode_embeddings(self.embeddings(), self.prompt_tokens)
         return centred(features) if self.centre else features
-
-
-def build_prompts(towers: Towers, ranks: Ranks, config: Config) -> RankPrompts:
-    """Return the prompts that a config describes.
-
-    Without an epoch of stage 1 they are the plain sentences. Context vectors that nobody trains are
-    noise in front of a sentence, and RankFormer would shorten its words by α.
-
-    Args:
-        towers: The dual encoder.
-        ranks: The ordered label space.
-        config: Settings of context and RankFormer, and the controls.
-    """
-    controls = config.controls
-    learns = config.stage1_epochs() > 0
-
-    return RankPrompts(
-        towers,
-        ranks,
-        context_length=config.context_length if learns else 0,
-        rankformer=controls.rankformer and learns,
-        centre=controls.centre,
-        seed=config.seed,
-        shuffled=controls.shuffled,
-        axis=config.axis,
-        alpha=config.alpha,
-        learn_alpha=controls.learn_alpha,
-        heads=config.heads,
-        hidden=config.hidden,
-        depth=config.depth,
-    )
 
 
 @torch.no_grad()

@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import nn
 
-from l2rclip_lite.errors import InputError
-from l2rclip_lite.method import Embeddings
-from l2rclip_lite.towers.base import Tokens
+from ..errors import InputError
+from ..towers.base import Tokens
+from . import Embeddings
 
 Axis = Literal["token", "rank", "joint"]
 

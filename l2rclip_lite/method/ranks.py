@@ -10,14 +10,12 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Int
-from pydantic import TypeAdapter
 from torch import Tensor
 
-from l2rclip_lite.errors import InputError, in_one_sentence
-from l2rclip_lite.method import Values
+from ..errors import InputError, in_one_sentence
+from . import Values
 
 SLOT = "{rank}"
 MAX_RANKS = 10_000  # beyond that a table of ranks against ranks alone takes gigabytes
@@ -177,17 +175,8 @@ class Ranks:
         return torch.tensor(self.values, dtype=torch.float32)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return a JSON-ready copy; `from_dict` reads it back."""
+        """Return a JSON-ready copy of the arguments."""
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, state: Any) -> "Ranks":
-        """Read what `to_dict` returned.
-
-        Raises:
-            pydantic.ValidationError: Something is missing, has another type, or is no label space.
-        """
-        return TypeAdapter(cls).validate_python(state)
 
 
 def check_count(count: int) -> None:
@@ -226,10 +215,10 @@ def check_names(names: Sequence[str], template: str) -> None:
 
 def check_values(values: Sequence[float]) -> None:
     """Refuse values that do not increase in single precision, as on a GPU."""
-    gaps = np.diff(np.array(values, dtype=np.float32))
-    is_wrong = ~np.isfinite(gaps) | (gaps <= 0)
+    gaps = torch.tensor(values, dtype=torch.float32).diff()
+    is_wrong = ~gaps.isfinite() | (gaps <= 0)
     if is_wrong.any():
-        k = int(is_wrong.argmax())
+        k = int(is_wrong.nonzero()[0])
         pair = f"{values[k]!r} is followed by {values[k + 1]!r}"
         cure = "sort them, or count from the lowest rank"
         raise InputError(f"ranks: values must increase in single precision, but {pair}; {cure}.")

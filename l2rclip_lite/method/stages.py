@@ -5,30 +5,61 @@ trains the image side against text features that are computed once. Each is a ge
 a row after every epoch, with the parameters in place.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from l2rclip_lite.config import Config
-from l2rclip_lite.method import Features, Pixels, Scalar, Targets, Texts, Values, losses
-from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.optimisation import Row, Stage
-from l2rclip_lite.method.ranks import cyclic_permutation
-from l2rclip_lite.training_data import TrainingData
+from . import Features, Pixels, Scalar, Scale, Targets, Texts, Values, losses
+from .losses import Normalise, Order
+from .model import RankModel
+from .optimisation import Row, Scores, Stage
 
-Encode = Callable[[Tensor, int], Float[Tensor, "image dim"]]
+# The batches of an epoch, from its generator: images, as features or pixels, and their ranks.
+Batches: TypeAlias = Callable[[torch.Generator], Iterable[tuple[Tensor, Tensor]]]
+Loss: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]  # of z, t and y
+Score: TypeAlias = Callable[[], Scores]  # of the validation images, by the parameters as they are
+Encode: TypeAlias = Callable[[Tensor, int], Tensor]  # features of pixels, of so many images
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Weights and forms of the losses of both stages; a weight of 0 leaves a term out.
+
+    Args:
+        lambda1: Weight of the ordinal pairwise loss in stage 1.
+        lambda_push: Weight of diversity in stage 2.
+        lambda_tight: Weight of tightness in stage 2.
+        lambda_rps: Weight of the ranked probability score in stage 2.
+        contrastive: Loss of stage 1; "plain" is CLIP's, blind to images that share a rank.
+        order: Ordinal weight of both stages, see `losses.rank_weights`.
+        symmetric: Whether stage 1 uses all pairs.
+        normalise: What divides the ordinal weight of stage 2.
+        push_power: Power of the distance in diversity.
+    """
+
+    lambda1: float = 1.0
+    lambda_push: float = 0.0
+    lambda_tight: float = 0.0
+    lambda_rps: float = 1.0
+    contrastive: Literal["asymmetrical", "plain"] = "asymmetrical"
+    order: Order = "true"
+    symmetric: bool = False
+    normalise: Normalise = "batch"
+    push_power: int = 1
+
 
 # --- what trains --------------------------------------------------------------------------------
 
 FREEZING = {
-    # parameters, and the stage in which they train; stage 2 leaves the towers alone where a kernel
-    # head is fitted. The released optimiser of stage 2 takes every name with "projection" in it, so
-    # it also moves the text tower's projection, and with it the texts that were computed before.
+    # parameters, and the stage in which they train; stage 2 leaves the towers alone where a head is
+    # fitted in their place. The released optimiser of stage 2 takes every name with "projection" in
+    # it, so it also moves the text tower's projection, and with it the texts computed before.
     "prompts.context": "stage 1",
     "prompts.rankformer.*": "stage 1",
     "towers.image.*": "stage 2",
@@ -37,34 +68,36 @@ FREEZING = {
 }
 
 
-def trains(name: str, stage: str, config: Config) -> bool:
+def trains(name: str, stage: str, *, tunes_tower: bool = True) -> bool:
     """Return whether the freezing table lets a parameter train in a stage.
 
     The first pattern that fits its name decides.
 
+    Args:
+        name: Of the parameter.
+        stage: "stage 1" or "stage 2".
+        tunes_tower: Whether stage 2 trains the image tower; else a head on it is fitted.
+
     Example:
-        >>> [
-        ...     trains(name, "stage 1", Config())
-        ...     for name in ("prompts.context", "towers.image.projection.weight")
-        ... ]
+        >>> [trains(name, "stage 1") for name in ("prompts.context", "towers.image.proj.weight")]
         [True, False]
     """
     row = next(pattern for pattern in FREEZING if fnmatchcase(name, pattern))
-    fixed = name.startswith("towers.") and config.image_side != "tower"
+    fixed = name.startswith("towers.") and not tunes_tower
     return FREEZING[row] == stage and not fixed
 
 
-def freeze(model: L2RCLIP, stage: str) -> dict[str, nn.Parameter]:
+def freeze(model: nn.Module, stage: str, *, tunes_tower: bool = True) -> dict[str, nn.Parameter]:
     """Switch gradients by the table, and return the parameters that train, by name."""
     trainable = {}
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(trains(name, stage, model.config))
+        parameter.requires_grad_(trains(name, stage, tunes_tower=tunes_tower))
         if parameter.requires_grad:
             trainable[name] = parameter
     return trainable
 
 
-def freezing_table(model: L2RCLIP) -> str:
+def freezing_table(model: nn.Module, *, tunes_tower: bool = True) -> str:
     """Return the freezing table with the number of parameters in each row, ready to print.
 
     A row without parameters is left out: without an epoch of stage 1 there are no prompts to learn.
@@ -80,7 +113,8 @@ def freezing_table(model: L2RCLIP) -> str:
 
         states = []
         for stage in ("stage 1", "stage 2"):
-            states.append("trains" if trains(names[0], stage, model.config) else "frozen")
+            is_trained = trains(names[0], stage, tunes_tower=tunes_tower)
+            states.append("trains" if is_trained else "frozen")
         lines.append(f"{pattern:<22}{size:>12,}   {'    '.join(states)}")
 
     return "\n".join(lines)
@@ -89,33 +123,20 @@ def freezing_table(model: L2RCLIP) -> str:
 # --- stage 1 ------------------------------------------------------------------------------------
 
 
-def stage1(model: L2RCLIP, data: TrainingData) -> Stage:
-    """Return stage 1 before its first epoch; without prompts it has none."""
-    config = model.config
-    epochs = 0 if model.prompts is None else config.stage1_epochs()
-    return Stage(
-        number=1,
-        parameters=freeze(model, "stage 1") if epochs else {},
-        data=data,
-        model=model,
-        lr=config.lr1,
-        n_epochs=epochs,
-        batch_size=data.feature_batch_size(config),
-    )
-
-
-def train_stage1(model: L2RCLIP, data: TrainingData, stage: Stage | None = None) -> Iterator[Row]:
+def train_stage1(
+    model: RankModel, stage: Stage, batches: Batches, loss: Loss, score: Score
+) -> Iterator[Row]:
     """Train RankFormer and context vectors; both towers are frozen, so image features are cached.
 
-    Nothing is trained until somebody iterates: write `history = list(train_stage1(model, data))`.
-
-    The loss is the asymmetrical contrastive loss + λ1 · the ordinal pairwise loss in its stage-1
-    form.
+    Nothing is trained until somebody iterates: write `history = list(train_stage1(...))`.
 
     Args:
         model: As built.
-        data: Its features.
-        stage: From `stage1`, such as one that goes on after its first epochs.
+        stage: Of the parameters that `freeze(model, "stage 1")` returns; it may go on after its
+            first epochs.
+        batches: Unit features of the images of each batch, and their ranks.
+        loss: Of features, texts and ranks; see `stage1_loss`.
+        score: Scores the validation images.
 
     Yields:
         A row after each epoch. After the last one the model gets the parameters of the kept epoch,
@@ -124,94 +145,74 @@ def train_stage1(model: L2RCLIP, data: TrainingData, stage: Stage | None = None)
     Raises:
         TrainingError: A loss that is not finite.
     """
-    stage = stage or stage1(model, data)
     if stage.n_epochs == 0 or model.prompts is None:
         return
 
-    values = model.ranks.values_tensor()
-    if model.config.controls.order == "shuffled":
-        values = values[cyclic_permutation(len(values))]
-    values = values.to(model.device)
-
     for generator in stage.epochs():
-        for z, y, _ in data.feature_batches(model, generator):
+        for z, y in batches(generator):
             t = model.prompts(model.towers)
-            stage.step(stage1_loss(model, z, t, y, values))
+            stage.step(loss(z, t, y))
 
         model.refresh()
-        yield stage.end_epoch(model.probabilities(data.features["val"]))
+        yield stage.end_epoch(score())
 
     stage.restore_kept()
     model.refresh()
 
 
-def stage1_loss(model: L2RCLIP, z: Features, t: Texts, y: Targets, values: Values) -> Scalar:
-    """Return the loss of a batch in stage 1.
+def stage1_loss(
+    z: Features, t: Texts, y: Targets, values: Values, scale: Scale, settings: LossSettings
+) -> Scalar:
+    r"""Return the loss of a batch in stage 1.
+
+    $$L_1 = L_{\mathrm{contrastive}} + \lambda_1 L_{\mathrm{pairwise,1}}$$
 
     Args:
-        model: Config and scale.
         z: Unit image features.
         t: Unit text features, one per rank.
         y: Rank index of each image.
-        values: Value of each rank, for the ordinal weight.
+        values: Value of each rank, for the ordinal weight; for the shuffled order shuffled values.
+        scale: s of the towers.
+        settings: Weight and forms of the losses.
     """
-    controls = model.config.controls
-    lambda1 = model.config.loss_weights().lambda1
-
-    if controls.contrastive == "plain":  # CLIP's is the mean of two terms, ours their sum
-        loss = 2 * losses.contrastive_loss(z, t[y], model.scale)
+    if settings.contrastive == "plain":  # CLIP's is the mean of two terms, ours their sum
+        loss = 2 * losses.contrastive_loss(z, t[y], scale)
     else:
-        loss = losses.asymmetrical_contrastive_loss(z, t, y, model.scale)
+        loss = losses.asymmetrical_contrastive_loss(z, t, y, scale)
 
-    if lambda1:
-        blind = controls.order == "blind"
+    if settings.lambda1:
+        blind = settings.order == "blind"
         ordinal = losses.ordinal_pairwise_loss_stage1(
-            z, t[y], t[y], values[y], symmetric=controls.symmetric, blind=blind
+            z, t[y], t[y], values[y], symmetric=settings.symmetric, blind=blind
         )
-        loss = loss + lambda1 * ordinal
+        loss = loss + settings.lambda1 * ordinal
     return loss
 
 
 # --- stage 2 ------------------------------------------------------------------------------------
 
 
-def stage2(model: L2RCLIP, data: TrainingData, lr: float | None = None) -> Stage:
-    """Return stage 2 before its first epoch.
-
-    Args:
-        model: After stage 1.
-        data: With its images.
-        lr: Peak learning rate; None takes `Config.lr2`, else the first of `Towers.image_lrs`.
-    """
-    config = model.config
-    return Stage(
-        number=2,
-        parameters=freeze(model, "stage 2") if config.epochs2 else {},
-        data=data,
-        model=model,
-        lr=lr or config.lr2 or model.towers.image_lrs[0],
-        n_epochs=config.epochs2,
-        batch_size=data.pixel_batch_size(config),
-    )
-
-
 def train_stage2(
-    model: L2RCLIP, data: TrainingData, stage: Stage | None = None, encode: Encode | None = None
+    model: RankModel,
+    stage: Stage,
+    batches: Batches,
+    loss: Loss,
+    score: Score,
+    encode: Encode | None = None,
 ) -> Iterator[Row]:
     """Train the image tower; the text side is frozen, so texts are computed once.
 
-    Nothing is trained until somebody iterates: write `history = list(train_stage2(model, data))`.
-
-    The loss is cross-entropy image → text + λ_tight · tightness − λ_push · diversity + λ_rps · the
-    ranked probability score. The preset `recommended` has λ_tight = λ_push = 0 and λ_rps = 1;
-    `paper` has 1, 1 and 0, which is cross-entropy + `losses.ordinal_pairwise_loss`.
+    Nothing is trained until somebody iterates: write `history = list(train_stage2(...))`.
 
     Args:
         model: After stage 1.
-        data: With its images.
-        stage: From `stage2`, such as one that goes on after its first epochs.
-        encode: Returns the unit features of pixels, which are those of so many images; None takes
-            `ImageEncoder`. Processes that train together take `devices.together` of it.
+        stage: Of the parameters that `freeze(model, "stage 2")` returns; it may go on after its
+            first epochs.
+        batches: Normalised pixels of the images of each batch, and their ranks.
+        loss: Of features, texts and ranks; see `stage2_loss`.
+        score: Scores the validation images.
+        encode: Returns the unit features of pixels; None takes `ImageEncoder`. Of processes that
+            train together each has its part of the pixels, and gets the features of the batch.
 
     Yields:
         A row after each epoch. After the last one the model gets the parameters of the kept epoch,
@@ -220,67 +221,80 @@ def train_stage2(
     Raises:
         TrainingError: A loss that is not finite.
     """
-    stage = stage or stage2(model, data)
-    values = model.ranks.values_tensor().to(model.device)
     image_side = ImageEncoder(model)
-
     for generator in stage.epochs():
-        for pixels, y, count in data.batches(model, generator):
-            z = encode(pixels, count) if encode else image_side(pixels)
-            stage.step(stage2_loss(model, z, y, values))
+        for pixels, y in batches(generator):
+            z = encode(pixels, len(y)) if encode else image_side(pixels)
+            stage.step(loss(z, model.rank_features, y))
 
-        yield stage.end_epoch(model.probabilities(data.encode(model, "val")))
+        yield stage.end_epoch(score())
 
     stage.restore_kept()
 
 
-def stage2_loss(model: L2RCLIP, z: Features, y: Targets, values: Values) -> Scalar:
-    """Return the loss of a batch in stage 2.
+def stage2_loss(
+    z: Features, t: Texts, y: Targets, values: Values, scale: Scale, settings: LossSettings
+) -> Scalar:
+    r"""Return the loss of a batch in stage 2.
+
+    $$L_2 = \mathrm{CE} + \lambda_{\mathrm{tight}} T - \lambda_{\mathrm{push}} D
+    + \lambda_{\mathrm{rps}}\,\mathrm{RPS}$$
+
+    with cross-entropy from image to text. As released, the weights of tightness and diversity are
+    1 and that of RPS is 0, which is cross-entropy + `losses.ordinal_pairwise_loss`.
 
     Args:
-        model: Config, scale and fixed text features.
         z: Unit image features.
+        t: Unit text features, one per rank.
         y: Rank index of each image.
         values: Value of each rank, for the ordinal weight.
+        scale: s of the towers.
+        settings: Weights and forms of the losses.
     """
-    controls = model.config.controls
-    weights = model.config.loss_weights()
-    t = model.rank_features
-
-    logits = model.scale * z @ t.T
+    logits = scale * z @ t.T
     loss = F.cross_entropy(logits, y)
 
-    if weights.lambda_tight:
-        loss = loss + weights.lambda_tight * losses.tightness(z, t, y)
+    if settings.lambda_tight:
+        loss = loss + settings.lambda_tight * losses.tightness(z, t, y)
 
-    if weights.lambda_push:
-        power = controls.push_power
+    if settings.lambda_push:
         diversity = losses.diversity(
-            z, t, y, values, normalise=controls.normalise, order=controls.order, push_power=power
+            z,
+            t,
+            y,
+            values,
+            normalise=settings.normalise,
+            order=settings.order,
+            push_power=settings.push_power,
         )
-        loss = loss - weights.lambda_push * diversity
+        loss = loss - settings.lambda_push * diversity
 
-    if weights.lambda_rps:
-        loss = loss + weights.lambda_rps * losses.ranked_probability_loss(logits, y)
+    if settings.lambda_rps:
+        loss = loss + settings.lambda_rps * losses.ranked_probability_loss(logits, y)
     return loss
 
 
 class ImageEncoder(nn.Module):
     """`image_features` as a module of its own: what several processes train together.
 
-    With `Config.micro_batch_size` it is a gradient cache (Gao et al. 2021, arXiv 2101.06983): parts
-    of a batch are encoded without a graph, the loss sees the features of all, and each part is
-    encoded again when the gradient of its features is there. The step is the same but for rounding,
-    whatever the loss, and only one part's activations are in memory.
+    With a micro batch it is a gradient cache (Gao et al. 2021, arXiv 2101.06983): parts of a batch
+    are encoded without a graph, the loss sees the features of all, and each part is encoded again
+    when the gradient of its features is there. The step is the same but for rounding, whatever the
+    loss, and only one part's activations are in memory.
+
+    Args:
+        model: Whose image tower encodes.
+        micro_batch_size: Images that are in memory at once; None takes the whole batch.
     """
 
-    def __init__(self, model: L2RCLIP) -> None:
+    def __init__(self, model: RankModel, micro_batch_size: int | None = None) -> None:
         super().__init__()
         self.model = model
+        self.micro_batch_size = micro_batch_size
 
     def forward(self, pixels: Pixels) -> Features:
         """Return unit image features."""
-        size = self.model.config.micro_batch_size
+        size = self.micro_batch_size
         if size is None or size >= len(pixels):
             return self.model.image_features(pixels)
 

@@ -30,7 +30,6 @@ from jaxtyping import Float
 from scipy.stats import kendalltau, spearmanr
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method.prediction import SLACK, Costs, cheapest_ranks, medians
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics.answers import (
     Answers,
@@ -64,6 +63,7 @@ from l2rclip_lite.metrics.scores import (
     spearman,
     weighted_kappa,
 )
+from l2rclip_lite.prediction import SLACK, Costs, cheapest_ranks, medians
 
 __all__ = [
     "Indices",

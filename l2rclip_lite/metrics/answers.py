@@ -8,8 +8,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method.prediction import check_rows
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.prediction import check_rows
 
 Indices = Int[np.ndarray, " batch"] | Int[Tensor, " batch"] | Sequence[int]
 Values = Float[np.ndarray, " batch"] | Float[Tensor, " batch"] | Sequence[float]

@@ -13,7 +13,6 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 from scipy.stats import kendalltau, rankdata, spearmanr
 
-from l2rclip_lite.method.prediction import SLACK
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics.answers import (
     Answers,
@@ -27,6 +26,7 @@ from l2rclip_lite.metrics.answers import (
     in_unit,
     numbers,
 )
+from l2rclip_lite.prediction import SLACK
 
 # How often each resample drew each image; the sample itself has one axis, and holds each once.
 Counts = Float[np.ndarray, "image ..."]

@@ -29,7 +29,7 @@ from l2rclip_lite.files import (
     write_json,
 )
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.runs.model_file import MODEL, UNUSABLE, start_digest, weights_digest
+from l2rclip_lite.model_file import MODEL, UNUSABLE, start_digest, weights_digest
 
 PACKAGES = ("torch", "timm", "open_clip_torch", "transformers")  # whose versions are recorded
 # settings of the machine, which decide no result; and a start may have moved

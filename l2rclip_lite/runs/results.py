@@ -14,12 +14,12 @@ from l2rclip_lite.data.base import OrdinalDataset, Split
 from l2rclip_lite.errors import plural
 from l2rclip_lite.files import write_json, write_text
 from l2rclip_lite.method import Probabilities
-from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.prediction import Costs, Prediction
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import evaluate, medians
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.model_file import HUB
+from l2rclip_lite.prediction import Costs, Prediction
 from l2rclip_lite.runs import PACKAGES, RunDirectory
-from l2rclip_lite.runs.model_file import HUB
 
 SCORES = {
     "rps": "RPS",

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from l2rclip_lite.errors import InputError
-from l2rclip_lite.towers.base import Towers
+from ..errors import InputError
+from .base import Towers
 
 
 def load_towers(
@@ -54,11 +54,11 @@ def load_towers(
     if weights is not None and name in ("mini", "tiny/random"):
         raise InputError(f"towers: {name!r} brings its own weights; leave weights out.")
     if name == "mini" and state is None:
-        from l2rclip_lite.towers.mini import MiniTowers
+        from .mini import MiniTowers
 
         return MiniTowers.from_installed(image_size=image_size or 224).eval()
 
-    from l2rclip_lite.towers.open_clip import HubFiles, load_open_clip  # four seconds
+    from .open_clip import HubFiles, load_open_clip  # four seconds
 
     hub = HubFiles(allow_download, commits)
     return load_open_clip(

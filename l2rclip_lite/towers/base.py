@@ -8,17 +8,16 @@ names exactly those steps.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from l2rclip_lite.data.images import Augment, scaled, squeezed
-from l2rclip_lite.errors import InputError
-from l2rclip_lite.method import Backbone, Embeddings, Features, Ids, Pixels, Slots, Texts
+from ..errors import InputError
+from ..method import Backbone, Embeddings, Features, Ids, Pixels, Slots, Texts
 
 # Id of a learned slot. Text towers look for start, end and padding among the ids; no vocabulary has
 # one of them at 3.
@@ -173,18 +172,20 @@ class Towers(nn.Module, ABC):
         return (pixels - mean).div_(std)  # in place: new memory costs more than the division
 
     def resize(self) -> v2.Compose:
-        """Return what turns any image, see `data.reading.as_rgb`, into a square of bytes."""
-        return v2.Compose([partial(squeezed, side=self.image_size)])
+        """Return what turns an RGB image of Pillow into a square of bytes.
 
-    def transform(
-        self, train: bool = False, *, upside_down: bool = False, light: bool = True
-    ) -> v2.Compose:
-        """Return what turns any image, see `data.reading.as_rgb`, into an input of `encode_image`.
-
-        Args:
-            train: Whether to augment, with draws from torch's global generator.
-            upside_down: Whether that flips top to bottom, too.
-            light: Whether that changes brightness and contrast.
+        A crop would cut away what is graded.
         """
-        augment = [Augment(upside_down, light=light)] if train else []
-        return v2.Compose([self.resize(), *augment, scaled, v2.Normalize(self.mean, self.std)])
+        side = (self.image_size, self.image_size)
+        return v2.Compose([v2.Resize(side, v2.InterpolationMode.BICUBIC), v2.PILToTensor()])
+
+    def transform(self) -> v2.Compose:
+        """Return what turns an RGB image of Pillow into an input of `encode_image`."""
+        return v2.Compose([self.resize(), scaled, v2.Normalize(self.mean, self.std)])
+
+
+def scaled(
+    pixels: UInt8[Tensor, "*batch 3 height width"],
+) -> Float[Tensor, "*batch 3 height width"]:
+    """Return bytes as floats in [0, 1]."""
+    return pixels.float().div_(255)

@@ -22,12 +22,12 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
-from l2rclip_lite.errors import InputError
-from l2rclip_lite.method import Embeddings, Features, Ids, Pixels, Texts
-from l2rclip_lite.method.ranks import SLOT
-from l2rclip_lite.towers.base import Tokens, Towers
+from ..errors import InputError
+from ..method import Embeddings, Features, Ids, Pixels, Texts
+from ..method.ranks import SLOT
+from .base import Tokens, Towers
 
-ALIGNMENT = Path(__file__).parents[1] / "mini_alignment.safetensors"
+ALIGNMENT = Path(__file__).with_name("mini_alignment.safetensors")
 ALIGNMENT_SHA256 = "10dd39858a7df94759d0b5addc64a28b2260c5cb78e5944b70811df1b6145f55"
 IMAGE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 TEXT_FILES = {

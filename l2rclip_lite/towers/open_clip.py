@@ -15,10 +15,10 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from torch import Tensor
 from torch.func import functional_call
 
-from l2rclip_lite.errors import InputError, NotAllowedError, in_one_sentence
-from l2rclip_lite.method import Embeddings, Features, Ids, Pixels, Texts
-from l2rclip_lite.method.ranks import SLOT
-from l2rclip_lite.towers.base import Tokens, Towers
+from ..errors import InputError, NotAllowedError, in_one_sentence
+from ..method import Embeddings, Features, Ids, Pixels, Texts
+from ..method.ranks import SLOT
+from .base import Tokens, Towers
 
 MINI = "or use towers='mini'"
 WITH_TOKENIZER = f"connect to a network once, {MINI}"
@@ -201,7 +201,7 @@ def load_open_clip(
         seed: Seeds random weights.
         hub: Where tokenizer and weights come from.
     """
-    open_clip.add_model_config(Path(__file__).parents[1] / "tiny.json")
+    open_clip.add_model_config(Path(__file__).with_name("tiny.json"))
     _check_name(name, weights, needs_tag=state is None)
     model, _, tag = name.partition("/")
     tokenizer = _tokenizer(model, hub)

@@ -19,9 +19,9 @@ from l2rclip_book.signs import (
 )
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import load_dataset
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.prompts import centred
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.towers import load_towers
 from l2rclip_lite.training import fit
 

@@ -16,10 +16,9 @@ from l2rclip_lite import devices
 from l2rclip_lite.baselines import OBJECTIVES, probes, train_baseline
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.heads.calibration import calibrate
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.optimisation import Stage
-from l2rclip_lite.method.stages import train_stage1, train_stage2
+from l2rclip_lite.model import L2RCLIP, calibrate
+from l2rclip_lite.stages import stage1_epochs, stage2_epochs
 from l2rclip_lite.training import fit
 from l2rclip_lite.training_data import TrainingData
 
@@ -77,7 +76,7 @@ def test_both_stages_are_those_of_the_cpu(
     answers = []
     for model, data in fresh(settings):
         config = model.config
-        history = [*train_stage1(model, data), *train_stage2(model, data)]
+        history = [*stage1_epochs(model, data), *stage2_epochs(model, data)]
         histories.append(torch.tensor([row["loss"] for row in history]))
         calibrate(model, data.encode(model, "val"), data.targets["val"])
         answers.append(model.logits(data.encode(model, "test").to(model.device)))

@@ -10,7 +10,7 @@ import torch
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, load_dataset
-from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.towers import load_towers
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training_data import TrainingData

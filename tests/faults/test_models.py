@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from l2rclip_lite import load_towers
 from l2rclip_lite.config import Config
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.model import L2RCLIP
 
 pytestmark = pytest.mark.untyped
 RANKS = Ranks(("low", "middle", "high"), (0, 1, 2), "a leaf with {rank} damage")

@@ -25,9 +25,10 @@ from torch.nn.parallel import DistributedDataParallel
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, images
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.method.stages import freeze, train_stage2
+from l2rclip_lite.method.stages import freeze
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.stages import stage2_epochs
 from l2rclip_lite.training import fit
 from l2rclip_lite.training_data import TrainingData
 
@@ -143,7 +144,7 @@ def keep_or_read() -> None:
 
         n_kept = 40 if limit else 0
         assert len(loaded.images["train"].kept) == n_kept
-        histories.append(list(train_stage2(model, loaded)))
+        histories.append(list(stage2_epochs(model, loaded)))
 
     assert histories[0] == histories[1] == histories[2]
 

@@ -16,7 +16,7 @@ from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.files import write_json
-from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.training import fit
 from l2rclip_lite.training_data import TrainingData

@@ -9,7 +9,8 @@ from torch import Tensor
 
 import l2rclip_lite
 
-SIZES = json.loads(Path(l2rclip_lite.__file__).with_name("tiny.json").read_text("utf-8"))
+FILE = Path(l2rclip_lite.__file__).parent / "towers" / "tiny.json"
+SIZES = json.loads(FILE.read_text("utf-8"))
 
 
 def weights(seed: int) -> dict[str, Tensor]:

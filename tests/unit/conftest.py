@@ -41,7 +41,7 @@ def tiny() -> Towers:
 @pytest.fixture
 def pocket_model(tmp_path: Path) -> str:
     """A small open_clip model that is not `tiny`."""
-    source = Path(l2rclip_lite.__file__).with_name("tiny.json")
+    source = Path(l2rclip_lite.__file__).parent / "towers" / "tiny.json"
     file = Path(shutil.copy(source, tmp_path / "pocket.json"))
     open_clip.add_model_config(file)
     return file.stem

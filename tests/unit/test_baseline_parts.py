@@ -16,8 +16,8 @@ from l2rclip_lite.baselines.prompts import (
     learned_prompts,
 )
 from l2rclip_lite.config import Config, Controls
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.towers.base import Towers
 
 FOUR = Ranks.integers(0, 3, template="grade {rank}")

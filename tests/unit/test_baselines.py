@@ -25,9 +25,9 @@ from l2rclip_lite.data.protocols import hold_out
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads import RIDGES
 from l2rclip_lite.image_side import train_kernel
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.optimisation import Stage
-from l2rclip_lite.method.prediction import Prediction
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.towers import load_towers
 from l2rclip_lite.training import save_checkpoint

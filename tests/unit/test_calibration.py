@@ -11,15 +11,14 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.heads.calibration import (
     HIGHEST,
     LOWEST,
-    calibrate,
     conformal_level,
     fit_temperature,
     temper,
 )
-from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.prediction import Prediction
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import rps
+from l2rclip_lite.model import L2RCLIP, calibrate
+from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.towers.base import Towers
 
 THREE = Ranks(("a", "b", "c"), (0, 1, 3), "grade {rank}")

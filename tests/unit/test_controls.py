@@ -14,10 +14,12 @@ from torch import Tensor
 
 from l2rclip_lite.config import Config, Controls, LossWeights
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.data.images import Augment, scaled
-from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.data.images import Augment
 from l2rclip_lite.method.ranks import cyclic_permutation
 from l2rclip_lite.method.stages import freeze, stage1_loss, stage2_loss
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.stages import loss_settings
+from l2rclip_lite.towers.base import scaled
 from l2rclip_lite.training_data import TrainingData
 
 VALUES = torch.tensor([0.0, 1.0, 2.0, 5.0, 9.0])
@@ -51,7 +53,14 @@ def images(plain: L2RCLIP) -> Tensor:
 
 def loss1(model: L2RCLIP, z: Tensor, y: Tensor = TARGETS) -> float:
     """Return the loss of a batch in stage 1, on the texts as they are."""
-    return float(stage1_loss(model, z, model.rank_features, y, VALUES).detach())
+    settings = loss_settings(model.config)
+    return float(stage1_loss(z, model.rank_features, y, VALUES, model.scale, settings).detach())
+
+
+def loss2(model: L2RCLIP, z: Tensor, y: Tensor = TARGETS) -> Tensor:
+    """Return the loss of a batch in stage 2."""
+    settings = loss_settings(model.config)
+    return stage2_loss(z, model.rank_features, y, VALUES, model.scale, settings).detach()
 
 
 # --- losses -------------------------------------------------------------------------------------
@@ -78,7 +87,7 @@ def test_the_push_by_hand(name: str, plain: L2RCLIP, images: Tensor) -> None:
     t = model.rank_features
 
     cross_entropy = F.cross_entropy(model.scale * z @ t.T, TARGETS)
-    push = (cross_entropy - stage2_loss(model, z, TARGETS, VALUES)).detach()
+    push = (cross_entropy - loss2(model, z)).detach()
 
     gap = (VALUES[TARGETS][:, None] - VALUES).abs()
     distance = torch.cdist(z, t, compute_mode="donot_use_mm_for_euclid_dist")
@@ -109,7 +118,7 @@ def both_stages(plain: L2RCLIP, weights: dict[str, float], z: Tensor, y: Tensor)
     """Return the losses of both stages under these weights; the others are 0."""
     weights = dict.fromkeys(LossWeights._fields, 0.0) | weights
     model = L2RCLIP.build(plain.ranks, replace(plain.config, **weights))
-    losses = [loss1(model, z, y), float(stage2_loss(model, z, y, VALUES).detach())]
+    losses = [loss1(model, z, y), float(loss2(model, z, y))]
     return torch.tensor(losses, dtype=torch.float64)
 
 

@@ -10,11 +10,10 @@ from PIL import Image
 from torch import Tensor
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.data import OrdinalDataset
+from l2rclip_lite.data import OrdinalDataset, images
 from l2rclip_lite.data.images import ResizedImages, scaled
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.runs import encoding
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.towers import load_towers
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.open_clip import OpenClipTowers
@@ -74,7 +73,7 @@ def test_other_images_and_other_towers_have_features_of_their_own(
 def in_pieces(model: L2RCLIP, folder: Path) -> Tensor:
     """Encode the many images in batches of four."""
     with torch.no_grad():
-        return encoding.encode_images(
+        return images.encode_images(
             ResizedImages(MANY, model.towers.image_size),
             lambda pixels: model.towers.backbone(model.towers.normalize(scaled(pixels))),
             batch_size=4,
@@ -93,7 +92,7 @@ def test_pieces_are_the_features_of_one_file_bit_for_bit(
     One that is missing is encoded anew, the others are read.
     """
     whole = in_pieces(model, tmp_path / "whole")
-    monkeypatch.setattr(encoding, "PIECE", 14)
+    monkeypatch.setattr(images, "PIECE", 14)
     parts = in_pieces(model, tmp_path / "parts")
     assert torch.equal(parts, whole)
     assert n_encoded == [4] * 20

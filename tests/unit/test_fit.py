@@ -15,12 +15,13 @@ from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.files import read_json
-from l2rclip_lite.heads.calibration import calibrate, temper
-from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.heads.calibration import temper
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.method.stages import freezing_table, train_stage1
+from l2rclip_lite.method.stages import freezing_table
 from l2rclip_lite.metrics import mae, rps
+from l2rclip_lite.model import L2RCLIP, calibrate
 from l2rclip_lite.runs.results import Run, judge, median_rank
+from l2rclip_lite.stages import stage1_epochs
 from l2rclip_lite.training import fit
 from l2rclip_lite.training_data import TrainingData
 
@@ -110,7 +111,7 @@ def test_after_stage_1_has_a_temperature_of_its_own(
     """It stands beside a calibrated model in a table; stage 2 does not see it."""
     model = L2RCLIP.build(leaves.ranks, replace(small, upside_down=True))
     data = TrainingData.load(leaves, model)
-    list(train_stage1(model, data))
+    list(stage1_epochs(model, data))
 
     logits = model.logits(data.features["test"]).detach()
     calibrate(model, data.features["val"], data.targets["val"])

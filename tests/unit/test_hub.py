@@ -13,8 +13,8 @@ from tiny_clip import weights
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.towers import load_towers
 
 RANKS = Ranks(("low", "high"), (0, 1), "a leaf with {rank} damage")
@@ -59,10 +59,10 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Hub:
     """The stand-in in the place of the client."""
     hub = Hub()
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    for module in ("runs.model_file", "towers.open_clip"):
+    for module in ("model_file", "towers.open_clip"):
         monkeypatch.setattr(f"l2rclip_lite.{module}.hf_hub_download", hub.download)
-    monkeypatch.setattr("l2rclip_lite.runs.model_file.upload_folder", hub.upload)
-    monkeypatch.setattr("l2rclip_lite.runs.model_file.create_repo", lambda *_, **__: None)
+    monkeypatch.setattr("l2rclip_lite.model_file.upload_folder", hub.upload)
+    monkeypatch.setattr("l2rclip_lite.model_file.create_repo", lambda *_, **__: None)
     return hub
 
 

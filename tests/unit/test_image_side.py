@@ -1,5 +1,6 @@
 """Which model is kept: the tuned tower, or a head on the untrained one that is as good."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,8 @@ from l2rclip_lite import fit
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.image_side import KERNEL, LINEAR, TUNED
-from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.optimisation import Stage
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.towers.open_clip import OpenClipTowers
 from l2rclip_lite.training import train_image_side
 from l2rclip_lite.training_data import TrainingData
@@ -51,7 +51,8 @@ def test_the_rate_is_the_one_that_validates_best(
 ) -> None:
     """It is as if that rate had been set, with stage 1 as it was; where all fail, one is lower."""
     monkeypatch.setattr(OpenClipTowers, "image_lrs", (1e-6, 1e-3))
-    monkeypatch.setattr(Stage, "has_failed", lambda stage: failed)
+    frequencies_rps = 0.0 if failed else math.inf
+    monkeypatch.setattr(TrainingData, "frequencies_rps", lambda data, model: frequencies_rps)
 
     rows: list[dict[str, float]] = []
 

@@ -18,8 +18,8 @@ from l2rclip_lite.data.base import Split
 from l2rclip_lite.data.images import Augment, ResizedImages
 from l2rclip_lite.data.reading import as_rgb, read_image
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.towers.base import Towers
 
 SIDE = 8
@@ -169,7 +169,7 @@ def test_what_is_no_image_is_refused_in_a_sentence(kind: str, model: L2RCLIP) ->
 @pytest.mark.untyped
 def test_normalize_takes_no_bytes(tiny: Towers) -> None:
     """`resize` gives bytes: without a division by 255 the towers saw numbers up to 940 once."""
-    pixels = tiny.resize()(Image.new("L", (8, 8)))[None]
+    pixels = tiny.resize()(Image.new("RGB", (8, 8)))[None]
     sentence = r"the pixels are torch\.uint8; give pixels\.float\(\) / 255"
     with pytest.raises(InputError, match=sentence):
         tiny.normalize(pixels)
@@ -195,5 +195,5 @@ def test_training_images_are_changed_as_the_config_says(
         torch.manual_seed(seed)
         pixels = transform(picture())
         torch.manual_seed(seed)
-        by_hand = tiny.normalize(augment(tiny.resize()(picture()))[None] / 255)[0]
+        by_hand = tiny.normalize(augment(tiny.resize()(Image.fromarray(picture())))[None] / 255)[0]
         assert torch.allclose(pixels, by_hand, atol=1e-6)

@@ -14,8 +14,8 @@ from l2rclip_lite.errors import InputError
 from l2rclip_lite.heads import HeadInputs, LinearHead, fit_linear_heads
 from l2rclip_lite.heads.kernel import MIXTURES, kernel_root, rank_kernel, stack_kernel_heads
 from l2rclip_lite.image_side import train_kernel
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.training_data import TrainingData
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from l2rclip_lite.config import Config
 from l2rclip_lite.files import read_tensors
 from l2rclip_lite.heads import LinearHead
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.model import L2RCLIP
 
 RANKS = Ranks(("new", "used", "worn"), (0, 2, 7), template="a {rank} tyre", unit="years")
 CONFIG = Config(towers="tiny/random", heads=2, hidden=16)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
-from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.runs.results import model_card
 
 SCORES = {"n": 10.0, "accuracy": 0.4, "mae_median": 0.52, "qwk": 0.6, "rps": 0.3, "ece": 0.1}

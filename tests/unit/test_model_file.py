@@ -12,9 +12,9 @@ from tiny_clip import weights
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.runs.model_file import ModelFile, as_float32
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.model_file import ModelFile, as_float32
 
 RANKS = Ranks(("new", "used", "worn"), (0, 2, 7), template="a {rank} tyre")
 CONFIG = Config(towers="tiny/random", heads=2, hidden=16)

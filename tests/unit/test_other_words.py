@@ -9,8 +9,8 @@ from drawn_run import BATCH, TINY, DrawnRun
 from run_files import json_lines, read_rows, refused, run
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.model import L2RCLIP
 
 PIXELS = torch.linspace(0, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
 NAMES = Ranks(("no", "low", "high"), (0, 1, 2), "a leaf with {rank} damage")

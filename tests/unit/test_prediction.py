@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method.prediction import Prediction, cheapest_ranks, medians
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.prediction import Prediction, cheapest_ranks, medians
 
 RANKS = Ranks(("new", "used", "worn"), (0, 2, 7), template="a {rank} tyre", unit="years")
 

@@ -16,7 +16,7 @@ from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.devices import failures_in_words
 from l2rclip_lite.errors import InputError, TrainingError
 from l2rclip_lite.files import read_json
-from l2rclip_lite.runs.model_file import MODEL
+from l2rclip_lite.model_file import MODEL
 from l2rclip_lite.training import fit
 from l2rclip_lite.training_data import TrainingData
 

@@ -6,8 +6,9 @@ import torch.nn.functional as F
 
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method.prompts import RankPrompts, build_prompts
+from l2rclip_lite.method.prompts import RankPrompts
 from l2rclip_lite.method.ranks import Ranks
+from l2rclip_lite.model import build_prompts
 from l2rclip_lite.towers.base import Towers
 
 # one word and two: two lengths

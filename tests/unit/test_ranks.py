@@ -6,6 +6,7 @@ import math
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import Ranks, composed, number_words
@@ -76,5 +77,5 @@ def test_ranks_survive_json(
 
     ranks = Ranks(tuple(names), tuple(values), template=before + "{rank}" + after, unit="µm")
 
-    assert Ranks.from_dict(json.loads(json.dumps(ranks.to_dict()))) == ranks
+    assert TypeAdapter(Ranks).validate_python(json.loads(json.dumps(ranks.to_dict()))) == ranks
     assert ranks.sentences == [before + name + after for name in names]

@@ -18,7 +18,7 @@ from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.data.base import Split
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_json, save_tensors, write_json, write_text
-from l2rclip_lite.method.model import L2RCLIP
+from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.runs.results import write_predictions
 from l2rclip_lite.training import fit

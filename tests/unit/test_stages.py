@@ -11,24 +11,21 @@ from torch import Tensor
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import TrainingError
-from l2rclip_lite.method import stages
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.optimisation import Row, Stage
 from l2rclip_lite.method.ranks import cyclic_permutation
 from l2rclip_lite.method.stages import (
     ImageEncoder,
+    LossSettings,
     freeze,
-    stage1,
-    stage2,
+    stage1_loss,
     stage2_loss,
-    train_stage1,
-    train_stage2,
     trains,
 )
-from l2rclip_lite.training import run_stage
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.stages import run_stage, stage1, stage1_epochs, stage2, stage2_epochs
 from l2rclip_lite.training_data import TrainingData
 
-STAGES = {"stage 1": (stage1, train_stage1), "stage 2": (stage2, train_stage2)}
+STAGES = {"stage 1": (stage1, stage1_epochs), "stage 2": (stage2, stage2_epochs)}
 
 
 @pytest.fixture
@@ -55,7 +52,7 @@ def test_only_what_the_freezing_table_says_changes(
     When a row is there, its epoch is over, the parameters are in place, and gradients are recorded.
     """
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    expected = {key for key, _ in model.named_parameters() if trains(key, name, model.config)}
+    expected = {key for key, _ in model.named_parameters() if trains(key, name)}
     if name == "stage 1":
         expected.add("rank_features")
 
@@ -66,8 +63,8 @@ def test_only_what_the_freezing_table_says_changes(
         assert torch.is_grad_enabled()
         assert stage.steps_taken == epoch * stage.n_steps / 2
         val_features = data.features["val"] if name == "stage 1" else data.encode(model, "val")
-        probabilities = model.probabilities(val_features)
-        assert row.items() >= data.validation_scores(model, probabilities).items()
+        scores = data.scores(model, val_features)
+        assert (row["val_rps"], row["val_mae"]) == scores
 
     after = model.state_dict()
     assert {key for key, value in before.items() if not torch.equal(value, after[key])} == expected
@@ -97,12 +94,14 @@ def test_the_first_loss_of_each_stage_is_that_of_its_batch(
     t = model.rank_features.clone()
     values = leaves.ranks.values_tensor()
     shuffled = values[cyclic_permutation(5)] if order == "shuffled" else values
+    scale = model.scale
+    settings = LossSettings(lambda_push=1, lambda_tight=1, lambda_rps=0.7, order=order)
 
     for loss_of in (
-        lambda z, y: stages.stage1_loss(model, z, t, y, shuffled),
-        lambda z, y: stages.stage2_loss(model, z, y, values),
+        lambda z, y: stage1_loss(z, t, y, shuffled, scale, settings),
+        lambda z, y: stage2_loss(z, model.rank_features, y, values, scale, settings),
     ):
-        list(train_stage2(model, data) if recorded else train_stage1(model, data))
+        list(stage2_epochs(model, data) if recorded else stage1_epochs(model, data))
         loss, rows = recorded[-1]
         expected = loss_of(data.features["train"][rows], data.targets["train"][rows])
         assert loss == pytest.approx(float(expected.detach()), rel=1e-4)
@@ -172,8 +171,10 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole(
         parameters = freeze(model, "stage 2")
         model.towers.image.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
 
-        z = ImageEncoder(model)(pixels)
-        stage2_loss(model, z, target, leaves.ranks.values_tensor()).backward()
+        z = ImageEncoder(model, micro_batch_size)(pixels)
+        values = leaves.ranks.values_tensor()
+        settings = LossSettings(lambda_push=1, lambda_tight=1, lambda_rps=0)
+        stage2_loss(z, model.rank_features, target, values, model.scale, settings).backward()
         gradients.append([parameter.grad for parameter in parameters.values()])
 
     assert seen == [16, 5, 5, 5, 1, 1, 5, 5, 5]  # back from the last part to the first
@@ -188,7 +189,7 @@ def finish(name: str, model: L2RCLIP, data: TrainingData) -> list[Row]:
     """Train a stage as `fit` does."""
     start, train = STAGES[name]
     stage = start(model, data)
-    return run_stage(stage, train(model, data, stage), quiet=True)
+    return run_stage(model, stage, train(model, data, stage), quiet=True)
 
 
 def too_large(*_: object) -> Tensor:

@@ -14,9 +14,9 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors, save_tensors
-from l2rclip_lite.method.model import L2RCLIP
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.runs.model_file import ModelFile
+from l2rclip_lite.model import L2RCLIP
+from l2rclip_lite.model_file import ModelFile
 from l2rclip_lite.training import fit
 from l2rclip_lite.training_data import TrainingData
 

@@ -29,7 +29,8 @@ from l2rclip_lite.baselines.losses import ordinalclip_loss
 from l2rclip_lite.baselines.prompts import InterpolatedPrompts, PromptHead, learned_prompts
 from l2rclip_lite.data.images import Augment, ResizedImages
 from l2rclip_lite.heads.kernel import stack_kernel_heads
-from l2rclip_lite.method.stages import freeze, train_stage1, train_stage2
+from l2rclip_lite.method.stages import freeze
+from l2rclip_lite.stages import stage1_epochs, stage2_epochs
 from l2rclip_lite.training_data import TrainingData
 
 STEPS = {5: 16, 62: 4, 620: 1}  # ranks, and steps of one measurement: short ones are repeated
@@ -94,7 +95,7 @@ def time_stage2(config: Config, ranks: Ranks, other: Call, repeats: int) -> list
     """Measure the seconds of stage-2 steps, and of another call in turns with them."""
     model = L2RCLIP.build(ranks, config)
     data = training_data(model, (repeats + 3) * config.batch_size)
-    return steps_and(lambda: train_stage2(model, data), other, repeats)
+    return steps_and(lambda: stage2_epochs(model, data), other, repeats)
 
 
 def stage2(setting: Setting, towers: str = "mini") -> Figure:
@@ -143,7 +144,7 @@ def stage1_ranks(setting: Setting) -> Figure:
     runs = []
     for ranks, steps in STEPS.items():
         model = L2RCLIP.build(ages(ranks), setting.config("mini", 16))
-        train = partial(train_stage1, model, training_data(model, 16 * (steps + 1)))
+        train = partial(stage1_epochs, model, training_data(model, 16 * (steps + 1)))
         runs.append((steps, train))
     seconds = steps_in_turns(runs, setting.repeats)
 
@@ -177,7 +178,7 @@ def stage1_batch(setting: Setting) -> Figure:
         config = replace(setting.config("mini", 16), batch_size1=batch)
         model = L2RCLIP.build(ages(62), config)
         data = TrainingData(*_random_features(model, 2 * batch), {})
-        runs.append((1, partial(train_stage1, model, data)))
+        runs.append((1, partial(stage1_epochs, model, data)))
 
     per_image = []
     for batch, column in zip(BATCHES, steps_in_turns(runs, setting.repeats), strict=True):
@@ -234,7 +235,7 @@ def train_ours(config: Config) -> None:
     """Run, in a child, three steps of stage 2."""
     torch.set_num_threads(1)
     model = L2RCLIP.build(GRADES, config)
-    list(train_stage2(model, training_data(model, 3 * config.batch_size)))
+    list(stage2_epochs(model, training_data(model, 3 * config.batch_size)))
 
 
 def train_bare(config: Config) -> None:

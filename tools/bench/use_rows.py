@@ -26,7 +26,8 @@ from timing import (
 )
 from training_rows import noise
 
-from l2rclip_lite import L2RCLIP, Config, evaluate, load_dataset, load_towers
+from l2rclip_lite import L2RCLIP, Config, evaluate, load_dataset
+from l2rclip_lite.data.images import squeezed
 
 FEW = 100  # images, for what is done once
 FOLDER = 1_000  # images of a folder
@@ -82,7 +83,6 @@ def metrics(setting: Setting) -> Figure:
 
 def decode(setting: Setting) -> Figure:
     """Measure images per second that one process reads from JPEG bytes and resizes."""
-    resize = load_towers("tiny/random", image_size=224).resize()
     leaves = load_dataset("leaves", size=60, pixels=480).train
     files = []
     for index in range(32):
@@ -93,7 +93,7 @@ def decode(setting: Setting) -> Figure:
 
     def read() -> None:
         for file in files:
-            resize(Image.open(io.BytesIO(file)))
+            squeezed(Image.open(io.BytesIO(file)), side=224)
 
     (times,) = in_turns([read], setting.repeats)
     return summary([len(files) / seconds for seconds in times])

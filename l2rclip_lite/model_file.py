@@ -235,7 +235,7 @@ def find_model_file(name: str | Path, revision: str = "main") -> Path:
 
     file = Path(name) / MODEL
     if str(name) in SHIPPED and not os.path.isfile(file):
-        file = Path(__file__).parents[1] / f"{name}.safetensors"
+        file = Path(__file__).with_name(f"{name}.safetensors")
     if not os.path.isfile(file):  # `Path.is_file` would raise on a name that is too long
         advice = f"give the --out of a finished fit, or {' or '.join(SHIPPED)}"
         raise InputError(f"{name}: no {MODEL} here; {advice}.")
