@@ -43,9 +43,9 @@ import torch
 
 from l2rclip_book import metric_figures as draw
 from l2rclip_book import plots
+from l2rclip_book.leaf_painter import paint_leaf
+from l2rclip_book.leaves import share_edges
 from l2rclip_lite import Ranks, load_dataset, load_towers, metrics
-from l2rclip_lite.data.leaf_painter import paint_leaf
-from l2rclip_lite.data.leaves import share_edges
 
 # %matplotlib inline
 # %config InlineBackend.print_figure_kwargs = {"dpi": 130, "bbox_inches": "tight"}

@@ -42,9 +42,9 @@ from sklearn.decomposition import PCA
 from l2rclip_book import embedding_figures as figures
 from l2rclip_book import results
 from l2rclip_book.embedding_figures import Cloud, clouds, on_circle
+from l2rclip_book.leaves import leaf_ranks
 from l2rclip_book.statistics import spearman_rho
 from l2rclip_lite import load_dataset
-from l2rclip_lite.data.leaves import leaf_ranks
 from l2rclip_lite.metrics import mae
 
 # %matplotlib inline

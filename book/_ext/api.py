@@ -135,7 +135,10 @@ def aliases(tree: ast.Module) -> dict[str, str]:
 
 
 class Api(SphinxDirective):
-    """Show the public names of a module, or those that stand after it, below its docstring."""
+    """Show the public names of a module, or those that stand after it, below its docstring.
+
+    A module of the book is written with its package.
+    """
 
     required_arguments = 1
     optional_arguments = 99
@@ -143,7 +146,12 @@ class Api(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Parse the page that the module's source makes."""
         name, *wanted = self.arguments
-        path = Path(self.env.srcdir, PACKAGE, *name.split(".")).with_suffix(".py")
+        root = Path(self.env.srcdir)
+        if name.startswith("l2rclip_book."):
+            root = root / "book"
+        else:
+            name = f"{PACKAGE}.{name}"
+        path = root.joinpath(*name.split(".")).with_suffix(".py")
         path = path if path.exists() else path.with_suffix("") / "__init__.py"
         self.env.note_dependency(str(path))
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -151,7 +159,7 @@ class Api(SphinxDirective):
         if missing := set(wanted) - {node.name for node in public(tree)}:
             raise self.error(f"{name} has no {', '.join(sorted(missing))}")
 
-        blocks = [f"```{{py:currentmodule}} {PACKAGE}.{name}\n```"]
+        blocks = [f"```{{py:currentmodule}} {name}\n```"]
         if not wanted:
             blocks.append(markdown(ast.get_docstring(tree) or ""))
         types = []

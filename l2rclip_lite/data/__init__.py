@@ -1,7 +1,8 @@
-"""Data sets by name: generated leaves, published benchmarks, and a CSV of your own."""
+"""Data sets by name: published benchmarks, a CSV of your own, and what other packages register."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -10,7 +11,6 @@ from pydantic import ValidationError
 from l2rclip_lite.config import DataOptions
 from l2rclip_lite.data.base import Card, OrdinalDataset, Split
 from l2rclip_lite.data.benchmarks import DATA_SETS, load_retinamnist
-from l2rclip_lite.data.leaves import load_leaves
 from l2rclip_lite.data.official import load_benchmark
 from l2rclip_lite.data.own_images import LabelTable, load_coffee, load_csv
 from l2rclip_lite.data.protocols import CHANGES, apply_protocols
@@ -18,13 +18,22 @@ from l2rclip_lite.data.reading import read_image
 from l2rclip_lite.data.table import UserRanks
 from l2rclip_lite.errors import InputError
 
-__all__ = ["LOADERS", "Card", "OrdinalDataset", "Split", "load_dataset", "read_image"]
+__all__ = ["Card", "OrdinalDataset", "Split", "load_dataset", "loaders", "read_image"]
 
-LOADERS: dict[str, Callable[..., OrdinalDataset]] = {
-    **{name: partial(load_benchmark, name) for name in DATA_SETS},
-    **{"leaves": load_leaves, "coffee": load_coffee, "csv": load_csv},
-    "retinamnist": load_retinamnist,
-}
+REGISTERED = "l2rclip_lite.datasets"  # entry points: the package does not import who draws leaves
+
+
+@cache
+def loaders() -> dict[str, Callable[..., OrdinalDataset]]:
+    """Return what loads each data set, by its name."""
+    benchmarks = [name for name, facts in DATA_SETS.items() if facts.hint]
+    functions: dict[str, Callable[..., OrdinalDataset]] = {
+        "coffee": load_coffee,
+        "csv": load_csv,
+        "retinamnist": load_retinamnist,
+    }
+    functions |= {name: partial(load_benchmark, name) for name in benchmarks}
+    return {entry.name: entry.load() for entry in entry_points(group=REGISTERED)} | functions
 
 
 class Options(DataOptions, total=False):
@@ -58,8 +67,8 @@ def load_dataset(name: str, **options: Unpack[Options]) -> OrdinalDataset:
         >>> load_dataset("leaves", size=60, few_shot=2).counts("train")
         [2, 2, 2, 2, 2]
     """
-    if name not in LOADERS:
-        choices = ", ".join(LOADERS)
+    if name not in loaders():
+        choices = ", ".join(loaders())
         raise InputError(f"there is no data set {name!r:.80}; choose one of {choices}.")
 
     arguments: dict[str, Any] = dict(options)
@@ -71,7 +80,7 @@ def load_dataset(name: str, **options: Unpack[Options]) -> OrdinalDataset:
         )
 
     try:
-        data = LOADERS[name](**arguments)
+        data = loaders()[name](**arguments)
         return apply_protocols(data, protocol_seed, **changes)
     except ValidationError as error:
         problem = error.errors()[0]

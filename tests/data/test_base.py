@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch.utils.data import TensorDataset
 
-from l2rclip_lite.data import LOADERS, Options
+from l2rclip_lite.data import Options, loaders
 from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split
 from l2rclip_lite.data.protocols import CHANGES, Changes
 from l2rclip_lite.errors import InputError
@@ -129,7 +129,7 @@ def test_what_training_would_trip_over_is_refused(change: dict[str, Split], sent
 def test_the_options_of_load_dataset_are_those_that_some_loader_or_change_takes() -> None:
     """An editor completes them; `protocol_seed` is the seed of the changes."""
     taken = {"protocol_seed", *CHANGES}
-    for loader in LOADERS.values():
+    for loader in loaders().values():
         taken |= inspect.signature(loader).parameters.keys()
     assert set(Options.__optional_keys__) == taken - {"name"}
     assert list(Changes.__annotations__) == list(CHANGES)

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from l2rclip_book.leaf_painter import paint_leaf
+from l2rclip_book.leaves import share_edges
 from l2rclip_lite.data import load_dataset
-from l2rclip_lite.data.leaf_painter import paint_leaf
-from l2rclip_lite.data.leaves import share_edges
 
 
 @settings(max_examples=15)

@@ -87,9 +87,9 @@ def test_datasets_of_ones_own_are_known_by_their_pixels() -> None:
 
 def test_no_leaf_is_drawn_to_be_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another painter is another data set."""
-    monkeypatch.setattr("l2rclip_lite.data.leaves.paint_leaf", None)
+    monkeypatch.setattr("l2rclip_book.leaves.paint_leaf", None)
     stored = fingerprint(load_dataset("leaves", size=60))
-    monkeypatch.setattr("l2rclip_lite.data.leaves.PAINTER", 2)
+    monkeypatch.setattr("l2rclip_book.leaves.PAINTER", 2)
     assert fingerprint(load_dataset("leaves", size=60)) != stored
 
 

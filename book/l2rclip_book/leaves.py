@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
+from l2rclip_book.leaf_painter import paint_leaf
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, Split, validated
 from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.data.leaf_painter import paint_leaf
 from l2rclip_lite.data.splits import stratified
 from l2rclip_lite.method.ranks import Ranks, number_words
 
