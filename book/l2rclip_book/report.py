@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from l2rclip_book import plots, signs
 from l2rclip_book.metric_figures import reliability, reliability_diagram
-from l2rclip_lite.commands.finished import RunScores
+from l2rclip_lite.commands.run import RunScores
 from l2rclip_lite.data.base import OrdinalDataset, Split
 from l2rclip_lite.errors import InputError, one_line
 from l2rclip_lite.files import write_text

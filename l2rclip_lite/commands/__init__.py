@@ -319,13 +319,13 @@ class Doctor:
 
 # Of each command the module that has the function of its name.
 COMMANDS: dict[str, tuple[type[object], str]] = {
-    "fit": (Fit, "train"),
-    "baselines": (Baselines, "train"),
-    "compare": (Compare, "finished"),
-    "report": (Report, "finished"),
+    "fit": (Fit, "run"),
+    "baselines": (Baselines, "run"),
+    "compare": (Compare, "run"),
+    "report": (Report, "run"),
     "predict": (Predict, "answer"),
     "evaluate": (Evaluate, "answer"),
-    "export": (Export, "finished"),
+    "export": (Export, "run"),
     "data": (Data, "check"),
     "doctor": (Doctor, "check"),
 }

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from tqdm import tqdm
 
 from l2rclip_lite import commands
-from l2rclip_lite.commands.finished import data_of, load_model, warn
+from l2rclip_lite.commands.run import data_of, load_model, warn
 from l2rclip_lite.config import LabelsAre
 from l2rclip_lite.data.base import Split
 from l2rclip_lite.data.own_images import files_inside, own_table

@@ -33,7 +33,7 @@ from tqdm import tqdm
 from l2rclip_lite.heads import HeadInputs, LinearHead, Root, fit_linear_heads, validation_rps
 from l2rclip_lite.method import Features, Targets, Values
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.metrics import resample_counts, rps_of_images
+from l2rclip_lite.metrics.bootstrap import resample_counts, rps_of_images
 
 Texts = Float[Tensor, "rank width"]  # may be wider or narrower than the features
 Kernel = Float[Tensor, "rank rank"]

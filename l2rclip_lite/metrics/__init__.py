@@ -1,7 +1,7 @@
 """Metrics that know the ordered label space: a rank absent from the sample changes no scale.
 
-Here all are computed at once, with intervals by resampling images or subjects; `scores` has each as
-a function.
+`evaluate` computes all at once, with intervals by resampling images or subjects (`bootstrap`); each
+is a function, too.
 
 Arguments shared by every function (NumPy arrays, torch tensors or plain sequences):
 
@@ -22,80 +22,27 @@ Undefined values: `spearman` and `kendall` are 0/0 when the truth or the predict
 association. `auc` is 0/0 where the truth is constant; it returns chance, 0.5.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Float
-from scipy.stats import kendalltau, spearmanr
+from scipy.stats import kendalltau, rankdata, spearmanr
 
-from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.metrics.answers import (
-    Answers,
-    Indices,
-    PerImage,
-    Probabilities,
-    Values,
-    checked_probabilities,
-)
-from l2rclip_lite.metrics.scores import (
-    Counts,
-    accuracy,
-    amae,
-    auc,
-    calibration_error,
-    cs_at,
-    ece,
-    epsilon_error,
+from l2rclip_lite.metrics.answers import Answers, Labels, PerImage, Values, check_paired, in_unit
+from l2rclip_lite.metrics.answers import Indices as Indices
+from l2rclip_lite.metrics.answers import Probabilities as Probabilities
+from l2rclip_lite.metrics.answers import checked_probabilities as checked_probabilities
+from l2rclip_lite.metrics.bootstrap import (
+    answers_of,
     epsilon_loss,
-    error_by_rank,
-    kendall,
-    mae,
-    mae_rank,
-    mmae,
-    one_off,
-    qwk,
-    rank_correlation,
-    rmse,
-    rps,
-    rps_of_images,
-    spearman,
-    weighted_kappa,
+    metrics_of,
+    resampled,
+    with_intervals,
 )
-from l2rclip_lite.prediction import SLACK, Costs, cheapest_ranks, medians
-
-__all__ = [
-    "Indices",
-    "Probabilities",
-    "Scores",
-    "accuracy",
-    "amae",
-    "auc",
-    "cheapest_ranks",
-    "checked_probabilities",
-    "cs_at",
-    "ece",
-    "epsilon_error",
-    "evaluate",
-    "kendall",
-    "mae",
-    "mae_rank",
-    "medians",
-    "mmae",
-    "one_off",
-    "qwk",
-    "resampled",
-    "rmse",
-    "rps",
-    "rps_of_images",
-    "spearman",
-    "with_intervals",
-]
-
-Scores = dict[str, Float[np.ndarray, " resample"]]
-LEVELS = (1, 3, 5)  # k of the cumulative scores
-BLOCK = 2**22  # counts at once: 32 MiB
+from l2rclip_lite.metrics.bootstrap import rps_of_images as rps_of_images
+from l2rclip_lite.prediction import SLACK, Costs
+from l2rclip_lite.prediction import medians as medians
 
 
 def evaluate(  # noqa: PLR0913  (an entry point)
@@ -126,8 +73,9 @@ def evaluate(  # noqa: PLR0913  (an entry point)
         costs: A price list, see `cheapest_ranks`; adds `cost`, the mean price of the answers that
             are cheapest by it, and `cost_argmax`, that of the most probable ranks.
         intervals: Add `<name>_low` and `<name>_high`, the 95 % percentile bootstrap over images, of
-            all metrics but `auc` and rank correlations: these would sort all images for every
-            resample.
+            all metrics but `auc` and rank correlations, which would sort all images for every
+            resample, and `ece`: a resample shows some images twice and others not at all, so its
+            bins are off by more, and `ece` itself lay at the low end of its own interval.
         resamples: Bootstrap draws.
         seed: Seed of the draws, see `resampled`.
 
@@ -151,175 +99,251 @@ def evaluate(  # noqa: PLR0913  (an entry point)
     if not intervals:
         resamples = 0
     draws = resampled(
-        p, true, ranks, deviations=deviations, groups=groups, resamples=resamples, seed=seed
+        p,
+        true,
+        ranks,
+        deviations=deviations,
+        groups=groups,
+        costs=costs,
+        resamples=resamples,
+        seed=seed,
     )
-    if costs is not None:
-        draws |= mean_costs(true, p, costs, resample_counts(groups, len(true), resamples, seed))
-    result = {"n": float(len(true)), "auc": auc(true, p, ranks)} | with_intervals(draws)
+    result = {"n": float(len(true)), "ece": ece(true, p, ranks), "auc": auc(true, p, ranks)}
+    result |= with_intervals(draws)
     for suffix, answers in answers_of(true, p, ranks).items():
         result[f"spearman{suffix}"] = rank_correlation(answers, spearmanr)
         result[f"kendall{suffix}"] = rank_correlation(answers, kendalltau)
     return result
 
 
-def answers_of(true: PerImage, p: np.ndarray, ranks: Ranks) -> dict[str, Answers]:
-    """Return the three answers beside the truth, by the suffix of their metrics.
+def mae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """Mean absolute error, mean_i |ŷ_i − r_{y_i}|, in `ranks.unit`; 0 is perfect.
 
-    The expectation is rounded, because equal rows must stay tied to the last bit.
+    Example:
+        >>> decades = Ranks(("1930s", "1950s", "1960s"), (1930, 1950, 1960), "the {rank}", "years")
+        >>> mae([0, 1, 2, 2], [1, 1, 2, 2], decades), mae([0, 1], [1936.0, 1950.0], decades)
+        (5.0, 3.0)
     """
-    expected = np.round(p @ np.array(ranks.values), 9)
-    return {
-        "": Answers.of(true, p.argmax(axis=1), ranks),
-        "_median": Answers.of(true, medians(p), ranks),
-        "_expected": Answers.of(true, expected, ranks),
-    }
+    return _score("mae", y_true, y_pred, ranks)
 
 
-def resampled(
-    probabilities: Probabilities,
-    target: Indices,
-    ranks: Ranks,
-    *,
-    deviations: Values | None = None,
-    groups: Sequence[str] | None = None,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> Scores:
-    """Compute the metrics with intervals in `evaluate`: of the sample, then of each resample.
+def mae_rank(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """Mean absolute error in rank steps, whatever the gap of neighbours; in [0, K−1], 0 is perfect.
 
-    The resamples are those of `numpy.random.default_rng(seed).integers(B, size=(resamples, B))`, so
-    two methods that answered the same images, with one seed, are paired: the difference of their
-    scores is that of one resample.
+    Example:
+        >>> mae_rank([0, 1, 2], [1, 1, 0], Ranks.integers(16, 18, template="{rank} years old"))
+        1.0
+    """
+    return _score("mae_rank", y_true, y_pred, ranks)
+
+
+def rmse(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """Root mean squared error, √mean_i (ŷ_i − r_{y_i})², in `ranks.unit`; at least `mae`.
+
+    Example:
+        >>> rmse([0, 1, 2, 3], [0, 1, 0, 3], Ranks.integers(16, 19, template="{rank} years old"))
+        1.0
+    """
+    return _score("rmse", y_true, y_pred, ranks)
+
+
+def accuracy(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """Share of images whose (nearest) rank is the true one, in [0, 1].
+
+    Example:
+        >>> accuracy(
+        ...     [0, 1, 2], [16.4, 17.6, 18.0], Ranks.integers(16, 18, template="{rank} years old")
+        ... )
+        0.6666666666666666
+    """
+    return _score("accuracy", y_true, y_pred, ranks)
+
+
+def one_off(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """Share of images whose (nearest) rank is the true one or its neighbour, in [0, 1].
+
+    Adience is reported by it.
+
+    Example:
+        >>> one_off([0, 1, 2, 3], [1, 1, 3, 0], Ranks.integers(1, 4, template="grade {rank}"))
+        0.75
+    """
+    return _score("one_off", y_true, y_pred, ranks)
+
+
+def cs_at(y_true: Indices, y_pred: Labels, ranks: Ranks, k: float) -> float:
+    """Cumulative score CS(k): share of images with |ŷ_i − r_{y_i}| ≤ k, in [0, 1].
+
+    Prediction and k are in `ranks.unit`.
+
+    Example:
+        >>> cs_at([0, 9], [5, 1], Ranks.integers(16, 25, template="{rank} years old"), k=5)
+        0.5
+    """
+    error = np.abs(Answers.of(y_true, y_pred, ranks).error)
+    return float((error <= k + SLACK).mean())
+
+
+def qwk(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """Quadratic weighted kappa, 1 − Σ (i−j)² O_ij / Σ (i−j)² E_ij; in [−1, 1], chance 0.
+
+    i and j are rank indices. O counts (truth, prediction) pairs, E is the product of its margins
+    over B. A tool that numbers only the ranks it sees moves rank 5 next to rank 1 and gives 2/3
+    here. Source: Cohen 1968.
+
+    Example:
+        >>> six = Ranks.integers(0, 5, template="grade {rank}")
+        >>> round(qwk([0, 0, 0, 1, 1, 1, 5, 5], [0, 0, 1, 1, 1, 5, 5, 1], six), 6)
+        0.463415
+    """
+    return _score("qwk", y_true, y_pred, ranks)
+
+
+def spearman(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """Spearman's ρ: the Pearson correlation of mid-ranks; in [−1, 1], 0.0 if one side is constant.
+
+    Example:
+        >>> spearman([0, 1, 2], [0.1, 0.2, 0.7], Ranks.integers(0, 2, template="grade {rank}"))
+        1.0
+    """
+    return rank_correlation(Answers.of(y_true, y_pred, ranks), spearmanr)
+
+
+def kendall(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """Kendall's τ_b = (C − D) / √((N − T_y)(N − T_ŷ)); in [−1, 1], 0.0 if either side is constant.
+
+    Of the N pairs of images, C stand in the same order, D in the opposite one; T_y and T_ŷ tie on
+    one side.
+
+    Example:
+        >>> round(kendall([0, 1, 2], [0, 2, 1], Ranks.integers(0, 2, template="grade {rank}")), 4)
+        0.3333
+    """
+    return rank_correlation(Answers.of(y_true, y_pred, ranks), kendalltau)
+
+
+def amae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """Mean absolute error in rank steps of each rank, averaged over the ranks; in [0, K−1].
+
+    The average is over the ranks present in `y_true`: each weighs the same, however rare. Source:
+    Baccianella, Esuli and Sebastiani 2009.
+
+    Example:
+        >>> amae([0, 1, 2, 3, 3], [0, 1, 2, 3, 4], Ranks.integers(0, 4, template="grade {rank}"))
+        0.125
+    """
+    return _score("amae", y_true, y_pred, ranks)
+
+
+def mmae(y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """The largest of the per-rank errors that `amae` averages, in rank steps.
+
+    Source: Cruz-Ramírez 2014.
+
+    Example:
+        >>> mmae([0, 1, 2, 3, 3], [0, 1, 2, 3, 4], Ranks.integers(0, 4, template="grade {rank}"))
+        0.5
+    """
+    return _score("mmae", y_true, y_pred, ranks)
+
+
+def epsilon_error(y_true: Labels, y_pred: Labels, ranks: Ranks, deviations: Values) -> float:
+    """ε-error of ChaLearn LAP 2015, 1 − mean_i exp(−(ŷ_i − μ_i)² / 2σ_i²); in [0, 1], 0 is perfect.
+
+    Args:
+        y_true: Rank indices, or the mean label μ of each image as floats in `ranks.unit`.
+        y_pred: Rank indices, or floats in `ranks.unit`.
+        ranks: The label space.
+        deviations: Standard deviation σ ≥ 0 of the labels of each image, in `ranks.unit`. σ = 0 is
+            the limit: 0 for an exact prediction, 1 for any other.
+
+    Raises:
+        InputError: Not one deviation per image.
+
+    Example:
+        >>> ages = Ranks.integers(16, 77, template="{rank} years old")
+        >>> error = epsilon_error([24.5, 30.0], [26.5, 30.0], ages, [2.0, 3.0])
+        >>> round(error, 4)  # (1 − e^(−1/2)) / 2
+        0.1967
+    """
+    mean = in_unit(y_true, "y_true", ranks)
+    prediction = in_unit(y_pred, "y_pred", ranks)
+    check_paired(mean, prediction)
+    return float(epsilon_loss(prediction - mean, deviations).mean())
+
+
+def rps(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
+    """Ranked probability score, mean_i Σ_k (F_ik − 1[y_i ≤ k])²; in [0, K−1], 0 is perfect.
+
+    F is the cumulative row. Not divided by K−1; the squared earth mover's distance. Source: Epstein
+    1969.
+
+    Example:
+        >>> four = Ranks.integers(0, 3, template="grade {rank}")
+        >>> score = rps([0, 3], [[0.2, 0.4, 0.2, 0.2], [0.5, 0.05, 0.1, 0.35]], four)
+        >>> round(score, 4)  # (0.84 + 0.975) / 2
+        0.9075
+    """
+    true, p = checked_probabilities(y_true, probabilities, ranks)
+    return float(rps_of_images(true, p).mean())
+
+
+def ece(y_true: Indices, probabilities: Probabilities, ranks: Ranks, *, bins: int = 15) -> float:
+    """Expected calibration error, Σ_b |B_b|/B · |accuracy_b − confidence_b|; in [0, 1].
+
+    It is that of the most probable rank. The bins (lo, hi] of the largest probability have equal
+    width 1/`bins`. Source: Guo et al. 2017.
 
     Example:
         >>> two = Ranks.integers(0, 1, template="grade {rank}")
-        >>> rows, targets = [[1.0, 0.0], [1.0, 0.0]], [0, 1]
-        >>> resampled(rows, targets, two, resamples=3)["accuracy"]
-        array([0.5, 0. , 0.5, 1. ])
+        >>> round(ece([0, 1], [[0.9, 0.1], [0.7, 0.3]], two), 4)  # (0.1 + 0.7) / 2
+        0.4
     """
-    true, p = checked_probabilities(target, probabilities, ranks)
-    answers = answers_of(true, p, ranks)
-    image_rps = rps_of_images(true, p)
-
-    blocks: list[Scores] = []
-    for counts in resample_counts(groups, len(true), resamples, seed):
-        block: Scores = {}
-        for suffix, each in answers.items():
-            for name, value in metrics_of(each, ranks, deviations, counts).items():
-                block[name + suffix] = value
-        block["rps"] = image_rps @ counts / counts.sum(axis=0)
-        block["ece"] = calibration_error(true, p, counts)
-        blocks.append(block)
-
-    scores: Scores = {}
-    for name in blocks[0]:
-        scores[name] = np.concatenate([block[name] for block in blocks])
-    return scores
+    true, p = checked_probabilities(y_true, probabilities, ranks)
+    confidence = p.max(axis=1)
+    right = p.argmax(axis=1) == true
+    edges = np.linspace(0, 1, bins + 1)[1:-1]
+    gaps = np.bincount(np.searchsorted(edges, confidence), weights=right - confidence)
+    return float(np.abs(gaps).sum() / len(true))
 
 
-def metrics_of(answers: Answers, ranks: Ranks, deviations: Values | None, counts: Counts) -> Scores:
-    """Return each metric of each resample, all means by one matrix product."""
-    error = np.abs(answers.error)
-    losses = {
-        "mae": error,
-        "mae_rank": answers.steps,
-        "rmse": error**2,
-        "accuracy": answers.nearest == answers.true,
-        "one_off": np.abs(answers.nearest - answers.true) <= 1,
-    }
-    for k in LEVELS:
-        if k < ranks.values[-1] - ranks.values[0]:
-            losses[f"cs@{k}"] = error <= k + SLACK
-    if deviations is not None:
-        losses["epsilon_error"] = epsilon_loss(answers.error, deviations)
+def auc(y_true: Indices, probabilities: Probabilities, ranks: Ranks) -> float:
+    """Area under the ROC curve of one rank against the rest, averaged; in [0, 1], chance 0.5.
 
-    table = np.stack([*losses.values()]).astype(float)
-    means = table @ counts / counts.sum(axis=0)
-    metrics = dict(zip(losses, means, strict=True))
-    metrics["rmse"] = np.sqrt(metrics["rmse"])
-
-    metrics["qwk"] = weighted_kappa(answers, counts)
-    by_rank = error_by_rank(answers, counts)
-    metrics["amae"] = np.nanmean(by_rank, axis=0)
-    metrics["mmae"] = np.nanmax(by_rank, axis=0)
-    return metrics
-
-
-def mean_costs(true: PerImage, p: np.ndarray, costs: Costs, samples: Iterable[Counts]) -> Scores:
-    """Return the mean price of the cheapest answers and of the most probable ranks, by sample.
-
-    Args:
-        true: Rank indices.
-        p: A row of probabilities for each image.
-        costs: The price list.
-        samples: How often each image is in the samples, some samples at a time.
+    Of all pairs of an image of rank k and one of another rank: the share in which the first has the
+    larger p_k, ties one half. The mean is over the ranks that occur in `y_true`, each with the same
+    weight. Where all K do, it is the AUC of MedMNIST; a single rank leaves no pair, and the result
+    is 0.5. It does not know that the ranks are ordered. Sources: Hanley and McNeil 1982; Yang et
+    al. 2023 (MedMNIST v2).
 
     Example:
-        >>> p = np.array([[0.75, 0.25]])
-        >>> mean_costs(np.array([1]), p, [[0, 1], [5, 0]], [np.ones((1, 1))])
-        {'cost': array([0.]), 'cost_argmax': array([5.])}
+        >>> three = Ranks.integers(0, 2, template="grade {rank}")
+        >>> probabilities = [[0.8, 0.2, 0], [0.3, 0.7, 0], [0.5, 0.5, 0]]
+        >>> auc([0, 0, 1], probabilities, three)  # rank 2 does not occur
+        0.5
     """
-    answers = {"cost": cheapest_ranks(p, costs), "cost_argmax": p.argmax(axis=1)}
-    prices = np.asarray(costs, dtype=float)
-    paid = np.stack([prices[true, answer] for answer in answers.values()])
-    means = [paid @ counts / counts.sum(axis=0) for counts in samples]
-    return dict(zip(answers, np.concatenate(means, axis=1), strict=True))
+    true, p = checked_probabilities(y_true, probabilities, ranks)
+    # By hand, because scikit-learn's multi-class AUC refuses a sample in which a rank is absent.
+    present, size = np.unique(true, return_counts=True)
+    if len(present) == 1:
+        return 0.5
+
+    # in single precision: rescaling a row must not untie its scores in the last bit
+    place = rankdata(p.astype(np.float32), axis=0)
+    of_rank = true[:, None] == present
+    pairs_won = (place[:, present] * of_rank).sum(axis=0) - size * (size + 1) / 2
+    pairs = size * (len(true) - size)
+    return float(np.mean(pairs_won / pairs))
 
 
-def with_intervals(draws: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Return each score of the sample, and the 95 % percentile interval of its resamples.
-
-    Args:
-        draws: By metric, the score of the sample, then those of the resamples, if there are any.
-
-    Example:
-        >>> with_intervals({"mae": np.array([0.5, 0.25, 0.75])})
-        {'mae': 0.5, 'mae_low': 0.2625, 'mae_high': 0.7375}
-    """
-    result = {}
-    for name, (value, *resampled_values) in draws.items():
-        result[name] = float(value)
-        if resampled_values:
-            low, high = np.quantile(resampled_values, (0.025, 0.975)).tolist()
-            result[f"{name}_low"] = low
-            result[f"{name}_high"] = high
-    return result
+def _score(name: str, y_true: Indices, y_pred: Labels, ranks: Ranks) -> float:
+    """Return one of `bootstrap.metrics_of`, each image counted once."""
+    answers = Answers.of(y_true, y_pred, ranks)
+    return float(metrics_of(answers, ranks, None, np.ones((len(answers.true), 1)))[name][0])
 
 
-def resample_counts(
-    groups: Sequence[str] | None, images: int, resamples: int, seed: int
-) -> Iterator[Counts]:
-    """Yield the counts of the sample itself, then those of the resamples, some at a time.
-
-    From one group nothing can be drawn, so there are no resamples, and no interval of no width.
-
-    Args:
-        groups: The group of each image, which is drawn or left out as a whole; None draws images.
-        images: Their number.
-        resamples: How many to draw.
-        seed: Decides the draws.
-
-    Raises:
-        InputError: Not one group per image.
-    """
-    generator = np.random.default_rng(seed)
-    members = np.arange(images)
-    if groups is not None:
-        members = pd.factorize(pd.Series(groups), sort=True)[0]  # −1 for an empty cell
-        if len(members) != images or members.min() < 0:
-            raise InputError(
-                f"metrics: {len(groups)} groups, {images} images; name whom each image shows."
-            )
-    n_groups = members.max() + 1
-    width = max(1, BLOCK // images)
-
-    yield np.ones((images, 1))
-    if n_groups == 1:
-        return
-    for start in range(0, resamples, width):
-        size = min(width, resamples - start)
-        drawn = generator.integers(n_groups, size=(size, n_groups))
-        # each resample counts in bins of its own
-        drawn += n_groups * np.arange(size)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
-        yield counts.T[members].astype(float, order="C")
+def rank_correlation(answers: Answers, measure: Callable[[PerImage, PerImage], Any]) -> float:
+    """Return a rank correlation by SciPy, which warns and gives NaN where one side is constant."""
+    if np.ptp(answers.true) == 0 or np.ptp(answers.value) == 0:
+        return 0.0
+    return float(measure(answers.true, answers.value).statistic)

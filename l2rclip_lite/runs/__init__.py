@@ -216,7 +216,16 @@ class RunDirectory:
         record = {
             "config": config.to_dict(),
             "used": config.used(),
-            "dataset": dataset_record(data, source, data_fingerprint),
+            "dataset": {
+                "name": data.name,
+                "source": None if source is None else dict(source),
+                "fingerprint": data_fingerprint,
+                "ranks": data.ranks.to_dict(),
+                "counts": {split: data.counts(split) for split in SPLITS},
+                "card": data.card.to_dict(),
+                "protocol": data.protocol,
+                "missing": data.missing,
+            },
             "versions": {name: version(name) for name in PACKAGES},
             "start_sha256": start_digest(config),
             "weights_sha256": weights_digest(config),
@@ -304,25 +313,3 @@ def fingerprint(data: OrdinalDataset) -> str:
             digest.update(f"\n{name}\t{path}\t{target}\t".encode("utf-8", "surrogateescape"))
             digest.update(split.digest(index))
     return digest.hexdigest()
-
-
-def dataset_record(
-    data: OrdinalDataset, source: Mapping[str, Any] | None, data_fingerprint: str
-) -> dict[str, Any]:
-    """Return what `config.json` says about the data of a run.
-
-    Args:
-        data: What the run is trained on.
-        source: Arguments of `load_dataset`.
-        data_fingerprint: See `fingerprint`.
-    """
-    return {
-        "name": data.name,
-        "source": None if source is None else dict(source),
-        "fingerprint": data_fingerprint,
-        "ranks": data.ranks.to_dict(),
-        "counts": {split: data.counts(split) for split in SPLITS},
-        "card": data.card.to_dict(),
-        "protocol": data.protocol,
-        "missing": data.missing,
-    }

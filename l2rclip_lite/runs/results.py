@@ -6,16 +6,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
-import torch
-import torch.nn.functional as F
 
 from l2rclip_lite.data.base import OrdinalDataset, Split
 from l2rclip_lite.errors import plural
 from l2rclip_lite.files import write_json, write_text
-from l2rclip_lite.method import Probabilities
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.metrics import evaluate, medians
+from l2rclip_lite.metrics import Probabilities, evaluate, medians
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.model_file import HUB
 from l2rclip_lite.prediction import Costs, Prediction
@@ -52,7 +50,8 @@ tags: [ordinal-classification]
 
 **Kept:** {kept}.
 
-**Test results** ({n_test} images, 95 % bootstrap intervals; lower MAE, RPS and ECE are better):
+**Test results** ({n_test} images, 95 % bootstrap intervals; lower MAE, RPS and ECE are better; ECE
+has no interval, as any resample of the images has a larger one):
 
 {scores}
 
@@ -152,16 +151,14 @@ def median_rank(data: OrdinalDataset) -> dict[str, float]:
     Its answer is always the median training rank; its probabilities are the shares of the ranks
     among the training images.
     """
-    frequencies = torch.tensor(data.counts("train")).double() / len(data.train)
-    median = torch.from_numpy(medians(frequencies[None].numpy()))
-    certain = F.one_hot(median, len(data.ranks)).double()
+    shares = np.array([data.counts("train")]) / len(data.train)
+    median = np.eye(len(data.ranks))[medians(shares)]
 
-    n_test = len(data.test)
-    scores = judge(certain.expand(n_test, -1), data.test, data.ranks)
-    of_frequencies = judge(frequencies.expand(n_test, -1), data.test, data.ranks)
-    for name in scores:
+    of_images = np.ones((len(data.test), 1))
+    scores = judge(of_images * median, data.test, data.ranks)
+    for name, value in judge(of_images * shares, data.test, data.ranks).items():
         if name in ("rps", "ece") or name.endswith("_expected"):
-            scores[name] = of_frequencies[name]
+            scores[name] = value
     return scores
 
 
@@ -252,6 +249,10 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any])
             name = Path(name).name  # the card holds no path
         start = START.format(name=as_text(name))
     weighs_alike = "each rank, however rare" if model.config.balance else "each image"
+    rows = {title: metrics[key] for key, title in row_titles(metrics).items()}
+    scores = [f"| | {' | '.join(SCORES.values())} |", "|---" * (len(SCORES) + 1) + "|"]
+    for cells in score_table(rows).itertuples():
+        scores.append(f"| {' | '.join(cells)} |")
     kept = "what was trained"
     if "comparison" in metrics:
         kept = Comparison(**metrics["comparison"]).in_words()
@@ -266,22 +267,13 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any])
         start=start,
         weighs_alike=weighs_alike,
         n_test=int(metrics["test"]["n"]),
-        scores=_table(metrics),
+        scores="\n".join(scores),
         kept=kept,
         temperature=float(model.temperature),
         validation_images=plural(len(data.val), "validation image"),
         n_missing=len(data.missing),
         versions=", ".join(f"{name} {version(name)}" for name in PACKAGES),
     )
-
-
-def _table(metrics: Mapping[str, Any]) -> str:
-    """Return the table of test results of a model card."""
-    lines = [f"| | {' | '.join(SCORES.values())} |", "|---" * (len(SCORES) + 1) + "|"]
-    for key, title in row_titles(metrics).items():
-        cells = [cell(metrics[key], score) for score in SCORES]
-        lines.append(f"| {title} | {' | '.join(cells)} |")
-    return "\n".join(lines)
 
 
 def as_text(words: str) -> str:
@@ -292,6 +284,19 @@ def as_text(words: str) -> str:
         very low, &lt;b>\[\`x\`](y)
     """
     return words.replace("<", "&lt;").replace("[", "\\[").replace("`", "\\`")
+
+
+def score_table(rows: Mapping[str, Mapping[str, float]], digits: int = 2) -> pd.DataFrame:
+    """Return a row for each method: its scores as text, see `cell`.
+
+    Args:
+        rows: What `metrics.evaluate` returned, by the name of the method.
+        digits: Behind the point.
+    """
+    columns = {}
+    for score, title in SCORES.items():
+        columns[title] = {name: cell(row, score, digits) for name, row in rows.items()}
+    return pd.DataFrame(columns)
 
 
 def cell(row: Mapping[str, float], score: str, digits: int = 2) -> str:

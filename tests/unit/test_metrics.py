@@ -14,7 +14,8 @@ from l2rclip_lite.data import Split
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import evaluate
-from l2rclip_lite.runs.results import judge
+from l2rclip_lite.metrics.bootstrap import resampled
+from l2rclip_lite.runs.results import cell, judge
 
 PAIRED = (
     metrics.mae,
@@ -201,7 +202,7 @@ def test_every_metric_of_a_resample_is_that_of_the_images_it_drew(case: Case, se
     rows = np.random.default_rng(seed).integers(len(y), size=len(y))
     resampled = evaluate(p[rows], y[rows], ranks, deviations=sigma[rows])
 
-    without_interval = ("n", "auc", "spearman", "kendall")
+    without_interval = ("n", "ece", "auc", "spearman", "kendall")
     with_interval = [name for name in resampled if not name.startswith(without_interval)]
     if len(y) == 1:
         with_interval = []
@@ -209,6 +210,24 @@ def test_every_metric_of_a_resample_is_that_of_the_images_it_drew(case: Case, se
     for name in with_interval:
         assert scores[f"{name}_low"] == scores[f"{name}_high"], name
         assert scores[f"{name}_low"] == pytest.approx(resampled[name], abs=1e-12), name
+
+
+def test_no_score_lies_at_the_end_of_its_interval() -> None:
+    """Of answers that are exactly as sure as they are right, resampling made ECE 1.3 times it."""
+    generator = np.random.default_rng(0)
+    p = generator.dirichlet([1, 1, 1], size=200)
+    y = (p.cumsum(1) < generator.random((200, 1))).sum(1)
+
+    draws = resampled(p, y, grades(3))
+    assert {"rps", "mae_median", "qwk_expected"} < draws.keys()
+    for name, (value, *others) in draws.items():
+        assert 0.2 < np.mean(np.array(others) < value) < 0.8, name
+
+    scores = evaluate(p, y, grades(3), intervals=True)
+    assert {f"{name}_low" for name in draws} < scores.keys()
+    assert not {"ece_low", "ece_high"} & scores.keys()
+    row = cell(scores, "ece", 3)
+    assert row == f"{metrics.ece(y, p, grades(3)):.3f}"
 
 
 def test_blocks_change_neither_the_draws_nor_the_interval() -> None:
