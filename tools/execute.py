@@ -18,14 +18,13 @@ import multiprocessing
 import os
 import platform
 import signal
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import chapters
 import jupytext
@@ -36,23 +35,26 @@ import papermill
 import torch
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
 
 import l2rclip_lite
 from l2rclip_lite.files import write_text
 
+Result = TypeVar("Result")
 FAILED = chapters.ROOT / "_build" / "failed"
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
-def execute(source: Path, out: Path, parameters: Mapping[str, Any]) -> NotebookNode:
-    """Run a chapter with `parameters` and write the stamped notebook to `out`.
+def execute(source: Path, out: Path, parameters: Mapping[str, Any]) -> str:
+    """Run a chapter with `parameters`, write the stamped notebook to `out`, and say so in a line.
 
     Raises:
         SystemExit: for a chapter that fails, or a page that may not be published.
     """
     start = time.perf_counter()
     page = run(source, parameters)
-    stamp(page, source, parameters["PROFILE"], time.perf_counter() - start)
+    seconds = round(time.perf_counter() - start)
+    stamp(page, source, parameters["PROFILE"], seconds)
 
     wrong = page_rules.problems(page)
     if wrong:
@@ -62,18 +64,12 @@ def execute(source: Path, out: Path, parameters: Mapping[str, Any]) -> NotebookN
 
     nbformat.validate(page)
     write_text(out, nbformat.writes(page) + "\n")
-    if out == source.with_suffix(".ipynb"):
-        write_copy_for_colab(page, out)
-    return page
-
-
-def write_copy_for_colab(page: NotebookNode, path: Path) -> None:
-    """Write the copy of a page that shows nothing behind its first bet, if it has one."""
     copy = page_rules.without_answers(page)
-    if copy is not None:
-        folder = path.parent / "colab"
+    if copy is not None and out == source.with_suffix(".ipynb"):
+        folder = out.parent / "colab"
         folder.mkdir(exist_ok=True)
-        write_text(folder / path.name, nbformat.writes(copy) + "\n")
+        write_text(folder / out.name, nbformat.writes(copy) + "\n")
+    return f"{seconds} s at {parameters['PROFILE']} -> {out}"
 
 
 def run(source: Path, parameters: Mapping[str, Any]) -> NotebookNode:
@@ -87,8 +83,8 @@ def run(source: Path, parameters: Mapping[str, Any]) -> NotebookNode:
         done = Path(folder) / "done.ipynb"
         nbformat.write(read(source), plain)
 
-        def start() -> NotebookNode:
-            return papermill.execute_notebook(
+        try:
+            papermill.execute_notebook(
                 plain,
                 done,
                 dict(parameters),
@@ -100,10 +96,8 @@ def run(source: Path, parameters: Mapping[str, Any]) -> NotebookNode:
                 shutdown_kernel="immediate",
                 # text that comes in pieces, as a busy machine sends it
                 coalesce_streams=True,
+                config=Config(KernelManager=kernels.by_files(folder)),
             )
-
-        try:
-            kernels.started(start)
         except PapermillExecutionError as error:
             kept = keep(done.read_text(encoding="utf-8"), source)
             message = f"{error}\n{source.name} failed at the cell above; the whole run is in {kept}"
@@ -162,30 +156,28 @@ def clean(page: NotebookNode) -> NotebookNode:
     return page
 
 
-def stamp(page: NotebookNode, source: Path, profile: str, seconds: float) -> None:
+def stamp(page: NotebookNode, source: Path, profile: str, seconds: int) -> None:
     """Write the provenance into the metadata and, for readers, into a last Markdown cell."""
     if torch.cuda.is_available():
         device = torch.cuda.get_device_name(0)
     else:
         device = f"CPU, threads: {os.environ.get('OMP_NUM_THREADS', 'all')}"
-    source_id = chapters.source_hash(source)
-    package_id = chapters.package_hash()
     made = {
-        "source": source_id,
-        "package": package_id,
+        "source": chapters.source_hash(source),
+        "package": chapters.package_hash(),
         "version": l2rclip_lite.__version__,
         "profile": profile,
-        "seconds": round(seconds),
+        "seconds": seconds,
         "device": device,
         "python": platform.python_version(),
         "torch": torch.__version__.split("+")[0],
     }
     page.metadata[page_rules.STAMP] = made
 
-    package = f"package {made['version']} `{package_id[:12]}`"
+    package = f"package {made['version']} `{made['package'][:12]}`"
     text = (
         f"---\n*This page was made by `tools/execute.py` from `book/{source.name}` (source "
-        f"`{source_id[:12]}`, {package}) with profile `{profile}` in {made['seconds']} s on "
+        f"`{made['source'][:12]}`, {package}) with profile `{profile}` in {seconds} s on "
         f"{device}; Python {made['python']}, torch {made['torch']}.*"
     )
     footer = nbformat.v4.new_markdown_cell(
@@ -194,50 +186,38 @@ def stamp(page: NotebookNode, source: Path, profile: str, seconds: float) -> Non
     page.cells.append(footer)
 
 
-def execute_side_by_side(
-    sources: Sequence[Path], out: Path | None, parameters: Mapping[str, Any], jobs: int
-) -> int:
-    """Run chapters, `jobs` at a time; the status is 1 if one failed."""
-    status = 0
-    with workers(jobs) as pool:
-        runs = {
-            pool.submit(execute_into, source, out, parameters): source
-            for source in chapters.longest_first(sources)
-        }
-        for done in as_completed(runs):
-            try:
-                print(done.result(), flush=True)
-            # whatever it was, the others go on, unless the system has killed a worker of the pool
-            except (Exception, SystemExit) as error:
-                print(f"{runs[done].stem}: {str(error) or type(error).__name__}", flush=True)
-                status = 1
-    return status
+def side_by_side(
+    work: Callable[..., Result], calls: Mapping[str, tuple[Any, ...]], jobs: int
+) -> Iterator[tuple[str, Result]]:
+    """Call `work` in `jobs` processes; yield each result behind the name of its call.
 
+    The processes are in this one's group: Ctrl-C, a closed terminal and `kill -- -GROUP` end all.
 
-def workers(jobs: int) -> ProcessPoolExecutor:
-    """Return a pool of so many processes.
-
-    They are in this one's process group: Ctrl-C, a closed terminal and `kill -- -GROUP` end all.
-    """
-    context = multiprocessing.get_context("spawn")
-    default = (signal.SIGINT, signal.SIG_DFL)
-    return ProcessPoolExecutor(jobs, context, initializer=signal.signal, initargs=default)
-
-
-def execute_into(source: Path, out: Path | None, parameters: Mapping[str, Any]) -> str:
-    """Run a chapter, write it into a folder or beside its source, and return a line about it.
+    Args:
+        work: A function of a module.
+        calls: The arguments of each call, in the order in which they begin.
+        jobs: How many run at a time.
 
     Raises:
-        SystemExit: as `execute` does.
+        SystemExit: one failed; the others went on, unless the system has killed a process.
     """
-    path = (out or source.parent) / f"{source.stem}.ipynb"
-    page = execute(source, path, parameters)
-    seconds = page.metadata[page_rules.STAMP]["seconds"]
-    return f"{source.stem}: {seconds} s at {parameters['PROFILE']} -> {path}"
+    failed = False
+    context = multiprocessing.get_context("spawn")
+    default = (signal.SIGINT, signal.SIG_DFL)
+    with ProcessPoolExecutor(jobs, context, initializer=signal.signal, initargs=default) as pool:
+        runs = {pool.submit(work, *arguments): name for name, arguments in calls.items()}
+        for done in as_completed(runs):
+            try:
+                yield runs[done], done.result()
+            except (Exception, SystemExit) as error:
+                print(f"{runs[done]}: {str(error) or type(error).__name__}", flush=True)
+                failed = True
+    if failed:
+        raise SystemExit(1)
 
 
-def main() -> int:
-    """Parse the command line and run the chapters; the status is 1 if one failed."""
+def main() -> None:
+    """Parse the command line and run the chapters."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -250,9 +230,13 @@ def main() -> int:
         parser.error("only the profile `page` is written into the book; give --out FOLDER")
 
     kernels.prepare_environment()
-    sources = chapters.sources(options.chapter)
-    return execute_side_by_side(sources, options.out, {"PROFILE": options.profile}, options.jobs)
+    calls = {}
+    for source in chapters.longest_first(chapters.sources(options.chapter)):
+        page = (options.out or source.parent) / f"{source.stem}.ipynb"
+        calls[source.stem] = (source, page, {"PROFILE": options.profile})
+    for name, line in side_by_side(execute, calls, options.jobs):
+        print(f"{name}: {line}", flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,4 +1,4 @@
-"""The environment of Jupyter's kernels and their repeated starts; the arithmetic of processors.
+"""The environment of Jupyter's kernels and how they talk; the arithmetic of processors.
 
     python tools/kernels.py avx2 COMMAND...    run a command as on a processor without AVX-512
     python tools/kernels.py other COMMAND...   as on a processor of another kind than this
@@ -12,10 +12,8 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Callable
-from typing import TypeVar
+from pathlib import Path
 
-Result = TypeVar("Result")
 KINDS: dict[str, dict[str, str]] = {  # what a process must find when it imports torch; widest first
     "native": {},
     "avx512": {},
@@ -32,8 +30,6 @@ KINDS: dict[str, dict[str, str]] = {  # what a process must find when it imports
         "OPENBLAS_CORETYPE": "Nehalem",
     },
 }
-TRIES = 3  # to start a kernel
-STILLBORN = "Kernel died before replying"  # the error of jupyter_client
 
 
 def prepare_environment() -> None:
@@ -46,24 +42,13 @@ def prepare_environment() -> None:
     os.environ.pop("MPLBACKEND", None)  # Agg would leave pages without figures
 
 
-def started(run: Callable[[], Result]) -> Result:
-    """Call `run`, which starts a kernel, again where that kernel died before it took a cell.
+def by_files(folder: Path | str) -> dict[str, str]:
+    """Return the settings of a kernel that talks by sockets in a folder of its own.
 
-    Jupyter finds five free ports, lets go of them and tells the kernel to take them. Another
-    process may be quicker, and the more kernels start at the same time, the more often one is. The
-    next kernel is given other ports.
-
-    Raises:
-        RuntimeError: what `run` raised (also a SystemExit) for any other reason, or in its last
-            try.
+    Between two ports being chosen and taken, another kernel may take one. A network could also be
+    listened to, of which each kernel warns.
     """
-    for _ in range(TRIES - 1):
-        try:
-            return run()
-        except (RuntimeError, SystemExit) as error:
-            if STILLBORN not in str(error):
-                raise
-    return run()
+    return {"transport": "ipc", "ip": f"{folder}/kernel"}
 
 
 def kind() -> str:
@@ -84,11 +69,6 @@ def kinds_here() -> list[str]:
     return names[names.index(own) :] if own in names else ["native"]
 
 
-def other() -> str:
-    """Return the widest kind besides this machine's own; `native` where it has no other."""
-    return next(iter(kinds_here()[1:]), "native")
-
-
 def main() -> None:
     """Become the command, in the environment of a kind.
 
@@ -96,7 +76,8 @@ def main() -> None:
         SystemExit: this machine has no such kind.
     """
     name, *command = sys.argv[1:]
-    name = other() if name == "other" else name
+    if name == "other":  # where there is none, what is here
+        name = next(iter(kinds_here()[1:]), "native")
     if name != "native" and name not in kinds_here():
         raise SystemExit(f"no kernels {name!r} here; there are {', '.join(kinds_here())}")
     os.execvpe(command[0], command, os.environ | KINDS[name])

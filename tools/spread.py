@@ -4,20 +4,17 @@
     python tools/spread.py 07 --jobs 2
 
 A chapter that trains has a cell tagged `spread`, in which it hands over its numbers. Each run is
-the chapter at the profile `page` with another SEED, in a process of its own, and becomes a row of
+the chapter at the profile `page` with another SEED, and becomes a row of
 book/results/spread/NN.csv. A row that is there is not made again, so a stopped command resumes.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
-import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from unittest.mock import patch
 
 import chapters
 import execute
@@ -25,7 +22,7 @@ import kernels
 import pandas as pd
 
 from l2rclip_book.results import KEPT_IN
-from l2rclip_lite.files import write_text
+from l2rclip_lite.files import read_json, write_text
 
 SEEDS = range(5)
 FOLDER = chapters.BOOK / "results" / "spread"
@@ -33,19 +30,14 @@ KEYS = ["kernels", "seed", "commit"]
 
 
 def row_of(source: Path, kind: str, seed: int) -> dict[str, float | str]:
-    """Run a chapter in a child process under a kind of kernels, and return its row.
-
-    Raises:
-        SystemExit: the chapter failed.
-    """
+    """Run a chapter with a seed under a kind of kernels, and return its row."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "numbers.json"
-        environment = os.environ | kernels.KINDS.get(kind, {}) | {KEPT_IN: str(file)}
-        command = [sys.executable, __file__, str(source), "--seed", str(seed)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        if done.returncode:
-            raise SystemExit(f"{source.stem}, {kind}, seed {seed}:\n{done.stderr[-3000:]}")
-        numbers: dict[str, float] = json.loads(file.read_text(encoding="utf-8"))
+        # read by the process of the notebook
+        environment = kernels.KINDS[kind] | {KEPT_IN: str(file)}
+        with patch.dict(os.environ, environment):
+            execute.run(source, {"PROFILE": "page", "SEED": seed})
+        numbers: dict[str, float] = read_json(file)
     return {"kernels": kind, "seed": seed, "commit": chapters.short_commit(), **numbers}
 
 
@@ -67,43 +59,24 @@ def missing(source: Path, kinds: list[str]) -> list[tuple[str, int]]:
     return [(kind, seed) for kind in kinds for seed in SEEDS if (kind, seed) not in present]
 
 
-def spread(sources: list[Path], jobs: int) -> int:
-    """Make all missing rows, `jobs` at a time; the status is 1 if a run failed."""
-    status = 0
-    with ThreadPoolExecutor(jobs) as pool:
-        runs = {
-            pool.submit(row_of, source, kind, seed): (source, kind, seed)
-            for source in sources
-            for kind, seed in missing(source, kernels.kinds_here())
-        }
-        for run in as_completed(runs):
-            source, kind, seed = runs[run]
-            try:
-                add(FOLDER / f"{source.stem[:2]}.csv", run.result())
-                print(f"{source.stem}: {kind}, seed {seed}", flush=True)
-            except SystemExit as error:
-                print(error, flush=True)
-                status = 1
-    return status
-
-
-def main() -> int:
+def main() -> None:
     """Parse the command line and make the missing rows."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("chapter", nargs="*", help="number or name; none means all that train")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
-    parser.add_argument("--seed", type=int, help="run one source with this seed, in this process")
     options = parser.parse_args()
 
-    if options.seed is not None:  # the numbers go where `KEPT_IN` says
-        kernels.prepare_environment()
-        execute.run(Path(options.chapter[0]), {"PROFILE": "page", "SEED": options.seed})
-        return 0
-    sources = chapters.sources(options.chapter) if options.chapter else chapters.trained()
-    return spread(sources, options.jobs)
+    kernels.prepare_environment()
+    calls = {}
+    for source in chapters.sources(options.chapter) if options.chapter else chapters.trained():
+        for kind, seed in missing(source, kernels.kinds_here()):
+            calls[f"{source.stem}: {kind}, seed {seed}"] = (source, kind, seed)
+    for name, row in execute.side_by_side(row_of, calls, options.jobs):
+        add(FOLDER / f"{name[:2]}.csv", row)
+        print(name, flush=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

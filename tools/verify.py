@@ -3,14 +3,15 @@
     python tools/verify.py                       every chapter
     python tools/verify.py 05                    one
     python tools/verify.py --jobs 2 --record     two at a time; keep the result for the status page
-    python tools/verify.py --trained --runner nbval
-                                                 the chapters that train, in one runner
+    python tools/verify.py --unproved --runner nbval
+                                                 in one runner, the chapters that train, but for
+                                                 those whose proof by the same code is kept
 
 papermill  the source at profile `smoke`, the profile injected as a parameter
 nbval      the committed page, run again at `page` and compared text by text
 book       Jupyter Book, warnings as errors, one HTML page for each entry of _toc.yml -> _build/html
 colab      an empty folder, the notebook alone, which installs the wheel by its own set-up cell;
-           profile `smoke`
+           profile `smoke`, injected by papermill
 
 A record is kept for each kind of processor kernels: `make verify KERNELS=avx2`.
 """
@@ -28,7 +29,6 @@ import tempfile
 import time
 import venv
 from collections.abc import Callable, Collection, Mapping
-from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -48,25 +48,28 @@ PARTS = (
     "book/l2rclip_book",
 )  # of a wheel
 ALONE = """
-import sys, nbformat, nbclient
-name, address, wheel = sys.argv[1:]
+import json, sys, nbformat, papermill
+from traitlets.config import Config
+name, address, wheel, talk = sys.argv[1:]
 notebook = nbformat.read(name, as_version=4)
 for cell in notebook.cells:
     cell.source = cell.source.replace(address, wheel)
-    if "parameters" in cell.metadata.get("tags", []):
-        cell.source += "\\nPROFILE = 'smoke'"  # as a reader would edit it
 where = nbformat.v4.new_code_cell("import l2rclip_lite, l2rclip_book; print(l2rclip_lite.__file__)")
 notebook.cells.append(where)
-nbclient.NotebookClient(notebook, kernel_name="python3", timeout=None).execute()
-print(where.outputs[0].text.strip())
+nbformat.write(notebook, name)
+config = Config(KernelManager=json.loads(talk))
+done = papermill.execute_notebook(
+    name, name, {"PROFILE": "smoke"}, kernel_name="python3", progress_bar=False, config=config
+)
+print(done.cells[-1].outputs[0].text.strip())
 """
 
 
 def papermill(source: Path) -> str:
     """Execute the source at profile `smoke`, injected as a parameter."""
     with tempfile.TemporaryDirectory() as folder:
-        page = execute.execute(source, Path(folder) / "smoke.ipynb", {"PROFILE": "smoke"})
-    return f"{len(page.cells)} cells at smoke"
+        execute.execute(source, Path(folder) / "smoke.ipynb", {"PROFILE": "smoke"})
+    return "every cell at smoke"
 
 
 def nbval(source: Path) -> str:
@@ -78,8 +81,7 @@ def nbval(source: Path) -> str:
     # as a reader runs it; `book/conftest.py` has the rest
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval"]
     command.append(str(source.with_suffix(".ipynb")))
-    output = kernels.started(lambda: run(command, cwd=chapters.ROOT))
-    return output.strip().splitlines()[-1].strip("= ")
+    return run(command, cwd=chapters.ROOT).strip().splitlines()[-1].strip("= ")
 
 
 def book(source: Path) -> str:
@@ -107,10 +109,10 @@ def colab(source: Path) -> str:
         shutil.copy(chapters.for_colab(source), content)
         command = [str(folder / "env" / "bin" / "python"), "-c", ALONE, f"{source.stem}.ipynb"]
         command += [setup_cell.address(), wheel.as_uri()]
+        command.append(json.dumps(kernels.by_files(folder)))
         # what the wheel asks for must be there already
         environment = {"PYTHONPATH": "", "PIP_NO_INDEX": "1"}
-        shown = kernels.started(lambda: run(command, cwd=content, env=environment))
-
+        shown = run(command, cwd=content, env=environment)
         package = Path(shown.splitlines()[-1])
         if not package.is_relative_to(site):
             raise SystemExit(f"the notebook imported {package}, not the wheel")
@@ -173,13 +175,15 @@ def prove(source: Path, runner: str) -> dict[str, Any]:
     return {"ok": good, "seconds": seconds, "note": note.splitlines()[0]}
 
 
+def code_of(source: Path) -> dict[str, str]:
+    """Return the hashes of what a proof of a chapter rests on."""
+    return {"source": chapters.source_hash(source), "package": chapters.package_hash()}
+
+
 def prove_chapter(source: Path, runners: Collection[str]) -> dict[str, Any]:
     """Prove one chapter but for the book; return the results with the hashes of its parts."""
-    return {
-        "source": chapters.source_hash(source),
-        "package": chapters.package_hash(),
-        "runners": {runner: prove(source, runner) for runner in runners if runner != "book"},
-    }
+    proofs = {runner: prove(source, runner) for runner in runners if runner != "book"}
+    return {**code_of(source), "runners": proofs}
 
 
 def record(proofs: Mapping[str, dict[str, Any]], kind: str) -> None:
@@ -194,31 +198,42 @@ def record(proofs: Mapping[str, dict[str, Any]], kind: str) -> None:
     RECORD.write_text(json.dumps(current, indent=1) + "\n", encoding="utf-8")
 
 
+def proved(source: Path, runners: Collection[str]) -> bool:
+    """Return whether the record has these proofs of a chapter, by this code and these kernels."""
+    proofs = json.loads(RECORD.read_text(encoding="utf-8")).get(source.stem, {})
+    proof = proofs.get(kernels.kind(), {"runners": {}})
+    passed = {runner for runner, result in proof["runners"].items() if result["ok"]}
+    return passed.issuperset(runners) and code_of(source).items() <= proof.items()
+
+
 def main() -> int:
     """Parse the command line; run the runners on every chapter asked for, the book once for all."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("chapter", nargs="*", help="number or name; none means all")
-    parser.add_argument("--trained", action="store_true", help="only the chapters that train")
-    parser.add_argument("--runner", action="append", choices=RUNNERS, help="only this one")
+    parser.add_argument(
+        "--unproved",
+        action="store_true",
+        help="chapters that train and have no such proof on record",
+    )
+    parser.add_argument("--runner", nargs="+", choices=RUNNERS, default=list(RUNNERS))
     parser.add_argument("--jobs", type=int, default=1, help="chapters at a time")
     parser.add_argument(
         "--record", action="store_true", help=f"write {RECORD.relative_to(chapters.ROOT)}"
     )
     options = parser.parse_args()
-    runners = options.runner or list(RUNNERS)
 
     kernels.prepare_environment()
-    if "colab" in runners:
+    if "colab" in options.runner:
         make_wheel()
-    sources = chapters.trained() if options.trained else chapters.sources(options.chapter)
-    sources = chapters.longest_first(sources)
-    with execute.workers(options.jobs) as pool:
-        proved = pool.map(prove_chapter, sources, repeat(runners))
-        proofs = {source.stem: proof for source, proof in zip(sources, proved, strict=True)}
+    sources = chapters.sources(options.chapter)
+    if options.unproved:
+        sources = [path for path in chapters.trained() if not proved(path, options.runner)]
+    calls = {path.stem: (path, options.runner) for path in chapters.longest_first(sources)}
+    proofs = dict(execute.side_by_side(prove_chapter, calls, options.jobs))
 
-    if "book" in runners:
+    if "book" in options.runner:
         html = prove(sources[0], "book")
         for proof in proofs.values():
             proof["runners"]["book"] = html
