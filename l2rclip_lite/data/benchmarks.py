@@ -80,7 +80,7 @@ class DataSet:
     card: Card
     images: str
     protocols: Mapping[str, Protocol]
-    ranks: Any = None
+    ranks: Ranks | None = None
     lists: str = ""
     hint: str = ""
     example: str = ""
