@@ -17,8 +17,8 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.devices import failures_in_words, together
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.files import read_tensors, save_tensors
+from l2rclip_lite.method import Scalar
 from l2rclip_lite.method.optimisation import Optimisation, Row, Scores, Stage
-from l2rclip_lite.method.ranks import cyclic_permutation
 from l2rclip_lite.method.stages import (
     Encode,
     ImageEncoder,
@@ -97,23 +97,18 @@ def stage1_epochs(model: L2RCLIP, data: TrainingData, stage: Stage | None = None
         model,
         stage or stage1(model, data),
         batches=partial(data.feature_batches, model),
-        loss=loss_of_stage1(model),
+        loss=loss_of(stage1_loss, model),
         score=lambda: data.scores(model, data.features["val"]),
     )
 
 
-def loss_of_stage1(model: L2RCLIP) -> Loss:
-    """Return the loss of stage 1 that the config names."""
-    settings = loss_settings(model.config)
-    values = model.ranks.values_tensor()
-    if settings.order == "shuffled":
-        values = values[cyclic_permutation(len(values))]
-
+def loss_of(stage_loss: Callable[..., Scalar], model: L2RCLIP) -> Loss:
+    """Return `stage1_loss` or `stage2_loss` under the config of the model."""
     return partial(
-        stage1_loss,
-        values=values.to(model.device),
+        stage_loss,
+        values=model.ranks.values_tensor().to(model.device),
         scale=model.scale.detach(),
-        settings=settings,
+        settings=loss_settings(model.config),
     )
 
 
@@ -159,19 +154,9 @@ def stage2_epochs(
         model,
         stage,
         batches=partial(data.batches, model),
-        loss=loss or loss_of_stage2(model),
+        loss=loss or loss_of(stage2_loss, model),
         score=lambda: data.scores(model, data.encode(model, "val")),
         encode=encoder_of(model) if stage.tower else None,
-    )
-
-
-def loss_of_stage2(model: L2RCLIP) -> Loss:
-    """Return the loss of stage 2 that the config names."""
-    return partial(
-        stage2_loss,
-        values=model.ranks.values_tensor().to(model.device),
-        scale=model.scale.detach(),
-        settings=loss_settings(model.config),
     )
 
 

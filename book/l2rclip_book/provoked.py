@@ -10,8 +10,9 @@ from torch import Tensor
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.method import Features, Targets, Texts
+from l2rclip_lite.method.stages import stage2_loss
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.stages import loss_of_stage2, stage1_epochs, stage2_epochs
+from l2rclip_lite.stages import loss_of, stage1_epochs, stage2_epochs
 from l2rclip_lite.training_data import TrainingData
 
 HEALTHY = "healthy"
@@ -64,4 +65,4 @@ def images_apart(model: L2RCLIP, z: Features, t: Texts, y: Targets) -> Tensor:
     """
     itself = torch.arange(len(z), device=z.device)
     apart = F.cross_entropy(model.scale * z @ z.T, itself)
-    return loss_of_stage2(model)(z, t, y) + PUSH * apart
+    return loss_of(stage2_loss, model)(z, t, y) + PUSH * apart

@@ -80,7 +80,7 @@ class DataSet:
     card: Card
     images: str
     protocols: Mapping[str, Protocol]
-    ranks: Ranks | None = None
+    ranks: Any = None
     lists: str = ""
     hint: str = ""
     example: str = ""
@@ -104,7 +104,9 @@ def _data_set(name: str, table: dict[str, Any]) -> DataSet:
     """Return one data set from its table in `benchmarks.toml`."""
     table["card"]["name"] = name
     ranks = table.get("ranks")
-    if ranks and "names" not in ranks:
+    if ranks and "names" in ranks:
+        table["ranks"] = TypeAdapter(Ranks).validate_python(ranks)
+    elif ranks:
         table["ranks"] = Ranks.integers(**ranks)
     return TypeAdapter(DataSet).validate_python(table)
 

@@ -17,10 +17,11 @@ tests. `batch` counts images, `rank` the K ranks, `dim` the numbers of a feature
 images and texts, `feature` those of a feature before its projection, `width` those of a word
 embedding, and `token` the slots of a sentence.
 
-The towers are in the folder beside this one. Both import torch and what the towers are made of;
-of ours each other and `errors.py`. So the three can be copied into a project of your own, under any
-name. Files, images and settings are around them: `l2rclip_lite.model.L2RCLIP` is the same module
-with all that.
+The towers, and the tokens of sentences, are in `towers/`, beside this folder. `method/` and
+`towers/` import torch and what the towers are made of; of ours each other and `errors.py`. So these
+three can be copied into a project of your own, under any name. What is around them stays behind:
+`l2rclip_lite.model.L2RCLIP`, the same module with settings, images, files and heads on features;
+cached features and scores (`training_data`), settings of the stages and checkpoints (`stages`).
 """
 
 from jaxtyping import Bool, Float, Int

@@ -154,9 +154,10 @@ def ordinal_pairwise_loss_stage1(
 
     $$L = -\operatorname*{mean}_{i<j}\omega_{ij}\lVert z_i-t_j\rVert
     - \tfrac12\operatorname*{mean}_{i<j}\omega_{ij}\lVert t_i-t_j\rVert
-    + \tfrac1{2B}\sum_i\lVert z_i-g_i\rVert^2,\quad \omega_{ij}=\frac{|y_i-y_j|-m}{M}$$
+    + \tfrac1{2B}\sum_i\lVert z_i-g_i\rVert^2,\quad \omega_{ij}=\frac{|r_i-r_j|-m}{M}$$
 
-    with m and M the least and largest gap over the pairs. As released, only pairs i < j of a matrix
+    with $r_i$ the value of the rank of image i, and m and M the least and largest gap over the
+    pairs. As released, only pairs i < j of a matrix
     that is not symmetric are used, so shuffling the batch changes the loss; `symmetric=True` uses
     all i ≠ j and does not. Where all labels agree the released code divides 0 by 0 and where the
     batch is one it fails; here the push is 0 and the tightness remains.
@@ -298,8 +299,8 @@ def rank_weights(
     Args:
         target: Rank index of each image.
         values: Value of each rank.
-        normalise: M is the largest gap in this `batch` (as released; it changes from batch to
-            batch) or of the whole label space (`global`).
+        normalise: M is the largest gap from any image of the `batch` to any of the K ranks (as
+            released; it changes from batch to batch) or of the whole label space (`global`).
         order: `true`; `blind` sets every weight to 1; `shuffled` gives text k the value of rank
             π(k) of `ranks.cyclic_permutation`, the negative control.
 
@@ -322,10 +323,18 @@ def rank_weights(
     largest = gap.max() if normalise == "batch" else values.max() - values.min()
     weights = gap / largest.clamp_min(1e-12)
 
-    if order == "shuffled":
-        columns = weights.unbind(1)  # by Python's numbers, so that none is sent to a device
-        weights = torch.stack([columns[k] for k in cyclic_permutation(len(values)).tolist()], dim=1)
-    return weights
+    return of_other_ranks(weights, dim=1) if order == "shuffled" else weights
+
+
+def of_other_ranks(x: Tensor, dim: int) -> Tensor:
+    """Return what rank π(k) has in the place of rank k, see `ranks.cyclic_permutation`.
+
+    Example:
+        >>> of_other_ranks(torch.tensor([0, 1, 2, 3, 4]), dim=0)
+        tensor([2, 3, 1, 4, 0])
+    """
+    parts = x.unbind(dim)  # by Python's numbers, so that none is sent to a device
+    return torch.stack([parts[k] for k in cyclic_permutation(len(parts)).tolist()], dim)
 
 
 def distances(

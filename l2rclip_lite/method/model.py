@@ -17,8 +17,9 @@ from .ranks import Ranks
 class RankModel(nn.Module):
     """A dual encoder that compares images with sentences about the ranks.
 
-    In training the texts are encoded anew in every forward pass; in evaluation images are compared
-    with `rank_features`, the text features of the last `eval()` or `refresh()`. The towers stay in
+    In training mode the texts are encoded anew in every forward pass; in evaluation images are
+    compared with `rank_features`, the text features of the last `eval()` or `refresh()`. The stages
+    need no training mode: they encode the prompts themselves. The towers stay in
     evaluation mode: BatchNorm statistics of a pretrained tower do not follow small batches. Which
     parameters learn is up to `requires_grad`, see `stages.freeze`.
 

@@ -1,7 +1,7 @@
 """What both stages share: optimiser, schedule, draws, history, and the epoch that is kept.
 
 Every random draw of an epoch comes from a generator seeded by (seed, stage, epoch), so an epoch
-that was cut short is simply run again, bit for bit.
+that was cut short is run again, bit for bit, from the state at the end of the one before it.
 """
 
 import math
@@ -24,7 +24,7 @@ class Scores(NamedTuple):
 
     Args:
         rps: Ranked probability score.
-        mae: Mean absolute error of the most probable rank.
+        mae: Mean absolute error of the most probable rank, in the unit of the ranks.
     """
 
     rps: float

@@ -1,6 +1,8 @@
 r"""The prompts of the ranks: global context vectors in front of words that RankFormer refines.
 
 $$t_k = \mathrm{text}\big([\mathrm{SOS}]\; v_1 \dots v_M\; R'_k\; [\mathrm{EOS}]\big)$$
+
+and then centred over the ranks, which is our choice (`RankPrompts`, `centre`).
 """
 
 from collections.abc import Callable, Sequence

@@ -23,22 +23,24 @@ class RankFormer(nn.Module):
     | paper | here | meaning |
     |---|---|---|
     | R | `embeddings` | word embeddings, K sentences of n tokens |
-    | α | `alpha` | strength of the residual, a number or a learned scalar |
+    | α | `alpha` | weight of what attention adds, a number or a learned scalar |
     | MSA | `attend` | multi-head self-attention along `axis` |
     | FFN | `ffn` | two linear layers with a GELU between them |
 
     What we could read of the paper leaves open along which axis tokens attend, so it is a switch:
     `token` looks inside one sentence (what other copies do: no rank ever sees another), `rank`
-    looks at the same slot of all K sentences, `joint` at all K·n tokens. Start, end and padding are
-    never read and never changed. The last layer starts at zero, so R' starts at (1 − α)·R: the
-    template itself, a little shorter.
+    looks at the same slot of all K sentences, `joint` at all K·n tokens. Names of more or fewer
+    tokens move the words behind them, so one slot may hold different words. Ranks have no position
+    here: their order enters by the loss alone. Start, end and padding are never read and never
+    changed. The last layer starts at zero, so R' starts at (1 − α)·R: the template itself, as
+    shorter vectors.
 
     Args:
         width: Length D of a word embedding.
         heads: Attention heads.
         hidden: Inner width of the FFN.
-        depth: Number of MSA + FFN blocks inside the blend.
-        alpha: Strength α in [0, 1], at the start if it is learned.
+        depth: Number of MSA + FFN blocks inside the blend, without a norm between them.
+        alpha: α, from 0 to 1, at the start if it is learned; then nothing keeps it there.
         learn_alpha: Whether α is trained.
         axis: `"token"`, `"rank"` or `"joint"`.
 
@@ -86,7 +88,7 @@ class RankFormer(nn.Module):
         """Return R′, equal to R on start, end and padding."""
         x = self.norm(embeddings)
         words = tokens.words
-        if self.axis == "rank":
+        if self.axis == "rank":  # attention runs along the second axis: here over the K ranks
             x = x.transpose(0, 1)
             words = words.T
         elif self.axis == "joint":

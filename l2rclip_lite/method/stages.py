@@ -31,6 +31,10 @@ Encode: TypeAlias = Callable[[Tensor, int], Tensor]  # features of pixels, of so
 class LossSettings:
     """Weights and forms of the losses of both stages; a weight of 0 leaves a term out.
 
+    By default stage 2 is cross-entropy + RPS, which validation images preferred, and rank distance
+    acts in stage 1 alone: `normalise` and `push_power` do nothing until `lambda_push` is above 0.
+    As released, `lambda_push` and `lambda_tight` are 1 and `lambda_rps` is 0.
+
     Args:
         lambda1: Weight of the ordinal pairwise loss in stage 1.
         lambda_push: Weight of diversity in stage 2.
@@ -38,7 +42,7 @@ class LossSettings:
         lambda_rps: Weight of the ranked probability score in stage 2.
         contrastive: Loss of stage 1; "plain" is CLIP's, blind to images that share a rank.
         order: Ordinal weight of both stages, see `losses.rank_weights`.
-        symmetric: Whether stage 1 uses all pairs.
+        symmetric: Whether the pairwise loss of stage 1 uses all pairs, not those with i < j alone.
         normalise: What divides the ordinal weight of stage 2.
         push_power: Power of the distance in diversity.
     """
@@ -88,7 +92,7 @@ def trains(name: str, stage: str, *, tunes_tower: bool = True) -> bool:
 
 
 def freeze(model: nn.Module, stage: str, *, tunes_tower: bool = True) -> dict[str, nn.Parameter]:
-    """Switch gradients by the table, and return the parameters that train, by name."""
+    """Switch gradients by the table, and return the parameters that train, by name, for `Stage`."""
     trainable = {}
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(trains(name, stage, tunes_tower=tunes_tower))
@@ -131,10 +135,10 @@ def train_stage1(
     Nothing is trained until somebody iterates: write `history = list(train_stage1(...))`.
 
     Args:
-        model: As built.
+        model: As built. Its prompts are encoded in every step, in evaluation mode.
         stage: Of the parameters that `freeze(model, "stage 1")` returns; it may go on after its
             first epochs.
-        batches: Unit features of the images of each batch, and their ranks.
+        batches: Unit features of the images of each batch, kept by the caller, and their ranks.
         loss: Of features, texts and ranks; see `stage1_loss`.
         score: Scores the validation images.
 
@@ -171,7 +175,7 @@ def stage1_loss(
         z: Unit image features.
         t: Unit text features, one per rank.
         y: Rank index of each image.
-        values: Value of each rank, for the ordinal weight; for the shuffled order shuffled values.
+        values: Value of each rank, for the ordinal weight.
         scale: s of the towers.
         settings: Weight and forms of the losses.
     """
@@ -181,6 +185,8 @@ def stage1_loss(
         loss = losses.asymmetrical_contrastive_loss(z, t, y, scale)
 
     if settings.lambda1:
+        if settings.order == "shuffled":
+            values = losses.of_other_ranks(values, dim=0)
         blind = settings.order == "blind"
         ordinal = losses.ordinal_pairwise_loss_stage1(
             z, t[y], t[y], values[y], symmetric=settings.symmetric, blind=blind
@@ -240,8 +246,8 @@ def stage2_loss(
     $$L_2 = \mathrm{CE} + \lambda_{\mathrm{tight}} T - \lambda_{\mathrm{push}} D
     + \lambda_{\mathrm{rps}}\,\mathrm{RPS}$$
 
-    with cross-entropy from image to text. As released, the weights of tightness and diversity are
-    1 and that of RPS is 0, which is cross-entropy + `losses.ordinal_pairwise_loss`.
+    with cross-entropy from image to text; with the weights as released it is cross-entropy +
+    `losses.ordinal_pairwise_loss`.
 
     Args:
         z: Unit image features.

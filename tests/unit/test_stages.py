@@ -93,12 +93,12 @@ def test_the_first_loss_of_each_stage_is_that_of_its_batch(
     data = TrainingData.load(leaves, model)
     t = model.rank_features.clone()
     values = leaves.ranks.values_tensor()
-    shuffled = values[cyclic_permutation(5)] if order == "shuffled" else values
     scale = model.scale
     settings = LossSettings(lambda_push=1, lambda_tight=1, lambda_rps=0.7, order=order)
+    shuffled = values[cyclic_permutation(5)] if order == "shuffled" else values
 
     for loss_of in (
-        lambda z, y: stage1_loss(z, t, y, shuffled, scale, settings),
+        lambda z, y: stage1_loss(z, t, y, shuffled, scale, LossSettings()),
         lambda z, y: stage2_loss(z, model.rank_features, y, values, scale, settings),
     ):
         list(stage2_epochs(model, data) if recorded else stage1_epochs(model, data))
