@@ -21,11 +21,11 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-APART = ("_build", "build", "dist", "mutants", "node_modules", "runs", "shared")  # of the root
+PARTS = ("_config.yml", "_toc.yml", "pyproject.toml", "book", "l2rclip_lite")  # of a book
 
 
 def with_pages(pages: Path, copy: Path, names: Sequence[str]) -> list[str]:
-    """Copy the book's sources, but for environments, with executed notebooks for its own.
+    """Copy the book's sources, with executed notebooks for its own.
 
     Args:
         pages: A folder of notebooks.
@@ -37,7 +37,7 @@ def with_pages(pages: Path, copy: Path, names: Sequence[str]) -> list[str]:
         The chapters that were executed and have no page: the copy has a page that says so.
     """
     shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(chapters.ROOT, copy, ignore=apart)
+    chapters.copy(PARTS, copy)
     failed = []
     for source in chapters.sources(names, copy / "book"):
         page = source.with_suffix(".ipynb")
@@ -47,13 +47,6 @@ def with_pages(pages: Path, copy: Path, names: Sequence[str]) -> list[str]:
             failed.append(source.stem)
             page.write_text(nbformat.writes(apology(source)), encoding="utf-8")
     return failed
-
-
-def apart(folder: str, names: list[str]) -> list[str]:
-    """Return which names in a folder of the tree are no sources of the book."""
-    at_root = Path(folder) == chapters.ROOT
-    unused = ("__pycache__", *APART) if at_root else ("__pycache__",)
-    return [name for name in names if name.startswith(".") or name in unused]
 
 
 def apology(source: Path) -> NotebookNode:

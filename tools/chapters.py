@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Sequence
@@ -48,6 +49,17 @@ def trained() -> list[Path]:
     """List the chapters that train: a cell of each, tagged `spread`, hands over its numbers."""
     tagged = re.compile(r'^# %%.* tags=\[.*"spread"', re.MULTILINE)
     return [source for source in sources() if tagged.search(source.read_text(encoding="utf-8"))]
+
+
+def copy(parts: Sequence[str], folder: Path) -> None:
+    """Copy files and folders of the project, named from its root, into a folder."""
+    for part in parts:
+        original = ROOT / part
+        if original.is_dir():
+            shutil.copytree(original, folder / part)
+        else:
+            folder.mkdir(exist_ok=True)
+            shutil.copy(original, folder)
 
 
 def short_commit() -> str:

@@ -40,13 +40,8 @@ import setup_cell
 
 PROOFS = chapters.ROOT / "_build" / "proofs"
 RECORD = chapters.BOOK / "results" / "proof.json"
-PARTS = (
-    "pyproject.toml",
-    "README.md",
-    "LICENSE",
-    "l2rclip_lite",
-    "book/l2rclip_book",
-)  # of a wheel
+# of a wheel
+PARTS = ("pyproject.toml", "README.md", "LICENSE", "l2rclip_lite", "book/l2rclip_book")
 ALONE = """
 import json, sys, nbformat, papermill
 from traitlets.config import Config
@@ -123,13 +118,7 @@ def make_wheel() -> Path:
     """Build the wheel of the source as it is, from a copy of what it needs (no stale build/)."""
     shutil.rmtree(PROOFS, ignore_errors=True)
     with tempfile.TemporaryDirectory() as copy:
-        for part in PARTS:
-            original = chapters.ROOT / part
-            if original.is_dir():
-                shutil.copytree(original, Path(copy, part))
-            else:
-                shutil.copy(original, copy)
-
+        chapters.copy(PARTS, Path(copy))
         pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
         run([*pip, "-w", str(PROOFS), copy])
     (wheel,) = PROOFS.glob("*.whl")

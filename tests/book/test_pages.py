@@ -124,6 +124,18 @@ def test_stale_and_edited_pages_are_noticed(tmp_path: Path) -> None:
     assert f"another version of {source.name}" in str(chapters.stale(source))
 
 
+def test_the_longest_chapter_runs_first(tmp_path: Path) -> None:
+    """By the seconds of its page, whatever its number; one that never ran comes before all."""
+    seconds = {"01_short": 3, "02_long": 120, "03_middle": 20}
+    for name, taken in seconds.items():
+        page = nbformat.v4.new_notebook(metadata={page_rules.STAMP: {"seconds": taken}})
+        nbformat.write(page, tmp_path / f"{name}.ipynb")
+
+    sources = [tmp_path / f"{name}.py" for name in (*seconds, "04_new")]
+    in_order = [path.stem for path in chapters.longest_first(sources)]
+    assert in_order == ["04_new", "02_long", "03_middle", "01_short"]
+
+
 def test_a_page_carries_results_and_provenance_only(tiny: Path) -> None:
     """The source's cells with outputs, a footer, nothing of papermill."""
     text = tiny.with_suffix(".ipynb").read_text(encoding="utf-8")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from timing import Figure, Setting, cores
+from timing import Figure, Setting
 from training_rows import (
     kernel_morph,
     memory,
@@ -123,7 +123,8 @@ def machine() -> str:
     information = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     model = information.partition("model name\t: ")[2].partition("\n")[0]
     version = torch.__version__.split("+")[0]
-    return f"{model}, {cores()} cores, threads: {torch.get_num_threads()}, torch {version}"
+    cores = torch.get_num_threads()
+    return f"{model}, {cores} cores, threads: {cores}, torch {version}"
 
 
 def measured(row: Row, setting: Setting) -> dict[str, Any]:
@@ -134,7 +135,6 @@ def measured(row: Row, setting: Setting) -> dict[str, Any]:
         "target": row.target,
         "direction": row.direction,
         "machine": machine(),
-        "threads": torch.get_num_threads(),
         "load_before": round(os.getloadavg()[0], 1),
     }
     figure = row.measure(setting)
@@ -157,7 +157,7 @@ def main() -> None:
     # remarks of libraries about random weights would break the lines below
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    torch.set_num_threads(cores())
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
 
     rows = read_json(OUT)["rows"] if OUT.is_file() else {}
     verdicts = {True: "met", False: "MISSED", None: "no target"}

@@ -94,7 +94,8 @@ def time_stage2(config: Config, ranks: Ranks, other: Call, repeats: int) -> list
     """Measure the seconds of stage-2 steps, and of another call in turns with them."""
     model = L2RCLIP.build(ranks, config)
     data = training_data(model, (repeats + 3) * config.batch_size)
-    return steps_and(lambda: train_stage2(model, data), other, repeats)
+    measured = steps_and(lambda: train_stage2(model, data), other)
+    return [seconds[2:] for seconds in measured]
 
 
 def stage2(setting: Setting, towers: str = "mini") -> Figure:
@@ -105,7 +106,7 @@ def stage2(setting: Setting, towers: str = "mini") -> Figure:
     config = setting.config(towers, 16)
     bare = bare_step(config, bare_towers(config))
     ours, other = time_stage2(config, GRADES, bare, setting.repeats)
-    return ratio(ours, other, {"batch": 16, "towers": config.towers})
+    return ratio(ours, other)
 
 
 def ordinalclip(setting: Setting) -> Figure:
@@ -131,7 +132,7 @@ def ordinalclip(setting: Setting) -> Figure:
         optimizer.step()
 
     ours, other = time_stage2(config, ages(62), step, setting.repeats)
-    return ratio(other, ours, {"batch": 16, "ranks": 62, "towers": config.towers})
+    return ratio(other, ours)
 
 
 def stage1_ranks(setting: Setting) -> Figure:
@@ -144,13 +145,13 @@ def stage1_ranks(setting: Setting) -> Figure:
     for ranks, steps in STEPS.items():
         model = L2RCLIP.build(ages(ranks), setting.config("mini", 16))
         train = partial(train_stage1, model, training_data(model, 16 * (steps + 1)))
-        runs.append((steps, train))
+        runs.append(train)
     seconds = steps_in_turns(runs, setting.repeats)
 
     medians = [summary(column)["value"] for column in seconds]
     by_ranks = dict(zip(map(str, STEPS), medians, strict=True))
     rounds = zip(*seconds, strict=True)
-    figure = summary([growth(times) for times in rounds], {"seconds": by_ranks, "batch": 16})
+    figure = summary([growth(times) for times in rounds], {"seconds": by_ranks})
     figure["value"] = growth(medians)
     return figure
 
@@ -177,12 +178,12 @@ def stage1_batch(setting: Setting) -> Figure:
         config = replace(setting.config("mini", 16), batch_size1=batch)
         model = L2RCLIP.build(ages(62), config)
         data = TrainingData(*_random_features(model, 2 * batch), {})
-        runs.append((1, partial(train_stage1, model, data)))
+        runs.append(partial(train_stage1, model, data))
 
     per_image = []
     for batch, column in zip(BATCHES, steps_in_turns(runs, setting.repeats), strict=True):
         per_image.append([seconds / batch for seconds in column])
-    return ratio(per_image[1], per_image[0], {"many": BATCHES[1], "ranks": 62})
+    return ratio(per_image[1], per_image[0])
 
 
 def kernel_morph(setting: Setting) -> Figure:
@@ -210,8 +211,7 @@ def kernel_morph(setting: Setting) -> Figure:
     def choose() -> None:
         stack_kernel_heads(features, targets, text, ages(62))
 
-    seconds = [seconds_of(choose) for _ in range(2)]
-    return summary(seconds, {"images": number, "dim": dim, "ranks": 62})
+    return summary([seconds_of(choose) for _ in range(2)])
 
 
 def memory(setting: Setting) -> Figure:
@@ -227,7 +227,7 @@ def memory(setting: Setting) -> Figure:
         bare.append(in_a_new_process(train_bare, (config,))["added"])
 
     ratios = [a / b for a, b in zip(ours, bare, strict=True)]
-    return summary(ratios, {"mib": ours[0], "other_mib": bare[0], "batch": 16})
+    return summary(ratios, {"mib": ours[0], "other_mib": bare[0]})
 
 
 def train_ours(config: Config) -> None:
