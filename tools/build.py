@@ -9,7 +9,6 @@ folder has failed: the book says so in its place, and the status is 1.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 import chapters
 import jupytext
 import nbformat
+import tyro
 from nbformat import NotebookNode
 
 PARTS = ("_config.yml", "_toc.yml", "pyproject.toml", "book", "l2rclip_lite")  # of a book
@@ -87,20 +87,18 @@ def build(root: Path = chapters.ROOT, out: Path | None = None, *, strict: bool =
     return html
 
 
-def main() -> int:
-    """Parse the command line and build; the status is 1 if an executed chapter has no page."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("chapter", nargs="*", help="number or name of those executed; none: all")
-    parser.add_argument("--pages", type=Path, help="folder of executed notebooks")
-    options = parser.parse_args()
+def main(chapter: tuple[str, ...] = (), /, pages: Path | None = None) -> int:
+    """Build; the status is 1 if an executed chapter has no page.
 
+    Args:
+        chapter: Number or name of those executed; none means all.
+        pages: Folder of executed notebooks.
+    """
     source = chapters.ROOT
     failed = []
-    if options.pages:
+    if pages:
         source = chapters.ROOT / "_build" / "source"
-        failed = with_pages(options.pages, source, options.chapter)
+        failed = with_pages(pages, source, chapter)
     # links into a page that is not there are warnings
     print(build(source, chapters.ROOT, strict=not failed) / "index.html")
     if failed:
@@ -109,4 +107,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tyro.cli(main))

@@ -91,38 +91,34 @@ def moments() -> tuple[list[Moment], list[Moment], int, Int[np.ndarray, " image"
     def images_of(of: L2RCLIP) -> Points:
         return of.encode(fresh).double().numpy()
 
-    def ranks_of(of: L2RCLIP) -> Points:
-        return of.rank_features.double().numpy().copy()
+    def moment(of: L2RCLIP) -> Moment:
+        return Moment(images_of(of), of.rank_features.double().numpy().copy())
 
-    start = images_of(model)
-    first = [Moment(start, ranks_of(model))]
+    def linear_moment(of: L2RCLIP) -> Moment:
+        assert of.head is not None  # which a linear layer has become
+        weight = (of.head.weight / of.scale.detach().cpu()).double().numpy()
+        return Moment(images_of(of), weight[:-1].T.copy(), BIAS * weight[-1])
+
+    first = [moment(model)]
     history = []
     for row in train_stage1(model, training):
         history.append(row)
-        first.append(Moment(start, ranks_of(model)))
+        first.append(moment(model))
     kept = min(history, key=lambda row: (row["val_rps"], row["val_mae"], row["epoch"]))
     first = first[: int(kept["epoch"]) + 1]
     model.config = replace(model.config, batch_size=BATCH2, lr2=2e-4)
 
-    rival = [Moment(start, np.zeros_like(first[0].ranks))]
+    rival = [first[0]._replace(ranks=np.zeros_like(first[0].ranks))]
     watched = WatchedData(**vars(training))
-    watched.watch = lambda of: rival.append(linear_moment(images_of(of), of))
+    watched.watch = lambda of: rival.append(linear_moment(of))
     train_baseline("cross-entropy", model, watched)
     # the baseline encodes once more at its end, for a temperature
     rival = rival[: SETTINGS.epochs2 + 1]
 
     model.config = replace(model.config, lr2=7e-4)
-    stage2 = train_stage2(model, training)
-    second = [Moment(images_of(model), ranks_of(model)) for _ in stage2]
+    second = [moment(model) for _ in train_stage2(model, training)]
     labels = np.array(unseen.targets)
     return first + second, rival, len(first) - 1, labels, data.ranks
-
-
-def linear_moment(images: Points, model: L2RCLIP) -> Moment:
-    """Return images, and the weight vectors and biases of the linear layer of a baseline."""
-    assert model.head is not None  # which a linear layer has become
-    weight = (model.head.weight / model.scale.detach().cpu()).double().numpy()
-    return Moment(images, weight[:-1].T.copy(), BIAS * weight[-1])
 
 
 def fixed_plane(ends: Sequence[Points], labels: Int[np.ndarray, " image"]) -> Points:

@@ -10,7 +10,6 @@ book/results/spread/NN.csv. A row that is there is not made again, so a stopped 
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 from pathlib import Path
@@ -20,6 +19,7 @@ import chapters
 import execute
 import kernels
 import pandas as pd
+import tyro
 
 from l2rclip_book.results import KEPT_IN
 from l2rclip_lite.files import read_json, write_text
@@ -59,24 +59,25 @@ def missing(source: Path, kinds: list[str]) -> list[tuple[str, int]]:
     return [(kind, seed) for kind in kinds for seed in SEEDS if (kind, seed) not in present]
 
 
-def main() -> None:
-    """Parse the command line and make the missing rows."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("chapter", nargs="*", help="number or name; none means all that train")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
-    options = parser.parse_args()
+def main(chapter: tuple[str, ...] = (), /, jobs: int = 1) -> None:
+    """Make the missing rows.
 
+    Args:
+        chapter: Number or name; none means all that train.
+        jobs: Runs at a time.
+
+    Raises:
+        SystemExit: a run failed.
+    """
     kernels.prepare_environment()
     calls = {}
-    for source in chapters.sources(options.chapter) if options.chapter else chapters.trained():
+    for source in chapters.sources(chapter) if chapter else chapters.trained():
         for kind, seed in missing(source, kernels.kinds_here()):
             calls[f"{source.stem}: {kind}, seed {seed}"] = (source, kind, seed)
-    for name, row in execute.side_by_side(row_of, calls, options.jobs):
+    for name, row in execute.side_by_side(row_of, calls, jobs):
         add(FOLDER / f"{name[:2]}.csv", row)
         print(name, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)

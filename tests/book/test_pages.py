@@ -94,7 +94,7 @@ FIRST = 'PROFILE = \\"page\\"'
         (FIRST, f"%timeit\\n{FIRST}", "the magic '%timeit'"),
         (SHOWN, f'{SHOWN} "in\\n/tmp/x\\n",', "this machine: '/tmp/x'"),
         (SHOWN, f'"text/markdown": "$a$ = 1", {SHOWN}', "'$a$' stays as it is"),
-        ('"kernelspec"', '"path": "/Users/me/a", "kernelspec"', "the metadata of the page"),
+        ('"kernelspec"', '"path": "/Users/me/a", "kernelspec"', "this machine: '/Users/me/a'"),
         ("print(check_", "print(see_", "no function check_… judges exercise 1. "),
         ("**Figure 1.1.**", "Figure 1.1", "no caption below the figure of"),
         ("# Ordered", "## One\\n## Two\\n# Ordered", "first figure comes after 2 headings"),

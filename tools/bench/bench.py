@@ -9,7 +9,6 @@ should run on the machine.
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import os
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import tyro
 from timing import Figure, Setting
 from training_rows import (
     kernel_morph,
@@ -143,16 +143,16 @@ def measured(row: Row, setting: Setting) -> dict[str, Any]:
     return json.loads(json.dumps(entry), parse_float=lambda text: float(f"{float(text):.5g}"))
 
 
-def main() -> None:
-    """Measure the rows, print a line for each, and write the results."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--only", default=",".join(ROWS), help="rows, by commas (default: all)")
-    names = parser.parse_args().only.split(",")
+def main(*, only: str = ",".join(ROWS)) -> None:
+    """Measure the rows, print a line for each, and write the results.
+
+    Args:
+        only: Rows, by commas.
+    """
+    names = only.split(",")
     unknown = set(names) - set(ROWS)
     if unknown:
-        parser.error(f"there is no row {min(unknown)!r}; choose from {', '.join(ROWS)}")
+        raise SystemExit(f"there is no row {min(unknown)!r}; choose from {', '.join(ROWS)}")
 
     # remarks of libraries about random weights would break the lines below
     warnings.simplefilter("ignore")
@@ -170,4 +170,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)
