@@ -79,7 +79,6 @@ def _load(app: Sphinx, page: str, template: str, context: dict[str, Any], doctre
             app.add_js_file(address, loading_method="defer")
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     """Register the hook with Sphinx."""
     app.connect("html-page-context", _load)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
