@@ -51,8 +51,7 @@ def with_pages(pages: Path, copy: Path, names: Sequence[str]) -> list[str]:
 
 def apology(source: Path) -> NotebookNode:
     """Return the page of a chapter that failed: its title and one sentence."""
-    text = jupytext.read(source).cells[0].source
-    title = next(line for line in text.splitlines() if line.startswith("# "))
+    title, *_ = jupytext.read(source).cells[0].source.splitlines()
     kept = f"_build/failed/{source.stem}.ipynb"
     sentence = f"This chapter failed here; where an error stopped it, the run is kept as `{kept}`."
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(f"{title}\n\n{sentence}")])

@@ -98,8 +98,8 @@ def longest_first(paths: Sequence[Path]) -> list[Path]:
         page = source.with_suffix(".ipynb")
         if not page.exists():
             return math.inf
-        made = nbformat.read(page, as_version=4).metadata.get(STAMP, {})
-        return float(made.get("seconds", math.inf))
+        stamp = nbformat.read(page, as_version=4).metadata[STAMP]
+        return float(stamp.seconds)
 
     return sorted(paths, key=seconds, reverse=True)
 

@@ -10,6 +10,7 @@ book/results/spread/NN.csv. A row that is there is not made again, so a stopped 
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 from pathlib import Path
@@ -41,22 +42,22 @@ def row_of(source: Path, kind: str, seed: int) -> dict[str, float | str]:
     return {"kernels": kind, "seed": seed, "commit": chapters.short_commit(), **numbers}
 
 
+def rows(file: Path) -> pd.DataFrame:
+    """Return the rows of a table, none where there is no file."""
+    return pd.read_csv(file) if file.exists() else pd.DataFrame(columns=KEYS)
+
+
 def add(file: Path, row: dict[str, float | str]) -> None:
     """Write a row into a table, which is replaced as a whole."""
-    table = pd.DataFrame([row])
-    if file.exists():
-        table = pd.concat([pd.read_csv(file), table])
+    table = pd.DataFrame([*rows(file).to_dict("records"), row])
     write_text(file, table.sort_values(KEYS).to_csv(index=False, lineterminator="\n"))
 
 
 def missing(source: Path, kinds: list[str]) -> list[tuple[str, int]]:
     """List the kinds of kernels and the seeds that a chapter's table lacks."""
-    file = FOLDER / f"{source.stem[:2]}.csv"
-    present: set[tuple[str, int]] = set()
-    if file.exists():
-        table = pd.read_csv(file)
-        present = set(zip(table["kernels"], table["seed"], strict=True))
-    return [(kind, seed) for kind in kinds for seed in SEEDS if (kind, seed) not in present]
+    table = rows(FOLDER / f"{source.stem[:2]}.csv")
+    present = set(zip(table["kernels"], table["seed"], strict=True))
+    return [run for run in itertools.product(kinds, SEEDS) if run not in present]
 
 
 def main(chapter: tuple[str, ...] = (), /, jobs: int = 1) -> None:

@@ -137,9 +137,8 @@ class Api(SphinxDirective):
         """Parse the page that the module's source makes."""
         name, *wanted = self.arguments
         tree = ast.parse(inspect.getsource(import_module(f"{PACKAGE}.{name}")))
-        chosen = [described(node) for node in public(tree) if not wanted or node.name in wanted]
-        if missing := set(wanted) - {node.name for node in public(tree)}:
-            raise self.error(f"{name} has no {', '.join(sorted(missing))}")
+        offered = {node.name: described(node) for node in public(tree)}
+        chosen = [offered[each] for each in wanted or offered]
 
         blocks = [f"```{{py:currentmodule}} {PACKAGE}.{name}\n```"]
         if not wanted:

@@ -67,8 +67,6 @@ def bundle(script: Script, book: Path) -> str:
 
 def _load(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
     """Write the scripts of a page and name them, and their libraries, in its head."""
-    if app.builder.format != "html":
-        return
     for name, script in SCRIPTS.items():
         if page not in script.pages:
             continue

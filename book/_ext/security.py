@@ -108,7 +108,7 @@ def _drop_thebe(
 
 def _guard(app: Sphinx, error: Exception | None) -> None:
     """Mend and guard every page, after everything else has written it."""
-    if error is not None or app.builder.format != "html":
+    if error is not None:
         return
     out = Path(app.outdir)
     for path in out.rglob("*.html"):

@@ -5,6 +5,7 @@ import shutil
 from operator import attrgetter
 from pathlib import Path
 
+import chapter_rules
 import chapters
 import jupytext
 import nbformat
@@ -23,8 +24,8 @@ def faults(page: NotebookNode) -> list[str]:
     """Return what every rule for pages says of one."""
     return [
         *page_rules.problems(page),
-        *page_rules.broken_contract(page),
-        *page_rules.unbound_numbers(page),
+        *chapter_rules.broken_contract(page),
+        *chapter_rules.unbound_numbers(page),
     ]
 
 
@@ -73,7 +74,7 @@ def test_chapters_are_plain_markdown_and_number_what_they_mention() -> None:
 
         cells = jupytext.read(source).cells
         prose = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-        for label in page_rules.LABEL.findall(re.sub(r"\$[^$]*\$|`[^`]*`", "", prose)):
+        for label in chapter_rules.LABEL.findall(re.sub(r"\$[^$]*\$|`[^`]*`", "", prose)):
             for kind, number in enumerate(label):
                 mentioned[kind].add(number)
 

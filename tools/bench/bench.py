@@ -129,16 +129,10 @@ def machine() -> str:
 
 def measured(row: Row, setting: Setting) -> dict[str, Any]:
     """Measure a row and return its entry in the results file."""
-    entry = {
-        "what": row.what,
-        "unit": row.unit,
-        "target": row.target,
-        "direction": row.direction,
-        "machine": machine(),
-        "load_before": round(os.getloadavg()[0], 1),
-    }
+    facts = {"machine": machine(), "load_before": round(os.getloadavg()[0], 1)}
     figure = row.measure(setting)
-    entry |= figure | {"met": row.met(figure["value"])}
+    entry = vars(row) | facts | figure | {"met": row.met(figure["value"])}
+    del entry["measure"]
     # five digits; more would be noise
     return json.loads(json.dumps(entry), parse_float=lambda text: float(f"{float(text):.5g}"))
 
