@@ -30,7 +30,7 @@ KEYS = ("protocol", "category", "fold")
 def choices(facts: DataSet) -> Iterator[dict[str, Any]]:
     """Yield protocol, category and fold of every split of a benchmark; what it lacks is None."""
     for protocol, split in facts.protocols.items():
-        for category, fold in product(facts.categories or [None], split.folds or [None]):
+        for category, fold in product(facts.categories or (None,), split.folds or (None,)):
             yield dict(zip(KEYS, (protocol or None, category, fold), strict=True))
 
 
@@ -50,8 +50,10 @@ def main(words: list[str]) -> None:
         if name in ("csv", "coffee"):  # of the user's own, and photographs of bracol
             continue
 
-        place = {"root": folders[name]} if name in folders else {"lists": folders["lists"]}
-        if name == "leaves":
+        place: dict[str, Any] = {"lists": folders["lists"]}
+        if name in folders:
+            place = {"root": folders[name]}
+        elif name == "leaves":
             place = {}
         for choice in choices(facts):
             chosen = {key: value for key, value in choice.items() if value is not None}

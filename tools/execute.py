@@ -162,7 +162,7 @@ def stamp(page: NotebookNode, source: Path, profile: str, seconds: int) -> None:
         device = torch.cuda.get_device_name(0)
     else:
         device = f"CPU, threads: {os.environ.get('OMP_NUM_THREADS', 'all')}"
-    made = {
+    made: dict[str, Any] = {
         "source": chapters.source_hash(source),
         "package": chapters.package_hash(),
         "version": l2rclip_lite.__version__,
