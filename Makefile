@@ -1,6 +1,7 @@
 # Commands of l2rclip-lite. Each first makes the environment that it needs, so on a fresh machine `make book` is enough.
 # Variables: PYTHON=python3.12  CHAPTER=03 (or 03_rank_templates)  PROFILE=page  PORT=8000  JOBS=2  DATA=folder of data sets
 #            KERNELS=avx2 (or sse, other: the arithmetic of other processors, for book, execute, verify and test)
+#            RUNNERS="nbval book" (of papermill, nbval, colab, book: those of verify)
 #            SHORT=1  TOWERS="names of open_clip"  OUT=folder  ONLY=part  SHOTS=folder  LOOK=--require (no Chromium is a failure)  FLAGS=options of the program behind
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -54,7 +55,7 @@ execute: .venv/.made ## execute chapters (CHAPTER=03, or all) and write book/NN_
 	$(RUN) tools/execute.py --profile $(PROFILE) --jobs $(JOBS) $(FLAGS) $(CHAPTER)
 verify: .venv/.made ## prove chapters (CHAPTER=03) in papermill, nbval, the book and a Colab-like environment; or all, and test the book
 	$(if $(CHAPTER)$(FLAGS),,$(PYTEST) $(BOOK_TESTS))
-	$(RUN) tools/verify.py --jobs $(JOBS) $(FLAGS) $(CHAPTER)
+	$(RUN) tools/verify.py --jobs $(JOBS) $(FLAGS) $(CHAPTER) $(if $(RUNNERS),--runner $(RUNNERS))
 test: .venv/.made ## test the package, in a process more than JOBS, as some tests wait
 	$(PYTEST) $(FLAGS)
 spread: .venv/.made ## train what chapters train (CHAPTER=07, or all): five seeds, three kinds of kernels, hours -> book/results/spread
@@ -63,9 +64,7 @@ lint: .venv/.made ## ruff, mypy --strict, codespell
 	"$(BIN)/ruff" check . && "$(BIN)/ruff" format --check . && "$(BIN)/mypy" && "$(BIN)/codespell"
 look: .venv/.made .node/.made ## open every built page in Chromium, in two themes and two widths; use what moves
 	node tools/check_pages.mjs $(LOOK) _build/html "$(SHOTS)"
-	node tools/check_playground.mjs $(LOOK) _build/html
-	node tools/check_moving.mjs $(LOOK) _build/html "$(SHOTS)"
-	node tools/check_browser.mjs $(LOOK) --python "$(BIN)/python" _build/html "$(SHOTS)"
+	printf '%s\n' playground moving browser | xargs -P 3 -I NAME node tools/check_NAME.mjs $(LOOK) _build/html "$(SHOTS)"
 .node/.made:
 	npm install --silent --no-save --no-audit --no-fund --prefix .node playwright-core@1 axe-core@4 reveal.js@5
 	touch $@

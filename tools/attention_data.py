@@ -29,6 +29,7 @@ FILE = chapters.BOOK / "results" / "attention.json"
 UNIT = 1e-5  # of a stored weight
 PIXELS = 64
 WORD = "damage"  # in every sentence
+Weights = Float[Tensor, "rank rank"]
 
 
 class RankSet(NamedTuple):
@@ -47,16 +48,16 @@ SETS = {
 
 
 class Trained(NamedTuple):
-    """One run: the words in each slot, and weights over slots, looking and seen ranks."""
+    """A slot of a run: the word of each rank, and weights over looking and seen ranks."""
 
-    names: Sequence[str]
-    words: list[list[str | None]]
-    before: Float[Tensor, "slot rank rank"]
-    after: Float[Tensor, "slot rank rank"]
+    slot: int
+    words: list[str | None]
+    before: Weights
+    after: Weights
 
 
-def train(chosen: RankSet, seed: int) -> Trained:
-    """Train stage 1 on leaves, and keep the attention of its first and its last moment."""
+def train(chosen: RankSet, seed: int) -> tuple[Sequence[str], list[Trained]]:
+    """Train stage 1 on leaves; return the names of ranks, and attention at both ends by slot."""
     data = load_dataset("leaves", ranks=chosen.ranks, size=chosen.size, seed=seed, pixels=PIXELS)
     model = L2RCLIP.build(data.ranks, Config(image_size=PIXELS, seed=seed, threads=1))
     prompts = model.prompts
@@ -69,76 +70,54 @@ def train(chosen: RankSet, seed: int) -> Trained:
     list(stage1_epochs(model, TrainingData.load(data, model)))
     after = attention_weights(prompts.rankformer, embeddings, tokens)
 
-    words = []
+    slots = []
     spelt = spellings(model.towers, tokens)
     for slot in range(tokens.ids.shape[1]):
         is_word = tokens.words[:, slot].tolist()
         column = [row[slot] for row in spelt]
-        words.append([text if real else None for text, real in zip(column, is_word, strict=True)])
-    return Trained(data.ranks.names, words, before, after)
+        words = [text if real else None for text, real in zip(column, is_word, strict=True)]
+        if any(words):
+            slots.append(Trained(slot, words, before[slot], after[slot]))
+    return data.ranks.names, slots
 
 
-def by_word(
-    words: Sequence[str | None], weights: Float[Tensor, "rank rank"]
-) -> tuple[list[str], list[list[int]]]:
+def copies(trained: Trained, seed: int) -> dict[str, Any]:
+    """Return how much of the attention of `WORD` goes to copies of itself, and an even share."""
+    places = [rank for rank, word in enumerate(trained.words) if word == WORD]
+    real = [word for word in trained.words if word is not None]
+    row = {"seed": seed, "slot": trained.slot, "even": round(len(places) / len(real), 4)}
+    for when in ("before", "after"):
+        weights = getattr(trained, when)
+        row[when] = round(float(weights[places[0], places].sum()), 4)
+    return row
+
+
+def by_word(trained: Trained) -> dict[str, Any]:
     """Return the different words of a slot, and the weight that each gives to a copy of each."""
+    words = trained.words
     different = list(dict.fromkeys(word for word in words if word is not None))
     first = [words.index(word) for word in different]
-    small = weights[first][:, first]
-    return different, (small / UNIT).round().long().tolist()
-
-
-def share_of_copies(words: Sequence[str | None], weights: Float[Tensor, "rank rank"]) -> float:
-    """Return how much of the attention of `WORD` goes to copies of itself in a slot."""
-    copies = [rank for rank, word in enumerate(words) if word == WORD]
-    return round(float(weights[copies[0], copies].sum()), 4)
-
-
-def copies(trained: Trained, seed: int) -> list[dict[str, Any]]:
-    """Return, for each slot where `WORD` meets other words, what it gives to its copies."""
-    rows = []
-    for slot, words in enumerate(trained.words):
-        real = [word for word in words if word is not None]
-        if WORD not in real or len(set(real)) == 1:
-            continue
-        row = {"seed": seed, "slot": slot, "even": round(real.count(WORD) / len(real), 4)}
-        row["before"] = share_of_copies(words, trained.before[slot])
-        row["after"] = share_of_copies(words, trained.after[slot])
-        rows.append(row)
-    return rows
-
-
-def slots(trained: Trained) -> list[dict[str, Any]]:
-    """Return the words of each slot that has some, and its two matrices."""
-    rows = []
-    for slot, words in enumerate(trained.words):
-        if not any(words):
-            continue
-        different, before = by_word(words, trained.before[slot])
-        _, after = by_word(words, trained.after[slot])
-        places = [None if word is None else different.index(word) for word in words]
-        rows.append(
-            {"slot": slot, "words": different, "of": places, "before": before, "after": after}
-        )
-    return rows
+    places = [None if word is None else different.index(word) for word in words]
+    row = {"slot": trained.slot, "words": different, "of": places}
+    for when in ("before", "after"):
+        weights = getattr(trained, when)[first][:, first]
+        row[when] = (weights / UNIT).round().long().tolist()
+    return row
 
 
 def rank_set(key: str, chosen: RankSet) -> dict[str, Any]:
     """Train a rank set with each of its seeds, and return what the page needs."""
-    runs = []
     shares = []
+    content: dict[str, Any] = {"key": key, "title": chosen.title}
     for seed in chosen.seeds:
-        trained = train(chosen, seed)
-        runs.append(trained)
-        shares += copies(trained, seed)
-
-    return {
-        "key": key,
-        "title": chosen.title,
-        "names": list(runs[0].names),
-        "copies": shares,
-        "slots": slots(runs[0]),
-    }
+        names, slots = train(chosen, seed)
+        for trained in slots:
+            others = {*trained.words} - {None, WORD}
+            if WORD in trained.words and others:
+                shares.append(copies(trained, seed))
+        if seed == chosen.seeds[0]:
+            content |= {"names": list(names), "slots": [by_word(trained) for trained in slots]}
+    return content | {"copies": shares}
 
 
 def main() -> None:

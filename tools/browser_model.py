@@ -16,7 +16,6 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +26,11 @@ from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
-from PIL import Image
 
 from l2rclip_book.plots import rank_colours
 from l2rclip_book.results import markdown_table
 from l2rclip_lite import Config, evaluate, fit, load_dataset
-from l2rclip_lite.data import Options, OrdinalDataset, Split
+from l2rclip_lite.data import Options, OrdinalDataset
 from l2rclip_lite.data.base import SPLITS
 from l2rclip_lite.export import KEY, answer, export_onnx, open_session
 from l2rclip_lite.files import sha256_of, write_atomically, write_json, write_text
@@ -40,26 +38,8 @@ from l2rclip_lite.files import sha256_of, write_atomically, write_json, write_te
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "book" / "_static" / "browser"
 RESULTS = ROOT / "book" / "results"
-SETTINGS: dict[str, Any] = {
-    "image_size": 160,
-    "epochs1": 8,
-    "epochs2": 8,
-    "batch_size": 32,
-    "device": "cpu",
-    "threads": 1,
-}
-CONFIG = Config(**SETTINGS)
-SCORES = (
-    "accuracy",
-    "accuracy_low",
-    "accuracy_high",
-    "mae",
-    "mae_low",
-    "mae_high",
-    "qwk",
-    "qwk_low",
-    "qwk_high",
-)
+CONFIG = Config(image_size=160, epochs1=8, epochs2=8, batch_size=32, device="cpu", threads=1)
+SCORES = ("accuracy", "mae", "qwk")
 
 
 def draw_leaf(file: Path) -> None:
@@ -69,23 +49,18 @@ def draw_leaf(file: Path) -> None:
     write_atomically(file, lambda path: leaf.save(path, format="PNG", optimize=True))
 
 
-def images_of(split: Split) -> Iterator[Image.Image]:
-    """Yield the images of a split."""
-    for index in range(len(split)):
-        image, _ = split[index]
-        yield image
-
-
 def measured(method: str, file: Path, data: OrdinalDataset) -> tuple[NDArray[Any], dict[str, Any]]:
     """Return the probabilities of the test images, and their scores."""
     session = open_session(file)
-    probabilities = np.array([answer(session, image)[0] for image in images_of(data.test)])
+    images = [data.test[index][0] for index in range(len(data.test))]
+    probabilities = np.array([answer(session, image)[0] for image in images])
     scores = evaluate(
         torch.tensor(probabilities), torch.tensor(data.test.targets), data.ranks, intervals=True
     )
     row = {"method": method, "MB": round(file.stat().st_size / 1e6, 3), "n": len(data.test)}
     for name in SCORES:
-        row[name] = round(scores[name], 6)
+        for end in ("", "_low", "_high"):
+            row[name + end] = round(scores[name + end], 6)
     return probabilities, row
 
 
@@ -93,7 +68,7 @@ def scores_table(rows: list[dict[str, Any]]) -> str:
     """Return the scores as the page shows them."""
     cells = []
     for row in rows:
-        numbers = [f"{row[name]:.3f}" for name in ("MB", "accuracy", "mae", "qwk")]
+        numbers = [f"{row[name]:.3f}" for name in ("MB", *SCORES)]
         cells.append([row["method"], *numbers])
     return markdown_table(["method", "MB", "accuracy", "MAE (grades)", "QWK"], cells, numbers=True)
 
@@ -112,8 +87,14 @@ def quantise(file: str | Path) -> Path:
         The new file, about a third of the size.
     """
     model = onnx.load(file)
-    depthwise = [node.name for node in model.graph.node if _is_grouped(node)]
-    products = [node.name for node in model.graph.node if node.op_type in ("Gemm", "MatMul")]
+    depthwise = []
+    products = []
+    for node in model.graph.node:
+        groups = [attribute.i for attribute in node.attribute if attribute.name == "group"]
+        if max(groups, default=1) > 1:
+            depthwise.append(node.name)
+        if node.op_type in ("Gemm", "MatMul"):
+            products.append(node.name)
     add_pre_process_metadata(model)  # torch has done what a warning would ask for
 
     def write(path: Path) -> None:
@@ -129,19 +110,12 @@ def quantise(file: str | Path) -> Path:
     return out
 
 
-def _is_grouped(node: onnx.NodeProto) -> bool:
-    """Return whether a node is a convolution in groups, as depthwise ones are."""
-    return any(attribute.name == "group" and attribute.i > 1 for attribute in node.attribute)
-
-
 def page_facts(data: OrdinalDataset) -> dict[str, Any]:
     """Return what the page shows of its model: the model's own description, colours and size."""
     model = PAGE / "model.onnx"
-    description = open_session(model).get_modelmeta().custom_metadata_map[KEY]
-    facts = json.loads(description)
-    facts["colours"] = [to_hex(colour) for colour in rank_colours(len(data.ranks))]
-    facts["bytes"] = model.stat().st_size
-    return facts
+    description = json.loads(open_session(model).get_modelmeta().custom_metadata_map[KEY])
+    colours = [to_hex(colour) for colour in rank_colours(len(data.ranks))]
+    return description | {"colours": colours, "bytes": model.stat().st_size}
 
 
 def main(folder: str) -> None:

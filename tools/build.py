@@ -9,7 +9,6 @@ folder has failed: the book says so in its place, and the status is 1.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import subprocess
 import sys
@@ -19,13 +18,14 @@ from pathlib import Path
 import chapters
 import jupytext
 import nbformat
+import tyro
 from nbformat import NotebookNode
 
-APART = ("_build", "build", "dist", "mutants", "node_modules", "runs", "shared")  # of the root
+PARTS = ("_config.yml", "_toc.yml", "pyproject.toml", "book", "l2rclip_lite")  # of a book
 
 
 def with_pages(pages: Path, copy: Path, names: Sequence[str]) -> list[str]:
-    """Copy the book's sources, but for environments, with executed notebooks for its own.
+    """Copy the book's sources, with executed notebooks for its own.
 
     Args:
         pages: A folder of notebooks.
@@ -37,7 +37,7 @@ def with_pages(pages: Path, copy: Path, names: Sequence[str]) -> list[str]:
         The chapters that were executed and have no page: the copy has a page that says so.
     """
     shutil.rmtree(copy, ignore_errors=True)
-    shutil.copytree(chapters.ROOT, copy, ignore=apart)
+    chapters.copy(PARTS, copy)
     failed = []
     for source in chapters.sources(names, copy / "book"):
         page = source.with_suffix(".ipynb")
@@ -49,17 +49,9 @@ def with_pages(pages: Path, copy: Path, names: Sequence[str]) -> list[str]:
     return failed
 
 
-def apart(folder: str, names: list[str]) -> list[str]:
-    """Return which names in a folder of the tree are no sources of the book."""
-    at_root = Path(folder) == chapters.ROOT
-    unused = ("__pycache__", *APART) if at_root else ("__pycache__",)
-    return [name for name in names if name.startswith(".") or name in unused]
-
-
 def apology(source: Path) -> NotebookNode:
     """Return the page of a chapter that failed: its title and one sentence."""
-    text = jupytext.read(source).cells[0].source
-    title = next(line for line in text.splitlines() if line.startswith("# "))
+    title, *_ = jupytext.read(source).cells[0].source.splitlines()
     kept = f"_build/failed/{source.stem}.ipynb"
     sentence = f"This chapter failed here; where an error stopped it, the run is kept as `{kept}`."
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(f"{title}\n\n{sentence}")])
@@ -94,20 +86,18 @@ def build(root: Path = chapters.ROOT, out: Path | None = None, *, strict: bool =
     return html
 
 
-def main() -> int:
-    """Parse the command line and build; the status is 1 if an executed chapter has no page."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("chapter", nargs="*", help="number or name of those executed; none: all")
-    parser.add_argument("--pages", type=Path, help="folder of executed notebooks")
-    options = parser.parse_args()
+def main(chapter: tuple[str, ...] = (), /, pages: Path | None = None) -> int:
+    """Build; the status is 1 if an executed chapter has no page.
 
+    Args:
+        chapter: Number or name of those executed; none means all.
+        pages: Folder of executed notebooks.
+    """
     source = chapters.ROOT
     failed = []
-    if options.pages:
+    if pages:
         source = chapters.ROOT / "_build" / "source"
-        failed = with_pages(options.pages, source, options.chapter)
+        failed = with_pages(pages, source, chapter)
     # links into a page that is not there are warnings
     print(build(source, chapters.ROOT, strict=not failed) / "index.html")
     if failed:
@@ -116,4 +106,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tyro.cli(main))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Sequence
@@ -50,6 +51,17 @@ def trained() -> list[Path]:
     return [source for source in sources() if tagged.search(source.read_text(encoding="utf-8"))]
 
 
+def copy(parts: Sequence[str], folder: Path) -> None:
+    """Copy files and folders of the project, named from its root, into a folder."""
+    for part in parts:
+        original = ROOT / part
+        if original.is_dir():
+            shutil.copytree(original, folder / part)
+        else:
+            folder.mkdir(exist_ok=True)
+            shutil.copy(original, folder)
+
+
 def short_commit() -> str:
     """Return the commit of the code, for the results that a script writes."""
     command = ["git", "rev-parse", "--short", "HEAD"]
@@ -86,8 +98,8 @@ def longest_first(paths: Sequence[Path]) -> list[Path]:
         page = source.with_suffix(".ipynb")
         if not page.exists():
             return math.inf
-        made = nbformat.read(page, as_version=4).metadata.get(STAMP, {})
-        return float(made.get("seconds", math.inf))
+        stamp = nbformat.read(page, as_version=4).metadata[STAMP]
+        return float(stamp.seconds)
 
     return sorted(paths, key=seconds, reverse=True)
 

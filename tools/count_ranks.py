@@ -17,9 +17,9 @@ from typing import Any
 
 import pandas as pd
 
-from l2rclip_lite.data import load_dataset
+from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.data.base import SPLITS
-from l2rclip_lite.data.benchmarks import DATA_SETS
+from l2rclip_lite.data.benchmarks import DATA_SETS, DataSet
 from l2rclip_lite.data.check import leakage
 from l2rclip_lite.files import write_json, write_text
 
@@ -27,60 +27,44 @@ OUT = Path(__file__).resolve().parents[1] / "book" / "results" / "data_sets.csv"
 KEYS = ("protocol", "category", "fold")
 
 
-def benchmarks(folders: dict[str, Path]) -> Iterator[dict[str, Any]]:
-    """Yield arguments of `load_dataset` for every benchmark, protocol, category and fold."""
-    for name, facts in DATA_SETS.items():
-        if name == "csv":  # of the user's own
-            continue
-
-        place = {"lists": folders["lists"]}
-        if name in folders:
-            place = {"root": folders[name]}
-        elif name == "leaves":
-            place = {}
-
-        for protocol, split in facts.protocols.items():
-            folds = split.folds or (None,)
-            categories = facts.categories or (None,)
-            for category, fold in product(categories, folds):
-                choice = {"protocol": protocol or None, "category": category, "fold": fold}
-                chosen = {key: value for key, value in choice.items() if value is not None}
-                yield {"name": name} | place | chosen
+def choices(facts: DataSet) -> Iterator[dict[str, Any]]:
+    """Yield protocol, category and fold of every split of a benchmark; what it lacks is None."""
+    for protocol, split in facts.protocols.items():
+        for category, fold in product(facts.categories or (None,), split.folds or (None,)):
+            yield dict(zip(KEYS, (protocol or None, category, fold), strict=True))
 
 
-def count(source: dict[str, Any]) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Return the images of each rank of a data set, a row per rank, and its leakage.
-
-    Args:
-        source: Arguments of `load_dataset`.
-    """
-    data = load_dataset(**source)
-    names = {"data": data.name} | {key: source.get(key) for key in KEYS}
-    columns = {
-        "rank": range(len(data.ranks)),
-        "name": data.ranks.names,
-        "value": data.ranks.values,
-    }
-    for split in SPLITS:
-        columns[split] = data.counts(split)
-    return pd.DataFrame({**names, **columns}), names | {"unit": data.ranks.unit} | leakage(data)
+def counts(data: OrdinalDataset) -> pd.DataFrame:
+    """Return the images of each rank of a data set, a row per rank."""
+    ranks = data.ranks
+    columns = {"rank": range(len(ranks)), "name": ranks.names, "value": ranks.values}
+    return pd.DataFrame(columns | {split: data.counts(split) for split in SPLITS})
 
 
 def main(words: list[str]) -> None:
     """Write the table and the leakage, of folders such as `bracol=DIR`."""
-    folders = {}
-    for word in words:
-        name, _, folder = word.partition("=")
-        folders[name] = Path(folder)
-
+    folders = dict(word.split("=") for word in words)
     tables = []
     leakages = []
-    for source in benchmarks(folders):
-        table, shared = count(source)
-        tables.append(table)
-        leakages.append(shared)
+    for name, facts in DATA_SETS.items():
+        if name in ("csv", "coffee"):  # of the user's own, and photographs of bracol
+            continue
+
+        place: dict[str, Any] = {"lists": folders["lists"]}
+        if name in folders:
+            place = {"root": folders[name]}
+        elif name == "leaves":
+            place = {}
+        for choice in choices(facts):
+            chosen = {key: value for key, value in choice.items() if value is not None}
+            data = load_dataset(name, **place, **chosen)
+            names = {"data": name, **choice}
+            tables.append(counts(data).assign(**names))
+            leakages.append(names | {"unit": data.ranks.unit} | leakage(data))
 
     table = pd.concat(tables, ignore_index=True).astype({"fold": "Int64"})
+    columns = ["data", *KEYS]
+    table = table[[*columns, *table.columns.drop(columns)]]
     write_text(OUT, table.to_csv(index=False, float_format="%g"))
     write_json(OUT.with_suffix(".json"), {"leakage": leakages})
 

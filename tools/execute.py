@@ -12,7 +12,6 @@ Only the profile `page` is written into the book; another needs --out.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import multiprocessing
 import os
@@ -24,7 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import chapters
 import jupytext
@@ -33,6 +32,7 @@ import nbformat
 import page_rules
 import papermill
 import torch
+import tyro
 from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
@@ -162,7 +162,7 @@ def stamp(page: NotebookNode, source: Path, profile: str, seconds: int) -> None:
         device = torch.cuda.get_device_name(0)
     else:
         device = f"CPU, threads: {os.environ.get('OMP_NUM_THREADS', 'all')}"
-    made = {
+    made: dict[str, Any] = {
         "source": chapters.source_hash(source),
         "package": chapters.package_hash(),
         "version": l2rclip_lite.__version__,
@@ -216,27 +216,35 @@ def side_by_side(
         raise SystemExit(1)
 
 
-def main() -> None:
-    """Parse the command line and run the chapters."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("chapter", nargs="*", help="number or name; none means all")
-    parser.add_argument("--profile", choices=("smoke", "page", "full"), default="page")
-    parser.add_argument("--out", type=Path, help="folder for the notebook, in place of the book")
-    parser.add_argument("--jobs", type=int, default=1, help="chapters at a time")
-    options = parser.parse_args()
-    if options.out is None and options.profile != "page":
-        parser.error("only the profile `page` is written into the book; give --out FOLDER")
+def main(
+    chapter: tuple[str, ...] = (),
+    /,
+    profile: Literal["smoke", "page", "full"] = "page",
+    out: Path | None = None,
+    jobs: int = 1,
+) -> None:
+    """Run chapters.
+
+    Args:
+        chapter: Number or name; none means all.
+        profile: Only `page` is written into the book.
+        out: Folder for the notebook, in place of the book.
+        jobs: Chapters at a time.
+
+    Raises:
+        SystemExit: one failed.
+    """
+    if out is None and profile != "page":
+        raise SystemExit("only the profile `page` is written into the book; give --out FOLDER")
 
     kernels.prepare_environment()
     calls = {}
-    for source in chapters.longest_first(chapters.sources(options.chapter)):
-        page = (options.out or source.parent) / f"{source.stem}.ipynb"
-        calls[source.stem] = (source, page, {"PROFILE": options.profile})
-    for name, line in side_by_side(execute, calls, options.jobs):
+    for source in chapters.longest_first(chapters.sources(chapter)):
+        page = (out or source.parent) / f"{source.stem}.ipynb"
+        calls[source.stem] = (source, page, {"PROFILE": profile})
+    for name, line in side_by_side(execute, calls, jobs):
         print(f"{name}: {line}", flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)

@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import chapters
+from matplotlib.figure import Figure
 
 from l2rclip_book.plots import gallery
 from l2rclip_book.results import read_results
@@ -34,7 +35,7 @@ def table_hash() -> str:
     return digest.hexdigest()
 
 
-def draw_answers() -> None:
+def answers_figure() -> Figure:
     """Draw the answers to the first test photograph of each grade of coffee leaves."""
     data = load_dataset("coffee")
     with TemporaryDirectory() as folder:
@@ -42,20 +43,22 @@ def draw_answers() -> None:
 
     first = [data.test.targets.index(rank) for rank in range(len(data.ranks))]
     answers = run.model.predict(data.test).probabilities
-    figure = gallery(data.test, answers, data.ranks, first)
-    metadata = {"Software": None}
-    write_atomically(ANSWER, lambda file: figure.savefig(file, dpi=150, metadata=metadata))
+    return gallery(data.test, answers, data.ranks, first)
+
+
+def write(file: Path, figure: Figure, **metadata: str) -> None:
+    """Write a picture that depends on no version of the library that draws it."""
+    facts = {"Software": None, **metadata}
+    write_atomically(file, lambda path: figure.savefig(path, dpi=150, metadata=facts))
 
 
 def main() -> None:
     """Write the figures and the table."""
-    draw_answers()
+    write(ANSWER, answers_figure())
     table, images, _ = read_results(str(TABLE.parent))
     gains = verdict_gains(table, images)
 
-    figure = verdict_figure(gains)
-    metadata = {"Software": None, "Source": table_hash()}
-    write_atomically(PICTURE, lambda file: figure.savefig(file, dpi=150, metadata=metadata))
+    write(PICTURE, verdict_figure(gains), Source=table_hash())
     write_text(VERDICT, verdict_table(gains) + "\n")
 
 

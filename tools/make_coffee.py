@@ -8,11 +8,11 @@ the part of BRACOL's first fold: training, validation or test.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from shutil import copyfile
 
 import pandas as pd
+import tyro
 from PIL import Image
 
 import l2rclip_lite
@@ -24,14 +24,12 @@ PER_GRADE = 150
 QUALITY = 80  # of JPEG
 
 
-def main() -> None:
-    """Draw the leaves, and write their images, their table and the licence."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("root", type=Path, help="the folder that `l2rclip data bracol` makes")
-    root = parser.parse_args().root
+def main(root: Path, /) -> None:
+    """Draw the leaves, and write their images, their table and the licence.
 
+    Args:
+        root: The folder that `l2rclip data bracol` makes.
+    """
     table = pd.read_csv(root / "labels.csv")
     shuffled = table.sample(frac=1, random_state=0)
     drawn = shuffled.groupby("label").head(PER_GRADE).sort_index()
@@ -49,4 +47,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)

@@ -53,6 +53,7 @@ SETTINGS = Config(
 BATCH2 = 16
 
 Points = Float[np.ndarray, "point dim"]
+Index = Int[np.ndarray, " image"]
 
 
 class Moment(NamedTuple):
@@ -74,7 +75,7 @@ class WatchedData(TrainingData):
         return super().encode(model, split)
 
 
-def moments() -> tuple[list[Moment], list[Moment], int, Int[np.ndarray, " image"], Ranks]:
+def moments() -> tuple[list[Moment], list[Moment], int, Index, Ranks]:
     """Train both models.
 
     Returns:
@@ -91,41 +92,37 @@ def moments() -> tuple[list[Moment], list[Moment], int, Int[np.ndarray, " image"
     def images_of(of: L2RCLIP) -> Points:
         return of.encode(fresh).double().numpy()
 
-    def ranks_of(of: L2RCLIP) -> Points:
-        return of.rank_features.double().numpy().copy()
+    def moment(of: L2RCLIP) -> Moment:
+        return Moment(images_of(of), of.rank_features.double().numpy().copy())
 
-    start = images_of(model)
-    first = [Moment(start, ranks_of(model))]
+    def linear_moment(of: L2RCLIP) -> Moment:
+        assert of.head is not None  # which a linear layer has become
+        weight = (of.head.weight / of.scale.detach().cpu()).double().numpy()
+        return Moment(images_of(of), weight[:-1].T.copy(), BIAS * weight[-1])
+
+    first = [moment(model)]
     history = []
     for row in stage1_epochs(model, training):
         history.append(row)
-        first.append(Moment(start, ranks_of(model)))
+        first.append(moment(model))
     kept = min(history, key=lambda row: (row["val_rps"], row["val_mae"], row["epoch"]))
     first = first[: int(kept["epoch"]) + 1]
     model.config = replace(model.config, batch_size=BATCH2, lr2=2e-4)
 
-    rival = [Moment(start, np.zeros_like(first[0].ranks))]
+    rival = [first[0]._replace(ranks=np.zeros_like(first[0].ranks))]
     watched = WatchedData(**vars(training))
-    watched.watch = lambda of: rival.append(linear_moment(images_of(of), of))
+    watched.watch = lambda of: rival.append(linear_moment(of))
     train_baseline("cross-entropy", model, watched)
     # the baseline encodes once more at its end, for a temperature
     rival = rival[: SETTINGS.epochs2 + 1]
 
     model.config = replace(model.config, lr2=7e-4)
-    stage2 = stage2_epochs(model, training)
-    second = [Moment(images_of(model), ranks_of(model)) for _ in stage2]
+    second = [moment(model) for _ in stage2_epochs(model, training)]
     labels = np.array(unseen.targets)
     return first + second, rival, len(first) - 1, labels, data.ranks
 
 
-def linear_moment(images: Points, model: L2RCLIP) -> Moment:
-    """Return images, and the weight vectors and biases of the linear layer of a baseline."""
-    assert model.head is not None  # which a linear layer has become
-    weight = (model.head.weight / model.scale.detach().cpu()).double().numpy()
-    return Moment(images, weight[:-1].T.copy(), BIAS * weight[-1])
-
-
-def fixed_plane(ends: Sequence[Points], labels: Int[np.ndarray, " image"]) -> Points:
+def fixed_plane(ends: Sequence[Points], labels: Index) -> Points:
     """Return the two largest directions of several clouds of the same images, each about its mean.
 
     Their signs are those of chapter 7: the first rises with the rank, on the second both ends of
@@ -147,51 +144,52 @@ def fixed_plane(ends: Sequence[Points], labels: Int[np.ndarray, " image"]) -> Po
     return axes * sign[:, None]
 
 
-def ordered(moment: Moment, labels: Int[np.ndarray, " image"]) -> float:
-    """Return Spearman's ρ between rank gaps and cosine distances of all pairs of images."""
-    gap = pdist(labels[:, None], "cityblock")
-    return float(spearman_rho(gap[None], pdist(moment.images, "cosine")[None])[0])
-
-
-def mean_error(moment: Moment, labels: Int[np.ndarray, " image"], ranks: Ranks) -> float:
-    """Return the mean error of the most similar sentence or weight vector."""
-    answers = (moment.images @ moment.ranks.T + moment.bias).argmax(1)
-    return float(mae(torch.tensor(labels), torch.tensor(answers), ranks))
-
-
 def panel(
-    title: str, steps: Sequence[Moment], plane: Points, labels: Int[np.ndarray, " image"]
+    title: str, steps: Sequence[Moment], plane: Points, labels: Index, ranks: Ranks
 ) -> dict[str, Any]:
-    """Return places of images and ranks at each moment, in lengths of a feature.
+    """Return places of images and ranks at each moment, in lengths of a feature, and scores.
 
     What stands for the ranks is moved to the middle of the last images and stretched to their
     spread, by the same shift and factor at all moments. `shows` is the share of the variance of the
-    last images that the plane keeps.
+    last images that the plane keeps, `rho` Spearman's ρ between rank gaps and cosine distances of
+    all pairs of images, `error` the mean error of the most similar sentence or weight vector.
 
     Args:
         title: Of the panel.
         steps: The moments of a model.
         plane: Two directions.
         labels: Rank index of each image.
+        ranks: The label space.
     """
-    last = steps[-1]
-    middle = last.images.mean(0)
-    own_middle = last.ranks.mean(0)
-    spread = np.square(last.images - middle).sum(1).mean()
-    factor = np.sqrt(spread / np.square(last.ranks - own_middle).sum(1).mean())
+    images = np.stack([step.images for step in steps])
+    vectors = np.stack([step.ranks for step in steps])
+    images_middle = images[-1].mean(0)
+    vectors_middle = vectors[-1].mean(0)
+    variance = np.square(images[-1] - images_middle).sum()
+    vectors_variance = np.square(vectors[-1] - vectors_middle).sum()
+    factor = np.sqrt(variance / len(labels) / vectors_variance * len(ranks))
+    places = (images - images_middle) @ plane.T
 
-    images = [(step.images - middle) @ plane.T for step in steps]
-    ranks = [factor * (step.ranks - own_middle) @ plane.T for step in steps]
-    kept = np.square(images[-1]).sum() / np.square(last.images - middle).sum()
-    return {"title": title, "shows": round(float(kept), 3), "images": images, "ranks": ranks}
+    gap = pdist(labels[:, None], "cityblock")
+    rho = []
+    error = []
+    for step in steps:
+        distance = pdist(step.images, "cosine")
+        rho.append(round(100 * float(spearman_rho(gap[None], distance[None])[0])))
+        answers = (step.images @ step.ranks.T + step.bias).argmax(1)
+        error.append(round(10 * float(mae(torch.tensor(labels), torch.tensor(answers), ranks))))
+    return {
+        "title": title,
+        "shows": round(float(np.square(places[-1]).sum() / variance), 3),
+        "images": places,
+        "ranks": factor * (vectors - vectors_middle) @ plane.T,
+        "rho": rho,
+        "error": error,
+    }
 
 
 def content(
-    ours: Sequence[Moment],
-    rival: Sequence[Moment],
-    kept: int,
-    labels: Int[np.ndarray, " image"],
-    ranks: Ranks,
+    ours: Sequence[Moment], rival: Sequence[Moment], kept: int, labels: Index, ranks: Ranks
 ) -> dict[str, Any]:
     """Return what the page needs: places as whole numbers from the corner of the map.
 
@@ -204,12 +202,15 @@ def content(
     """
     plane = fixed_plane([ours[-1].images, rival[-1].images], labels)
     frames = {"L2RCLIP": ours, "cross-entropy": [rival[0]] * kept + list(rival)}
-    panels = [panel(title, steps, plane, labels) for title, steps in frames.items()]
-    corner, box = whole_map(panels)
+    panels = [panel(title, steps, plane, labels, ranks) for title, steps in frames.items()]
 
-    for made, steps in zip(panels, frames.values(), strict=True):
-        made["rho"] = [round(100 * ordered(step, labels)) for step in steps]
-        made["error"] = [round(10 * mean_error(step, labels, ranks)) for step in steps]
+    places = []
+    for made in panels:
+        places += [*made["images"], *made["ranks"]]
+    every = np.concatenate(places)
+    margin = 0.03 * (every.max(0) - every.min(0))
+    corner = every.min(0) - margin
+    for made in panels:
         store_places(made, corner)
 
     return {
@@ -220,34 +221,20 @@ def content(
         "moves": ["sentences move", "images move"],
         "colours": [to_hex(colour) for colour in rank_colours(len(ranks))],
         "labels": labels.tolist(),
-        "box": box,
+        "box": ((every.max(0) + margin - corner) / UNIT).round().astype(int).tolist(),
         "panels": panels,
     }
 
 
-def whole_map(panels: Sequence[Any]) -> tuple[Float[np.ndarray, " 2"], list[int]]:
-    """Return the lower left corner of a map that holds all places, and its size in units."""
-    places = []
-    for made in panels:
-        places += [*made["images"], *made["ranks"]]
-    every = np.concatenate(places)
-    margin = 0.03 * (every.max(0) - every.min(0))
-    corner = every.min(0) - margin
-    box = ((every.max(0) + margin - corner) / UNIT).round().astype(int).tolist()
-    return corner, box
-
-
 def store_places(made: dict[str, Any], corner: Float[np.ndarray, " 2"]) -> None:
     """Replace the places of a panel by whole numbers; those that stay are stored once."""
-    made["frames"] = [[0, 0] for _ in made["images"]]
-    for which, name in enumerate(("images", "ranks")):
-        stored: list[list[int]] = []
-        for frame, places in enumerate(made[name]):
-            numbers = ((places - corner) / UNIT).round().astype(int).ravel().tolist()
-            if not stored or stored[-1] != numbers:
-                stored.append(numbers)
-            made["frames"][frame][which] = len(stored) - 1
-        made[name] = stored
+    indices = []
+    for name in ("images", "ranks"):
+        frames = ((made[name] - corner) / UNIT).round().astype(int).reshape(len(made[name]), -1)
+        moved = np.array([True, *(frames[1:] != frames[:-1]).any(1)])
+        made[name] = frames[moved].tolist()
+        indices.append(moved.cumsum() - 1)
+    made["frames"] = np.stack(indices, axis=1).tolist()
 
 
 def main() -> None:

@@ -11,12 +11,13 @@ polynomial of its circumference: weeks = 8.96 + 0.540 HC + 0.0003 HC^3 with HC i
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+import tyro
 
 from l2rclip_lite.data.benchmarks import DATA_SETS, DataSet
 from l2rclip_lite.data.reading import read_image
@@ -63,20 +64,20 @@ def measure_mask(file: Path) -> float:
     return 100 * n_ill / (n_ill + n_healthy)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Write ROOT/labels.csv."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    names = [name for name, facts in DATA_SETS.items() if facts.original]
-    parser.add_argument("name", choices=names)
-    parser.add_argument("root", type=Path)
-    options = parser.parse_args(arguments)
+def main(
+    name: Literal["bracol-area", "apples81", "cherries81", "pears", "hc18"], root: Path, /
+) -> None:
+    """Write ROOT/labels.csv.
 
-    table = labels(options.root, DATA_SETS[options.name])
-    write_text(options.root / "labels.csv", table.to_csv(index=False))
+    Args:
+        name: bracol-area, apples81, cherries81, pears or hc18.
+        root: The owners' folder, or one above it.
+    """
+    write_text(root / "labels.csv", labels(root, DATA_SETS[name]).to_csv(index=False))
 
 
 if __name__ == "__main__":
     try:
-        main()
+        tyro.cli(main)
     except InputError as error:
         sys.exit(sentence(error))

@@ -57,17 +57,15 @@ def rank_set(towers: Towers, key: str, chosen: Mapping[str, Any]) -> dict[str, A
         digits = [f"{value:.0f}" for value in ranks.values]
         names = digits if chosen.get("digits") else list(ranks.names)
 
-    templates = []
-    for template in (*chosen["templates"], "{rank}"):
-        wanted = template_of_data if template == "{data}" else template
-        templates.append(template_part(towers, names, wanted))
+    templates = [*chosen["templates"], "{rank}"]
+    wanted = [template.replace("{data}", template_of_data) for template in templates]
     return {
         "key": key,
         "title": chosen["title"],
         "remark": chosen["remark"],
         "names": names,
         "shuffled": cyclic_permutation(len(names)).tolist(),
-        "templates": templates,
+        "templates": [template_part(towers, names, template) for template in wanted],
     }
 
 
@@ -87,20 +85,16 @@ def template_part(towers: Towers, names: Sequence[str], template: str) -> dict[s
     }
 
 
-def words(towers: Towers) -> str:
-    """Return the data as JSON."""
+def main() -> None:
+    """Write the file."""
+    towers = load_towers("mini")
     content = {
         "towers": "mini",
         "text_tower_sha256": TEXT_FILES["model.safetensors"],
         "unit": UNIT,
         "sets": [rank_set(towers, key, chosen) for key, chosen in SETS.items()],
     }
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n"
-
-
-def main() -> None:
-    """Write the file."""
-    write_text(FILE, words(load_towers("mini")))
+    write_text(FILE, json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

@@ -57,25 +57,6 @@ def text(markdown: str) -> str:
     return str(MarkdownIt().renderInline(LINK.sub(r"\1", " ".join(markdown.split()))))
 
 
-def title_of(notebook: NotebookNode) -> str:
-    """Return the heading of a chapter."""
-    return str(notebook.cells[0].source.splitlines()[0].removeprefix("# "))
-
-
-def sentence_of(notebook: NotebookNode) -> str:
-    """Return the first line of a chapter's summary.
-
-    Raises:
-        SystemExit: It has none.
-    """
-    cells = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-    _, _, summary = "\n\n".join(cells).partition("## Summary")
-    first = re.search(r"^- (.+?)(?=\n- |\n\n|\Z)", summary, flags=re.MULTILINE | re.DOTALL)
-    if first is None:
-        raise SystemExit(f"slides: {title_of(notebook)} has no summary")
-    return first[1]
-
-
 def figures_of(notebook: NotebookNode) -> Iterator[str]:
     """Yield each figure of a chapter as HTML, with its caption and its alternative text."""
     for cell, below in itertools.pairwise(notebook.cells):
@@ -91,10 +72,21 @@ def figures_of(notebook: NotebookNode) -> Iterator[str]:
 
 
 def slides_of(page: Path) -> str:
-    """Return the slides of a chapter, one below the other."""
+    """Return the slides of a chapter, one below the other.
+
+    Raises:
+        SystemExit: It has no summary, whose first line is the sentence of the first slide.
+    """
     notebook = nbformat.read(page, as_version=4)
-    opening = f"<h2>{text(title_of(notebook))}</h2><p>{text(sentence_of(notebook))}</p>"
-    slides = [opening, *list(figures_of(notebook))[:FIGURES]]
+    prose = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    opening = re.match(
+        r"# (.+?)\n.*\n## Summary.*?^- (.+?)(?=\n- |\n\n|\Z)", prose, re.MULTILINE | re.DOTALL
+    )
+    if opening is None:
+        raise SystemExit(f"slides: {page.name} has no summary")
+
+    title, sentence = map(text, opening.groups())
+    slides = [f"<h2>{title}</h2><p>{sentence}</p>", *list(figures_of(notebook))[:FIGURES]]
     return "<section>" + "\n".join(f"<section>{slide}</section>" for slide in slides) + "</section>"
 
 

@@ -10,7 +10,7 @@ book/results/spread/NN.csv. A row that is there is not made again, so a stopped 
 
 from __future__ import annotations
 
-import argparse
+import itertools
 import os
 import tempfile
 from pathlib import Path
@@ -20,6 +20,7 @@ import chapters
 import execute
 import kernels
 import pandas as pd
+import tyro
 
 from l2rclip_book.results import KEPT_IN
 from l2rclip_lite.files import read_json, write_text
@@ -41,42 +42,43 @@ def row_of(source: Path, kind: str, seed: int) -> dict[str, float | str]:
     return {"kernels": kind, "seed": seed, "commit": chapters.short_commit(), **numbers}
 
 
+def rows(file: Path) -> pd.DataFrame:
+    """Return the rows of a table, none where there is no file."""
+    return pd.read_csv(file) if file.exists() else pd.DataFrame(columns=KEYS)
+
+
 def add(file: Path, row: dict[str, float | str]) -> None:
     """Write a row into a table, which is replaced as a whole."""
-    table = pd.DataFrame([row])
-    if file.exists():
-        table = pd.concat([pd.read_csv(file), table])
+    table = pd.DataFrame([*rows(file).to_dict("records"), row])
     write_text(file, table.sort_values(KEYS).to_csv(index=False, lineterminator="\n"))
 
 
 def missing(source: Path, kinds: list[str]) -> list[tuple[str, int]]:
     """List the kinds of kernels and the seeds that a chapter's table lacks."""
-    file = FOLDER / f"{source.stem[:2]}.csv"
-    present: set[tuple[str, int]] = set()
-    if file.exists():
-        table = pd.read_csv(file)
-        present = set(zip(table["kernels"], table["seed"], strict=True))
-    return [(kind, seed) for kind in kinds for seed in SEEDS if (kind, seed) not in present]
+    table = rows(FOLDER / f"{source.stem[:2]}.csv")
+    present = set(zip(table["kernels"], table["seed"], strict=True))
+    return [run for run in itertools.product(kinds, SEEDS) if run not in present]
 
 
-def main() -> None:
-    """Parse the command line and make the missing rows."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("chapter", nargs="*", help="number or name; none means all that train")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
-    options = parser.parse_args()
+def main(chapter: tuple[str, ...] = (), /, jobs: int = 1) -> None:
+    """Make the missing rows.
 
+    Args:
+        chapter: Number or name; none means all that train.
+        jobs: Runs at a time.
+
+    Raises:
+        SystemExit: a run failed.
+    """
     kernels.prepare_environment()
     calls = {}
-    for source in chapters.sources(options.chapter) if options.chapter else chapters.trained():
+    for source in chapters.sources(chapter) if chapter else chapters.trained():
         for kind, seed in missing(source, kernels.kinds_here()):
             calls[f"{source.stem}: {kind}, seed {seed}"] = (source, kind, seed)
-    for name, row in execute.side_by_side(row_of, calls, options.jobs):
+    for name, row in execute.side_by_side(row_of, calls, jobs):
         add(FOLDER / f"{name[:2]}.csv", row)
         print(name, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)

@@ -18,7 +18,6 @@ A record is kept for each kind of processor kernels: `make verify KERNELS=avx2`.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
@@ -28,7 +27,7 @@ import sysconfig
 import tempfile
 import time
 import venv
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,16 +36,14 @@ import chapters
 import execute
 import kernels
 import setup_cell
+import tyro
+
+from l2rclip_lite.files import read_json, write_json
 
 PROOFS = chapters.ROOT / "_build" / "proofs"
 RECORD = chapters.BOOK / "results" / "proof.json"
-PARTS = (
-    "pyproject.toml",
-    "README.md",
-    "LICENSE",
-    "l2rclip_lite",
-    "book/l2rclip_book",
-)  # of a wheel
+# of a wheel
+PARTS = ("pyproject.toml", "README.md", "LICENSE", "l2rclip_lite", "book/l2rclip_book")
 ALONE = """
 import json, sys, nbformat, papermill
 from traitlets.config import Config
@@ -123,13 +120,7 @@ def make_wheel() -> Path:
     """Build the wheel of the source as it is, from a copy of what it needs (no stale build/)."""
     shutil.rmtree(PROOFS, ignore_errors=True)
     with tempfile.TemporaryDirectory() as copy:
-        for part in PARTS:
-            original = chapters.ROOT / part
-            if original.is_dir():
-                shutil.copytree(original, Path(copy, part))
-            else:
-                shutil.copy(original, copy)
-
+        chapters.copy(PARTS, Path(copy))
         pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
         run([*pip, "-w", str(PROOFS), copy])
     (wheel,) = PROOFS.glob("*.whl")
@@ -151,12 +142,7 @@ def run(command: list[str], cwd: Path | None = None, env: dict[str, str] | None 
     return done.stdout
 
 
-RUNNERS: dict[str, Callable[[Path], str]] = {
-    "papermill": papermill,
-    "nbval": nbval,
-    "colab": colab,
-    "book": book,
-}
+RUNNERS = {"papermill": papermill, "nbval": nbval, "colab": colab, "book": book}
 
 
 def prove(source: Path, runner: str) -> dict[str, Any]:
@@ -186,64 +172,59 @@ def prove_chapter(source: Path, runners: Collection[str]) -> dict[str, Any]:
     return {**code_of(source), "runners": proofs}
 
 
-def record(proofs: Mapping[str, dict[str, Any]], kind: str) -> None:
+def keep(proofs: Mapping[str, dict[str, Any]]) -> None:
     """Keep proofs of chapters in `RECORD`, beside those of other chapters and other kernels."""
-    kept = json.loads(RECORD.read_text(encoding="utf-8"))
+    kept = read_json(RECORD)
     for name, proof in proofs.items():
-        kept.setdefault(name, {})[kind] = proof
+        kept.setdefault(name, {})[kernels.kind()] = proof
 
-    current = {
-        source.stem: kept[source.stem] for source in chapters.sources() if source.stem in kept
-    }
-    RECORD.write_text(json.dumps(current, indent=1) + "\n", encoding="utf-8")
+    names = [source.stem for source in chapters.sources()]
+    write_json(RECORD, {name: kept[name] for name in names if name in kept})
 
 
 def proved(source: Path, runners: Collection[str]) -> bool:
     """Return whether the record has these proofs of a chapter, by this code and these kernels."""
-    proofs = json.loads(RECORD.read_text(encoding="utf-8")).get(source.stem, {})
+    proofs = read_json(RECORD).get(source.stem, {})
     proof = proofs.get(kernels.kind(), {"runners": {}})
     passed = {runner for runner, result in proof["runners"].items() if result["ok"]}
     return passed.issuperset(runners) and code_of(source).items() <= proof.items()
 
 
-def main() -> int:
-    """Parse the command line; run the runners on every chapter asked for, the book once for all."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("chapter", nargs="*", help="number or name; none means all")
-    parser.add_argument(
-        "--unproved",
-        action="store_true",
-        help="chapters that train and have no such proof on record",
-    )
-    parser.add_argument("--runner", nargs="+", choices=RUNNERS, default=list(RUNNERS))
-    parser.add_argument("--jobs", type=int, default=1, help="chapters at a time")
-    parser.add_argument(
-        "--record", action="store_true", help=f"write {RECORD.relative_to(chapters.ROOT)}"
-    )
-    options = parser.parse_args()
+def main(
+    chapter: tuple[str, ...] = (),
+    /,
+    runner: tuple[str, ...] = tuple(RUNNERS),
+    unproved: bool = False,
+    jobs: int = 1,
+    record: bool = False,
+) -> int:
+    """Run the runners on every chapter asked for, the book once for all; return the status.
 
+    Args:
+        chapter: Number or name; none means all.
+        runner: Which of papermill, nbval, colab and book.
+        unproved: Only chapters that train, without a proof on record.
+        jobs: Chapters at a time.
+        record: Whether to write book/results/proof.json.
+    """
     kernels.prepare_environment()
-    if "colab" in options.runner:
+    if "colab" in runner:
         make_wheel()
-    sources = chapters.sources(options.chapter)
-    if options.unproved:
-        sources = [path for path in chapters.trained() if not proved(path, options.runner)]
-    calls = {path.stem: (path, options.runner) for path in chapters.longest_first(sources)}
-    proofs = dict(execute.side_by_side(prove_chapter, calls, options.jobs))
+    sources = chapters.sources(chapter)
+    if unproved:
+        sources = [path for path in chapters.trained() if not proved(path, runner)]
+    calls = {path.stem: (path, runner) for path in chapters.longest_first(sources)}
+    proofs = dict(execute.side_by_side(prove_chapter, calls, jobs))
 
-    if "book" in options.runner:
+    if "book" in runner:
         html = prove(sources[0], "book")
         for proof in proofs.values():
             proof["runners"]["book"] = html
-    if options.record:
-        record(proofs, kernels.kind())
-    for proof in proofs.values():
-        if not all(result["ok"] for result in proof["runners"].values()):
-            return 1
-    return 0
+    if record:
+        keep(proofs)
+    results = [result for proof in proofs.values() for result in proof["runners"].values()]
+    return int(not all(result["ok"] for result in results))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tyro.cli(main))

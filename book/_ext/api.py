@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import re
 import textwrap
-from pathlib import Path
+from importlib import import_module
 from typing import Any
 
 from docutils import nodes
@@ -21,7 +22,6 @@ from sphinx.application import Sphinx
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
-from tables import parsed
 
 from l2rclip_book.results import markdown_table
 from l2rclip_lite.config import PRESETS, Config, Controls, LossWeights
@@ -75,13 +75,10 @@ def parameters(node: ast.FunctionDef | ast.ClassDef) -> str:
 
 def meanings(node: ast.ClassDef) -> dict[str, str]:
     """The docstring below each field of a class."""
-    pairs = zip(node.body, node.body[1:], strict=False)
     return {
         ast.unparse(field.target): inspect.cleandoc(doc.value.value)
-        for field, doc in pairs
-        if isinstance(field, ast.AnnAssign)
-        and isinstance(doc, ast.Expr)
-        and isinstance(doc.value, ast.Constant)
+        for field, doc in itertools.pairwise(node.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(doc, ast.Expr)
     }
 
 
@@ -90,17 +87,13 @@ def described(node: ast.FunctionDef | ast.ClassDef, method: bool = False) -> str
     kind = "method" if method else "function"
     options = ""
     fence = "````"
-    inner = []
+    inner: list[str] = []
     decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
     signature = f"{node.name}({parameters(node)})"
     if isinstance(node, ast.ClassDef):
         kind = "class"
         fence = "`````"
-        inner = [
-            described(part, method=True)
-            for part in public(node)
-            if isinstance(part, ast.FunctionDef)
-        ]
+        inner = [described(part, method=True) for part in public(node)]
     elif "property" in decorators:
         kind = "property"
         signature = node.name
@@ -146,18 +139,11 @@ class Api(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Parse the page that the module's source makes."""
         name, *wanted = self.arguments
-        root = Path(self.env.srcdir)
-        if name.startswith("l2rclip_book."):
-            root = root / "book"
-        else:
+        if not name.startswith("l2rclip_book."):
             name = f"{PACKAGE}.{name}"
-        path = root.joinpath(*name.split(".")).with_suffix(".py")
-        path = path if path.exists() else path.with_suffix("") / "__init__.py"
-        self.env.note_dependency(str(path))
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        chosen = [described(node) for node in public(tree) if not wanted or node.name in wanted]
-        if missing := set(wanted) - {node.name for node in public(tree)}:
-            raise self.error(f"{name} has no {', '.join(sorted(missing))}")
+        tree = ast.parse(inspect.getsource(import_module(name)))
+        offered = {node.name: described(node) for node in public(tree)}
+        chosen = [offered[each] for each in wanted or offered]
 
         blocks = [f"```{{py:currentmodule}} {name}\n```"]
         if not wanted:
@@ -168,7 +154,7 @@ class Api(SphinxDirective):
                 types.append(f"`{alias}` is `{meaning}`")
         if types:
             blocks.append(f"*Types:* {'; '.join(types)}.")
-        return parsed(self, "\n\n".join([*blocks, *chosen]))
+        return self.parse_text_to_nodes("\n\n".join([*blocks, *chosen]))
 
 
 def allowed(field: dict[str, Any]) -> str:
@@ -199,10 +185,7 @@ class Settings(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Build the table, and make each name known to the Python domain."""
         kind = {"Config": Config, "Controls": Controls}[self.arguments[0]]
-        path = Path(self.env.srcdir, PACKAGE, "config.py")
-        self.env.note_dependency(str(path))
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        docs = next(meanings(node) for node in public(tree) if node.name == kind.__name__)
+        docs = meanings(ast.parse(inspect.getsource(kind)).body[0])
         rows = []
         for name, field in TypeAdapter(kind).json_schema()["properties"].items():
             if "$ref" in field:  # the other table
@@ -214,7 +197,9 @@ class Settings(SphinxDirective):
             default = "by the preset" if name in LossWeights._fields else f"`{field['default']}`"
             rows.append([f"[`{name}`]{{#{anchor}}}", default, allowed(field), docs[name]])
 
-        made = parsed(self, markdown_table(["setting", "default", "values", "meaning"], rows))
+        made = self.parse_text_to_nodes(
+            markdown_table(["setting", "default", "values", "meaning"], rows)
+        )
         made[0]["classes"].append("settings")
         return made
 
@@ -226,7 +211,9 @@ class Presets(SphinxDirective):
         """Build the table."""
         fields = [f"`{name}`" for name in LossWeights._fields]
         rows = list(zip(fields, *PRESETS.values(), strict=True))
-        return parsed(self, markdown_table(["setting", *(f"`{name}`" for name in PRESETS)], rows))
+        return self.parse_text_to_nodes(
+            markdown_table(["setting", *(f"`{name}`" for name in PRESETS)], rows)
+        )
 
 
 def targets(objects: dict[str, Any]) -> dict[str, tuple[str, str]]:
@@ -280,11 +267,10 @@ def _resolve(
     return make_refnode(app.builder, node["refdoc"], *at, text) if at else text
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     """Register the directives and the transform with Sphinx."""
     app.add_directive("api", Api)
     app.add_directive("settings", Settings)
     app.add_directive("presets", Presets)
     app.add_post_transform(LinkNames)
     app.connect("missing-reference", _resolve)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -67,8 +67,6 @@ def bundle(script: Script, book: Path) -> str:
 
 def _load(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
     """Write the scripts of a page and name them, and their libraries, in its head."""
-    if app.builder.format != "html":
-        return
     for name, script in SCRIPTS.items():
         if page not in script.pages:
             continue
@@ -79,7 +77,6 @@ def _load(app: Sphinx, page: str, template: str, context: dict[str, Any], doctre
             app.add_js_file(address, loading_method="defer")
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     """Register the hook with Sphinx."""
     app.connect("html-page-context", _load)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

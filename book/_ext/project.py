@@ -39,7 +39,6 @@ def _fill_in(app: Sphinx, config: Config) -> None:
     config.release = config.version = project["version"]
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     """Register the hook with Sphinx."""
     app.connect("config-inited", _fill_in)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+from theme_fixes import mended
 
 POLICY = {
     "default-src": ["'self'"],
@@ -25,10 +26,6 @@ POLICY = {
     "base-uri": ["'self'"],
     "form-action": ["'self'"],
 }
-# Page -> what it needs besides: a browser asks for leave to compile WebAssembly, which is not leave
-# for `eval`.
-MORE = {"book/browser.html": {"script-src": ["'wasm-unsafe-eval'"]}}
-
 SCRIPT = re.compile(r"<script\b([^>]*)>(.*?)</script>", re.DOTALL | re.IGNORECASE)
 DATA = re.compile(r"\ssrc=|\stype=(?![\"']?(?:text/javascript|module))", re.IGNORECASE)
 HEAD = re.compile(r"<meta charset=[^>]*>", re.IGNORECASE)
@@ -68,9 +65,10 @@ def policy(html: str, page: str) -> str:
         "script-src 'self' 'wasm-unsafe-eval' 'sha256-Gc"
     """
     own = {digest(body) for attributes, body in SCRIPT.findall(html) if not DATA.search(attributes)}
-    more = MORE.get(page, {})
-    parts = {name: [*values, *more.get(name, [])] for name, values in POLICY.items()}
-    parts["script-src"] += sorted(own)
+    scripts = list(POLICY["script-src"])
+    if page == "book/browser.html":  # leave to compile WebAssembly, which is not leave for `eval`
+        scripts.append("'wasm-unsafe-eval'")
+    parts = POLICY | {"script-src": scripts + sorted(own)}
     return "; ".join(f"{name} {' '.join(values)}" for name, values in parts.items())
 
 
@@ -109,18 +107,18 @@ def _drop_thebe(
 
 
 def _guard(app: Sphinx, error: Exception | None) -> None:
-    """After everything else has written its pages."""
-    if error is not None or app.builder.format != "html":
+    """Mend and guard every page, after everything else has written it."""
+    if error is not None:
         return
     out = Path(app.outdir)
     for path in out.rglob("*.html"):
         page = path.relative_to(out).as_posix()
         if not page.startswith("_static/"):  # templates of the theme, no pages
-            path.write_text(guarded(path.read_text(encoding="utf-8"), page), encoding="utf-8")
+            html = mended(path.read_text(encoding="utf-8"))
+            path.write_text(guarded(html, page), encoding="utf-8")
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     """Register the hooks with Sphinx."""
     app.connect("html-page-context", _drop_thebe, priority=900)
     app.connect("build-finished", _guard, priority=900)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

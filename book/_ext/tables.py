@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -22,14 +21,6 @@ RUNNERS = {"papermill": "papermill", "nbval": "nbval", "book": "book", "colab": 
 KERNELS = {"avx512": "AVX-512", "avx2": "AVX2", "sse": "SSE"}
 
 
-def parsed(directive: SphinxDirective, markdown: str) -> list[nodes.Node]:
-    """Return Markdown as nodes."""
-    lines = StringList(markdown.splitlines(), directive.env.docname)
-    node = nodes.Element()
-    directive.state.nested_parse(lines, directive.content_offset, node)
-    return node.children
-
-
 class ChapterTable(SphinxDirective):
     """One row per chapter: a link with its title, and the time of its page."""
 
@@ -37,7 +28,6 @@ class ChapterTable(SphinxDirective):
         """Build the table from the executed pages."""
         rows = []
         for path in sorted((Path(self.env.srcdir) / "book").glob("[0-9][0-9]_*.ipynb")):
-            self.env.note_dependency(str(path))
             page = json.loads(path.read_text(encoding="utf-8"))
             title, _, _ = "".join(page["cells"][0]["source"]).partition("\n")
             link = f"[{int(path.stem[:2])}. {title.removeprefix('# ')}]({path.name})"
@@ -46,7 +36,7 @@ class ChapterTable(SphinxDirective):
                 where = stamp["device"].replace("CPU, threads: 1", "one CPU thread")
                 time = f"{stamp['seconds']}\u00a0s on {where}"
             rows.append([link, time])
-        return parsed(self, markdown_table(["chapter", "time"], rows))
+        return self.parse_text_to_nodes(markdown_table(["chapter", "time"], rows))
 
 
 def proved_rows(book: Path) -> list[list[str]]:
@@ -88,11 +78,10 @@ class ProvedTable(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         """Build the table."""
         rows = proved_rows(Path(self.env.srcdir) / "book")
-        return parsed(self, markdown_table(["chapter", *KERNELS.values()], rows))
+        return self.parse_text_to_nodes(markdown_table(["chapter", *KERNELS.values()], rows))
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     """Register the directives with Sphinx."""
     app.add_directive("chapter-table", ChapterTable)
     app.add_directive("proved-table", ProvedTable)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from myst_nb.sphinx_ import HideCodeCellNode
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
+from sphinx.transforms.post_transforms import SphinxPostTransform
 
 # Exact text of the theme -> what should stand there. A name for screen readers must contain what is
 # written on the button.
@@ -79,6 +81,48 @@ class Answers(SphinxTransform):
             del cell[1:]
 
 
+class FirstBar(SphinxPostTransform):
+    """Fold the code cells that open a chapter into one; what they print stays in view."""
+
+    default_priority = 198  # before every cell gets a bar of its own
+    formats = ("html",)
+
+    def run(self, **_: Any) -> None:
+        """Move the sources of the first cells, up to the first figure or the next text."""
+        for cell in list(self.document.findall(nodes.container)):
+            if "tag_setup" in cell["classes"]:
+                fold(cell)
+                return
+
+
+def fold(first: nodes.container) -> None:
+    """Put the sources of a cell and of those behind it under one bar in its place."""
+    siblings = first.parent.children
+    opening = []
+    for node in siblings[siblings.index(first) :]:
+        if not isinstance(node, nodes.container) or node.get("nb_element") != "cell_code":
+            break
+        opening.append(node)
+        if next(node.findall(nodes.image), None) is not None:
+            break
+
+    bar = HideCodeCellNode(
+        prompt_show="Show the code, with set-up and parameters",
+        prompt_hide="Hide the code",
+        classes=["above-input"],
+    )
+    first.parent.insert(siblings.index(first), nodes.container("", bar, classes=["cell"]))
+    for cell in opening:
+        source = cell.children[0]
+        if source.get("nb_element") != "cell_code_source":
+            continue
+        cell.remove(source)
+        bar += source
+        cell["hide_mode"] = ""
+        if not cell.children:
+            cell.parent.remove(cell)
+
+
 def mended(html: str) -> str:
     """A page with the fixes.
 
@@ -93,12 +137,6 @@ def mended(html: str) -> str:
     )
 
 
-def for_colab(page: Path) -> str:
-    """Return the path of what Colab opens, from the page's folder: a copy that answers no bet."""
-    copy = page.parent / "colab" / page.name
-    return f"colab/{page.name}" if copy.exists() else page.name
-
-
 def for_readers(buttons: list[dict[str, Any]], source: Path) -> list[dict[str, Any]]:
     """Return the buttons of a page: Colab without a menu, and an edit button for the source.
 
@@ -110,7 +148,9 @@ def for_readers(buttons: list[dict[str, Any]], source: Path) -> list[dict[str, A
     for button in buttons:
         if button.get("label") == "launch-buttons" and len(button["buttons"]) == 1:
             only = button["buttons"][0]
-            url = only["url"].replace(f"/{source.name}", f"/{for_colab(source)}")
+            url = only["url"]
+            if (source.parent / "colab" / source.name).exists():  # the copy that answers no bet
+                url = url.replace(f"/{source.name}", f"/colab/{source.name}")
             tooltip = f"Open this page in {only['text']}"
             made.append({**only, "url": url, "tooltip": tooltip, "label": "colab"})
             continue
@@ -130,18 +170,9 @@ def _fix_context(
     )
 
 
-def _fix_html(app: Sphinx, error: Exception | None) -> None:
-    """After all pages are written."""
-    if error is not None or app.builder.format != "html":
-        return
-    for path in Path(app.outdir).rglob("*.html"):
-        path.write_text(mended(path.read_text(encoding="utf-8")), encoding="utf-8")
-
-
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     """Register the hooks with Sphinx."""
     app.add_transform(Numbered)
     app.add_transform(Answers)
+    app.add_post_transform(FirstBar)
     app.connect("html-page-context", _fix_context, priority=900)
-    app.connect("build-finished", _fix_html)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

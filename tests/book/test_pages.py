@@ -5,6 +5,7 @@ import shutil
 from operator import attrgetter
 from pathlib import Path
 
+import chapter_rules
 import chapters
 import jupytext
 import nbformat
@@ -23,8 +24,8 @@ def faults(page: NotebookNode) -> list[str]:
     """Return what every rule for pages says of one."""
     return [
         *page_rules.problems(page),
-        *page_rules.broken_contract(page),
-        *page_rules.unbound_numbers(page),
+        *chapter_rules.broken_contract(page),
+        *chapter_rules.unbound_numbers(page),
     ]
 
 
@@ -73,7 +74,7 @@ def test_chapters_are_plain_markdown_and_number_what_they_mention() -> None:
 
         cells = jupytext.read(source).cells
         prose = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-        for label in page_rules.LABEL.findall(re.sub(r"\$[^$]*\$|`[^`]*`", "", prose)):
+        for label in chapter_rules.LABEL.findall(re.sub(r"\$[^$]*\$|`[^`]*`", "", prose)):
             for kind, number in enumerate(label):
                 mentioned[kind].add(number)
 
@@ -94,7 +95,7 @@ FIRST = 'PROFILE = \\"page\\"'
         (FIRST, f"%timeit\\n{FIRST}", "the magic '%timeit'"),
         (SHOWN, f'{SHOWN} "in\\n/tmp/x\\n",', "this machine: '/tmp/x'"),
         (SHOWN, f'"text/markdown": "$a$ = 1", {SHOWN}', "'$a$' stays as it is"),
-        ('"kernelspec"', '"path": "/Users/me/a", "kernelspec"', "the metadata of the page"),
+        ('"kernelspec"', '"path": "/Users/me/a", "kernelspec"', "this machine: '/Users/me/a'"),
         ("print(check_", "print(see_", "no function check_… judges exercise 1. "),
         ("**Figure 1.1.**", "Figure 1.1", "no caption below the figure of"),
         ("# Ordered", "## One\\n## Two\\n# Ordered", "first figure comes after 2 headings"),
@@ -122,6 +123,18 @@ def test_stale_and_edited_pages_are_noticed(tmp_path: Path) -> None:
     assert chapters.stale(source) == f"{page.name} was edited by hand"
     source.write_text(f"{SOURCE.read_text(encoding='utf-8')}\n")
     assert f"another version of {source.name}" in str(chapters.stale(source))
+
+
+def test_the_longest_chapter_runs_first(tmp_path: Path) -> None:
+    """By the seconds of its page, whatever its number; one that never ran comes before all."""
+    seconds = {"01_short": 3, "02_long": 120, "03_middle": 20}
+    for name, taken in seconds.items():
+        page = nbformat.v4.new_notebook(metadata={page_rules.STAMP: {"seconds": taken}})
+        nbformat.write(page, tmp_path / f"{name}.ipynb")
+
+    sources = [tmp_path / f"{name}.py" for name in (*seconds, "04_new")]
+    in_order = [path.stem for path in chapters.longest_first(sources)]
+    assert in_order == ["04_new", "02_long", "03_middle", "01_short"]
 
 
 def test_a_page_carries_results_and_provenance_only(tiny: Path) -> None:

@@ -14,8 +14,8 @@ import chapters
 import front_figure
 import pytest
 import tables
+from chapter_rules import NOT_PROSE, NUMBER
 from drawn import make_fixture
-from page_rules import NOT_PROSE, NUMBER
 from PIL import Image
 
 from l2rclip_book.results import read_results

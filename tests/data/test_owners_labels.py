@@ -44,7 +44,7 @@ def test_boxes_and_circumferences_give_the_published_ranks_and_folds(
             (boxes / f"{row['stem']}.txt").write_text("0 0.5 0.5 0.1 0.1\n" * row["count"])
     (tmp_path / HEADS).write_text("\n".join(lines))
 
-    owners_labels.main([name, str(tmp_path)])
+    owners_labels.main(name, tmp_path)
     theirs = load_dataset(name, root=tmp_path, fold=2)
     ours = load_dataset(name, root=real_folder(name), fold=2)
     assert stems_and_ranks(theirs) == stems_and_ranks(ours)
@@ -62,7 +62,7 @@ def test_a_mask_is_measured_in_percent_of_the_leaf(tmp_path: Path) -> None:
         (tmp_path / f"{number}.jpg").touch()
 
     assert owners_labels.measure(masks / "3_mask.png") == 20
-    owners_labels.main(["bracol-area", str(tmp_path)])
+    owners_labels.main("bracol-area", tmp_path)
     data = load_dataset("bracol-area", root=tmp_path)
     ranks = dict(chain.from_iterable(stems_and_ranks(data)))
     assert [ranks[str(number)] for number in range(10)] == [0, 7, 13, *[20] * 7]

@@ -9,7 +9,6 @@ should run on the machine.
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import os
@@ -21,7 +20,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from timing import Figure, Setting, cores
+import tyro
+from timing import Figure, Setting
 from training_rows import (
     kernel_morph,
     memory,
@@ -123,41 +123,35 @@ def machine() -> str:
     information = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     model = information.partition("model name\t: ")[2].partition("\n")[0]
     version = torch.__version__.split("+")[0]
-    return f"{model}, {cores()} cores, threads: {torch.get_num_threads()}, torch {version}"
+    cores = torch.get_num_threads()
+    return f"{model}, {cores} cores, threads: {cores}, torch {version}"
 
 
 def measured(row: Row, setting: Setting) -> dict[str, Any]:
     """Measure a row and return its entry in the results file."""
-    entry = {
-        "what": row.what,
-        "unit": row.unit,
-        "target": row.target,
-        "direction": row.direction,
-        "machine": machine(),
-        "threads": torch.get_num_threads(),
-        "load_before": round(os.getloadavg()[0], 1),
-    }
+    facts = {"machine": machine(), "load_before": round(os.getloadavg()[0], 1)}
     figure = row.measure(setting)
-    entry |= figure | {"met": row.met(figure["value"])}
+    entry = vars(row) | facts | figure | {"met": row.met(figure["value"])}
+    del entry["measure"]
     # five digits; more would be noise
     return json.loads(json.dumps(entry), parse_float=lambda text: float(f"{float(text):.5g}"))
 
 
-def main() -> None:
-    """Measure the rows, print a line for each, and write the results."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--only", default=",".join(ROWS), help="rows, by commas (default: all)")
-    names = parser.parse_args().only.split(",")
+def main(*, only: str = ",".join(ROWS)) -> None:
+    """Measure the rows, print a line for each, and write the results.
+
+    Args:
+        only: Rows, by commas.
+    """
+    names = only.split(",")
     unknown = set(names) - set(ROWS)
     if unknown:
-        parser.error(f"there is no row {min(unknown)!r}; choose from {', '.join(ROWS)}")
+        raise SystemExit(f"there is no row {min(unknown)!r}; choose from {', '.join(ROWS)}")
 
     # remarks of libraries about random weights would break the lines below
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    torch.set_num_threads(cores())
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
 
     rows = read_json(OUT)["rows"] if OUT.is_file() else {}
     verdicts = {True: "met", False: "MISSED", None: "no target"}
@@ -170,4 +164,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,6 @@ from l2rclip_lite.method.optimisation import Stage
 
 Call = Callable[[], object]
 Train = Callable[[], Iterable[object]]
-Detail = Mapping[str, object]  # anything else that the results file holds about a figure
 Figure = dict[str, Any]  # value, low and high quartile, repeats, detail
 
 GRADES = Ranks(
@@ -81,73 +79,64 @@ def in_turns(calls: Sequence[Call], repeats: int) -> list[list[float]]:
     return [column[1:] for column in seconds]
 
 
-def steps_and(train: Train, other: Call, repeats: int, warmup: int = 2) -> list[list[float]]:
-    """Measure the seconds of whole training steps, with `other` between each two of them.
+def steps_and(train: Train, other: Call) -> list[list[float]]:
+    """Measure the seconds of whole training steps but the first, with `other` before each of them.
 
     A step lasts from one end of `Stage.step` to the next: batch, augmentation, forward, backward,
-    optimiser and all else that the loop does. `train` may have more steps than are needed; it is
-    stopped.
+    optimiser and all else that the loop does.
     """
     steps: list[float] = []
     others: list[float] = []
     ended: list[float] = []
     real_step = Stage.step
 
-    class EnoughError(Exception):
-        pass
-
     def step(stage: Stage, loss: torch.Tensor) -> None:
         real_step(stage, loss)
         steps.extend(time.perf_counter() - end for end in ended)
-        if len(steps) == warmup + repeats:
-            raise EnoughError
         others.append(seconds_of(other))
         ended[:] = [time.perf_counter()]
 
     with patch.object(Stage, "step", step):
-        try:
-            for _ in train():
-                pass
-        except EnoughError:
-            return [steps[warmup:], others[warmup:]]
-    raise ValueError(f"{len(steps)} steps, {warmup + repeats} wanted")
+        for _ in train():
+            pass
+    return [steps, others[:-1]]
 
 
-def steps_in_turns(runs: Sequence[tuple[int, Train]], repeats: int) -> list[list[float]]:
+def steps_in_turns(runs: Sequence[Train], repeats: int) -> list[list[float]]:
     """Measure the mean seconds a step of several trainings; the first step of each is left out."""
     seconds: list[list[float]] = [[] for _ in runs]
     for _ in range(repeats):
-        for column, (steps, train) in zip(seconds, runs, strict=True):
-            times, _ = steps_and(train, lambda: None, steps, warmup=0)
+        for column, train in zip(seconds, runs, strict=True):
+            times, _ = steps_and(train, lambda: None)
             column.append(statistics.mean(times))
     return seconds
 
 
-def ratio(ours: Sequence[float], other: Sequence[float], detail: Detail) -> Figure:
+def ratio(ours: Sequence[float], other: Sequence[float]) -> Figure:
     """Return the ratio of the medians, and quartiles of the paired ratios.
 
     Example:
-        >>> ratio([2.0, 2.2, 20.0, 2.0, 2.1], [1.0, 1.0, 10.0, 1.0, 1.0], {})["value"]
+        >>> ratio([2.0, 2.2, 20.0, 2.0, 2.1], [1.0, 1.0, 10.0, 1.0, 1.0])["value"]
         2.1
     """
     seconds = statistics.median(ours)
     other_seconds = statistics.median(other)
     paired = [a / b for a, b in zip(ours, other, strict=True)]
 
-    figure = summary(paired, {"seconds": seconds, "other_seconds": other_seconds, **detail})
+    figure = summary(paired, {"seconds": seconds, "other_seconds": other_seconds})
     figure["value"] = seconds / other_seconds
     return figure
 
 
-def summary(numbers: Sequence[float], detail: Detail | None = None) -> Figure:
-    """Return the median and the quartiles of numbers; those of one number are that number."""
+def summary(numbers: Sequence[float], detail: object = None) -> Figure:
+    """Return the median and the quartiles of numbers, beside what else is to be kept of them."""
     low, median, high = np.quantile(numbers, [0.25, 0.5, 0.75]).tolist()
     return {
         "value": median,
         "low": low,
         "high": high,
         "repeats": len(numbers),
-        "detail": dict(detail or {}),
+        "detail": detail,
     }
 
 
@@ -166,14 +155,11 @@ def measure_last(
     work: Callable[..., None], calls: Sequence[tuple[object, ...]]
 ) -> dict[str, float]:
     """Call `work` with each of the arguments, and measure the last call."""
-    *warm_up, last = calls
-    for arguments in warm_up:
+    for arguments in calls:
+        before = _peak()
+        start = time.process_time()
         work(*arguments)
-
-    before = _peak()
-    start = time.process_time()
-    work(*last)
-    seconds = time.process_time() - start
+        seconds = time.process_time() - start
     return {"seconds": seconds, "mib": _peak(), "added": _peak() - before}
 
 
@@ -184,8 +170,3 @@ def _peak() -> float:
     """
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.split("VmHWM:")[1].split()[0]) / 2**10
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0))
