@@ -29,7 +29,7 @@ def loader_of(name: str) -> Callable[..., OrdinalDataset]:
     if name not in DATA_SETS:
         choices = ", ".join(DATA_SETS)
         raise InputError(f"there is no data set {name!r:.80}; choose one of {choices}.")
-    if DATA_SETS[name].hint:  # how to get its lists
+    if DATA_SETS[name].example:  # a benchmark with lists
         return partial(load_benchmark, name)
 
     own = {"coffee": load_coffee, "csv": load_csv, "retinamnist": load_retinamnist}
