@@ -7,7 +7,7 @@ leaf and not from the colour of the image. `leaf_painter` does the drawing.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from typing import Annotated, Any
 
@@ -46,8 +46,7 @@ class DrawnLeaf:
     def image(self) -> Image.Image:
         """The image."""
         generator = np.random.default_rng([*self.seeds, self.place])
-        low, high = self.shares
-        return paint_leaf(generator, low, high, pixels=self.pixels).image
+        return paint_leaf(generator, *self.shares, pixels=self.pixels).image
 
     def read(self, side: int | None = None) -> Image.Image:
         """Return a copy of the image, all of it."""
@@ -55,8 +54,8 @@ class DrawnLeaf:
 
     def digest(self) -> bytes:
         """Return SHA-256 of all that the leaf follows from; it is not drawn for that."""
-        settings = (PAINTER, self.rank, self.shares, self.seeds, self.place, self.pixels)
-        return hashlib.sha256(repr(settings).encode()).digest()
+        settings = repr((PAINTER, *astuple(self)))
+        return hashlib.sha256(settings.encode()).digest()
 
 
 @validated
@@ -93,16 +92,17 @@ def load_leaves(
         [2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2]
     """
     targets = np.arange(size) % ranks
-    parts = np.array(stratified(targets.tolist(), [seed]))
+    parts = np.array(stratified(targets, [seed]))
     edges = share_edges(ranks)
 
     splits: dict[str, Any] = {}
     for number, name in enumerate(SPLITS):
         seeds = [seed, number]
         order = np.random.default_rng(seeds).permutation(targets[parts == name]).tolist()
-        images = []
-        for place, rank in enumerate(order):
-            images.append(DrawnLeaf(rank, edges[rank : rank + 2], seeds, place, pixels))
+        images = [
+            DrawnLeaf(rank, edges[rank : rank + 2], seeds, place, pixels)
+            for place, rank in enumerate(order)
+        ]
         paths = [f"leaves/{name}/{place:05d}.png" for place in range(len(order))]
         splits[name] = Split(paths, order, images)
 

@@ -18,22 +18,25 @@ from l2rclip_lite.data.reading import read_image
 from l2rclip_lite.data.table import UserRanks
 from l2rclip_lite.errors import InputError
 
-__all__ = ["Card", "OrdinalDataset", "Split", "load_dataset", "loaders", "read_image"]
+__all__ = ["Card", "OrdinalDataset", "Split", "load_dataset", "loader_of", "read_image"]
 
 REGISTERED = "l2rclip_lite.datasets"  # entry points: the package does not import who draws leaves
 
 
 @cache
-def loaders() -> dict[str, Callable[..., OrdinalDataset]]:
-    """Return what loads each data set, by its name."""
-    benchmarks = [name for name, facts in DATA_SETS.items() if facts.hint]
-    functions: dict[str, Callable[..., OrdinalDataset]] = {
-        "coffee": load_coffee,
-        "csv": load_csv,
-        "retinamnist": load_retinamnist,
-    }
-    functions |= {name: partial(load_benchmark, name) for name in benchmarks}
-    return {entry.name: entry.load() for entry in entry_points(group=REGISTERED)} | functions
+def loader_of(name: str) -> Callable[..., OrdinalDataset]:
+    """Return what loads a data set: a function of this package, or one that another registers."""
+    if name not in DATA_SETS:
+        choices = ", ".join(DATA_SETS)
+        raise InputError(f"there is no data set {name!r:.80}; choose one of {choices}.")
+    if DATA_SETS[name].example:  # a benchmark with lists
+        return partial(load_benchmark, name)
+
+    own = {"coffee": load_coffee, "csv": load_csv, "retinamnist": load_retinamnist}
+    if name in own:
+        return own[name]
+    (entry,) = entry_points(group=REGISTERED, name=name)
+    return entry.load()
 
 
 class Options(DataOptions, total=False):
@@ -67,10 +70,7 @@ def load_dataset(name: str, **options: Unpack[Options]) -> OrdinalDataset:
         >>> load_dataset("leaves", size=60, few_shot=2).counts("train")
         [2, 2, 2, 2, 2]
     """
-    if name not in loaders():
-        choices = ", ".join(loaders())
-        raise InputError(f"there is no data set {name!r:.80}; choose one of {choices}.")
-
+    loader = loader_of(name)
     arguments: dict[str, Any] = dict(options)
     changes: Any = {key: arguments.pop(key) for key in CHANGES if key in arguments}
     protocol_seed = arguments.pop("protocol_seed", 0)
@@ -80,7 +80,7 @@ def load_dataset(name: str, **options: Unpack[Options]) -> OrdinalDataset:
         )
 
     try:
-        data = loaders()[name](**arguments)
+        data = loader(**arguments)
         return apply_protocols(data, protocol_seed, **changes)
     except ValidationError as error:
         problem = error.errors()[0]

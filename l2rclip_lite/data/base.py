@@ -308,12 +308,10 @@ class OrdinalDataset:
             >>> OrdinalDataset.from_datasets((part, part, part), ranks).counts("test")
             [1, 2]
         """
-        train, val, test = datasets
+        parts = map(Split.from_dataset, datasets, SPLITS)
         return cls(
             "own",
-            train=Split.from_dataset(train, "train"),
-            val=Split.from_dataset(val, "val"),
-            test=Split.from_dataset(test, "test"),
+            *parts,
             ranks=ranks,
             card=Card("own", "Your own images"),
             allow_empty_ranks=allow_empty_ranks,

@@ -17,8 +17,8 @@ from tqdm.contrib.concurrent import thread_map
 from l2rclip_lite.data import load_dataset
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Split
 from l2rclip_lite.data.benchmarks import DATA_SETS
-from l2rclip_lite.data.reading import pixel_digest, read_image
-from l2rclip_lite.errors import InputError, plural, reason
+from l2rclip_lite.data.reading import ImageFile, pixel_digest
+from l2rclip_lite.errors import InputError, one_line, plural, reason
 
 DIGESTS = Path(__file__).parent  # its files *.sha256 are as `sha256sum` writes them
 THREADS = 4  # that decode at once: one image of 88 megapixels takes nearly a gigabyte
@@ -144,19 +144,19 @@ class Examined(NamedTuple):
     fault: str = ""
 
 
-def examine(file: str) -> Examined:
-    """Decode an image file, and return what `check` needs of it.
+def examine(image: ImageFile) -> Examined:
+    """Decode an image, and return what `check` needs of it.
 
     Example:
-        >>> examine("nowhere.png").fault
+        >>> examine(ImageFile("nowhere.png")).fault
         'No such file or directory'
     """
     try:
-        image = read_image(file)
+        picture = image.read()
     except InputError as error:
-        fault = reason(error.__cause__ or error).replace(f" {file!r}", "")
-        return Examined(fault=" ".join(fault.split()))
-    return Examined(pixel_digest(image).hex(), difference_hash(image))
+        fault = reason(error.__cause__ or error).replace(f" {image.path!r}", "")
+        return Examined(fault=one_line(fault))
+    return Examined(pixel_digest(picture).hex(), difference_hash(picture))
 
 
 def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
@@ -175,22 +175,32 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     Raises:
         InputError: What `load_dataset` refuses, or a data set without files.
     """
-    problem = f"{name}: there is no folder of images to check"
-    if name in ("leaves", "retinamnist"):
-        raise InputError(f"{problem}: they are drawn, or lie in one file.")
-    if "root" not in options and name != "coffee":
-        raise InputError(f"{problem}; name one by --root.")
+    if name == "coffee":
+        data = load_dataset(name, **options)
+    elif "root" in options and name != "retinamnist":
+        data = load_dataset(name, **{**options, "allow_missing": True})
+    else:
+        problem = f"{name}: there is no folder of images to check"
+        raise InputError(f"{problem}; name one by --root, if its images are files.")
 
-    data = load_dataset(name, **{**options, "allow_missing": True})
-    table = _examined(data)
+    pool = data.train + data.val + data.test
+    lengths = [len(data.split(split)) for split in SPLITS]
+    table = pd.DataFrame({"split": np.repeat(SPLITS, lengths), "path": pool.paths})
+    examined = thread_map(
+        examine, pool.images, max_workers=THREADS, disable=None, desc="decode", leave=False
+    )
+    table = table.join(pd.DataFrame(examined))
+
     readable = table["fault"] == ""
     original = table.groupby("content")[["split", "path"]].transform("first")
     copied = readable & (original["split"] != table["split"])
-    same = "the same pixels as " + original["path"] + " in " + original["split"]
-    table.loc[copied, "fault"] = same[copied]
+    table.loc[copied, "fault"] = (
+        "the same pixels as " + original["path"] + " in " + original["split"]
+    )
 
     lost = pd.DataFrame({"split": "", "path": data.missing, "fault": "does not exist"})
     faults = pd.concat([table[table["fault"] != ""], lost])[["split", "path", "fault"]]
+    near = near_copies(table[table["fault"] == ""])
 
     lines = [counts(data), f"\n{plural(len(table), 'image')}, {readable.sum():,} can be read"]
     if len(faults):
@@ -198,7 +208,6 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     else:
         lines.append("no fault was found")
 
-    near = near_copies(table[table["fault"] == ""])
     if len(near):
         lines.append(f"\n{plural(len(near), 'image')} to look at: nearly a copy, which is no fault")
         lines.append(near.to_string(index=False))
@@ -207,29 +216,14 @@ def check(name: str, options: Mapping[str, Any]) -> tuple[str, bool]:
     return "\n".join(lines), bool(readable.all()) and complete
 
 
-def _examined(data: OrdinalDataset) -> pd.DataFrame:
-    """Return one row for each image of the three splits, decoded once, in several threads."""
-    rows = []
-    for split in SPLITS:
-        part = data.split(split)
-        for path, image in zip(part.paths, part.images, strict=True):
-            rows.append((split, path, image.path))
-    table = pd.DataFrame(rows, columns=["split", "path", "file"])
-
-    examined = thread_map(
-        examine, table["file"], max_workers=THREADS, disable=None, desc="decode", leave=False
-    )
-    return table.join(pd.DataFrame(examined))
-
-
 def near_copies(table: pd.DataFrame) -> pd.DataFrame:
     """Return the images that are nearly the same picture as one of an earlier split.
 
     All pairs are compared: 55,134 images take a few minutes.
 
     Args:
-        table: Columns `split`, `path`, and `hash` by `difference_hash`, of which no more than
-            `MAX_DISTANCE` bits may differ.
+        table: Columns `split`, of which each stands together, `path`, and `hash` by
+            `difference_hash`, of which no more than `MAX_DISTANCE` bits may differ.
 
     Returns:
         Columns `split`, `path` and `warning`, which names the most alike.
@@ -240,19 +234,21 @@ def near_copies(table: pd.DataFrame) -> pd.DataFrame:
         >>> near_copies(pd.DataFrame(rows, columns=["split", "path", "hash"]))["warning"].tolist()
         ['nearly the same image as a.png in train']
     """
+    hashes = np.array(table["hash"].tolist())
+    splits = table["split"].tolist()
+    paths = table["path"].tolist()
+
     rows = []
-    for number, split in enumerate(SPLITS):
-        earlier = table[table["split"].isin(SPLITS[:number])]
-        if earlier.empty:
+    for place, split in enumerate(splits):
+        n_earlier = splits.index(split)
+        if n_earlier == 0:
             continue
 
-        hashes = np.stack(earlier["hash"].tolist())
-        for _, image in table[table["split"] == split].iterrows():
-            agreement = hashes @ image["hash"]  # 256 - 2 · other bits; 0 where it has one colour
-            original = earlier.iloc[agreement.argmax()]
-            if agreement.max() >= SIDE * SIDE - 2 * MAX_DISTANCE:
-                sentence = f"nearly the same image as {original['path']} in {original['split']}"
-                rows.append((split, image["path"], sentence))
+        agreement = hashes[:n_earlier] @ hashes[place]  # 256 - 2 · other bits; 0 of one colour
+        nearest = agreement.argmax()
+        if agreement[nearest] >= SIDE * SIDE - 2 * MAX_DISTANCE:
+            sentence = f"nearly the same image as {paths[nearest]} in {splits[nearest]}"
+            rows.append((split, paths[place], sentence))
     return pd.DataFrame(rows, columns=["split", "path", "warning"])
 
 

@@ -17,11 +17,10 @@ from l2rclip_lite.data.benchmarks import DATA_SETS, DataSet, Protocol
 from l2rclip_lite.data.reading import scan_folder
 from l2rclip_lite.data.splits import check_splits, draw_validation, stratified
 from l2rclip_lite.data.table import (
-    as_splits,
-    keep_present,
     read_columns,
     refuse,
     refuse_repeats,
+    splits_of_present,
 )
 from l2rclip_lite.errors import InputError
 
@@ -89,19 +88,18 @@ def load_benchmark(  # noqa: PLR0913  (an entry point)
         table["where"] = f"{name}: pass root=..., the folder of the images"  # if one is asked for
     else:
         table["file"] = find_images(root, table["path"].tolist())
-    present, missing, messages = keep_present(table, name, root or "", allow_missing)
+    parts, messages = splits_of_present(table, name, root or "", allow_missing)
 
     title = " ".join(word for word in (name, category, protocol) if word)
     if fold is not None:
         title += f", fold {fold}"
     return OrdinalDataset(
         name,
-        **as_splits(present),
+        **parts,
         ranks=facts.ranks,
         card=facts.card,
         allow_empty_ranks=True,
         upright=facts.upright,
-        missing=missing,
         protocol=(f"{title}: {published.summary}{validation}; seed {seed}", *messages),
     )
 

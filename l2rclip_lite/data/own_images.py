@@ -16,12 +16,11 @@ from l2rclip_lite.data.reading import scan_folder
 from l2rclip_lite.data.splits import draw_splits
 from l2rclip_lite.data.table import (
     UserRanks,
-    as_splits,
-    keep_present,
     label_space,
     read_columns,
     refuse,
     refuse_repeats,
+    splits_of_present,
 )
 from l2rclip_lite.errors import InputError, plural, unreadable
 
@@ -130,15 +129,14 @@ def load_csv(  # noqa: PLR0913  (an entry point)
         notes=f"{'; '.join(messages)}.",
     )
 
-    present, missing, missing_messages = keep_present(table, "csv", root, allow_missing)
+    parts, missing_messages = splits_of_present(table, "csv", root, allow_missing)
     return OrdinalDataset(
         "csv",
-        **as_splits(present),
+        **parts,
         ranks=replace(space, unit=unit),
         card=card,
         allow_empty_ranks=allow_empty_ranks,
         upright=True,
-        missing=missing,
         protocol=(*messages, *missing_messages),
     )
 

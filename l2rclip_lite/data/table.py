@@ -161,40 +161,40 @@ def refuse_repeats(table: pd.DataFrame, image: "pd.Series[str]") -> None:
         refuse(table, repeated, "path", f"is listed in {earlier} already; remove one of them.")
 
 
-def keep_present(
+def splits_of_present(
     table: pd.DataFrame, name: str, root: str | Path, allow_missing: bool
-) -> tuple[pd.DataFrame, tuple[str, ...], list[str]]:
-    """Return the rows whose image is there, the paths of the others, and a sentence about them.
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the splits of the rows whose image is there, and a sentence about the others.
 
     Args:
-        table: Columns `path`, `file` ("" if it is not there), `split` and `where`.
+        table: As for `as_split`, with `file` "" if it is not there, and `split`.
         name: The name of the data set, for an error.
         root: The folder of the images, for an error.
         allow_missing: Whether to go on without the images that are not there.
+
+    Returns:
+        `train`, `val` and `test`, and `missing`, the paths of the others.
 
     Raises:
         InputError: Missing images that are not allowed, or none that is there.
     """
     absent = table["file"] == ""
-    if not absent.any():
-        return table, (), []
+    messages = []
+    if absent.any():
+        lost = table[absent]
+        if not allow_missing or absent.all():
+            raise InputError(
+                f"{name}: {len(lost):,} of the {len(table):,} listed images are not under {root}, "
+                f"the first is {lost['path'].iloc[0]} ({lost['where'].iloc[0]}); "
+                "correct it, name another --root, or pass --allow-missing."
+            )
+        counts = [f"{(lost['split'] == split).sum():,} of {split}" for split in SPLITS]
+        messages = [f"{len(lost):,} listed images are missing and left out: {', '.join(counts)}"]
 
-    if not allow_missing or absent.all():
-        first = table[absent].iloc[0]
-        raise InputError(
-            f"{name}: {absent.sum():,} of the {len(table):,} listed images are not under {root}, "
-            f"the first is {first['path']} ({first['where']}); "
-            "correct it, name another --root, or pass --allow-missing."
-        )
-
-    counts = [f"{(absent & (table['split'] == split)).sum():,} of {split}" for split in SPLITS]
-    message = f"{absent.sum():,} listed images are missing and left out: {', '.join(counts)}"
-    return table[~absent], tuple(table["path"][absent]), [message]
-
-
-def as_splits(table: pd.DataFrame) -> dict[str, Any]:
-    """Return training, validation and test part by their names, see `as_split`."""
-    return {split: as_split(table[table["split"] == split]) for split in SPLITS}
+    parts: dict[str, Any] = {"missing": tuple(table["path"][absent])}
+    for split in SPLITS:
+        parts[split] = as_split(table[~absent & (table["split"] == split)])
+    return parts, messages
 
 
 def as_split(table: pd.DataFrame) -> Split:

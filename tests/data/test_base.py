@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 from torch.utils.data import TensorDataset
 
-from l2rclip_lite.data import Options, loaders
+from l2rclip_lite.data import Options, loader_of
 from l2rclip_lite.data.base import SPLITS, Card, OrdinalDataset, Split
+from l2rclip_lite.data.benchmarks import DATA_SETS
 from l2rclip_lite.data.protocols import CHANGES, Changes
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import Ranks, rank_index
@@ -129,7 +130,7 @@ def test_what_training_would_trip_over_is_refused(change: dict[str, Split], sent
 def test_the_options_of_load_dataset_are_those_that_some_loader_or_change_takes() -> None:
     """An editor completes them; `protocol_seed` is the seed of the changes."""
     taken = {"protocol_seed", *CHANGES}
-    for loader in loaders().values():
+    for loader in map(loader_of, DATA_SETS):
         taken |= inspect.signature(loader).parameters.keys()
     assert set(Options.__optional_keys__) == taken - {"name"}
     assert list(Changes.__annotations__) == list(CHANGES)
