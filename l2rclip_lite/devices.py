@@ -75,8 +75,10 @@ def failures_in_words(where: str, advice: str) -> Iterator[None]:
             ) from error
         # torch has a class for NCCL; gloo, of CPUs, names itself in a RuntimeError
         if isinstance(error, DistError) or "gloo" in words:
-            cure = "start all of them again, and the run goes on after its last complete epoch"
-            raise TrainingError(f"another process of this run has ended; {cure}.") from error
+            raise TrainingError(
+                "another process of this run has ended; start all of them again, and the run goes "
+                "on after its last complete epoch."
+            ) from error
         is_memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
         if is_memory or any(phrase in words for phrase in OUT_OF_MEMORY):
             raise TrainingError(f"{where}: out of memory {advice}.") from error

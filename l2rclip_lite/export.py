@@ -64,7 +64,7 @@ def check_installed() -> None:
             raise InputError(f"export: {name} is not installed; run: {PIP}")
 
 
-def export_onnx(model: L2RCLIP, file: str | Path, images: MapStyle) -> tuple[float, int]:
+def export_onnx(model: L2RCLIP, file: str | Path, images: MapStyle) -> float:
     """Write a model as ONNX, if it answers as PyTorch does.
 
     Input `pixels`: bytes [batch, 3, height, width], RGB, any size. Outputs `probabilities` [batch,
@@ -82,8 +82,7 @@ def export_onnx(model: L2RCLIP, file: str | Path, images: MapStyle) -> tuple[flo
         images: What to check it on, at least one, as a sequence or a map-style dataset.
 
     Returns:
-        The largest difference of a probability from PyTorch's, at most `TOLERANCE`; and how many
-        images it was checked on.
+        The largest difference of a probability from PyTorch's, at most `TOLERANCE`.
 
     Raises:
         InputError: No image, or a folder that cannot be written.
@@ -101,14 +100,13 @@ def export_onnx(model: L2RCLIP, file: str | Path, images: MapStyle) -> tuple[flo
 
     largest = float(np.abs(np.stack(answers) - expected.numpy()).max())
     if not largest <= TOLERANCE:  # so that a NaN is refused, too
-        apart = (
-            f"differs from PyTorch by up to {largest:.1g} in a probability, more than {TOLERANCE:g}"
+        raise TrainingError(
+            f"export: the graph differs from PyTorch by up to {largest:.1g} in a probability, more "
+            f"than {TOLERANCE:g}; nothing was written; update onnx, onnxscript and onnxruntime."
         )
-        cure = "nothing was written; update onnx, onnxscript and onnxruntime"
-        raise TrainingError(f"export: the graph {apart}; {cure}.")
 
     write_atomically(Path(file), lambda path: path.write_bytes(data))
-    return largest, len(answers)
+    return largest
 
 
 def in_single_precision(model: L2RCLIP) -> L2RCLIP:

@@ -12,9 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import Tensor
 
 from l2rclip_lite.errors import in_one_sentence
@@ -101,12 +100,8 @@ def sha256_of(file: Path) -> str:
 def digest_of(tensors: NamedTensors) -> str:
     """Return SHA-256 of tensors with their names, types and shapes, in any order."""
     digest = hashlib.sha256()
-    for name in sorted(tensors):
-        value = tensors[name]
-        digest.update(f"\n{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        flat = value.detach().cpu().contiguous().flatten()
-        if flat.numel():
-            digest.update(flat.view(torch.uint8).numpy().data)
+    for name in sorted(tensors):  # one by one: a copy of all may not fit the memory
+        digest.update(save({name: tensors[name].detach().cpu().contiguous()}))
     return digest.hexdigest()
 
 

@@ -28,7 +28,7 @@ from l2rclip_lite.metrics import medians, rps_of_images
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.model_file import ModelFile
 from l2rclip_lite.runs import RunDirectory, probabilities_of
-from l2rclip_lite.runs.results import ROWS, SCORES, Comparison, cell
+from l2rclip_lite.runs.results import NO_INTERVAL, ROWS, SCORES, Comparison, cell
 
 TEMPLATE = Path(__file__).with_name("report.jinja")
 N_WORST = 6  # images that are shown
@@ -73,6 +73,7 @@ def write_report(
         scores=scores,
         differences=compared.differences,
         cell=cell,
+        no_interval=NO_INTERVAL,
         curves=_curves(directory, ranks, metrics),
         confusion=_png(plots.confusion({compared.name: (true, medians(p))}, ranks)),
         reliability=_png(reliability_diagram(compared.name, reliability(true, p, ranks))),

@@ -12,13 +12,13 @@ logistic regression on them answers. Every baseline answers with K probabilities
 temperature fitted on validation images.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib.util import find_spec
 
 import torch.nn.functional as F
 from threadpoolctl import threadpool_limits
-from torch import Tensor, nn
+from torch import nn
 
 from l2rclip_lite.baselines import losses, probes
 from l2rclip_lite.baselines.prompts import (
@@ -34,26 +34,17 @@ from l2rclip_lite.config import Config
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.devices import choose_device
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.heads import LinearHead
 from l2rclip_lite.image_side import sibling
 from l2rclip_lite.method import Probabilities
 from l2rclip_lite.method.losses import ranked_probability_loss
-from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.model import L2RCLIP, calibrate
 from l2rclip_lite.runs import RunDirectory
 from l2rclip_lite.training import config_for
 from l2rclip_lite.training_data import TrainingData
 
-FitHead = Callable[[Mapping[str, Tensor], Mapping[str, Tensor], Ranks], LinearHead]
-
-TEXTS: dict[str, Callable[[L2RCLIP], Tensor]] = {  # text features that answer as they are
-    "zero-shot": probes.bare_sentences,
-}
-HEADS: dict[str, FitHead] = {  # fitted on image features and rank indices of each split
-    "linear-probe": probes.linear_probe,
-    "ridge": probes.ridge,
-}
-
+ZERO_SHOT = "zero-shot"  # the bare sentences answer as they are
+LINEAR_PROBE = "linear-probe"  # the frozen form of cross-entropy
+RIDGE = "ridge"
 CORAL = "coral_pytorch"
 OBJECTIVES: dict[str, Objective] = {
     "cross-entropy": Objective(3, F.cross_entropy),
@@ -94,11 +85,10 @@ OBJECTIVES: dict[str, Objective] = {
     "ordinalclip": Objective(23, losses.ordinalclip_loss, prompts=InterpolatedPrompts),
     "rps": Objective(27, ranked_probability_loss, adds=True),
 }
-# a loss that reads features alone has no gradient on a frozen tower; cross-entropy there is the
-# linear probe
+# a loss that reads features alone has no gradient on a frozen tower
 _FROZEN_NAMES = [name + FROZEN for name, row in OBJECTIVES.items() if "outputs" in row.takes]
 _FROZEN_NAMES.remove("cross-entropy" + FROZEN)
-BASELINES = (*TEXTS, *HEADS, *OBJECTIVES, *_FROZEN_NAMES)
+BASELINES = (ZERO_SHOT, LINEAR_PROBE, RIDGE, *OBJECTIVES, *_FROZEN_NAMES)
 
 
 def check_baselines(names: Sequence[str]) -> None:
@@ -112,8 +102,7 @@ def check_baselines(names: Sequence[str]) -> None:
     """
     for name in names:
         if name not in BASELINES:
-            choices = ", ".join(BASELINES)
-            raise InputError(f"baselines: {name!r} is unknown; choose from {choices}.")
+            raise InputError(f"baselines: {name!r} is unknown; choose from {', '.join(BASELINES)}.")
 
         objective = OBJECTIVES.get(name.removesuffix(FROZEN))
         if objective is not None and objective.needs and not find_spec(objective.needs):
@@ -165,7 +154,7 @@ def train_baseline(
     """Train a baseline.
 
     Args:
-        name: One of `BASELINES`.
+        name: One of `BASELINES`, see `check_baselines`.
         model: Towers in their starting state, ranks and config; it is left as it was.
         data: What it is trained on; without images only frozen forms can be trained.
         run: Where complete epochs are kept; None keeps none.
@@ -176,16 +165,15 @@ def train_baseline(
         images.
 
     Raises:
-        InputError: See `check_baselines`.
         TrainingError: Numbers that are not finite, or memory that runs out.
     """
-    check_baselines([name])
+    if name == LINEAR_PROBE:
+        name = "cross-entropy" + FROZEN
     rows = data.for_heads(model.config)
-    if name in TEXTS:
-        baseline = sibling(model, text=TEXTS[name](model))
-    elif name in HEADS:
-        head = HEADS[name](rows.backbone, rows.targets, model.ranks)
-        baseline = sibling(model, head=head)
+    if name == ZERO_SHOT:
+        baseline = sibling(model, text=probes.bare_sentences(model))
+    elif name == RIDGE:
+        baseline = sibling(model, head=probes.ridge(rows.backbone, rows.targets, model.ranks))
     else:
         objective = OBJECTIVES[name.removesuffix(FROZEN)]
         if name.endswith(FROZEN) and objective.prompts is None:

@@ -154,18 +154,14 @@ def dldl_v2_loss(outputs: Logits, target: Targets, position: Values) -> Scalar:
     return divergence + error
 
 
-def mean_variance_loss(
-    outputs: Logits,
-    target: Targets,
-    position: Values,
-    mean_weight: float = 0.2,
-    variance_weight: float = 0.05,
-) -> Scalar:
+def mean_variance_loss(outputs: Logits, target: Targets, position: Values) -> Scalar:
     r"""Return Mean-Variance: cross-entropy, squared error of the mean, and variance.
 
     $$L=\frac1B\sum_i\Big[-\log p_{iy_i}+\frac{\lambda_1}2(m_i-x_{y_i})^2
     +\lambda_2\sum_k p_{ik}(x_k-m_i)^2\Big],\quad
     m_i=\sum_k p_{ik}x_k$$
+
+    with λ1 = 0.2 and λ2 = 0.05.
 
     Source: Pan, Han, Shan and Chen, CVPR 2018, doi:10.1109/CVPR.2018.00554.
 
@@ -173,8 +169,6 @@ def mean_variance_loss(
         outputs: K logits per image.
         target: Rank indices.
         position: See `positions`.
-        mean_weight: λ1.
-        variance_weight: λ2.
 
     Returns:
         A scalar ≥ 0.
@@ -188,7 +182,7 @@ def mean_variance_loss(
     mean = p @ position
     variance = (p * (position - mean[:, None]).square()).sum(dim=1).mean()
     error = (mean - position[target]).square().mean() / 2
-    return F.cross_entropy(outputs, target) + mean_weight * error + variance_weight * variance
+    return F.cross_entropy(outputs, target) + 0.2 * error + 0.05 * variance
 
 
 def ordinal_entropy_loss(features: Features, target: Targets, position: Values) -> Scalar:

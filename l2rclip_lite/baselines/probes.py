@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
@@ -63,40 +62,15 @@ def linear_probe(
     outputs = n_outputs(decoder, len(ranks))
     root = torch.eye(outputs)
     mask = None
-    if decoder == "coral":
-        root, mask = shared_weights(features["train"].shape[1], outputs)
+    if decoder == "coral":  # a column of weights that all outputs share, then one for each bias
+        root = torch.cat([torch.ones(outputs, 1), root], dim=1)
+        mask = torch.zeros(features["train"].shape[1] + 1, 1 + outputs)
+        mask[:-1, 0] = 1
+        mask[-1, 1:] = 1
 
     inputs = HeadInputs.of(features["train"].cpu(), targets["train"].cpu(), turned=mask is None)
     heads = fit_linear_heads(inputs, root, loss, RIDGES, mask, decoder)
     return min(heads, key=lambda head: validation_rps(head, features, targets, ranks))
-
-
-def shared_weights(
-    width: int, outputs: int
-) -> tuple[Float[Tensor, "output column"], Float[Tensor, "row column"]]:
-    """Return root and mask of outputs that share one weight vector, each with its own bias.
-
-    One column of weights that all outputs share, then one column per output for its bias; see
-    `heads.fit_linear_heads`.
-
-    Args:
-        width: Length of a feature.
-        outputs: Number of outputs.
-
-    Example:
-        >>> root, mask = shared_weights(1, 2)
-        >>> root
-        tensor([[1., 1., 0.],
-                [1., 0., 1.]])
-        >>> mask
-        tensor([[1., 0., 0.],
-                [0., 1., 1.]])
-    """
-    root = torch.cat([torch.ones(outputs, 1), torch.eye(outputs)], dim=1)
-    mask = torch.zeros(width + 1, 1 + outputs)
-    mask[:-1, 0] = 1  # weights in the shared column only
-    mask[-1, 1:] = 1  # biases in the others only
-    return root, mask
 
 
 def ridge(

@@ -153,13 +153,6 @@ class PromptHead(nn.Module):
         """Return s·z · t_k, from s·z."""
         return scaled @ self.prompts(self.towers).T
 
-    def fixed(self) -> nn.Linear:
-        """Return a head of the same logits, whose text features learn no more."""
-        text: Tensor = self.prompts(self.towers).detach()
-        head = nn.Linear(text.shape[1], text.shape[0], bias=False)
-        head.weight = nn.Parameter(text, requires_grad=False)
-        return head
-
 
 def linear_outputs(model: L2RCLIP, more: int = 0) -> nn.Module:
     """Return K + `more` linear outputs, 0 at the start."""

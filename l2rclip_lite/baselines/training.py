@@ -84,7 +84,9 @@ def train_objective(
         _train(frozen_name, objective, prompt_head, frozen, data, run, quiet)
         if name.endswith(FROZEN):
             return frozen
-        head = prompt_head.fixed()
+        # of the same logits; its text features learn no more
+        head = nn.Linear(model.towers.dim, len(model.ranks), bias=False).requires_grad_(False)
+        head.weight.data = frozen.rank_features
 
     # a copy of the image tower is tuned; the text tower is shared, as if it were copied already
     text = model.towers.text
@@ -139,7 +141,7 @@ def _train(
         run_stage(model, stage, epochs, run=run, quiet=quiet)
     else:
         run_rates(model, data, begin, run=run, quiet=quiet)
-        _answer_as(head, objective, model, data)
+    _answer_as(head, objective, model, data)
 
 
 def _epochs(
@@ -173,7 +175,6 @@ def _epochs(
         yield stage.end_epoch(data.scores(model, data.encode(model, "val")))
 
     stage.restore_kept()
-    _answer_as(head, objective, model, data)
 
 
 def _stage(

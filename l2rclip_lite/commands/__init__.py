@@ -53,19 +53,13 @@ class DataAndDevice(MovedData, Weights):
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewRanks:
-    """Ranks that training never had."""
+class Question:
+    """What is asked: ranks that training never had, and what each mistake costs."""
 
     ranks: str | None = None
     """Answer by these ranks in place of the run's own: names, lowest first, with commas, or 0:9."""
     template: str | None = None
     """Their sentence, with {rank} where the name goes; that of the run if not given."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PriceList:
-    """What each mistake costs."""
-
     costs: Path | None = None
     """A CSV file of prices: each row has the name of a true rank, then the price of every answer.
     The names of the ranks also stand in the first row, behind one cell."""
@@ -148,8 +142,8 @@ class Compare:
     Try:
       l2rclip compare runs/mine
 
-    All scores come with 95 % bootstrap intervals. The differences are paired: the same resamples of
-    images, or where the data say whom they show, of subjects. No image is read.
+    All scores but ECE come with 95 % bootstrap intervals. The differences are paired: the same
+    resamples of images, or where the data say whom they show, of subjects. No image is read.
     """
 
     run: RunFolder
@@ -176,7 +170,7 @@ class Report(MovedData):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predict(Weights, NewRanks, PriceList):
+class Predict(Weights, Question):
     """Grade images with a finished run: one JSON object per line, or CSV.
 
     Try:
@@ -214,7 +208,7 @@ class Predict(Weights, NewRanks, PriceList):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(DataAndDevice, NewRanks, PriceList):
+class Evaluate(DataAndDevice, Question):
     r"""Read a run's data again, or a new table; compute every metric, most with an interval.
 
     Try:
@@ -247,7 +241,7 @@ class Evaluate(DataAndDevice, NewRanks, PriceList):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Export(MovedData, Weights):
+class Export(Weights):
     """Write a finished run as one ONNX file, checked against PyTorch before it is kept.
 
     Try:
@@ -262,8 +256,8 @@ class Export(MovedData, Weights):
     metadata, under the key l2rclip, names the ranks and holds the level of the 90 % interval,
     conformal (`Prediction.of`).
 
-    It is kept if no probability differs from PyTorch by more than 0.0001 on test images of the run,
-    resized alike. Where the images of the run are not at hand, drawn leaves stand in for them.
+    It is kept if no probability differs from PyTorch by more than 0.0001 on photographs that ship
+    with the package, resized alike.
     """
 
     run: RunFolder

@@ -31,8 +31,8 @@ from l2rclip_lite.devices import failures_in_words
 from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.method.ranks import Ranks, composed
 from l2rclip_lite.model import L2RCLIP, calibrate
-from l2rclip_lite.runs import RunDirectory
-from l2rclip_lite.runs.results import cell, judge
+from l2rclip_lite.runs import RunDirectory, probabilities_of
+from l2rclip_lite.runs.results import NO_INTERVAL, cell, judge
 
 FORMULA = r"^(?=\s*[=+\-@\t\r])"  # what begins a formula where a spreadsheet reads CSV
 UNSURE = """training never had these words: trust the order of the answers, not how sure they are \
@@ -75,11 +75,13 @@ def predict(arguments: commands.Predict) -> int:
             print(_csv(answer, header), end="")
             header = False
         else:
-            print(_json(answer), flush=True)
+            row = answer.loc[:, :"expected"].to_dict("records")[0]
+            row["probabilities"] = probabilities_of(answer)[0].tolist()
+            print(dumps(row), flush=True)
     return 2 if problems else 0
 
 
-def _in_other_words(trained: L2RCLIP, words: commands.NewRanks) -> L2RCLIP:
+def _in_other_words(trained: L2RCLIP, words: commands.Question) -> L2RCLIP:
     """Return a model that answers in the words that a user names; as it is where these are its own.
 
     Raises:
@@ -95,7 +97,7 @@ def _in_other_words(trained: L2RCLIP, words: commands.NewRanks) -> L2RCLIP:
         return trained.with_ranks(ranks)
 
 
-def _costs_of(prices: commands.PriceList, ranks: Ranks) -> Float[np.ndarray, "true answer"] | None:
+def _costs_of(prices: commands.Question, ranks: Ranks) -> Float[np.ndarray, "true answer"] | None:
     """Return the price list that a user names: a row for each true rank, a column for each answer.
 
     Ranks that are numbers may be written in digits. What the first cell holds plays no part.
@@ -121,22 +123,11 @@ def _costs_of(prices: commands.PriceList, ranks: Ranks) -> Float[np.ndarray, "tr
         is_other &= as_numbers(both["name"]) != pd.Series(ranks.values * 2)
     refuse(both, is_other, "name", f"is not that of the rank there; {fix} below, in this order.")
 
-    costs = []
-    for column in columns:
-        cells = rows.rename(columns={column: "price"})
-        price = as_numbers(cells["price"])
-        is_price = (price >= 0) & (price < np.inf)
-        refuse(cells, ~is_price, "price", "is no number ≥ 0; correct it.")
-        costs.append(price)
-    return np.stack(costs, axis=1)
-
-
-def _json(row: pd.DataFrame) -> str:
-    """Return the row as JSON, its probabilities as a list."""
-    answer = row.to_dict("records")[0]
-    shares = [key for key in answer if str(key).startswith("p_")]
-    answer["probabilities"] = [answer.pop(key) for key in shares]
-    return dumps(answer)
+    cells = rows.melt(["name", "where"], value_name="price")  # column by column
+    costs = as_numbers(cells["price"])
+    is_price = costs.between(0, np.inf, inclusive="left")
+    refuse(cells, ~is_price, "price", "is no number ≥ 0; correct it.")
+    return costs.to_numpy().reshape(len(ranks), -1).T
 
 
 def _csv(row: pd.DataFrame, header: bool) -> str:
@@ -175,7 +166,7 @@ def evaluate(arguments: commands.Evaluate) -> None:
         f"{arguments.run}, {title}: {plural(len(part), 'image')}, "
         f"temperature {model.temperature:.2f}, {intervals}{note}\n"
         f"mae and rmse in {model.ranks.unit}; "
-        "mae_rank, amae, mmae and rps in steps from rank to rank\n"
+        f"mae_rank, amae, mmae and rps in steps from rank to rank; {NO_INTERVAL}\n"
     )
     for name in scores:
         if not name.endswith(("_low", "_high")):
@@ -200,11 +191,10 @@ def _images_to_score(arguments: commands.Evaluate, model: L2RCLIP) -> tuple[str,
         return f"all rows of {arguments.labels}", part, ""
 
     if not _are_other_words(model.ranks, data.ranks):
-        problem = (
-            f"its data have {len(data.ranks)} ranks; --ranks names others, or in another order"
+        raise InputError(
+            f"{arguments.run}: its data have {len(data.ranks)} ranks; --ranks names others, or in "
+            "another order; give images with such labels by --root and --labels."
         )
-        fix = "give images with such labels by --root and --labels"
-        raise InputError(f"{arguments.run}: {problem}; {fix}.")
     return arguments.split, data.split(arguments.split), data.caveat
 
 
@@ -235,8 +225,10 @@ def _calibrate_on(labels: str, scored: Split, model: L2RCLIP, arguments: command
     part = _rows_of_new_table(labels, arguments, model)
     both = sorted(_files_of(part) & _files_of(scored))
     if both:
-        problem = f"the image {both[0]} is to be scored, too"
-        raise InputError(f"{labels}: {problem}; leave it out of one of the tables.")
+        raise InputError(
+            f"{labels}: the image {both[0]} is to be scored, too; leave it out of one of the "
+            "tables."
+        )
     calibrate(model, model.encode(part, cache=arguments.cache), part.targets)
 
 
@@ -268,8 +260,10 @@ def _rows_of_new_table(labels: str, arguments: commands.Evaluate, model: L2RCLIP
         old = [os.path.realpath(os.path.join(str(source["root"]), path)) for path in tested]
         is_old = rows["file"].isin(old)
         if is_old.sum() > len(old) / 2 and not is_old.all():
-            problem = "names most test images of the run and others"
-            warn(f"{labels}: {problem}; if these are its own, it was trained on most of them.")
+            warn(
+                f"{labels}: names most test images of the run and others; if these are its own, it "
+                "was trained on most of them."
+            )
     of_run: LabelsAre = source.get("labels_are", "names")
     if arguments.ranks or "rebin" in source:  # these are other ranks than its labels name
         of_run = "names"

@@ -1,6 +1,5 @@
 """`l2rclip fit`, `baselines`, `compare`, `report`, `export`: make a run, and use what it left."""
 
-import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from l2rclip_lite import commands, training
 from l2rclip_lite.baselines import BASELINES, check_baselines, train_baseline
-from l2rclip_lite.data import OrdinalDataset, Split, load_dataset
+from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.errors import InputError, in_one_sentence, one_line, plural
 from l2rclip_lite.export import check_installed, export_onnx
 from l2rclip_lite.files import sha256_of
@@ -27,13 +26,20 @@ from l2rclip_lite.metrics.bootstrap import Scores, resampled, with_intervals
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.model_file import HUB, find_model_file, weights_digest
 from l2rclip_lite.runs import OTHER_DATA, RunDirectory, fingerprint, probabilities_of
-from l2rclip_lite.runs.results import SCORES, Run, row_titles, score_table, write_predictions
+from l2rclip_lite.runs.results import (
+    NO_INTERVAL,
+    SCORES,
+    Run,
+    row_titles,
+    score_table,
+    write_predictions,
+)
 from l2rclip_lite.training_data import TrainingData
 
 FEWEST_FOR_INTERVALS = 9  # with fewer images an interval of 90 % holds every rank
 REPORTS = "l2rclip_lite.report"  # entry points: the package does not import who writes its report
 PLACES = ("root", "labels", "lists")  # options that say where the data are now
-MAX_IMAGES = 64  # that an exported file is checked on
+N_IMAGES = 64  # that an exported file is checked on
 
 
 # --- fit and baselines --------------------------------------------------------------------------
@@ -70,7 +76,7 @@ def fit(arguments: commands.Fit) -> None:
 def _print_scores(run: Run, data: OrdinalDataset) -> None:
     """Print the test scores of a run, and what was chosen and calibrated on validation images."""
     rows = {title: run.metrics[key] for key, title in row_titles(run.metrics).items()}
-    print(table(rows, f"test; unit of MAE: {data.ranks.unit}"), end="\n\n")
+    print(table(rows, f"test; unit of MAE: {data.ranks.unit}"), NO_INTERVAL, sep="\n", end="\n\n")
     if run.metrics["test"]["rps"] >= run.metrics["median_rank"]["rps"]:
         print("not better, by RPS, than the answer that looks at no image (median rank)")
 
@@ -99,8 +105,10 @@ def baselines(arguments: commands.Baselines) -> None:
     check_baselines(names)
     trained = load_model(arguments.run, None, arguments, arguments.device)
     if trained.config.weights != arguments.weights:  # what a run names is not followed
-        problem = f"its towers began with the weights of {trained.config.weights!r}"
-        raise InputError(f"{arguments.run}: {problem}; name that file by --weights.")
+        raise InputError(
+            f"{arguments.run}: its towers began with the weights of {trained.config.weights!r}; "
+            "name that file by --weights."
+        )
 
     run = RunDirectory(arguments.run)
     missing = []
@@ -110,8 +118,10 @@ def baselines(arguments: commands.Baselines) -> None:
             missing.append(baseline)
     if missing:
         if weights_digest(trained.config) != run.read_record().weights_sha256:
-            fix = "name the file that it began with by --weights"
-            raise InputError(f"{arguments.run}: its towers began with other weights; {fix}.")
+            raise InputError(
+                f"{arguments.run}: its towers began with other weights; name the file that it "
+                "began with by --weights."
+            )
         start = _start_of(run, trained.config.start, arguments.start)
         trained.config = replace(trained.config, start=start)
         _train(missing, run, trained, arguments)
@@ -133,11 +143,11 @@ def _start_of(run: RunDirectory, recorded: str | None, named: str | None) -> str
     if start is None:
         return None
     if named is None and start.startswith(HUB):
-        fix = f"add --start {start} to download it"
-        raise InputError(f"{run.folder}: began with {start}; {fix}.")
+        raise InputError(f"{run.folder}: began with {start}; add --start {start} to download it.")
     if sha256_of(find_model_file(start)) != run.read_record().start_sha256:
-        fix = "bring that back (--start)"
-        raise InputError(f"{start}: is not what {run.folder} began with; {fix}.")
+        raise InputError(
+            f"{start}: is not what {run.folder} began with; bring that back (--start)."
+        )
     return start
 
 
@@ -195,8 +205,9 @@ def load_model(
     if method is not None:
         source = directory.baseline(method)
         if not source.model.is_file():
-            fix = f"train it by `l2rclip baselines {run} {method}`"
-            raise InputError(f"{source.folder}: not there; {fix}.")
+            raise InputError(
+                f"{source.folder}: not there; train it by `l2rclip baselines {run} {method}`."
+            )
 
     return L2RCLIP.from_pretrained(
         source.folder,
@@ -220,8 +231,10 @@ def data_of(run: str, where: commands.MovedData) -> OrdinalDataset:
     """
     stored = RunDirectory(run).read_record().dataset
     if stored.source is None:
-        fix = "fit it by `l2rclip fit`, or let `evaluate` score a table by --root and --labels"
-        raise InputError(f"{run}: has no record of where its data are; {fix}.")
+        raise InputError(
+            f"{run}: has no record of where its data are; fit it by `l2rclip fit`, or let "
+            "`evaluate` score a table by --root and --labels."
+        )
 
     moved = {name: getattr(where, name) for name in PLACES if getattr(where, name)}
     fix = "fit it by `l2rclip fit`, or pass --root if it has moved"
@@ -229,8 +242,10 @@ def data_of(run: str, where: commands.MovedData) -> OrdinalDataset:
         data = load_dataset(**{**stored.source, **moved})
 
     if stored.fingerprint != fingerprint(data):
-        problem = f"has {OTHER_DATA} than those here, or is of another release"
-        raise InputError(f"{run}: {problem}; pass the old --root, or fit it again.")
+        raise InputError(
+            f"{run}: has {OTHER_DATA} than those here, or is of another release; pass the old "
+            "--root, or fit it again."
+        )
     return data
 
 
@@ -266,10 +281,12 @@ def compare(arguments: commands.Compare) -> None:
     print(table(comparison.scores, f"test; unit of MAE: {comparison.ranks.unit}"))
     if comparison.differences:
         drawn = "subject" if "subject" in comparison.answers else "image"
-        title = f"difference from {comparison.name}, paired by {drawn}"
-        title += "; it counts where its interval has no 0"
-        print(f"\n{table(comparison.differences, title)}")
-    print("\nECE has no interval: any resample of the images has a larger one")
+        title = (
+            f"\ndifference from {comparison.name}, paired by {drawn}; "
+            "it counts where its interval has no 0"
+        )
+        print(table(comparison.differences, title))
+    print(f"\n{NO_INTERVAL}")
 
 
 def compared(run: str) -> RunScores:
@@ -300,16 +317,19 @@ def compared(run: str) -> RunScores:
         if not baseline.folder.is_dir():
             continue
         if not is_complete(baseline):
-            fix = f"`l2rclip baselines {run} {method}` trains it"
-            warn(f"{baseline.folder} is not complete and is left out; {fix}.")
+            warn(
+                f"{baseline.folder} is not complete and is left out; "
+                f"`l2rclip baselines {run} {method}` trains it."
+            )
             continue
 
         theirs = baseline.read_predictions(ranks)
         aligned = ours[["path", "true_rank"]].merge(theirs, how="left")  # in the order of ours
         if len(ours) != len(theirs) or aligned.isna().any(axis=None):
-            problem = "its images are not those of the run, or have other true ranks"
-            fix = "delete the folder and train it again"
-            raise InputError(f"{baseline.predictions}: {problem}; {fix}.")
+            raise InputError(
+                f"{baseline.predictions}: its images are not those of the run, or have other true "
+                "ranks; delete the folder and train it again."
+            )
 
         of_theirs = score(aligned)
         scores[method] = with_intervals(of_theirs)
@@ -349,7 +369,7 @@ def report(arguments: commands.Report) -> None:
 
 
 def export(arguments: commands.Export) -> None:
-    """Write the file, checked on test images of the run or on drawn leaves.
+    """Write the file, checked on photographs that ship with the package.
 
     Raises:
         InputError: Another ending than .onnx, or what `export_onnx` raises.
@@ -359,25 +379,13 @@ def export(arguments: commands.Export) -> None:
         raise InputError(f"export: {file} must end in .onnx.")
     check_installed()  # before the model is loaded
     model = load_model(arguments.run, arguments.method, arguments)
-    images = _images_to_check(arguments)
     print("writing the graph, and comparing it with PyTorch", file=sys.stderr, flush=True)
 
-    largest, n_images = export_onnx(model, file, images)
+    images = load_dataset("coffee").test.subset(range(N_IMAGES))
+    largest = export_onnx(model, file, images)
 
     size = file.stat().st_size / 1e6
     print(
         f"{file}: {size:.1f} MB, input pixels, outputs probabilities and expected\n"
-        f"largest difference from PyTorch: {largest:.1g} in a probability, "
-        f"on {plural(n_images, 'image')}"
+        f"largest difference from PyTorch: {largest:.1g} in a probability, on {N_IMAGES} images"
     )
-
-
-def _images_to_check(arguments: commands.Export) -> Split:
-    """Return test images of the run, or drawn leaves where its own are not at hand."""
-    try:
-        part = data_of(arguments.run, arguments).test
-    except InputError as error:
-        warn(f"checked on drawn leaves, as its own images are not at hand: {error}")
-        part = load_dataset("leaves", size=60, pixels=320).test
-
-    return part.subset(range(0, len(part), math.ceil(len(part) / MAX_IMAGES)))

@@ -65,22 +65,20 @@ def fit_temperature(logits: Logits, target: Indices) -> float:
         >>> round(fit_temperature(gap, [1, 1, 1, 0]), 3)
         1.82
     """
-    rows = np.asarray(logits, float)
     true = np.asarray(target)
 
     # The score may have more than one valley: a grid finds the deepest, a line search its bottom.
     grid = np.log(np.geomspace(LOWEST, HIGHEST, 61))
-    scores = [rps_at(log_t, rows, true) for log_t in grid]
+    scores = [rps_at(log_t, logits, true) for log_t in grid]
     best = int(np.argmin(scores))
     bounds = (grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)])
-    search = minimize_scalar(rps_at, bounds=bounds, args=(rows, true), options={"xatol": 1e-6})
+    search = minimize_scalar(rps_at, bounds=bounds, args=(logits, true), options={"xatol": 1e-6})
     return float(np.exp(search.x))
 
 
-def rps_at(log_t: float, logits: np.ndarray, true: np.ndarray) -> float:
+def rps_at(log_t: float, logits: Logits, true: np.ndarray) -> float:
     """Return the RPS at T = exp(log T)."""
-    p = softmax(logits / np.exp(log_t), axis=1)
-    return float(rps_of_images(true, p).mean())
+    return float(rps_of_images(true, temper(logits, np.exp(log_t))).mean())
 
 
 def conformal_level(probabilities: Probabilities, target: Indices) -> float:

@@ -95,8 +95,10 @@ class RunDirectory:
         path = self.folder / name
         real = Path(os.path.realpath(path))  # `resolve` raises on a link that points at itself
         if not real.is_relative_to(os.path.realpath(self.root)):
-            problem = f"is a link to {real}, which is not in the run {self.root}"
-            raise InputError(f"{path}: {problem}; put the file or folder itself there.")
+            raise InputError(
+                f"{path}: is a link to {real}, which is not in the run {self.root}; put the file "
+                "or folder itself there."
+            )
         return path
 
     def baseline(self, name: str) -> "RunDirectory":
@@ -177,8 +179,10 @@ class RunDirectory:
             try:
                 lock.acquire(timeout=0)
             except Timeout:
-                busy = "another process writes this run; wait for it, or choose another --out"
-                raise InputError(f"{self.folder}: {busy}.") from None
+                raise InputError(
+                    f"{self.folder}: another process writes this run; wait for it, or choose "
+                    "another --out."
+                ) from None
 
         try:
             sweep_leftovers(self.folder)  # nobody else writes a file here now
@@ -236,21 +240,26 @@ class RunDirectory:
         """Refuse to go on with other data, settings or start than the folder holds."""
         stored = self.read_record()
         if stored.dataset.fingerprint != data_fingerprint:
-            problem = f"holds a run with {OTHER_DATA}, or of another release"
-            fix = f"bring back what it had, or {ANOTHER_PLACE}"
-            raise InputError(f"{self.folder}: {problem}; {fix}.")
+            raise InputError(
+                f"{self.folder}: holds a run with {OTHER_DATA}, or of another release; bring back "
+                f"what it had, or {ANOTHER_PLACE}."
+            )
 
         settings = config.used()
         used = {"balance": False} | stored.used  # a run may be older than that setting
         others = [name for name in settings if settings[name] != used.get(name)]
         others = sorted(set(others) - MAY_CHANGE)
         if others:
-            problem = f"{self.folder}: holds a run with another {', '.join(others)}"
-            raise InputError(f"{problem}; repeat its settings, or {ANOTHER_PLACE}.")
+            raise InputError(
+                f"{self.folder}: holds a run with another {', '.join(others)}; repeat its "
+                f"settings, or {ANOTHER_PLACE}."
+            )
 
         if self.unfinished.exists() and weights_digest(config) != stored.weights_sha256:
-            problem = f"{self.folder}: began with another file than --weights {config.weights} is"
-            raise InputError(f"{problem}; bring that back, or {ANOTHER_PLACE}.")
+            raise InputError(
+                f"{self.folder}: began with another file than --weights {config.weights} is; bring "
+                f"that back, or {ANOTHER_PLACE}."
+            )
 
         # a finished run needs its start no more: where no file can be compared, the name decides
         is_gone = config.start is not None and not Path(config.start, MODEL).is_file()
@@ -262,8 +271,10 @@ class RunDirectory:
             problem = "did not begin with the untrained towers"
             if config.start is not None:
                 problem = f"did not begin with what --start {config.start} is now"
-            fix = f"give the --start that it began with, as it was, or {ANOTHER_PLACE}"
-            raise InputError(f"{self.folder}: {problem}; {fix}.")
+            raise InputError(
+                f"{self.folder}: {problem}; give the --start that it began with, as it was, or "
+                f"{ANOTHER_PLACE}."
+            )
 
     def clean(self) -> None:
         """Remove what only an unfinished run needs; files that are not its own stay."""

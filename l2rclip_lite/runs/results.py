@@ -12,12 +12,14 @@ import pandas as pd
 from l2rclip_lite.data.base import OrdinalDataset, Split
 from l2rclip_lite.errors import plural
 from l2rclip_lite.files import write_json, write_text
+from l2rclip_lite.method import Probabilities
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.metrics import Probabilities, evaluate, medians
+from l2rclip_lite.metrics import Probabilities as AnyProbabilities
+from l2rclip_lite.metrics import evaluate, medians
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.model_file import HUB
 from l2rclip_lite.prediction import Costs, Prediction
-from l2rclip_lite.runs import PACKAGES, RunDirectory
+from l2rclip_lite.runs import INDICES, PACKAGES, RunDirectory
 
 SCORES = {
     "rps": "RPS",
@@ -26,6 +28,7 @@ SCORES = {
     "qwk": "QWK",
     "ece": "ECE",
 }
+NO_INTERVAL = "ECE has no interval, as resampling images raises it"
 CARD = """---
 library_name: l2rclip-lite
 pipeline_tag: image-classification
@@ -50,8 +53,8 @@ tags: [ordinal-classification]
 
 **Kept:** {kept}.
 
-**Test results** ({n_test} images, 95 % bootstrap intervals; lower MAE, RPS and ECE are better; ECE
-has no interval, as any resample of the images has a larger one):
+**Test results** ({n_test} images, 95 % bootstrap intervals; lower MAE, RPS and ECE are better; \
+{no_interval}):
 
 {scores}
 
@@ -126,7 +129,7 @@ class Run:
 
 
 def judge(
-    probabilities: Probabilities,
+    probabilities: AnyProbabilities,
     part: Split,
     ranks: Ranks,
     *,
@@ -170,14 +173,11 @@ def write_predictions(
     Columns that end in `_rank` are indices, `expected` is in the unit of the ranks.
     """
     prediction = Prediction.of(probabilities, model.ranks, part.paths, float(model.conformal))
-    indices = {
-        "rank": "predicted_rank",
-        "median": "median_rank",
-        "low": "low_rank",
-        "high": "high_rank",
-    }
-    table = prediction.to_frame().drop(columns="name").rename(columns=indices)
+    table = prediction.to_frame().drop(columns="name")
     table.insert(1, "true_rank", part.targets)
+    table = table.rename(
+        columns=dict(zip(("rank", "median", "low", "high"), INDICES[1:], strict=True))
+    )
     if part.subjects is not None:
         table.insert(1, "subject", part.subjects)
 
@@ -267,6 +267,7 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any])
         start=start,
         weighs_alike=weighs_alike,
         n_test=int(metrics["test"]["n"]),
+        no_interval=NO_INTERVAL,
         scores="\n".join(scores),
         kept=kept,
         temperature=float(model.temperature),

@@ -42,6 +42,7 @@ def test_the_page_holds_its_pictures_and_asks_no_server(hostile_run: Path, tmp_p
         assert Image.open(io.BytesIO(b64decode(picture))).width > 300
     assert not re.search(ACTIVE, page)
     assert "library_name" not in page
+    assert "ECE has no interval, as resampling images raises it" in page
     for word in ("ridge", "after stage 1", "a &amp; b", "RankFormer adds no order?"):
         assert f">{word}</" in page
     assert "Not computed" not in page
