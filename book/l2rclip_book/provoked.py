@@ -1,18 +1,14 @@
 """Runs of L2RCLIP that fail on purpose, each in one of the four ways that `signs` looks for."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from l2rclip_lite.config import Config
-from l2rclip_lite.method import Features, Targets
 from l2rclip_lite.method.model import L2RCLIP
-from l2rclip_lite.method.optimisation import Row
-from l2rclip_lite.method.stages import stage2, stage2_loss, train_stage1, train_stage2
+from l2rclip_lite.method.stages import stage2, stage2_loss, train_stage1
 from l2rclip_lite.training_data import TrainingData
 
 HEALTHY = "healthy"
@@ -30,58 +26,46 @@ PROVOKED: dict[str, dict[str, Any]] = {
 PUSH = 3.0  # weight of the loss that pushes images apart
 
 
-def train_stages(name: str, data: TrainingData, model: L2RCLIP) -> None:
-    """Train a model in a healthy way, or in one of `PROVOKED`.
-
-    What fails in stage 1 is left at that: stage 2 is not trained.
-
-    Args:
-        name: `HEALTHY`, or a name of `PROVOKED`.
-        data: Images, and features of the untrained tower.
-        model: As built from the config of `settings`.
-    """
-    list(train_stage1(model, data))
-    if name == HEALTHY:
-        list(train_stage2(model, data))
-    elif name == APART:
-        list(push_images_apart(model, data))
-
-
 def settings(name: str, config: Config) -> Config:
-    """Return the config of a run that is healthy, or fails on purpose.
+    """Return the config of a run that fails on purpose, made from that of a healthy one.
 
     Example:
         >>> settings("pairwise loss × 1000", Config()).lambda1
         1000.0
     """
-    return replace(config, **PROVOKED.get(name, {}))
+    return replace(config, **PROVOKED[name])
 
 
-def images_apart(model: L2RCLIP, z: Features, y: Targets) -> Tensor:
-    """Return the loss of stage 2 with an addition that takes all images of a batch for strangers.
+def train_stages(name: str, data: TrainingData, model: L2RCLIP) -> None:
+    """Train a model so that it fails; what fails in stage 1 is left at that.
 
-    It asks of each image to be nearest to itself, as losses do that know no labels; so images of
-    one sentence push each other away, too.
+    Args:
+        name: Of `PROVOKED`.
+        data: Images, and features of the untrained tower.
+        model: As built from the config of `settings`.
     """
-    values = model.ranks.values_tensor().to(model.device)
-    itself = torch.arange(len(z), device=z.device)
-    apart = F.cross_entropy(model.scale * z @ z.T, itself)
-    return stage2_loss(model, z, y, values) + PUSH * apart
+    list(train_stage1(model, data))
+    if name == APART:
+        push_images_apart(model, data)
 
 
-def push_images_apart(model: L2RCLIP, data: TrainingData) -> Iterator[Row]:
-    """Train the image tower as `train_stage2` does, by `images_apart`.
+def push_images_apart(model: L2RCLIP, data: TrainingData) -> None:
+    """Train the image tower as `train_stage2` does, and take all images of a batch for strangers.
+
+    The addition asks of each image to be nearest to itself, as losses do that know no labels; so
+    images of one sentence push each other away, too.
 
     Args:
         model: After stage 1.
         data: With its images.
-
-    Yields:
-        A row after each epoch.
     """
+    values = model.ranks.values_tensor().to(model.device)
     stage = stage2(model, data)
     for generator in stage.epochs():
         for pixels, y, _ in data.batches(model, generator):
-            stage.step(images_apart(model, model.image_features(pixels), y))
-        yield stage.end_epoch(model.probabilities(data.encode(model, "val")))
+            z = model.image_features(pixels)
+            itself = torch.arange(len(z), device=z.device)
+            apart = F.cross_entropy(model.scale * z @ z.T, itself)
+            stage.step(stage2_loss(model, z, y, values) + PUSH * apart)
+        stage.end_epoch(model.probabilities(data.encode(model, "val")))
     stage.restore_kept()

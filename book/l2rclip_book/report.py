@@ -75,12 +75,10 @@ def write_report(
         cell=cell,
         curves=_curves(directory, ranks, metrics),
         confusion=_png(plots.confusion({compared.name: (true, medians(p))}, ranks)),
-        reliability=_png(reliability_diagram(compared.name, reliability(true, p, ranks))),
+        reliability=_png(reliability_diagram(compared.name, reliability(true, p))),
         n_held=answers["true_rank"].between(answers["low_rank"], answers["high_rank"]).sum(),
         width=(answers["high_rank"] - answers["low_rank"] + 1).mean(),
         signs=_signs(directory.folder, read_once),
-        about_signs=signs.LEGEND,
-        in_words=signs.in_words,
         worst=_worst(read_once, answers, ranks),
         card=_card(directory.read_card()),
     )
@@ -126,9 +124,9 @@ def _signs(run: Path, read_data: Callable[[], OrdinalDataset]) -> dict[str, Any]
     for sign in signs.SIGNS:
         value = values[sign.column]
         if isinstance(value, str):
-            rows.append((sign, "–", f"Not computed: {value}"))
+            rows.append((sign, None, f"Not computed: {value}"))
         else:
-            rows.append((sign, f"{value:.2f}".replace("-", "−"), sign.says(value)))
+            rows.append((sign, value, sign.says(value)))
     return {"problem": problem, "rows": rows}
 
 

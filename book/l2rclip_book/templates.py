@@ -7,21 +7,13 @@ from itertools import permutations
 from typing import Any, NamedTuple
 
 import numpy as np
-import seaborn as sns
+import pandas as pd
 import torch
 from jaxtyping import Float, Int
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from l2rclip_book.plots import (
-    INK,
-    METHODS,
-    canvas,
-    drawn,
-    grid,
-    name_rows,
-)
+from l2rclip_book.plots import INK, METHODS, drawn, grid, heat_map, name_rows, panels
 from l2rclip_book.statistics import cosine_distances, spearman_rho
 from l2rclip_lite.method import Texts
 from l2rclip_lite.towers.base import Towers
@@ -122,46 +114,35 @@ class Scores(NamedTuple):
 
 
 @drawn()
-def score_rows(panels: Mapping[str, Mapping[str, Scores]]) -> Figure:
+def score_rows(scores: Mapping[str, Mapping[str, Scores]]) -> Figure:
     """Draw gap scores beside their controls.
 
     Diamonds are the trained network, rings are random weights, bands are shuffles.
 
     Args:
-        panels: By panel title and row; every panel has the same rows.
+        scores: By panel title and row; every panel has the same rows.
     """
-    rows = list(next(iter(panels.values())))
-    figure = canvas(0.36 * len(rows) + 1.2)
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for rows in scores.values():
+        names = list(rows)
+    figure, axes = panels(len(scores), len(scores), 0.36 * len(names) + 1.2, sharey=True)
 
-    for axis, (title, panel) in zip(axes, panels.items(), strict=True):
-        _draw_scores(axis, [panel[row] for row in rows])
+    for axis, (title, rows) in zip(axes, scores.items(), strict=True):
+        table = pd.DataFrame(list(rows.values()))
+        low, high = np.stack(table["shuffled"]).T
+        band: dict[str, Any] = {"color": SHUFFLED, "alpha": 0.4, "label": "shuffled names, 90 %"}
+        axis.barh(table.index, high - low, left=low, height=0.62, **band)
+
+        rings = table["untrained"].explode()
+        label = "random weights, one ring per seed"
+        axis.scatter(rings, rings.index, facecolor="none", edgecolor=INK, label=label)
+        trained: dict[str, Any] = {"color": TRAINED, "marker": "D", "label": "trained network"}
+        axis.scatter(table["trained"], table.index, zorder=3, **trained)
         axis.set(xlim=(-1, 1), xticks=(-0.5, 0, 0.5, 1), xlabel="gap score")
         grid(axis, "x", title)
 
-    name_rows(axes[0], rows)
+    name_rows(axes[0], names)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
     return figure
-
-
-def _draw_scores(axis: Axes, scores: Sequence[Scores]) -> None:
-    """Draw a row for each score: nine of ten shuffles, random weights, the trained network."""
-    places = np.arange(len(scores))
-    low, high = np.array([score.shuffled for score in scores]).T
-    bands: dict[str, Any] = {"color": SHUFFLED, "alpha": 0.4, "label": "shuffled names, 90 %"}
-    axis.barh(places, high - low, left=low, height=0.62, **bands)
-
-    rows = np.repeat(places, [len(score.untrained) for score in scores])
-    values = np.concatenate([score.untrained for score in scores])
-    rings: dict[str, Any] = {
-        "facecolor": "none",
-        "edgecolor": INK,
-        "label": "random weights, one ring per seed",
-    }
-    axis.scatter(values, rows, **rings)
-
-    trained = [score.trained for score in scores]
-    axis.scatter(trained, places, color=TRAINED, marker="D", zorder=3, label="trained network")
 
 
 Table = Float[Tensor, "row column"] | Float[np.ndarray, "row column"]
@@ -172,7 +153,7 @@ def heat_maps(
     tables: Mapping[str, Table],
     names: Sequence[str],
     *,
-    columns: int = 3,
+    columns: int,
     cmap: str = "RdBu_r",
     label: str = "cosine",
     digits: int | None = None,
@@ -189,35 +170,17 @@ def heat_maps(
         digits: Decimals of the numbers written into the cells; None writes none.
 
     Example:
-        >>> heat_maps({"mine": np.eye(2)}, ["low", "high"]).axes[0].get_title("left")
+        >>> heat_maps({"mine": np.eye(2)}, ["low", "high"], columns=1).axes[0].get_title("left")
         'mine'
     """
-    rows = -(-len(tables) // columns)
-    figure = canvas(rows * 2.4)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-
-    for place, (title, table) in enumerate(tables.items()):
+    figure, axes = panels(len(tables), columns, 2.4)
+    look: dict[str, Any] = {"cmap": cmap, "vmin": -1, "vmax": 1, "xticklabels": False}
+    look |= {"annot": digits is not None, "fmt": f"z.{digits}f"}
+    for place, (axis, (title, table)) in enumerate(zip(axes, tables.items(), strict=True)):
         is_left = place % columns == 0
-        sns.heatmap(
-            np.asarray(table),
-            ax=axes[place],
-            cmap=cmap,
-            vmin=-1.0,
-            vmax=1.0,
-            square=True,
-            cbar=False,
-            annot=None if digits is None else np.round(table, digits) + 0.0,  # without -0.0
-            fmt=".2g" if digits is None else f".{digits}f",
-            yticklabels=names if is_left else False,
-            xticklabels=False,
-        )
-        axes[place].set_title(title)
-        axes[place].tick_params(length=0)
-        axes[place].tick_params("y", rotation=0)
+        heat_map(axis, table, yticklabels=names if is_left else False, **look)
+        axis.set_title(title)
 
-    for empty in axes[len(tables) :]:
-        empty.remove()
-    shown = list(axes[: len(tables)])
-    mesh = shown[0].collections[0]
-    figure.colorbar(mesh, ax=shown, label=label, shrink=0.8, pad=0.02, aspect=30)
+    mesh = axes[0].collections[0]
+    figure.colorbar(mesh, ax=axes, label=label, shrink=0.8, pad=0.02, aspect=30)
     return figure

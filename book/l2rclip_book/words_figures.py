@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from l2rclip_book.evidence import nothing, range_figure
-from l2rclip_book.plots import DATA, GRID, INK, canvas, drawn, grid, rank_colours
+from l2rclip_book.plots import DATA, GRID, INK, canvas, drawn, grid, panels, rank_colours, write_in
 from l2rclip_book.words import SETS, SHOTS, WORDS
 
 WARM = "#c8553d"  # reads sentences
@@ -49,16 +48,8 @@ def landings(places: Mapping[Sequence[str], Float[np.ndarray, " rank"]], most: f
 
         # from left to right above and below, so that names have room
         for order, rank in enumerate(np.argsort(percents, kind="stable")):
-            height, va = (-8, "top") if order % 2 else (8, "bottom")
-            axis.annotate(
-                names[rank],
-                (percents[rank], row),
-                (0, height),
-                textcoords="offset points",
-                ha="center",
-                va=va,
-                fontsize=8.5,
-            )
+            height = row + 0.28 if order % 2 else row - 0.28
+            write_in(axis, (percents[rank], height), names[rank], fontsize=8.5)
 
     axis.set(ylim=(len(places) - 0.4, -0.6), xlim=(-0.04 * most, 1.02 * most), yticks=[])
     axis.set_xlabel("percent of damage that the sentence is nearest to")
@@ -108,13 +99,9 @@ def shares_of_chance(table: pd.DataFrame) -> pd.DataFrame:
 
     rows = pd.concat([few, whole])
     rows = rows[rows["arm"].isin(LINES) & rows["shots"].isin(AMOUNTS)]
-    return _with_shares(rows, chance)[["data", "run", "arm", "shots", "share"]]
-
-
-def _with_shares(rows: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
-    """Add the RPS of each row, in percent of that of the median rank in the same run."""
     both = rows.merge(chance[["data", "run", "rps"]], on=["data", "run"], suffixes=("", "_chance"))
-    return both.assign(share=100 * both["rps"].astype(float) / both["rps_chance"].astype(float))
+    both["share"] = 100 * both["rps"].astype(float) / both["rps_chance"].astype(float)
+    return both[["data", "run", "arm", "shots", "share"]]
 
 
 @drawn()
@@ -125,29 +112,27 @@ def few_figure(shares: pd.DataFrame) -> Figure:
         shares: From `shares_of_chance`.
     """
     sets = [data for data in SETS if (shares["data"] == data).any()]
-    figure = canvas(3.3)
     if not sets:
+        figure = canvas(3.3)
         nothing(figure)
         return figure
 
-    axes = figure.subplots(1, len(sets), squeeze=False)[0]
+    figure, axes = panels(len(sets), len(sets), 3.3)
     for axis, data in zip(axes, sets, strict=True):
-        _draw_lines(axis, shares[shares["data"] == data], DATA[data][0])
+        part = shares[shares["data"] == data]
+        for arm, (name, colour, line, marker) in LINES.items():
+            rows = part[part["arm"] == arm]
+            means = rows.groupby("shots")["share"].mean().reindex(AMOUNTS)
+            axis.plot(AMOUNTS, means, line, color=colour, marker=marker, label=name)
+            inside = colour if line == "-" else "none"
+            axis.scatter(
+                rows["shots"], rows["share"], s=11, color=inside, edgecolors=colour, alpha=0.6
+            )
+        grid(axis, "y", DATA[data][0])
+        axis.axhline(100, color=INK, linewidth=1, linestyle="--")
+        axis.set_ylim(0, max(115, 1.05 * part["share"].max()))
         axis.set_xlabel("labels for each rank")
     axes[0].set_ylabel("RPS, % of an answer\nthat looks at no image")
     lines, names = axes[0].get_legend_handles_labels()
     figure.legend(lines, names, loc="outside lower left", ncols=4, columnspacing=1.2)
     return figure
-
-
-def _draw_lines(axis: Axes, shares: pd.DataFrame, title: str) -> None:
-    """Draw a line for each arm, the mean of its runs, and a dot for each of them."""
-    axis.axhline(100, color=INK, linewidth=1, linestyle="--")
-    for arm, (name, colour, line, marker) in LINES.items():
-        rows = shares[shares["arm"] == arm]
-        means = rows.groupby("shots")["share"].mean().reindex(AMOUNTS)
-        axis.plot(AMOUNTS, means, line, color=colour, marker=marker, label=name)
-        inside = colour if line == "-" else "none"
-        axis.scatter(rows["shots"], rows["share"], s=11, color=inside, edgecolors=colour, alpha=0.6)
-    grid(axis, "y", title)
-    axis.set_ylim(0, max(115, 1.05 * shares["share"].max()))
