@@ -119,9 +119,8 @@ def clouds(panels_of: Mapping[str, Cloud], ranks: Ranks, *, columns: int = 3) ->
     colours = ListedColormap(rank_colours(number))
     look: dict[str, Any] = {"cmap": colours, "vmin": -0.5, "vmax": number - 0.5}
     height = 0.5 + (NARROW - 0.7) / columns
-    figure, axes = panels(len(panels_of), columns, height, NARROW)
-
-    for axis, (title, panel) in zip(axes, panels_of.items(), strict=True):
+    figure, shown = panels(panels_of, columns, height, NARROW)
+    for axis, _, panel in shown:
         if panel.circle:
             axis.add_patch(Circle((0, 0), 1, fill=False, color=INK, linewidth=0.8))
             axis.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal")
@@ -129,20 +128,16 @@ def clouds(panels_of: Mapping[str, Cloud], ranks: Ranks, *, columns: int = 3) ->
         points = axis.scatter(*panel.places.T, c=panel.labels, s=12, linewidth=0, **look)
         if panel.ranks is not None:
             axis.plot(*panel.ranks.T, color=INK, linewidth=1, zorder=3)
-            every = range(number)
-            axis.scatter(*panel.ranks.T, c=every, s=26, marker="D", edgecolor=INK, zorder=4, **look)
-        axis.set_title(title, fontsize=10)
+            diamonds = {"s": 26, "marker": "D", "edgecolor": INK, "zorder": 4}
+            axis.scatter(*panel.ranks.T, c=range(number), **diamonds, **look)
         axis.set(xticks=[], yticks=[])
 
-    aspect = 32 * len(axes) / columns
+    aspect = 32 * len(shown) / columns
     bar = figure.colorbar(
-        points, ax=axes, label=ranks.unit, fraction=0.03, pad=0.015, aspect=aspect
+        points, ax=figure.axes, label=ranks.unit, fraction=0.03, pad=0.015, aspect=aspect
     )
     named = spread_out(ranks, 7)
-    names = ranks.names
-    if max(map(len, names)) > 3:
-        names = tuple(f"{value:g}" for value in ranks.values)
-    bar.set_ticks(named, labels=[names[rank] for rank in named])
+    bar.set_ticks(named, labels=[f"{ranks.values[rank]:g}" for rank in named])
     return figure
 
 

@@ -1,7 +1,6 @@
 """Figures of the losses: forces on a circle, and the paths of free texts.
 
 Ranks have their colours, texts are numbered discs, images are stars in the colour of their rank.
-The three weights of the push keep one colour each: true order, order-blind, shuffled.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,9 +11,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 from torch import Tensor
 
-from l2rclip_book.plots import GRID, INK, METHODS, drawn, panels, rank_colours, write_in
+from l2rclip_book.plots import GRID, INK, drawn, panels, rank_colours, write_in
 from l2rclip_lite.method import Texts
 
 Places: TypeAlias = Float[Tensor, "rank 2"]
@@ -56,8 +56,7 @@ def text_forces(
         >>> pulled.round(decimals=6).tolist()  # 2 (t - z)
         [[-2.0, 2.0]]
     """
-    text = text.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(loss(image.detach(), text), text)
+    gradient: Texts = torch.func.grad(loss, argnums=1)(image.detach(), text)
     return gradient
 
 
@@ -104,12 +103,6 @@ def walk(
 
 
 STAR_RADIUS = 0.19  # of the star that is an image
-# name and colour of each weight of the push
-ORDERS = {
-    "true": ("true order", METHODS["after stage 1"][0]),
-    "blind": ("order-blind", INK),
-    "shuffled": ("shuffled", METHODS["shuffled words"][0]),
-}
 
 
 def circle(axis: Axes, places: Places) -> None:
@@ -119,7 +112,7 @@ def circle(axis: Axes, places: Places) -> None:
         axis: Where to draw.
         places: One point per rank, on the circle or not.
     """
-    axis.plot(*on_circle(*range(361)).T, color=INK, alpha=0.5, linewidth=1.3, zorder=0)
+    axis.add_patch(Circle((0, 0), 1, fill=False, color=INK, alpha=0.5, linewidth=1.3, zorder=0))
     colours = rank_colours(len(places))
     axis.scatter(*places.T, s=175, color=colours, zorder=3)
     for rank, place in enumerate(places.tolist()):
@@ -165,8 +158,8 @@ def force_circles(
         >>> [axis.get_title("left") for axis in figure.axes]
         ['a push\nnet force 0.00', 'none\nnet force 0.00']
     """
-    figure, axes = panels(len(forces_of), 2, 3.3, 5.4)
-    for axis, (title, forces) in zip(axes, forces_of.items(), strict=True):
+    figure, shown = panels(forces_of, 2, 3.3, 5.4)
+    for axis, title, forces in shown:
         circle(axis, text)
         net = tangential(forces.sum(0, keepdim=True), image)
         _draw_forces(axis, image, forces, net)
@@ -211,16 +204,14 @@ def free_texts(ways: Mapping[str, Float[Tensor, "step point 2"]]) -> Figure:
 
     Example:
         >>> at = on_circle(0, 90)
-        >>> free_texts({"true": torch.stack([at, at])}).axes[0].get_title()
-        'true order'
+        >>> free_texts({"true": torch.stack([at, at])}).axes[0].get_title("left")
+        'true'
     """
-    figure, axes = panels(len(ways), len(ways), 2.1, 5.4)
-    for axis, (kind, way) in zip(axes, ways.items(), strict=True):
-        name, colour = ORDERS[kind]
+    figure, shown = panels(ways, len(ways), 2.1, 5.4)
+    for axis, _, way in shown:
         circle(axis, way[-1])
-        axis.plot(*(0.45 * on_circle(*range(361))).T, color=GRID, zorder=0)
+        axis.add_patch(Circle((0, 0), 0.45, fill=False, color=GRID, zorder=0))
         radius = torch.linspace(0.45, 1.0, len(way))[:, None, None]
         axis.set_prop_cycle(color=rank_colours(way.shape[1]))
         axis.plot(*(radius * way).permute(2, 0, 1), linewidth=2)
-        axis.set_title(name, color=colour, loc="center")
     return figure

@@ -8,9 +8,11 @@ a light and on a dark page.
 import textwrap
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
+import matplotlib.style
 import numpy as np
 import pandas as pd
 import seaborn
@@ -62,28 +64,10 @@ PAPER = "none"
 WIDTH = 7.8
 NARROW = 5.2  # inches: type of 9 points stays legible where a page is 390 pixels wide
 WRONG = COLOURS["stage 2"]
-STYLE: dict[Any, Any] = {
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "savefig.facecolor": "none",
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "patch.edgecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "legend.frameon": False,
-    "font.size": 9,
-    "svg.hashsalt": "l2rclip",
-}
-
-
 # the look of the book, as a context or a decorator; `drawn` leaves names as they are that hold a $
-style = partial(mpl.rc_context, STYLE)
-drawn = partial(mpl.rc_context, STYLE | {"text.parse_math": False})
+STYLE = Path(__file__).with_name("book.mplstyle")
+style = partial(mpl.style.context, STYLE)
+drawn = partial(mpl.style.context, [STYLE, {"text.parse_math": False}])
 
 
 def canvas(height: float, width: float = WIDTH) -> Figure:
@@ -92,29 +76,27 @@ def canvas(height: float, width: float = WIDTH) -> Figure:
 
 
 def panels(
-    number: int, columns: int, height: float, width: float = WIDTH, **shared: Any
-) -> tuple[Figure, list[Axes]]:
-    """Return a figure of so many inches a row, and its panels in reading order.
+    contents: Mapping[str, Any], columns: int, height: float, width: float = WIDTH, **shared: Any
+) -> tuple[Figure, list[tuple[Axes, str, Any]]]:
+    """Return a figure, and its panels in reading order: axes, title and content of each.
 
     Args:
-        number: How many.
+        contents: By title.
         columns: Panels per row.
-        height: Of each row.
+        height: Of each row, in inches.
         width: Of the figure.
         shared: What `Figure.subplots` takes.
     """
-    n_rows = -(-number // columns)
+    n_rows = -(-len(contents) // columns)
     figure = canvas(n_rows * height, width)
     axes = figure.subplots(n_rows, columns, squeeze=False, **shared).ravel()
-    for empty in axes[number:]:
+    for empty in axes[len(contents) :]:
         empty.remove()
-    return figure, list(axes[:number])
 
-
-def show_image(axis: Axes, image: Image.Image) -> None:
-    """Draw an image that fills a panel without axes."""
-    axis.imshow(np.asarray(image), aspect="auto")
-    axis.axis("off")
+    shown = list(zip(figure.axes, contents, contents.values(), strict=True))
+    for axis, title, _ in shown:
+        axis.set_title(title)
+    return figure, shown
 
 
 def write_in(
@@ -185,8 +167,10 @@ def image_grid(images: Sequence[Image.Image], names: Sequence[str], *, columns: 
         names: A file name, or anything else, for each.
         columns: Images per row.
     """
-    figure, axes = panels(len(images), columns, 2.2)
-    for axis, image, name in zip(axes, images, names, strict=True):
+    n_rows = -(-len(images) // columns)
+    figure = canvas(2.2 * n_rows)
+    for place, (image, name) in enumerate(zip(images, names, strict=True), start=1):
+        axis = figure.add_subplot(n_rows, columns, place)
         axis.imshow(np.asarray(image))
         axis.spines[:].set_visible(False)
         axis.set(xticks=[], yticks=[])
@@ -208,23 +192,20 @@ def training_curves(
     """
     table = pd.DataFrame(history).assign(epoch=range(1, len(history) + 1))
     table["stage"] = "stage " + table["stage"].astype(str)
-    figure, axes = panels(2, 2, 3.1)
-    for axis, column in zip(axes, ("val_mae", "loss"), strict=True):
+    error = f"Validation error: MAE ({unit_of(ranks)})"
+    columns = {error: "val_mae", "Training loss (the two stages' losses differ)": "loss"}
+    figure, shown = panels(columns, 2, 3.1)
+    for axis, _, column in shown:
         seaborn.lineplot(table, x="epoch", y=column, hue="stage", palette=COLOURS, ax=axis)
-        axis.set_xlabel("epoch, both stages")
+        axis.set(xlabel="epoch, both stages", ylabel="")
+        axis.legend().remove()
 
-    left, right = axes
-    right.set_title("Training loss (the two stages' losses differ)")
-    right.legend().remove()
-
+    left = figure.axes[0]
     kept = kept_epochs(table, select)
     left.scatter(kept["epoch"], kept["val_mae"], color=kept["stage"].map(COLOURS), zorder=3)
-    for epoch, error in zip(kept["epoch"], kept["val_mae"], strict=True):
-        left.annotate(
-            f"{error:.2f}", (epoch, error), (0, 7), textcoords="offset points", ha="center"
-        )
+    for row in kept.itertuples():
+        left.text(row.epoch, row.val_mae, f"{row.val_mae:.2f}\n", ha="center")
     left.axhline(reference, color=INK, linestyle="--", label="median rank (test)")
-    left.set(title="Validation error", ylabel=f"MAE ({unit_of(ranks)})")
     left.set_ylim(0, 1.5 * max(table["val_mae"].max(), reference))
     left.legend(loc="upper right")
     return figure
@@ -256,8 +237,8 @@ def confusion(answers: Mapping[str, tuple[ArrayLike, ArrayLike]], ranks: Ranks) 
         ranks: The label space.
     """
     number = len(ranks)
-    figure, axes = panels(len(answers), len(answers), 3.4, 3.3 * len(answers) + 0.6)
-    for axis, (title, (true, predicted)) in zip(axes, answers.items(), strict=True):
+    figure, shown = panels(answers, len(answers), 3.4, 3.3 * len(answers) + 0.6)
+    for axis, title, (true, predicted) in shown:
         heat_map(
             axis,
             confusion_matrix(true, predicted, labels=range(number), normalize="true"),
@@ -273,10 +254,11 @@ def confusion(answers: Mapping[str, tuple[ArrayLike, ArrayLike]], ranks: Ranks) 
         axis.set(xlabel="predicted", yticks=[])
         name_ranks(axis, ranks, np.arange(number) + 0.5)
 
-    axes[0].set_yticks(axes[0].get_xticks(), axes[0].get_xticklabels())
-    axes[0].set_ylabel("true")
-    mesh = axes[0].collections[0]
-    figure.colorbar(mesh, ax=axes, label="share of the true rank", shrink=0.85)
+    first = figure.axes[0]
+    first.set_yticks(first.get_xticks(), first.get_xticklabels())
+    first.set_ylabel("true")
+    label = "share of the true rank"
+    figure.colorbar(first.collections[0], ax=figure.axes, label=label, shrink=0.85)
     return figure
 
 
@@ -300,7 +282,8 @@ def gallery(
 
     for index, (above, below) in zip(chosen, axes.T, strict=True):
         image, target = split[index]
-        show_image(above, image)
+        above.imshow(np.asarray(image), aspect="auto")
+        above.axis("off")
         above.set_title(f"true: {ranks.names[target]}", loc="center", fontsize=8.5)
         draw_probabilities(below, probabilities[index], target)
         name_ranks(below, ranks, range(len(ranks)), most=5)

@@ -14,7 +14,6 @@ from matplotlib.table import Table
 from torch import Tensor, nn
 
 from l2rclip_book.plots import INK, PAPER, WRONG, canvas, drawn, heat_map, ink_on, rank_colours
-from l2rclip_book.templates import token_text
 from l2rclip_lite.method import Embeddings
 from l2rclip_lite.method.rankformer import RankFormer
 from l2rclip_lite.towers.base import Tokens, Towers
@@ -41,11 +40,12 @@ def spellings(towers: Towers, tokens: Tokens) -> list[list[str]]:
         >>> spellings(tiny, tiny.tokenize(["a leaf", "a big leaf"]))[0]
         ['start', 'a', 'leaf', 'end', '·']
     """
+    tokenizer: Any = towers.tokenizer
     rows = []
     for ids, mask, words in zip(tokens.ids.tolist(), tokens.mask, tokens.words, strict=True):
         row = [PADDING] * len(ids)
         for slot in words.nonzero().flatten().tolist():
-            row[slot] = token_text(towers, ids[slot])
+            row[slot] = tokenizer.decode([ids[slot]]).strip()
 
         row[0] = START
         row[int(mask.sum()) - 1] = END
@@ -63,9 +63,9 @@ def woken(former: RankFormer, seed: int = 0) -> RankFormer:
 
 
 def read_by(
-    former: RankFormer, embeddings: Embeddings, tokens: Tokens, rank: int, slot: int
+    former: RankFormer, embeddings: Embeddings, tokens: Tokens, rank: int, slot: int | slice
 ) -> Slots:
-    r"""Measure how strongly one refined word depends on every slot.
+    r"""Measure how strongly one refined word, or a slice of words, depends on every slot.
 
     It is $\lVert\partial(v\cdot R'_{kn})/\partial R\rVert$ for a random v.
 
@@ -79,20 +79,21 @@ def read_by(
     Returns:
         Numbers ≥ 0, exactly 0 in slots that the word cannot see.
     """
-    probe = torch.randn(embeddings.shape[-1], generator=torch.Generator().manual_seed(0))
-    leaf = embeddings.detach().clone().requires_grad_()
-    answer = former(leaf, tokens)[rank, slot] @ probe
-    gradient: Tensor = torch.autograd.grad(answer, leaf)[0]
-    return gradient.norm(dim=-1)
+    probe = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(0))
+
+    def answer(words: Embeddings) -> Tensor:
+        return (former(words, tokens) * probe)[rank, slot].sum()
+
+    gradient: Tensor = torch.func.grad(answer)(embeddings)
+    return gradient.detach().norm(dim=-1)
 
 
-@torch.no_grad()
 def changed_ranks(
     former: RankFormer, embeddings: Embeddings, tokens: Tokens
 ) -> Float[Tensor, "disturbed rank"]:
-    """Measure how far R′ of each sentence moves when the words of one are disturbed.
+    """Measure how strongly R′ of each sentence depends on the words of another.
 
-    It is relative to the move of the disturbed sentence.
+    It is relative to how strongly the other depends on its own words.
 
     Args:
         former: A woken or trained RankFormer.
@@ -100,19 +101,15 @@ def changed_ranks(
         tokens: Which slots hold words.
 
     Returns:
-        Row i: noise was added to all words of rank i; 0 where nothing moved.
+        Row i: of each sentence on the words of rank i; 0 where it does not see them.
     """
-    noise = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(0))
-    noise = 0.1 * embeddings.std() * noise * tokens.words[..., None]
-
-    before = former(embeddings, tokens)
-    rows = []
-    for rank in range(len(embeddings)):
-        disturbed = embeddings.clone()
-        disturbed[rank] += noise[rank]
-        moved = (former(disturbed, tokens) - before).flatten(1).norm(dim=1)
-        rows.append(moved / moved[rank])
-    return torch.stack(rows)
+    every = slice(None)
+    columns = [
+        (read_by(former, embeddings, tokens, rank, every) * tokens.words).sum(1)
+        for rank in range(len(embeddings))
+    ]
+    strength = torch.stack(columns, dim=1)
+    return strength / strength.diagonal()[:, None]
 
 
 @torch.no_grad()
@@ -246,8 +243,7 @@ def attention_figure(stored: Mapping[str, Any], numbers: Sequence[int]) -> Figur
         stored: What `tools/attention_data.py` writes.
         numbers: The slot of each column.
     """
-    (names,) = (each for each in stored["sets"] if each["key"] == "names")
-    slots = {each["slot"]: each for each in names["slots"]}
+    slots = {each["slot"]: each for each in stored["sets"][0]["slots"]}
     figure = canvas(5.2)
     axes = figure.subplots(2, len(numbers), squeeze=False)
     for column, number in zip(axes.T, numbers, strict=True):

@@ -69,9 +69,7 @@ class Sign:
 
     def fires(self, value: float) -> bool:
         """Return whether a value lies on the side of the runs that failed."""
-        if self.healthy[0] > self.threshold:
-            return value < self.threshold
-        return value > self.threshold
+        return (value < self.threshold) == (self.provoked < self.healthy)
 
     def says(self, value: float) -> str:
         """Return what a value says, in one sentence."""
@@ -161,10 +159,8 @@ def see_images(model: L2RCLIP, data: OrdinalDataset) -> SeenImages:
         data: What it was trained on.
     """
     config = model.config
-    if config.start is not None:
-        raise InputError("signs: the run began with another run, whose tower stage 1 met.")
-    if config.weights is not None:
-        raise InputError("signs: the run began with a file of weights, which is not read again.")
+    if config.start is not None or config.weights is not None:
+        raise InputError("signs: the tower that stage 1 met came from a file, not read again here.")
     step = math.ceil(len(data.test) / MAX_IMAGES)
     part = data.test.subset(range(0, len(data.test), step))
 
@@ -184,6 +180,7 @@ def see_images(model: L2RCLIP, data: OrdinalDataset) -> SeenImages:
     )
 
 
+@torch.no_grad()
 def measure(model: L2RCLIP, seen: SeenImages | None) -> dict[str, float | str]:
     """Return the value of each sign, or a sentence that says why there is none.
 
@@ -222,7 +219,7 @@ def order_of_answers_gained(model: L2RCLIP, seen: SeenImages) -> float:
 
     orders = []
     for text in (model.text_features(), changed_texts(model, refine=False)):
-        logits = model.scale.detach().cpu() * seen.before @ text.detach().cpu().T
+        logits = model.scale.cpu() * seen.before @ text.cpu().T
         expected = logits.softmax(dim=1) @ model.ranks.values_tensor()
         orders.append(spearman(seen.target, expected, model.ranks))
     return orders[0] - orders[1]
@@ -242,7 +239,7 @@ def own_text_margin(model: L2RCLIP, seen: SeenImages) -> float:
 
     It is the mean difference of the two cosines, of images as stage 1 met them.
     """
-    cosine = seen.before @ model.text_features().detach().cpu().T
+    cosine = seen.before @ model.text_features().cpu().T
     is_own = F.one_hot(seen.target, cosine.shape[1]).bool()
     best_other = cosine.masked_fill(is_own, -2).amax(dim=1)
     return float((cosine[is_own] - best_other).mean())
@@ -305,7 +302,6 @@ def template_features(model: L2RCLIP) -> Texts:
     return changed_texts(model, context=trained_prompts(model).context[:0], refine=False)
 
 
-@torch.no_grad()
 def changed_texts(model: L2RCLIP, *, context: Tensor | None = None, refine: bool = True) -> Texts:
     """Return the text features that a model would have with another context, or no RankFormer.
 

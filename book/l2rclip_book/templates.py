@@ -4,7 +4,7 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from itertools import permutations
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,25 +16,9 @@ from torch import Tensor
 from l2rclip_book.plots import INK, METHODS, drawn, grid, heat_map, name_rows, panels
 from l2rclip_book.statistics import cosine_distances, spearman_rho
 from l2rclip_lite.method import Texts
-from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.mini import MiniTowers
 
 Orders = Int[np.ndarray, "order rank"]
-
-
-def token_text(towers: Towers, number: int) -> str:
-    """Return a token as its tokenizer spells it; `##` in front (WordPiece) continues a word.
-
-    Example:
-        >>> from l2rclip_lite import load_towers
-        >>> tiny = load_towers("tiny/random")
-        >>> token_text(tiny, int(tiny.tokenize(["leaf"]).ids[0, 1]))
-        'leaf'
-    """
-    tokenizer: Any = towers.tokenizer
-    if hasattr(tokenizer, "id_to_token"):
-        return str(tokenizer.id_to_token(number))
-    return str(tokenizer.decode([number])).strip()
 
 
 def random_weights(towers: MiniTowers, seed: int) -> MiniTowers:
@@ -103,6 +87,8 @@ def shuffled_gaps(features: Texts, names: Orders) -> Float[np.ndarray, " order"]
 
 TRAINED = METHODS["words"][0]
 SHUFFLED = METHODS["shuffled words"][0]
+BAND = "shuffled names, 90 %"
+RINGS = "random weights, one ring per seed"
 
 
 class Scores(NamedTuple):
@@ -124,24 +110,20 @@ def score_rows(scores: Mapping[str, Mapping[str, Scores]]) -> Figure:
     """
     for rows in scores.values():
         names = list(rows)
-    figure, axes = panels(len(scores), len(scores), 0.36 * len(names) + 1.2, sharey=True)
-
-    for axis, (title, rows) in zip(axes, scores.items(), strict=True):
+    figure, shown = panels(scores, len(scores), 0.36 * len(names) + 1.2, sharey=True)
+    for axis, title, rows in shown:
         table = pd.DataFrame(list(rows.values()))
         low, high = np.stack(table["shuffled"]).T
-        band: dict[str, Any] = {"color": SHUFFLED, "alpha": 0.4, "label": "shuffled names, 90 %"}
-        axis.barh(table.index, high - low, left=low, height=0.62, **band)
-
         rings = table["untrained"].explode()
-        label = "random weights, one ring per seed"
-        axis.scatter(rings, rings.index, facecolor="none", edgecolor=INK, label=label)
-        trained: dict[str, Any] = {"color": TRAINED, "marker": "D", "label": "trained network"}
-        axis.scatter(table["trained"], table.index, zorder=3, **trained)
+        axis.barh(table.index, high - low, 0.62, low, color=SHUFFLED, alpha=0.4, label=BAND)
+        axis.scatter(rings, rings.index, facecolor="none", edgecolor=INK, label=RINGS)
+        axis.plot(table["trained"], table.index, "D", color=TRAINED, label="trained network")
         axis.set(xlim=(-1, 1), xticks=(-0.5, 0, 0.5, 1), xlabel="gap score")
         grid(axis, "x", title)
 
-    name_rows(axes[0], names)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    first = figure.axes[0]
+    name_rows(first, names)
+    figure.legend(*first.get_legend_handles_labels(), loc="outside upper left", ncols=3)
     return figure
 
 
@@ -173,14 +155,19 @@ def heat_maps(
         >>> heat_maps({"mine": np.eye(2)}, ["low", "high"], columns=1).axes[0].get_title("left")
         'mine'
     """
-    figure, axes = panels(len(tables), columns, 2.4)
-    look: dict[str, Any] = {"cmap": cmap, "vmin": -1, "vmax": 1, "xticklabels": False}
-    look |= {"annot": digits is not None, "fmt": f"z.{digits}f"}
-    for place, (axis, (title, table)) in enumerate(zip(axes, tables.items(), strict=True)):
-        is_left = place % columns == 0
-        heat_map(axis, table, yticklabels=names if is_left else False, **look)
-        axis.set_title(title)
-
-    mesh = axes[0].collections[0]
-    figure.colorbar(mesh, ax=axes, label=label, shrink=0.8, pad=0.02, aspect=30)
+    figure, shown = panels(tables, columns, 2.4, sharey=True)
+    for axis, _, table in shown:
+        heat_map(
+            axis,
+            table,
+            cmap=cmap,
+            vmin=-1,
+            vmax=1,
+            annot=digits is not None,
+            fmt=f"z.{digits}f",
+            xticklabels=False,
+            yticklabels=names,
+        )
+    mesh = figure.axes[0].collections[0]
+    figure.colorbar(mesh, ax=figure.axes, label=label, shrink=0.8, pad=0.02, aspect=30)
     return figure

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -158,28 +159,26 @@ def resumed_run(
 
 GOOD = "#0072b2"  # after Okabe and Ito
 BAD = "#d55e00"
-Values = Mapping[str, float | str]
 
 
 @drawn()
-def sign_ranges(runs: Mapping[str, Values]) -> Figure:
+def sign_ranges(runs: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Draw each sign of a healthy run, and of the run that was made to fail in its way.
 
     Bands are the ranges of earlier runs, see `signs.SIGNS`. The second dot is that of the run that
     should fire the sign.
 
     Args:
-        runs: What `signs.measure` returns, by name of the run: `HEALTHY`, or one of `PROVOKED`.
+        runs: What `signs.measure` returns, by name of the run: `HEALTHY`, and each of `PROVOKED`.
     """
     figure = canvas(0.6 + 0.62 * len(SIGNS))
     axes = figure.subplots(len(SIGNS))
     for axis, sign in zip(axes, SIGNS, strict=True):
-        rows = ((HEALTHY, sign.healthy, GOOD, "o"), (sign.provoked_by, sign.provoked, BAD, "X"))
-        for row, (name, band, colour, marker) in enumerate(rows):
-            axis.plot(band, [row, row], color=colour, linewidth=9, alpha=0.35)
-            value = runs.get(name, {}).get(sign.column)
-            if isinstance(value, float):
-                axis.scatter(value, row, color=colour, marker=marker, s=45, zorder=3)
+        low, high = np.transpose([sign.healthy, sign.provoked])
+        axis.barh([0, 1], high - low, 0.6, low, color=[GOOD, BAD], alpha=0.35, linewidth=0)
+        looks = {HEALTHY: (GOOD, "o"), sign.provoked_by: (BAD, "X")}
+        for row, (name, (colour, marker)) in enumerate(looks.items()):
+            axis.scatter(runs[name][sign.column], row, color=colour, marker=marker, s=45, zorder=3)
 
         axis.set(yticks=[0.5], yticklabels=[sign.short], ylim=(1.7, -0.7))
         axis.grid(axis="x", color=GRID)

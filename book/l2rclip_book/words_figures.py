@@ -27,7 +27,7 @@ ORDERS: dict[str, tuple[str, str, str]] = {  # name, colour, marker
     "after a relative": ("sentences, after a relative", WARM, "o"),
 }
 BAND = "sentences given to random ranks"
-ALL_IMAGES = {"words": "L2RCLIP", "labels": "rps"}  # as `at-best` names these arms
+ALL_IMAGES = {"L2RCLIP": "words", "rps": "labels"}  # as `at-best` names these arms
 AMOUNTS = (*SHOTS, "all")
 
 
@@ -88,17 +88,16 @@ def shares_of_chance(table: pd.DataFrame) -> pd.DataFrame:
     Returns:
         `data`, `run`, `arm`, `shots` (of `AMOUNTS`) and `share`.
     """
-    chance = table[(table["study"] == "words-new") & (table["arm"] == "median-rank")]
-    few = table[table["study"].isin(["words-few", "words-curve"])]
-    few = few.assign(shots=few["condition"].str.removeprefix("few_shot="))
-
-    own = table[table["study"] == "words-all"]
-    earlier = table[(table["study"] == "at-best") & table["arm"].isin(ALL_IMAGES.values())]
-    names = {theirs: ours for ours, theirs in ALL_IMAGES.items()}
-    whole = pd.concat([own, earlier.replace({"arm": names})]).assign(shots="all")
-
-    rows = pd.concat([few, whole])
+    study = table["study"]
+    at_best = study == "at-best"
+    is_whole = at_best | (study == "words-all")
+    shots = table["condition"].str.removeprefix("few_shot=").mask(is_whole, "all")
+    arms = table["arm"].mask(at_best, table["arm"].map(ALL_IMAGES))
+    rows = table.assign(shots=shots, arm=arms)
+    rows = rows[is_whole | study.isin(["words-few", "words-curve"])]
     rows = rows[rows["arm"].isin(LINES) & rows["shots"].isin(AMOUNTS)]
+
+    chance = table[(study == "words-new") & (table["arm"] == "median-rank")]
     both = rows.merge(chance[["data", "run", "rps"]], on=["data", "run"], suffixes=("", "_chance"))
     both["share"] = 100 * both["rps"].astype(float) / both["rps_chance"].astype(float)
     return both[["data", "run", "arm", "shots", "share"]]
@@ -111,15 +110,15 @@ def few_figure(shares: pd.DataFrame) -> Figure:
     Args:
         shares: From `shares_of_chance`.
     """
-    sets = [data for data in SETS if (shares["data"] == data).any()]
-    if not sets:
+    if shares.empty:
         figure = canvas(3.3)
         nothing(figure)
         return figure
 
-    figure, axes = panels(len(sets), len(sets), 3.3)
-    for axis, data in zip(axes, sets, strict=True):
-        part = shares[shares["data"] == data]
+    by_data = dict(list(shares.groupby("data")))
+    parts = {DATA[data][0]: by_data[data] for data in SETS if data in by_data}
+    figure, shown = panels(parts, len(parts), 3.3)
+    for axis, title, part in shown:
         for arm, (name, colour, line, marker) in LINES.items():
             rows = part[part["arm"] == arm]
             means = rows.groupby("shots")["share"].mean().reindex(AMOUNTS)
@@ -128,11 +127,13 @@ def few_figure(shares: pd.DataFrame) -> Figure:
             axis.scatter(
                 rows["shots"], rows["share"], s=11, color=inside, edgecolors=colour, alpha=0.6
             )
-        grid(axis, "y", DATA[data][0])
+        grid(axis, "y", title)
         axis.axhline(100, color=INK, linewidth=1, linestyle="--")
         axis.set_ylim(0, max(115, 1.05 * part["share"].max()))
         axis.set_xlabel("labels for each rank")
-    axes[0].set_ylabel("RPS, % of an answer\nthat looks at no image")
-    lines, names = axes[0].get_legend_handles_labels()
-    figure.legend(lines, names, loc="outside lower left", ncols=4, columnspacing=1.2)
+    first = figure.axes[0]
+    first.set_ylabel("RPS, % of an answer\nthat looks at no image")
+    figure.legend(
+        *first.get_legend_handles_labels(), loc="outside lower left", ncols=4, columnspacing=1.2
+    )
     return figure
