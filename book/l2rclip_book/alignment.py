@@ -5,7 +5,6 @@ import copy
 import torch
 from jaxtyping import Float
 from open_clip import IMAGENET_CLASSNAMES
-from sklearn.linear_model import Ridge
 from torch import Tensor
 
 from l2rclip_lite.towers.mini import MiniTowers, find_image_weights, load_backbone
@@ -37,25 +36,3 @@ def prototypes(
     classifier = load_backbone(find_image_weights(), classifier=True).get_submodule("classifier")
     rows = classifier.get_parameter("weight").detach()[classes]
     return names, rows, texts
-
-
-def fit_alignment(
-    classifier: Float[Tensor, "name feature"], texts: Float[Tensor, "name dim"], ridge: float = 10.0
-) -> dict[str, Tensor]:
-    r"""Fit the linear map from image features to the text space, from names alone.
-
-    It is $A = T_c^\top (W W^\top + \lambda I)^{-1} W$.
-
-    Args:
-        classifier: W, one row of the image classifier a name.
-        texts: T, the unit embedding of each name.
-        ridge: λ, on raw rows.
-
-    Returns:
-        `projection` (dim × feature) and `text_mean` (dim).
-    """
-    text_mean = texts.mean(0)
-    regression = Ridge(ridge, fit_intercept=False, solver="cholesky")
-    regression.fit(classifier.double().numpy(), (texts - text_mean).double().numpy())
-    projection = torch.from_numpy(regression.coef_).float()
-    return {"projection": projection, "text_mean": text_mean}

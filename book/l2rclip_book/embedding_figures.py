@@ -4,28 +4,25 @@ import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from scipy.linalg import orthogonal_procrustes
 from sklearn.neighbors import NearestNeighbors
 
-from l2rclip_book.plots import INK, canvas, drawn, rank_colours, spread_out
+from l2rclip_book.plots import INK, NARROW, drawn, panels, rank_colours, spread_out
 from l2rclip_lite.method.ranks import Ranks
 
 Points: TypeAlias = Float[np.ndarray, "batch dim"]
 Flat: TypeAlias = Float[np.ndarray, "batch 2"]
 Index: TypeAlias = Int[np.ndarray, " batch"]
-NARROW = 5.2  # inches: type stays legible on a phone
 
 
-def umap_layout(points: Points, neighbours: int, *, epochs: int | None = None) -> Flat:
+def umap_layout(points: Points, neighbours: int, *, epochs: int | None) -> Flat:
     """Compute a UMAP layout in two dimensions.
 
     UMAP gets its lists of neighbours ready made: to find them itself, it compiles code for five
@@ -74,27 +71,6 @@ def turned_like(flat: Flat, reference: Flat) -> Flat:
     return np.asarray(centred @ turn)
 
 
-def cloud(axis: Axes, flat: Flat, labels: Index, ranks: Ranks) -> None:
-    """Draw points in the colours of their ranks."""
-    colours = np.array(rank_colours(len(ranks)))
-    axis.scatter(flat[:, 0], flat[:, 1], c=colours[labels], s=12, linewidth=0)
-
-
-def rank_bar(figure: Figure, axes: np.ndarray, ranks: Ranks) -> None:
-    """Draw a colour bar of the ranks with at most seven of their values, or of short names."""
-    number = len(ranks)
-    scale = ScalarMappable(Normalize(-0.5, number - 0.5), ListedColormap(rank_colours(number)))
-    bar = figure.colorbar(
-        scale, ax=list(axes.flat), label=ranks.unit, fraction=0.03, pad=0.015, aspect=32 * len(axes)
-    )
-
-    names = list(ranks.names)
-    if max(map(len, names)) > 3:
-        names = [f"{value:g}" for value in ranks.values]
-    named = spread_out(ranks, 7)
-    bar.set_ticks(named, labels=[names[rank] for rank in named])
-
-
 class Cloud(NamedTuple):
     """A panel: places and rank indices of images.
 
@@ -131,39 +107,38 @@ def on_circle(images: Points, labels: Index, texts: Points) -> Cloud:
 
 
 @drawn()
-def clouds(panels: Mapping[str, Cloud], ranks: Ranks, *, columns: int = 3) -> Figure:
+def clouds(panels_of: Mapping[str, Cloud], ranks: Ranks, *, columns: int = 3) -> Figure:
     """Draw one panel of coloured points per projection; the ranks are diamonds on a line.
 
     Args:
-        panels: By title.
+        panels_of: By title.
         ranks: The label space.
         columns: Panels per row; the last one is full, too.
     """
-    rows = -(-len(panels) // columns)
-    figure = canvas(0.3 + rows * (0.4 + (NARROW - 0.7) / columns), NARROW)
-    axes = figure.subplots(rows, columns, squeeze=False)
-
-    for axis, (title, panel) in zip(axes.flat, panels.items(), strict=True):
+    number = len(ranks)
+    colours = ListedColormap(rank_colours(number))
+    look: dict[str, Any] = {"cmap": colours, "vmin": -0.5, "vmax": number - 0.5}
+    height = 0.5 + (NARROW - 0.7) / columns
+    figure, shown = panels(panels_of, columns, height, NARROW)
+    for axis, _, panel in shown:
         if panel.circle:
             axis.add_patch(Circle((0, 0), 1, fill=False, color=INK, linewidth=0.8))
             axis.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal")
             axis.spines[:].set_visible(False)
-        cloud(axis, panel.places, panel.labels, ranks)
+        points = axis.scatter(*panel.places.T, c=panel.labels, s=12, linewidth=0, **look)
         if panel.ranks is not None:
-            _draw_ranks(axis, panel.ranks)
-
-        axis.set_title(title, fontsize=10)
+            axis.plot(*panel.ranks.T, color=INK, linewidth=1, zorder=3)
+            diamonds = {"s": 26, "marker": "D", "edgecolor": INK, "zorder": 4}
+            axis.scatter(*panel.ranks.T, c=range(number), **diamonds, **look)
         axis.set(xticks=[], yticks=[])
 
-    rank_bar(figure, axes, ranks)
+    aspect = 32 * len(shown) / columns
+    bar = figure.colorbar(
+        points, ax=figure.axes, label=ranks.unit, fraction=0.03, pad=0.015, aspect=aspect
+    )
+    named = spread_out(ranks, 7)
+    bar.set_ticks(named, labels=[f"{ranks.values[rank]:g}" for rank in named])
     return figure
-
-
-def _draw_ranks(axis: Axes, places: Flat) -> None:
-    """Draw a diamond for each rank, and a line through them from the lowest to the highest."""
-    colours = rank_colours(len(places))
-    axis.plot(*places.T, color=INK, linewidth=1, zorder=3)
-    axis.scatter(places[:, 0], places[:, 1], c=colours, s=26, marker="D", edgecolor=INK, zorder=4)
 
 
 @drawn()
@@ -179,26 +154,25 @@ def motion_figure(file: Path | None, ranks: Ranks) -> Figure | None:
 
     stored = json.loads(file.read_text(encoding="utf-8"))
     first, second = stored["epochs"]
-    frames = {
+    moments = {
         "after stage 1": first,
         "one epoch later": first + 1,
         "after stage 2": first + second,
     }
     labels = np.array(stored["labels"])
-    wide, tall = stored["box"]
-    column = (NARROW - 0.8) / len(frames)
-    figure = canvas(len(stored["panels"]) * (column * tall / wide + 0.5), NARROW)
-    axes = figure.subplots(len(stored["panels"]), len(frames), squeeze=False)
-
-    for row, panel in zip(axes, stored["panels"], strict=True):
-        row[0].set_ylabel(f"{panel['title']}, {panel['shows']:.0%} shown")
-        for axis, (title, frame) in zip(row, frames.items(), strict=True):
+    frames = {}
+    for panel in stored["panels"]:
+        for moment, frame in moments.items():
             images, vectors = panel["frames"][frame]
-            cloud(axis, np.reshape(panel["images"][images], (-1, 2)), labels, ranks)
-            _draw_ranks(axis, np.reshape(panel["ranks"][vectors], (-1, 2)))
-            rho = panel["rho"][frame] / 100
-            axis.set_title(f"{title}\nρ = {rho:.2f}", fontsize=10)
-            axis.set(xlim=(0, wide), ylim=(0, tall), xticks=[], yticks=[], aspect="equal")
+            places = np.reshape(panel["images"][images], (-1, 2))
+            of_ranks = np.reshape(panel["ranks"][vectors], (-1, 2))
+            title = f"{panel['title']}\n{moment}\nρ = {panel['rho'][frame] / 100:.2f}"
+            frames[title] = Cloud(places, labels, of_ranks)
 
-    rank_bar(figure, axes, ranks)
+    figure = clouds(frames, ranks)
+    wide, tall = stored["box"]
+    for axis in figure.axes[: len(frames)]:
+        axis.set(xlim=(0, wide), ylim=(0, tall), aspect="equal")
+    for axis, panel in zip(figure.axes[:: len(moments)], stored["panels"], strict=False):
+        axis.set_ylabel(f"{panel['shows']:.0%} shown")
     return figure

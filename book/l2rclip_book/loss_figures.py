@@ -1,7 +1,6 @@
 """Figures of the losses: forces on a circle, and the paths of free texts.
 
 Ranks have their colours, texts are numbered discs, images are stars in the colour of their rank.
-The three weights of the push keep one colour each: true order, order-blind, shuffled.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,9 +11,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 from torch import Tensor
 
-from l2rclip_book.plots import GRID, INK, METHODS, canvas, drawn, ink_on, rank_colours
+from l2rclip_book.plots import GRID, INK, drawn, panels, rank_colours, write_in
 from l2rclip_lite.method import Texts
 
 Places: TypeAlias = Float[Tensor, "rank 2"]
@@ -56,8 +56,7 @@ def text_forces(
         >>> pulled.round(decimals=6).tolist()  # 2 (t - z)
         [[-2.0, 2.0]]
     """
-    text = text.detach().clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(loss(image.detach(), text), text)
+    gradient: Texts = torch.func.grad(loss, argnums=1)(image.detach(), text)
     return gradient
 
 
@@ -104,12 +103,6 @@ def walk(
 
 
 STAR_RADIUS = 0.19  # of the star that is an image
-# name and colour of each weight of the push
-ORDERS = {
-    "true": ("true order", METHODS["after stage 1"][0]),
-    "blind": ("order-blind", INK),
-    "shuffled": ("shuffled", METHODS["shuffled words"][0]),
-}
 
 
 def circle(axis: Axes, places: Places) -> None:
@@ -119,14 +112,11 @@ def circle(axis: Axes, places: Places) -> None:
         axis: Where to draw.
         places: One point per rank, on the circle or not.
     """
-    axis.plot(*on_circle(*range(361)).T, color=INK, alpha=0.5, linewidth=1.3, zorder=0)
-
+    axis.add_patch(Circle((0, 0), 1, fill=False, color=INK, alpha=0.5, linewidth=1.3, zorder=0))
     colours = rank_colours(len(places))
-    for rank, ((x, y), colour) in enumerate(zip(places.tolist(), colours, strict=True)):
-        axis.scatter(x, y, s=175, color=colour, zorder=3)
-        axis.text(
-            x, y, str(rank), ha="center", va="center_baseline", color=ink_on(colour), zorder=4
-        )
+    axis.scatter(*places.T, s=175, color=colours, zorder=3)
+    for rank, place in enumerate(places.tolist()):
+        write_in(axis, place, str(rank), colours[rank], va="center_baseline", zorder=4)
 
     axis.set(aspect="equal", xticks=[], yticks=[], xlim=(-1.25, 1.25), ylim=(-1.25, 1.25))
     axis.spines[:].set_visible(False)
@@ -142,24 +132,20 @@ def star(axis: Axes, image: Float[Tensor, "1 2"], own: int, ranks: int) -> None:
         ranks: How many there are.
     """
     colour = rank_colours(ranks)[own]
-    x, y = image[0].tolist()
-    axis.scatter(x, y, marker="*", s=230, color=colour, edgecolor="white", zorder=6)
-    axis.text(0.74 * x, 0.74 * y, "image", ha="center", va="center")
+    axis.scatter(*image.T, marker="*", s=230, color=colour, edgecolor="white", zorder=6)
+    write_in(axis, 0.74 * image[0], "image")
 
 
 @drawn()
 def force_circles(
-    panels: Mapping[str, Places],
-    text: Places,
-    image: Float[Tensor, "1 2"],
-    own: int,
+    forces_of: Mapping[str, Places], text: Places, image: Float[Tensor, "1 2"], own: int
 ) -> Figure:
     r"""Draw the force of each text on one image, one panel per loss.
 
     In grey is the part of their sum that turns the image.
 
     Args:
-        panels: Force of each text (`text_forces`) by title of the panel.
+        forces_of: Force of each text (`text_forces`) by title of the panel.
         text: Places of the texts.
         image: Place of the image.
         own: Rank of the image.
@@ -172,14 +158,11 @@ def force_circles(
         >>> [axis.get_title("left") for axis in figure.axes]
         ['a push\nnet force 0.00', 'none\nnet force 0.00']
     """
-    rows = -(-len(panels) // 2)
-    figure = canvas(3.3 * rows, 5.4)
-    axes = figure.subplots(rows, 2, squeeze=False).ravel()
-
-    for axis, (title, forces) in zip(axes, panels.items(), strict=False):
+    figure, shown = panels(forces_of, 2, 3.3, 5.4)
+    for axis, title, forces in shown:
         circle(axis, text)
         net = tangential(forces.sum(0, keepdim=True), image)
-        _draw_forces(axis, image[0], forces, net)
+        _draw_forces(axis, image, forces, net)
         star(axis, image, own, len(text))
         axis.set_title(f"{title}\nnet force {float(net.norm()):.2f}")
         axis.set(xlim=(-1.5, 1.5), ylim=(-1.2, 2.45))
@@ -187,10 +170,7 @@ def force_circles(
 
 
 def _draw_forces(
-    axis: Axes,
-    image: Float[Tensor, " 2"],
-    forces: Places,
-    net: Float[Tensor, "1 2"],
+    axis: Axes, image: Float[Tensor, "1 2"], forces: Places, net: Float[Tensor, "1 2"]
 ) -> None:
     """Draw an arrow for each force and one for the net force, the longest of the forces 1.1 long.
 
@@ -203,25 +183,15 @@ def _draw_forces(
     colours = [*rank_colours(len(forces)), INK]
     names = [*map(str, range(len(forces))), "net"]
     arrows = torch.cat([forces, net])
-    longest = forces.norm(dim=1).max().clamp_min(1e-9)
-    seen = arrows.norm(dim=1) > 0.02 * longest
+    arrows = 1.1 * arrows / forces.norm(dim=1).max().clamp_min(1e-9)
 
-    direction = F.normalize(arrows, dim=1)
-    start = image + STAR_RADIUS * direction
-    reach = 1.1 * arrows / longest
-    for place in seen.nonzero().flatten().tolist():
-        axis.quiver(
-            *start[place],
-            *reach[place],
-            color=colours[place],
-            angles="xy",
-            scale_units="xy",
-            scale=1,
-            width=0.018,
-            zorder=5,
-        )
-        x, y = (start + reach + 0.15 * direction)[place].tolist()
-        axis.text(x, y, names[place], ha="center", va="center")
+    for arrow, name, colour in zip(arrows, names, colours, strict=True):
+        direction = F.normalize(arrow, dim=0)
+        start = image[0] + STAR_RADIUS * direction
+        if arrow.norm() > 0.02:
+            look = {"color": colour, "width": 0.035, "head_width": 0.13}
+            axis.arrow(*start, *arrow, length_includes_head=True, linewidth=0, zorder=5, **look)
+            write_in(axis, start + arrow + 0.15 * direction, name)
 
 
 @drawn()
@@ -234,18 +204,14 @@ def free_texts(ways: Mapping[str, Float[Tensor, "step point 2"]]) -> Figure:
 
     Example:
         >>> at = on_circle(0, 90)
-        >>> free_texts({"true": torch.stack([at, at])}).axes[0].get_title()
-        'true order'
+        >>> free_texts({"true": torch.stack([at, at])}).axes[0].get_title("left")
+        'true'
     """
-    figure = canvas(2.1, 5.4)
-    axes = figure.subplots(1, len(ways), squeeze=False).ravel()
-
-    for axis, (kind, way) in zip(axes, ways.items(), strict=True):
-        name, colour = ORDERS[kind]
+    figure, shown = panels(ways, len(ways), 2.1, 5.4)
+    for axis, _, way in shown:
         circle(axis, way[-1])
-        axis.plot(*(0.45 * on_circle(*range(361))).T, color=GRID, zorder=0)
-        radius = torch.linspace(0.45, 1.0, len(way))[:, None]
-        for rank, own in enumerate(rank_colours(way.shape[1])):
-            axis.plot(*(radius * way[:, rank]).T, color=own, linewidth=2)
-        axis.set_title(name, color=colour, loc="center")
+        axis.add_patch(Circle((0, 0), 0.45, fill=False, color=GRID, zorder=0))
+        radius = torch.linspace(0.45, 1.0, len(way))[:, None, None]
+        axis.set_prop_cycle(color=rank_colours(way.shape[1]))
+        axis.plot(*(radius * way).permute(2, 0, 1), linewidth=2)
     return figure

@@ -6,24 +6,25 @@ a light and on a dark page.
 """
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
+import matplotlib.style
 import numpy as np
 import pandas as pd
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
-from matplotlib.patches import ConnectionPatch
+from matplotlib.text import Text
 from matplotlib.typing import ColorType
 from numpy.typing import ArrayLike
 from PIL import Image
 from sklearn.metrics import confusion_matrix
 
-from l2rclip_book.results import curves
 from l2rclip_lite.data.base import Split
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import Probabilities, mae
@@ -58,38 +59,15 @@ DATA: dict[str, tuple[str, str, str]] = {
     "leaves62": ("generated leaves, 62 ranks", "#56606b", ">"),
 }
 DARK = "#1f2933"  # on light boxes, whatever the page is
-GRID = f"{COLOURS['ink']}40"
+GRID = f"{INK}40"
 PAPER = "none"
 WIDTH = 7.8
-STYLE: dict[Any, Any] = {
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "savefig.facecolor": "none",
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "patch.edgecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlelocation": "left",
-    "legend.frameon": False,
-    "font.size": 9,
-    "svg.hashsalt": "l2rclip",
-}
-
-
-def style() -> AbstractContextManager[None]:
-    """Give figures the look of the book; on exit the former look is back."""
-    return mpl.rc_context(STYLE)
-
-
-@contextmanager
-def drawn() -> Iterator[None]:
-    """Give a figure the look of the book; its names stand as they are, for one may hold a $."""
-    with mpl.rc_context(STYLE | {"text.parse_math": False}):
-        yield
+NARROW = 5.2  # inches: type of 9 points stays legible where a page is 390 pixels wide
+WRONG = COLOURS["stage 2"]
+# the look of the book, as a context or a decorator; `drawn` leaves names as they are that hold a $
+STYLE = Path(__file__).with_name("book.mplstyle")
+style = partial(mpl.style.context, STYLE)
+drawn = partial(mpl.style.context, [STYLE, {"text.parse_math": False}])
 
 
 def canvas(height: float, width: float = WIDTH) -> Figure:
@@ -97,33 +75,43 @@ def canvas(height: float, width: float = WIDTH) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def tie(
-    figure: Figure, axis: Axes, edge: float, other: Axes, point: Sequence[float], colour: ColorType
-) -> None:
-    """Draw a line from the middle of an edge of a panel, 0 the lower and 1 the upper, to a point.
+def panels(
+    contents: Mapping[str, Any], columns: int, height: float, width: float = WIDTH, **shared: Any
+) -> tuple[Figure, list[tuple[Axes, str, Any]]]:
+    """Return a figure, and its panels in reading order: axes, title and content of each.
 
     Args:
-        figure: Of both panels.
-        axis: The panel with the edge.
-        edge: Height in it.
-        other: The panel with the point.
-        point: In the numbers of its axes.
-        colour: Of the line.
+        contents: By title.
+        columns: Panels per row.
+        height: Of each row, in inches.
+        width: Of the figure.
+        shared: What `Figure.subplots` takes.
     """
-    ends: dict[str, Any] = {
-        "coordsA": "axes fraction",
-        "coordsB": "data",
-        "axesA": axis,
-        "axesB": other,
-    }
-    figure.add_artist(ConnectionPatch((0.5, edge), (point[0], point[1]), color=colour, **ends))
+    n_rows = -(-len(contents) // columns)
+    figure = canvas(n_rows * height, width)
+    axes = figure.subplots(n_rows, columns, squeeze=False, **shared).ravel()
+    for empty in axes[len(contents) :]:
+        empty.remove()
+
+    shown = list(zip(figure.axes, contents, contents.values(), strict=True))
+    for axis, title, _ in shown:
+        axis.set_title(title)
+    return figure, shown
 
 
-def frame_image(axis: Axes, image: ArrayLike, colour: ColorType) -> None:
-    """Draw an image in a frame of a colour."""
-    axis.imshow(np.asarray(image), aspect="auto")
-    axis.set(xticks=[], yticks=[])
-    axis.spines[:].set(visible=True, color=colour, linewidth=2.4)
+def write_in(
+    axis: Axes, place: Sequence[float], text: str, ground: ColorType = PAPER, **look: Any
+) -> Text:
+    """Write a text around a place, in a colour that reads on its ground."""
+    look = {"ha": "center", "va": "center", "color": ink_on(ground)} | look
+    return axis.text(place[0], place[1], text, **look)
+
+
+def heat_map(axis: Axes, table: ArrayLike, *, square: bool = True, **look: Any) -> None:
+    """Draw a table as cells; `look` is that of seaborn."""
+    seaborn.heatmap(np.asarray(table), ax=axis, square=square, cbar=False, **look)
+    axis.tick_params(length=0)
+    axis.tick_params("y", rotation=0)
 
 
 def ink_on(colour: ColorType) -> str:
@@ -135,7 +123,7 @@ def ink_on(colour: ColorType) -> str:
     """
     red, green, blue, alpha = to_rgba(colour)
     if not alpha:
-        return COLOURS["ink"]
+        return INK
 
     brightness = 0.3 * red + 0.59 * green + 0.11 * blue
     return "white" if brightness < 0.55 else DARK
@@ -171,7 +159,7 @@ def unit_of(ranks: Ranks) -> str:
 
 
 @drawn()
-def image_grid(images: Sequence[Image.Image], names: Sequence[str], *, columns: int = 4) -> Figure:
+def image_grid(images: Sequence[Image.Image], names: Sequence[str], *, columns: int) -> Figure:
     """Draw images with a line of text below each, in reading order.
 
     Args:
@@ -179,26 +167,20 @@ def image_grid(images: Sequence[Image.Image], names: Sequence[str], *, columns: 
         names: A file name, or anything else, for each.
         columns: Images per row.
     """
-    rows = -(-len(images) // columns)
-    figure = canvas(2.2 * rows, 1.95 * columns)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axis in axes:
-        axis.axis("off")
-
-    for axis, image, name in zip(axes, images, names, strict=False):
+    n_rows = -(-len(images) // columns)
+    figure = canvas(2.2 * n_rows)
+    for place, (image, name) in enumerate(zip(images, names, strict=True), start=1):
+        axis = figure.add_subplot(n_rows, columns, place)
         axis.imshow(np.asarray(image))
-        text = textwrap.fill(name, 22, break_on_hyphens=False)
-        axis.text(0.5, -0.04, text, transform=axis.transAxes, ha="center", va="top", fontsize=9)
+        axis.spines[:].set_visible(False)
+        axis.set(xticks=[], yticks=[])
+        axis.set_xlabel(textwrap.fill(name, 22, break_on_hyphens=False))
     return figure
 
 
 @drawn()
 def training_curves(
-    history: Sequence[Mapping[str, float]],
-    ranks: Ranks,
-    *,
-    reference: float | None = None,
-    select: str = "auto",
+    history: Sequence[Mapping[str, float]], ranks: Ranks, reference: float, select: str
 ) -> Figure:
     """Draw validation MAE and training loss over both stages, with the kept epochs marked.
 
@@ -210,31 +192,23 @@ def training_curves(
     """
     table = pd.DataFrame(history).assign(epoch=range(1, len(history) + 1))
     table["stage"] = "stage " + table["stage"].astype(str)
-    figure = canvas(3.1, 7.6)
-    left, right = figure.subplots(1, 2)
-    for axis, column in ((left, "val_mae"), (right, "loss")):
+    error = f"Validation error: MAE ({unit_of(ranks)})"
+    columns = {error: "val_mae", "Training loss (the two stages' losses differ)": "loss"}
+    figure, shown = panels(columns, 2, 3.1)
+    for axis, _, column in shown:
         seaborn.lineplot(table, x="epoch", y=column, hue="stage", palette=COLOURS, ax=axis)
-        axis.set_xlabel("epoch, both stages")
-    right.set(title="Training loss (the two stages' losses differ)", ylabel="loss")
+        axis.set(xlabel="epoch, both stages", ylabel="")
+        axis.legend().remove()
 
-    _mark_epochs(left, kept_epochs(table, select))
-    if reference is not None:
-        left.axhline(
-            reference, color=COLOURS["reference"], linestyle="--", label="median rank (test)"
-        )
-    highest = max(table["val_mae"].max(), reference or 0)
-    left.set(title="Validation error", ylabel=f"MAE ({unit_of(ranks)})")
-    left.set(ylim=(0, 1.5 * highest))
+    left = figure.axes[0]
+    kept = kept_epochs(table, select)
+    left.scatter(kept["epoch"], kept["val_mae"], color=kept["stage"].map(COLOURS), zorder=3)
+    for row in kept.itertuples():
+        left.text(row.epoch, row.val_mae, f"{row.val_mae:.2f}\n", ha="center")
+    left.axhline(reference, color=INK, linestyle="--", label="median rank (test)")
+    left.set_ylim(0, 1.5 * max(table["val_mae"].max(), reference))
     left.legend(loc="upper right")
-    right.legend().remove()
     return figure
-
-
-def draw_stored(axis: Axes, stored: pd.DataFrame, name: str, colour: str = INK) -> None:
-    """Draw a curve of each stored run as a thin line behind today's."""
-    for line in curves(stored, name):
-        epochs = range(1, len(line) + 1)
-        axis.plot(epochs, line, color=colour, alpha=0.5, linewidth=0.6, zorder=1)
 
 
 def kept_epochs(table: pd.DataFrame, select: str) -> pd.DataFrame:
@@ -245,22 +219,13 @@ def kept_epochs(table: pd.DataFrame, select: str) -> pd.DataFrame:
         select: See `Controls`.
     """
     criteria = ["val_mae", "val_rps"] if select == "mae" else ["val_rps", "val_mae"]
-    kept = []
-    for name, stage in table.groupby("stage"):
-        if select == "last" or (select == "auto" and name == "stage 2"):
-            kept.append(stage.tail(1))
-        else:
-            kept.append(stage.sort_values([*criteria, "epoch"]).head(1))
-    return pd.concat(kept)
-
-
-def _mark_epochs(axis: Axes, epochs: pd.DataFrame) -> None:
-    """Mark epochs, and write the error above each."""
-    axis.scatter(epochs["epoch"], epochs["val_mae"], color=epochs["stage"].map(COLOURS), zorder=3)
-    for epoch, error in zip(epochs["epoch"], epochs["val_mae"], strict=True):
-        axis.annotate(
-            f"{error:.2f}", (epoch, error), (0, 7), textcoords="offset points", ha="center"
-        )
+    preferred = table.sort_values([*criteria, "epoch"])
+    latest = table[::-1]
+    if select == "last":
+        preferred = latest
+    elif select == "auto":
+        preferred = pd.concat([latest[latest["stage"] == "stage 2"], preferred])
+    return preferred.drop_duplicates("stage")
 
 
 @drawn()
@@ -271,32 +236,29 @@ def confusion(answers: Mapping[str, tuple[ArrayLike, ArrayLike]], ranks: Ranks) 
         answers: (true rank indices, predicted rank indices) by panel title.
         ranks: The label space.
     """
-    figure = canvas(3.4, 3.3 * len(answers) + 0.6)
-    axes = figure.subplots(1, len(answers), squeeze=False)[0]
-
-    for axis, (title, (true, predicted)) in zip(axes, answers.items(), strict=True):
-        seaborn.heatmap(
-            confusion_matrix(true, predicted, labels=range(len(ranks)), normalize="true"),
-            ax=axis,
+    number = len(ranks)
+    figure, shown = panels(answers, len(answers), 3.4, 3.3 * len(answers) + 0.6)
+    for axis, title, (true, predicted) in shown:
+        heat_map(
+            axis,
+            confusion_matrix(true, predicted, labels=range(number), normalize="true"),
             cmap="cividis",
             vmin=0,
             vmax=1,
-            cbar=False,
-            square=True,
-            annot=len(ranks) <= MANY,
+            annot=number <= MANY,
             fmt=".0%",
             annot_kws={"fontsize": 7.5},
         )
         error = mae(np.asarray(true), np.asarray(predicted), ranks)
         axis.set_title(f"{title}\nMAE {error:.2f} {unit_of(ranks)}")
         axis.set(xlabel="predicted", yticks=[])
-        name_ranks(axis, ranks, np.arange(len(ranks)) + 0.5)
+        name_ranks(axis, ranks, np.arange(number) + 0.5)
 
-    axes[0].set_yticks(axes[0].get_xticks(), axes[0].get_xticklabels())
-    axes[0].set_ylabel("true")
-    axes[0].tick_params("y", rotation=0)
-    mesh = axes[0].collections[0]
-    figure.colorbar(mesh, ax=list(axes), label="share of the true rank", shrink=0.85)
+    first = figure.axes[0]
+    first.set_yticks(first.get_xticks(), first.get_xticklabels())
+    first.set_ylabel("true")
+    label = "share of the true rank"
+    figure.colorbar(first.collections[0], ax=figure.axes, label=label, shrink=0.85)
     return figure
 
 
@@ -314,7 +276,6 @@ def gallery(
         ranks: The label space.
         chosen: Indices of the images to show.
     """
-    colours = rank_colours(len(ranks))
     highest = np.ceil(10 * np.asarray(probabilities)[chosen].max()) / 10
     figure = canvas(3.0, 1.75 * len(chosen))
     axes = figure.subplots(2, len(chosen), height_ratios=(1.35, 1), squeeze=False)
@@ -324,15 +285,19 @@ def gallery(
         above.imshow(np.asarray(image), aspect="auto")
         above.axis("off")
         above.set_title(f"true: {ranks.names[target]}", loc="center", fontsize=8.5)
-
-        bars = below.bar(range(len(ranks)), np.asarray(probabilities[index]), color=colours)
-        bars[target].set(edgecolor=COLOURS["stage 2"], linewidth=2.2)
-        below.plot(target, 0.04 * highest, "^", color=COLOURS["stage 2"], markersize=5)
-        below.set(ylim=(0, highest), yticks=[])
+        draw_probabilities(below, probabilities[index], target)
         name_ranks(below, ranks, range(len(ranks)), most=5)
+        below.plot(target, 0.04 * highest, "^", color=WRONG, markersize=5)
+        below.set(ylim=(0, highest), yticks=[])
 
     axes[1, 0].set(yticks=[0, highest], ylabel="probability")
     return figure
+
+
+def draw_probabilities(axis: Axes, row: Sequence[float] | np.ndarray, target: int) -> None:
+    """Draw the probabilities of the ranks as bars, that of the true rank outlined."""
+    bars = axis.bar(range(len(row)), row, color=rank_colours(len(row)))
+    bars[target].set(edgecolor=WRONG, linewidth=2.2)
 
 
 def spread_out(ranks: Ranks, most: int) -> list[int]:

@@ -4,17 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import seaborn as sns
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, LogNorm, Normalize
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Patch
+from matplotlib.table import Table
 from torch import Tensor, nn
 
-from l2rclip_book.plots import COLOURS, INK, PAPER, canvas, drawn, ink_on, rank_colours
-from l2rclip_book.templates import token_text
+from l2rclip_book.plots import INK, PAPER, WRONG, canvas, drawn, heat_map, ink_on, rank_colours
 from l2rclip_lite.method import Embeddings
 from l2rclip_lite.method.rankformer import RankFormer
 from l2rclip_lite.towers.base import Tokens, Towers
@@ -41,11 +40,12 @@ def spellings(towers: Towers, tokens: Tokens) -> list[list[str]]:
         >>> spellings(tiny, tiny.tokenize(["a leaf", "a big leaf"]))[0]
         ['start', 'a', 'leaf', 'end', '·']
     """
+    tokenizer: Any = towers.tokenizer
     rows = []
     for ids, mask, words in zip(tokens.ids.tolist(), tokens.mask, tokens.words, strict=True):
         row = [PADDING] * len(ids)
         for slot in words.nonzero().flatten().tolist():
-            row[slot] = token_text(towers, ids[slot])
+            row[slot] = tokenizer.decode([ids[slot]]).strip()
 
         row[0] = START
         row[int(mask.sum()) - 1] = END
@@ -63,9 +63,9 @@ def woken(former: RankFormer, seed: int = 0) -> RankFormer:
 
 
 def read_by(
-    former: RankFormer, embeddings: Embeddings, tokens: Tokens, rank: int, slot: int
+    former: RankFormer, embeddings: Embeddings, tokens: Tokens, rank: int, slot: int | slice
 ) -> Slots:
-    r"""Measure how strongly one refined word depends on every slot.
+    r"""Measure how strongly one refined word, or a slice of words, depends on every slot.
 
     It is $\lVert\partial(v\cdot R'_{kn})/\partial R\rVert$ for a random v.
 
@@ -79,20 +79,21 @@ def read_by(
     Returns:
         Numbers ≥ 0, exactly 0 in slots that the word cannot see.
     """
-    probe = torch.randn(embeddings.shape[-1], generator=torch.Generator().manual_seed(0))
-    leaf = embeddings.detach().clone().requires_grad_()
-    answer = former(leaf, tokens)[rank, slot] @ probe
-    gradient: Tensor = torch.autograd.grad(answer, leaf)[0]
-    return gradient.norm(dim=-1)
+    probe = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(0))
+
+    def answer(words: Embeddings) -> Tensor:
+        return (former(words, tokens) * probe)[rank, slot].sum()
+
+    gradient: Tensor = torch.func.grad(answer)(embeddings)
+    return gradient.detach().norm(dim=-1)
 
 
-@torch.no_grad()
 def changed_ranks(
     former: RankFormer, embeddings: Embeddings, tokens: Tokens
 ) -> Float[Tensor, "disturbed rank"]:
-    """Measure how far R′ of each sentence moves when the words of one are disturbed.
+    """Measure how strongly R′ of each sentence depends on the words of another.
 
-    It is relative to the move of the disturbed sentence.
+    It is relative to how strongly the other depends on its own words.
 
     Args:
         former: A woken or trained RankFormer.
@@ -100,19 +101,15 @@ def changed_ranks(
         tokens: Which slots hold words.
 
     Returns:
-        Row i: noise was added to all words of rank i; 0 where nothing moved.
+        Row i: of each sentence on the words of rank i; 0 where it does not see them.
     """
-    noise = torch.randn(embeddings.shape, generator=torch.Generator().manual_seed(0))
-    noise = 0.1 * embeddings.std() * noise * tokens.words[..., None]
-
-    before = former(embeddings, tokens)
-    rows = []
-    for rank in range(len(embeddings)):
-        disturbed = embeddings.clone()
-        disturbed[rank] += noise[rank]
-        moved = (former(disturbed, tokens) - before).flatten(1).norm(dim=1)
-        rows.append(moved / moved[rank])
-    return torch.stack(rows)
+    every = slice(None)
+    columns = [
+        (read_by(former, embeddings, tokens, rank, every) * tokens.words).sum(1)
+        for rank in range(len(embeddings))
+    ]
+    strength = torch.stack(columns, dim=1)
+    return strength / strength.diagonal()[:, None]
 
 
 @torch.no_grad()
@@ -148,46 +145,42 @@ Spelt = Sequence[Sequence[str]]
 FIXED = "#e4e7eb"
 WORD = "#cfdcee"
 SEEN = "#f2b8a6"
+SHARES = (0.25, 0.5, 1, 2, 4)  # of attention, in units of an even one
 NARROW = 4.7  # inches: its type can be read on a phone
 TYPE = 8.3
 
 
-def _is_word(spelt: Spelt) -> Bool[np.ndarray, "rank slot"]:
-    """Return which slots hold words."""
-    return ~np.isin(np.array(spelt), (START, END, PADDING))
-
-
 def sentence_grid(
-    axis: Axes, spelt: Spelt, kinds: Int[np.ndarray, "rank slot"], cmap: ListedColormap
-) -> Float[np.ndarray, " edge"]:
+    axis: Axes, spelt: Spelt, seen: Bool[np.ndarray, "rank slot"], word: str
+) -> Table:
     """Draw sentences as boxes with their words in them: one row per rank, one column per slot.
 
     Args:
         axis: Where to draw.
         spelt: Text of each slot.
-        kinds: Number of the colour of each slot, from 0.
-        cmap: The colours.
-
-    Returns:
-        Where the columns begin, and where the last one ends.
+        seen: Which boxes have the colour `SEEN`.
+        word: The colour of other words.
     """
-    longest = [max(map(len, column)) for column in zip(*spelt, strict=True)]
-    edges = np.cumsum([0, *longest]) + 1.2 * np.arange(len(longest) + 1)
-    norm = Normalize(0, cmap.N - 1)
-    rows = np.arange(len(spelt) + 1)
-    axis.pcolormesh(edges, rows, kinds, cmap=cmap, norm=norm, edgecolor=INK, linewidth=0.8)
+    of_text = {START: FIXED, END: FIXED, PADDING: PAPER}
+    colours = [[of_text.get(text, word) for text in row] for row in spelt]
+    for rank, slot in np.argwhere(seen):
+        colours[rank][slot] = SEEN
 
-    for (rank, slot), kind in np.ndenumerate(kinds):
-        middle = (edges[slot] + edges[slot + 1]) / 2
-        text = axis.text(middle, rank + 0.5, spelt[rank][slot], fontsize=TYPE)
-        text.set(color=ink_on(cmap(norm(kind))), ha="center", va="center_baseline")
-
-    axis.set(xticks=[], xlim=(0, edges[-1]), ylim=(len(spelt), 0))
-    axis.set_yticks(rows[:-1] + 0.5, [str(rank) for rank in rows[:-1]])
-    axis.tick_params(length=0, pad=8, labelsize=TYPE)
-    for rank, shade in enumerate(rank_colours(len(spelt))):
-        axis.add_patch(Rectangle((-1, rank + 0.08), 1, 0.84, color=shade, clip_on=False))
-    return edges
+    axis.axis("off")
+    table = axis.table(
+        [[f" {text} " for text in row] for row in spelt],
+        cellColours=colours,
+        cellLoc="center",
+        rowLabels=[str(rank) for rank in range(len(spelt))],
+        rowColours=rank_colours(len(spelt)),
+        bbox=(0, 0, 1, 1),
+    )
+    table.auto_set_column_width(range(-1, len(spelt[0])))
+    table.auto_set_font_size(False)
+    for cell in table.get_celld().values():
+        cell.set(edgecolor=INK, linewidth=0.8)
+        cell.set_text_props(color=ink_on(cell.get_facecolor()), fontsize=TYPE)
+    return table
 
 
 @drawn()
@@ -198,21 +191,16 @@ def question_grid(spelt: Spelt, new: Bool[Tensor, "rank slot"]) -> Figure:
         spelt: Words of the sentences, from `spellings`.
         new: Which words are new.
     """
-    kinds = _is_word(spelt).astype(int) + 1
-    kinds[np.array(spelt) == PADDING] = 0
-    kinds[new.numpy()] = 3
-
     figure = canvas(0.3 * len(spelt) + 0.5, NARROW)
-    axis = figure.subplots()
-    colours = ListedColormap([PAPER, FIXED, WORD, SEEN])
-    edges = sentence_grid(axis, spelt, kinds, colours)
-    for rank, edited in enumerate(new.any(1).tolist()):
-        if not edited:
-            axis.text(edges[-1] + 1, rank + 0.5, "?", va="center_baseline", fontsize=TYPE + 2)
+    marks = [" " if edited else "?" for edited in new.any(1)]
+    asked = [[*row, mark] for row, mark in zip(spelt, marks, strict=True)]
+    table = sentence_grid(figure.subplots(), asked, new.numpy(), WORD)
+    for rank in range(len(spelt)):
+        table[rank, len(spelt[0])].set(facecolor=PAPER, linewidth=0)
 
     keys = {"words": WORD, "new words": SEEN, "start and end": FIXED}
-    patches = [Patch(facecolor=colour) for colour in keys.values()]
-    figure.legend(patches, list(keys), loc="outside lower left", ncols=3, fontsize=TYPE)
+    patches = [Patch(facecolor=colour, label=label) for label, colour in keys.items()]
+    figure.legend(handles=patches, loc="outside lower left", ncols=3, fontsize=TYPE)
     return figure
 
 
@@ -234,24 +222,15 @@ def axes_figure(
     height = (0.25 * len(spelt) + 0.5) * len(reads)
     figure = canvas(height, NARROW)
     axes = figure.subplots(len(reads), 2, squeeze=False, width_ratios=(6, 1))
-    rank, slot = asked
 
     for (title, read), (left, right) in zip(reads.items(), axes, strict=True):
-        kinds = _is_word(spelt).astype(int) + (read.numpy() > 0)
-        edges = sentence_grid(left, spelt, kinds, ListedColormap([PAPER, FIXED, SEEN]))
-        frame = Rectangle((edges[slot], rank), edges[slot + 1] - edges[slot], 1, fill=False)
-        frame.set(edgecolor=COLOURS["stage 2"], linewidth=2.2)
-        left.add_patch(frame)
+        table = sentence_grid(left, spelt, read.numpy() > 0, FIXED)
+        table[asked].set(edgecolor=WRONG, linewidth=2.2, zorder=3)
         left.set_title(f"axis {title}", fontsize=TYPE + 1)
 
         changed = changes[title].numpy() > 1e-6
-        ranks = np.arange(len(changed))
-        cmap = ListedColormap([PAPER, SEEN])
-        cells = right.pcolormesh(changed, cmap=cmap, vmin=0, vmax=1, edgecolor=INK, linewidth=0.4)
-        cells.set_clip_on(False)  # else the right border is cut
-        right.set(ylim=(len(ranks), 0), yticks=[])
-        right.set_xticks(ranks + 0.5, [str(rank) for rank in ranks])
-        right.tick_params(length=0, labelsize=TYPE)
+        look = {"cmap": [PAPER, SEEN], "vmin": 0, "vmax": 1, "linecolor": INK, "linewidths": 0.4}
+        heat_map(right, changed, square=False, xticklabels=1, yticklabels=False, **look)
         right.set_title("changed", fontsize=TYPE + 0.5)
     return figure
 
@@ -264,45 +243,28 @@ def attention_figure(stored: Mapping[str, Any], numbers: Sequence[int]) -> Figur
         stored: What `tools/attention_data.py` writes.
         numbers: The slot of each column.
     """
-    (names,) = (each for each in stored["sets"] if each["key"] == "names")
-    slots = {each["slot"]: each for each in names["slots"]}
+    slots = {each["slot"]: each for each in stored["sets"][0]["slots"]}
     figure = canvas(5.2)
     axes = figure.subplots(2, len(numbers), squeeze=False)
-
     for column, number in zip(axes.T, numbers, strict=True):
         for axis, when in zip(column, ("before", "after"), strict=True):
             _draw_attention(axis, slots[number], when, stored["unit"])
             axis.set_title(f"slot {number}, {when} stage 1", fontsize=9)
         column[0].set_xticks([])
 
-    _log_bar(figure, axes, "times an even share")
+    mesh = axes[0, 0].collections[0]
+    label = "times an even share"
+    bar = figure.colorbar(mesh, ax=axes, shrink=0.6, label=label, ticks=SHARES, format="%g")
+    bar.minorticks_off()
     return figure
 
 
 def _draw_attention(axis: Axes, slot: Mapping[str, Any], when: str, unit: float) -> None:
     """Draw the weights of one slot as shares of an even one: rows look, columns are looked at."""
     places = [place for place in slot["of"] if place is not None]
-    weights = unit * np.array(slot[when], dtype=float)[np.ix_(places, places)]
-    shares = (len(places) * weights).clip(0.25, 4)
+    shares = len(places) * unit * np.array(slot[when], dtype=float)[np.ix_(places, places)]
     words = [slot["words"][place] for place in places]
-    sns.heatmap(
-        shares,
-        ax=axis,
-        cmap="RdBu_r",
-        norm=LogNorm(0.25, 4),
-        square=True,
-        cbar=False,
-        xticklabels=words,
-        yticklabels=words,
-    )
-    axis.tick_params(length=0, labelsize=8)
+    norm = LogNorm(SHARES[0], SHARES[-1])
+    heat_map(axis, shares, cmap="RdBu_r", norm=norm, xticklabels=words, yticklabels=words)
+    axis.tick_params(labelsize=8)
     axis.tick_params("x", rotation=60)
-    axis.tick_params("y", rotation=0)
-
-
-def _log_bar(figure: Figure, axes: np.ndarray, label: str) -> None:
-    """Draw a colour bar of heat maps on a logarithmic scale, with ticks at powers of two."""
-    mesh = axes.flat[0].collections[0]
-    ticks = 2.0 ** np.arange(-3, 4)
-    bar = figure.colorbar(mesh, ax=axes, shrink=0.6, label=label, ticks=ticks, format="%g")
-    bar.minorticks_off()

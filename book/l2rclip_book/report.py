@@ -55,35 +55,27 @@ def write_report(
     read_once = cache(read_data)
 
     kept = metrics.get("comparison")
-    scores = dict(compared.scores)
-    scores |= {ROWS[key]: metrics[key] for key in ("test_after_stage1", "median_rank")}
+    without = {ROWS[key]: metrics[key] for key in ("test_after_stage1", "median_rank")}
     true = answers["true_rank"].to_numpy()
     p = probabilities_of(answers)
     environment = Environment(autoescape=True, undefined=StrictUndefined)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     page = template.render(
+        compared._asdict(),
         title=Path(run).resolve().name,  # no path of this machine
         unit=plots.unit_of(ranks),
-        n_ranks=len(ranks),
-        name=compared.name,
-        answers=answers,
         metrics=metrics,
         kept=Comparison(kept["kept"], kept["rps"]).in_words() if kept else "",
         titles=SCORES,
-        scores=scores,
-        differences=compared.differences,
+        scores=compared.scores | without,
         cell=cell,
         no_interval=NO_INTERVAL,
         curves=_curves(directory, ranks, metrics),
         confusion=_png(plots.confusion({compared.name: (true, medians(p))}, ranks)),
-        reliability=_png(reliability_diagram(compared.name, reliability(true, p, ranks))),
-        n_held=answers["true_rank"].between(answers["low_rank"], answers["high_rank"]).sum(),
-        width=(answers["high_rank"] - answers["low_rank"] + 1).mean(),
+        reliability=_png(reliability_diagram(compared.name, reliability(true, p))),
         signs=_signs(directory.folder, read_once),
-        about_signs=signs.LEGEND,
-        in_words=signs.in_words,
         worst=_worst(read_once, answers, ranks),
-        card=_card(directory.read_card()),
+        card=directory.read_card(),
     )
     write_text(file, page)
 
@@ -122,23 +114,8 @@ def _signs(run: Path, read_data: Callable[[], OrdinalDataset]) -> dict[str, Any]
     except InputError as error:
         problem = f"Without images: {one_line(str(error)).removeprefix('signs: ')}"
 
-    rows = []
     values = signs.measure(model, seen)
-    for sign in signs.SIGNS:
-        value = values[sign.column]
-        if isinstance(value, str):
-            rows.append((sign, "–", f"Not computed: {value}"))
-        else:
-            rows.append((sign, f"{value:.2f}".replace("-", "−"), sign.says(value)))
-    return {"problem": problem, "rows": rows}
-
-
-def _card(text: str) -> str:
-    """Return a model card without its head for a hub, its title and its table of results."""
-    body = text.split("---", 2)[-1] if text.startswith("---\n") else text
-    left_out = ("#", "|", "**Test results")
-    lines = [line for line in body.splitlines() if not line.startswith(left_out)]
-    return "\n".join(lines).replace("**", "").strip()
+    return {"problem": problem, "rows": [(sign, values[sign.column]) for sign in signs.SIGNS]}
 
 
 def _worst(
@@ -172,11 +149,11 @@ def _gallery(test: Split, answers: pd.DataFrame, ranks: Ranks) -> Figure:
     Raises:
         InputError: An image of this name is not among the test images of the data.
     """
-    place = {path: index for index, path in enumerate(test.paths)}
-    for path in answers["path"]:
-        if path not in place:
+    places = pd.Index(test.paths).get_indexer(answers["path"])
+    for place, path in zip(places, answers["path"], strict=True):
+        if place < 0:
             problem = f"{path!r} of predictions.csv is no test image of the data"
             raise InputError(f"report: {problem}; restore predictions.csv.")
 
-    chosen = test.subset(place[path] for path in answers["path"])
+    chosen = test.subset(places.tolist())
     return plots.gallery(chosen, probabilities_of(answers), ranks, range(len(chosen)))

@@ -5,30 +5,30 @@ over the stored runs of chapter 18 (`book/results/spread/18.csv`): healthy ones,
 were made to fail.
 """
 
+import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from l2rclip_book.provoked import APART, FAST, HARD, SLOW
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method import Features, Targets, Texts
-from l2rclip_lite.method.prompts import RankPrompts, centred
+from l2rclip_lite.method.prompts import RankPrompts
 from l2rclip_lite.metrics import spearman
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.towers import load_towers
 
-MAX_IMAGES = 256  # test images that are encoded for the signs, evenly spaced
+MAX_IMAGES = 256  # test images that are encoded for the signs, at most
 OTHER_CONTEXT = 1_000_003  # seeds a context that no run begins with
 Range = tuple[float, float]
-RANKFORMER = "RankFormer adds no order"
 ALIGNMENT = "The pairwise loss breaks the alignment"
-CONTEXT = "The context says nothing about the ranks"
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,7 @@ class Sign:
 
     def fires(self, value: float) -> bool:
         """Return whether a value lies on the side of the runs that failed."""
-        if self.healthy[0] > self.threshold:
-            return value < self.threshold
-        return value > self.threshold
+        return (value < self.threshold) == (self.provoked < self.healthy)
 
     def says(self, value: float) -> str:
         """Return what a value says, in one sentence."""
@@ -84,7 +82,7 @@ SIGNS = (
     Sign(
         column="answers",
         short="order of the answers",
-        failure=RANKFORMER,
+        failure="RankFormer adds no order",
         meaning="what RankFormer adds to the order of the answers after stage 1: rank correlation "
         "with the true rank",
         provoked_by=SLOW,
@@ -117,7 +115,7 @@ SIGNS = (
     Sign(
         column="context",
         short="another context",
-        failure=CONTEXT,
+        failure="The context says nothing about the ranks",
         meaning="cosine of a sentence with its own context and with another one",
         provoked_by=FAST,
         healthy=(0.83, 0.88),
@@ -135,11 +133,6 @@ SIGNS = (
         advice="Stage 2 does not gather the images of a rank: look for wrong labels, give it more "
         "epochs or a higher --lr2, and lower --lambda-push.",
     ),
-)
-LEGEND = (
-    "Ranges are those of 15 healthy runs and of 15 that failed on purpose, on drawn leaves of 5 "
-    "ranks with mini towers. Other data and towers move them: take a sign "
-    "as a reason to look, not as a verdict. The limit lies halfway between the two ranges."
 )
 
 
@@ -166,12 +159,10 @@ def see_images(model: L2RCLIP, data: OrdinalDataset) -> SeenImages:
         data: What it was trained on.
     """
     config = model.config
-    if config.start is not None:
-        raise InputError("signs: the run began with another run, whose tower stage 1 met.")
-    if config.weights is not None:
-        raise InputError("signs: the run began with a file of weights, which is not read again.")
-    places = np.linspace(0, len(data.test) - 1, min(MAX_IMAGES, len(data.test)))
-    part = data.test.subset(places.round().astype(int).tolist())
+    if config.start is not None or config.weights is not None:
+        raise InputError("signs: the tower that stage 1 met came from a file, not read again here.")
+    step = math.ceil(len(data.test) / MAX_IMAGES)
+    part = data.test.subset(range(0, len(data.test), step))
 
     towers = load_towers(
         config.towers,
@@ -189,6 +180,7 @@ def see_images(model: L2RCLIP, data: OrdinalDataset) -> SeenImages:
     )
 
 
+@torch.no_grad()
 def measure(model: L2RCLIP, seen: SeenImages | None) -> dict[str, float | str]:
     """Return the value of each sign, or a sentence that says why there is none.
 
@@ -227,7 +219,7 @@ def order_of_answers_gained(model: L2RCLIP, seen: SeenImages) -> float:
 
     orders = []
     for text in (model.text_features(), changed_texts(model, refine=False)):
-        logits = model.scale.detach().cpu() * seen.before @ text.detach().cpu().T
+        logits = model.scale.cpu() * seen.before @ text.cpu().T
         expected = logits.softmax(dim=1) @ model.ranks.values_tensor()
         orders.append(spearman(seen.target, expected, model.ranks))
     return orders[0] - orders[1]
@@ -239,8 +231,7 @@ def template_cosine(model: L2RCLIP) -> float:
     At 1 stage 1 has left the meaning of the words where it was. Features are centred over the ranks
     where those of the model are.
     """
-    text = model.text_features().detach()
-    return float((text * template_features(model)).sum(dim=1).mean())
+    return float(F.cosine_similarity(model.text_features(), template_features(model)).mean())
 
 
 def own_text_margin(model: L2RCLIP, seen: SeenImages) -> float:
@@ -248,7 +239,7 @@ def own_text_margin(model: L2RCLIP, seen: SeenImages) -> float:
 
     It is the mean difference of the two cosines, of images as stage 1 met them.
     """
-    cosine = seen.before @ model.text_features().detach().cpu().T
+    cosine = seen.before @ model.text_features().cpu().T
     is_own = F.one_hot(seen.target, cosine.shape[1]).bool()
     best_other = cosine.masked_fill(is_own, -2).amax(dim=1)
     return float((cosine[is_own] - best_other).mean())
@@ -269,8 +260,8 @@ def context_cosine(model: L2RCLIP) -> float:
         raise InputError("signs: the run has no context.")
     generator = torch.Generator().manual_seed(OTHER_CONTEXT)
     other = torch.randn(prompts.context.shape, generator=generator) * prompts.word_std
-    text = model.text_features().detach()
-    return float((text * changed_texts(model, context=other)).sum(dim=1).mean())
+    changed = changed_texts(model, context=other)
+    return float(F.cosine_similarity(model.text_features(), changed).mean())
 
 
 def spread_kept(seen: SeenImages) -> float:
@@ -294,11 +285,9 @@ def spread_kept(seen: SeenImages) -> float:
 
 def _spread(image: Tensor, target: Tensor) -> float:
     """Return the mean squared distance of an image to the centre of its rank."""
-    squared = 0.0
-    for rank in set(target.tolist()):
-        own = image[target == rank].double()
-        squared += float((own - own.mean(dim=0)).square().sum())
-    return squared / len(image)
+    places = pd.DataFrame(image.double().numpy())
+    offsets = places - places.groupby(target.numpy()).transform("mean")
+    return float((offsets**2).sum(axis=1).mean())
 
 
 def trained_prompts(model: L2RCLIP) -> RankPrompts:
@@ -310,11 +299,9 @@ def trained_prompts(model: L2RCLIP) -> RankPrompts:
 
 def template_features(model: L2RCLIP) -> Texts:
     """Return the text features of the plain sentences: no RankFormer, no context."""
-    nothing = trained_prompts(model).context[:0]
-    return changed_texts(model, context=nothing, refine=False)
+    return changed_texts(model, context=trained_prompts(model).context[:0], refine=False)
 
 
-@torch.no_grad()
 def changed_texts(model: L2RCLIP, *, context: Tensor | None = None, refine: bool = True) -> Texts:
     """Return the text features that a model would have with another context, or no RankFormer.
 
@@ -323,26 +310,10 @@ def changed_texts(model: L2RCLIP, *, context: Tensor | None = None, refine: bool
         context: The context vectors, any number of them; None takes the model's own.
         refine: Whether RankFormer refines the words.
     """
-    prompts = trained_prompts(model)
-    words = prompts.sentence_embeddings
-    tokens = prompts.tokens.to(words.device)
-    if refine and prompts.rankformer is not None:
-        words = prompts.rankformer(words, tokens)
-    if context is None:
-        context = prompts.context
-
-    slots = context.to(words).expand(len(words), -1, -1)
-    sentences = tokens.insert(words, slots)
-    features = model.towers.encode_embeddings(sentences, tokens.with_context(len(context)))
-    return centred(features) if prompts.centre else features
-
-
-def in_words(values: Range) -> str:
-    """Return a range as a reader reads it.
-
-    Example:
-        >>> in_words((-0.25, 0.5))
-        '−0.25 to 0.50'
-    """
-    low, high = values
-    return f"{low:.2f} to {high:.2f}".replace("-", "−")
+    prompts = copy.deepcopy(trained_prompts(model))
+    if context is not None:
+        prompts.context = nn.Parameter(context.to(prompts.context))
+        prompts.prompt_tokens = prompts.tokens.with_context(len(context))
+    if not refine:
+        prompts.rankformer = None
+    return prompts(model.towers)

@@ -4,45 +4,21 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from itertools import permutations
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import seaborn as sns
+import pandas as pd
 import torch
 from jaxtyping import Float, Int
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from l2rclip_book.plots import (
-    INK,
-    METHODS,
-    canvas,
-    drawn,
-    grid,
-    name_rows,
-)
+from l2rclip_book.plots import INK, METHODS, drawn, grid, heat_map, name_rows, panels
 from l2rclip_book.statistics import cosine_distances, spearman_rho
 from l2rclip_lite.method import Texts
-from l2rclip_lite.towers.base import Towers
 from l2rclip_lite.towers.mini import MiniTowers
 
 Orders = Int[np.ndarray, "order rank"]
-
-
-def token_text(towers: Towers, number: int) -> str:
-    """Return a token as its tokenizer spells it; `##` in front (WordPiece) continues a word.
-
-    Example:
-        >>> from l2rclip_lite import load_towers
-        >>> tiny = load_towers("tiny/random")
-        >>> token_text(tiny, int(tiny.tokenize(["leaf"]).ids[0, 1]))
-        'leaf'
-    """
-    tokenizer: Any = towers.tokenizer
-    if hasattr(tokenizer, "id_to_token"):
-        return str(tokenizer.id_to_token(number))
-    return str(tokenizer.decode([number])).strip()
 
 
 def random_weights(towers: MiniTowers, seed: int) -> MiniTowers:
@@ -111,6 +87,8 @@ def shuffled_gaps(features: Texts, names: Orders) -> Float[np.ndarray, " order"]
 
 TRAINED = METHODS["words"][0]
 SHUFFLED = METHODS["shuffled words"][0]
+BAND = "shuffled names, 90 %"
+RINGS = "random weights, one ring per seed"
 
 
 class Scores(NamedTuple):
@@ -122,46 +100,31 @@ class Scores(NamedTuple):
 
 
 @drawn()
-def score_rows(panels: Mapping[str, Mapping[str, Scores]]) -> Figure:
+def score_rows(scores: Mapping[str, Mapping[str, Scores]]) -> Figure:
     """Draw gap scores beside their controls.
 
     Diamonds are the trained network, rings are random weights, bands are shuffles.
 
     Args:
-        panels: By panel title and row; every panel has the same rows.
+        scores: By panel title and row; every panel has the same rows.
     """
-    rows = list(next(iter(panels.values())))
-    figure = canvas(0.36 * len(rows) + 1.2)
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-
-    for axis, (title, panel) in zip(axes, panels.items(), strict=True):
-        _draw_scores(axis, [panel[row] for row in rows])
+    for rows in scores.values():
+        names = list(rows)
+    figure, shown = panels(scores, len(scores), 0.36 * len(names) + 1.2, sharey=True)
+    for axis, title, rows in shown:
+        table = pd.DataFrame(list(rows.values()))
+        low, high = np.stack(table["shuffled"]).T
+        rings = table["untrained"].explode()
+        axis.barh(table.index, high - low, 0.62, low, color=SHUFFLED, alpha=0.4, label=BAND)
+        axis.scatter(rings, rings.index, facecolor="none", edgecolor=INK, label=RINGS)
+        axis.plot(table["trained"], table.index, "D", color=TRAINED, label="trained network")
         axis.set(xlim=(-1, 1), xticks=(-0.5, 0, 0.5, 1), xlabel="gap score")
         grid(axis, "x", title)
 
-    name_rows(axes[0], rows)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    first = figure.axes[0]
+    name_rows(first, names)
+    figure.legend(*first.get_legend_handles_labels(), loc="outside upper left", ncols=3)
     return figure
-
-
-def _draw_scores(axis: Axes, scores: Sequence[Scores]) -> None:
-    """Draw a row for each score: nine of ten shuffles, random weights, the trained network."""
-    places = np.arange(len(scores))
-    low, high = np.array([score.shuffled for score in scores]).T
-    bands: dict[str, Any] = {"color": SHUFFLED, "alpha": 0.4, "label": "shuffled names, 90 %"}
-    axis.barh(places, high - low, left=low, height=0.62, **bands)
-
-    rows = np.repeat(places, [len(score.untrained) for score in scores])
-    values = np.concatenate([score.untrained for score in scores])
-    rings: dict[str, Any] = {
-        "facecolor": "none",
-        "edgecolor": INK,
-        "label": "random weights, one ring per seed",
-    }
-    axis.scatter(values, rows, **rings)
-
-    trained = [score.trained for score in scores]
-    axis.scatter(trained, places, color=TRAINED, marker="D", zorder=3, label="trained network")
 
 
 Table = Float[Tensor, "row column"] | Float[np.ndarray, "row column"]
@@ -172,7 +135,7 @@ def heat_maps(
     tables: Mapping[str, Table],
     names: Sequence[str],
     *,
-    columns: int = 3,
+    columns: int,
     cmap: str = "RdBu_r",
     label: str = "cosine",
     digits: int | None = None,
@@ -189,35 +152,22 @@ def heat_maps(
         digits: Decimals of the numbers written into the cells; None writes none.
 
     Example:
-        >>> heat_maps({"mine": np.eye(2)}, ["low", "high"]).axes[0].get_title("left")
+        >>> heat_maps({"mine": np.eye(2)}, ["low", "high"], columns=1).axes[0].get_title("left")
         'mine'
     """
-    rows = -(-len(tables) // columns)
-    figure = canvas(rows * 2.4)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-
-    for place, (title, table) in enumerate(tables.items()):
-        is_left = place % columns == 0
-        sns.heatmap(
-            np.asarray(table),
-            ax=axes[place],
+    figure, shown = panels(tables, columns, 2.4, sharey=True)
+    for axis, _, table in shown:
+        heat_map(
+            axis,
+            table,
             cmap=cmap,
-            vmin=-1.0,
-            vmax=1.0,
-            square=True,
-            cbar=False,
-            annot=None if digits is None else np.round(table, digits) + 0.0,  # without -0.0
-            fmt=".2g" if digits is None else f".{digits}f",
-            yticklabels=names if is_left else False,
+            vmin=-1,
+            vmax=1,
+            annot=digits is not None,
+            fmt=f"z.{digits}f",
             xticklabels=False,
+            yticklabels=names,
         )
-        axes[place].set_title(title)
-        axes[place].tick_params(length=0)
-        axes[place].tick_params("y", rotation=0)
-
-    for empty in axes[len(tables) :]:
-        empty.remove()
-    shown = list(axes[: len(tables)])
-    mesh = shown[0].collections[0]
-    figure.colorbar(mesh, ax=shown, label=label, shrink=0.8, pad=0.02, aspect=30)
+    mesh = figure.axes[0].collections[0]
+    figure.colorbar(mesh, ax=figure.axes, label=label, shrink=0.8, pad=0.02, aspect=30)
     return figure

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.text import Text
 
-from l2rclip_book.plots import COLOURS, GRID, INK, canvas, draw_stored, drawn, ink_on
+from l2rclip_book.plots import COLOURS, GRID, INK, PAPER, canvas, drawn, write_in
 from l2rclip_book.provoked import HEALTHY
 from l2rclip_book.signs import SIGNS
 from l2rclip_lite.config import Config
@@ -28,7 +30,6 @@ LANES = {  # feature: height, what goes in, and parts on the way, each with a pl
     ),
     "z": (0.0, "images", {"image tower": (2.25, "towers.image.x")}),
 }
-LOSS = (5.35, 0.95)
 FROZEN = "#e4e7eb"
 CACHED = "#f0cfa8"
 
@@ -49,6 +50,8 @@ def stage_diagram(config: Config) -> Figure:
     figure = canvas(4.6, 5.0)
     for axis, stage in zip(figure.subplots(2), ("stage 1", "stage 2"), strict=True):
         _draw_stage(axis, stage, config)
+        axis.set(xlim=(-0.5, 5.7), ylim=(-0.6, 2.4), title=stage.capitalize())
+        axis.set_axis_off()
     patches = [Patch(color=colour, label=label) for label, colour in keys.items()]
     figure.legend(handles=patches, loc="outside lower center", ncols=2)
     return figure
@@ -56,36 +59,29 @@ def stage_diagram(config: Config) -> Figure:
 
 def _draw_stage(axis: Axes, stage: str, config: Config) -> None:
     """Draw the lanes of texts and images, and where they meet."""
-    loss = _box(axis, "loss", LOSS, "none")
+    loss = _box(axis, (5.35, 0.95), "loss")
     for feature, (lane, first, parts) in LANES.items():
-        stops = [_box(axis, first, (0.0, lane), "none")]
+        stops = [_box(axis, (0, lane), first)]
         is_kept = True  # a feature behind which nothing trains is computed once
         for name, (across, parameter) in parts.items():
             is_trained = trains(parameter, stage, tunes_tower=tunes_tower(config))
             is_kept = is_kept and not is_trained
-            stops.append(_box(axis, name, (across, lane), COLOURS[stage] if is_trained else FROZEN))
+            colour = COLOURS[stage] if is_trained else FROZEN
+            stops.append(_box(axis, (across, lane), name, colour))
 
-        stops.append(_box(axis, feature, (4.35, lane), CACHED if is_kept else "white"))
+        stops.append(_box(axis, (4.35, lane), feature, CACHED if is_kept else "white"))
         for start, end in pairwise([*stops, loss]):
-            dashed = is_kept and end is not loss
-            _arrow(axis, start, end, "--" if dashed else "-")
+            line = "--" if is_kept and end is not loss else "-"
+            look = {"arrowstyle": "->", "color": INK, "linestyle": line}
+            patches = {"patchA": start.get_bbox_patch(), "patchB": end.get_bbox_patch()}
+            axis.annotate("", end.get_position(), start.get_position(), arrowprops=look | patches)
 
-    axis.set(xlim=(-0.5, 5.7), ylim=(-0.6, 2.4), title=stage.capitalize())
-    axis.set_axis_off()
 
-
-def _box(axis: Axes, name: str, place: tuple[float, float], colour: str) -> Text:
+def _box(axis: Axes, place: tuple[float, float], name: str, colour: str = PAPER) -> Text:
     """Write a name, in a rounded box where it has a colour."""
-    edge = "none" if colour == "none" else INK
+    edge = PAPER if colour == PAPER else INK
     box = {"boxstyle": "round,pad=0.5", "facecolor": colour, "edgecolor": edge}
-    return axis.text(*place, name, ha="center", va="center", color=ink_on(colour), bbox=box)
-
-
-def _arrow(axis: Axes, start: Text, end: Text, line: str) -> None:
-    """Draw an arrow from one box to the next."""
-    patches = {"patchA": start.get_bbox_patch(), "patchB": end.get_bbox_patch()}
-    look = {"arrowstyle": "->", "color": INK, "linestyle": line}
-    axis.annotate("", end.get_position(), start.get_position(), arrowprops=look | patches)
+    return write_in(axis, place, name, colour, bbox=box)
 
 
 Scores = Sequence[tuple[float, float]]  # of each epoch: validation RPS and MAE
@@ -119,14 +115,13 @@ def repair_curves(
     for name, history in runs.items():
         colour, line, marker = RUNS[name]
         if history:
-            rps = [score for score, _ in history]
-            epochs = range(1, len(rps) + 1)
-            axis.plot(
-                epochs, rps, color=colour, linestyle=line, marker=marker, markersize=4, label=name
-            )
+            rps = pd.Series([score for score, _ in history], range(1, len(history) + 1))
+            axis.plot(rps, color=colour, linestyle=line, marker=marker, markersize=4, label=name)
         else:
             axis.plot([], color=colour, linewidth=0.6, label=f"{name}, stored")
-        draw_stored(axis, stored, f"{name} RPS", colour)
+        lines = stored.filter(like=f"{name} RPS ").T
+        epochs = np.arange(len(lines)) + 1
+        axis.plot(epochs, lines, color=colour, alpha=0.5, linewidth=0.6, zorder=1)
     axis.axhline(constant, color=INK, linestyle=":", label="median rank")
     axis.axvline(epochs1 + 0.5, color=INK, linewidth=0.6)
     axis.set(xlabel="epoch: stage 1 | stage 2", ylabel="validation RPS", ylim=(0, None))
@@ -145,48 +140,46 @@ def resumed_run(
         epochs: Of both stages; the axis is so long.
         pulled: After how many epochs the plug was pulled; None marks nothing.
     """
+    table = pd.DataFrame({name: pd.DataFrame(rows)["val_rps"] for name, rows in runs.items()})
+    table.index += 1
     figure = canvas(2.7, 5.0)
-    axis = figure.subplots()
-    looks = (("o-", "stage 1"), ("x", "stage 2"))
-    for (label, rows), (line, name) in zip(runs.items(), looks, strict=False):
-        rps = [row["val_rps"] for row in rows]
-        axis.plot(range(1, len(rps) + 1), rps, line, color=COLOURS[name], label=label)
-
+    axis = table.plot(
+        ax=figure.subplots(),
+        style=["o-", "x"],
+        color=[COLOURS["stage 1"], COLOURS["stage 2"]],
+        xlim=(0.5, epochs + 0.5),
+        ylim=(0, None),
+        xlabel="epoch: stage 1, then stage 2",
+        ylabel="validation RPS",
+    )
     if pulled is not None:
         axis.axvline(pulled + 0.5, color=INK, linewidth=0.6)
         axis.text(pulled + 0.6, 0, "the plug is pulled", va="bottom")
-    axis.set(xlabel="epoch: stage 1, then stage 2", ylabel="validation RPS")
-    axis.set(xlim=(0.5, epochs + 0.5), ylim=(0, None))
-    axis.legend()
     return figure
 
 
 GOOD = "#0072b2"  # after Okabe and Ito
 BAD = "#d55e00"
-Values = Mapping[str, float | str]
 
 
 @drawn()
-def sign_ranges(runs: Mapping[str, Values]) -> Figure:
+def sign_ranges(runs: Mapping[str, Mapping[str, Any]]) -> Figure:
     """Draw each sign of a healthy run, and of the run that was made to fail in its way.
 
     Bands are the ranges of earlier runs, see `signs.SIGNS`. The second dot is that of the run that
     should fire the sign.
 
     Args:
-        runs: What `signs.measure` returns, by name of the run: `HEALTHY`, or one of `PROVOKED`.
+        runs: What `signs.measure` returns, by name of the run: `HEALTHY`, and each of `PROVOKED`.
     """
-    height = 0.6 + 0.62 * len(SIGNS)
-    figure = canvas(height)
-    axes = figure.subplots(len(SIGNS), squeeze=False)[:, 0]
-
+    figure = canvas(0.6 + 0.62 * len(SIGNS))
+    axes = figure.subplots(len(SIGNS))
     for axis, sign in zip(axes, SIGNS, strict=True):
-        rows = ((HEALTHY, sign.healthy, GOOD, "o"), (sign.provoked_by, sign.provoked, BAD, "X"))
-        for row, (name, band, colour, marker) in enumerate(rows):
-            axis.plot(band, [row, row], color=colour, linewidth=9, alpha=0.35)
-            value = runs.get(name, {}).get(sign.column)
-            if isinstance(value, float):
-                axis.scatter(value, row, color=colour, marker=marker, s=45, zorder=3)
+        low, high = np.transpose([sign.healthy, sign.provoked])
+        axis.barh([0, 1], high - low, 0.6, low, color=[GOOD, BAD], alpha=0.35, linewidth=0)
+        looks = {HEALTHY: (GOOD, "o"), sign.provoked_by: (BAD, "X")}
+        for row, (name, (colour, marker)) in enumerate(looks.items()):
+            axis.scatter(runs[name][sign.column], row, color=colour, marker=marker, s=45, zorder=3)
 
         axis.set(yticks=[0.5], yticklabels=[sign.short], ylim=(1.7, -0.7))
         axis.grid(axis="x", color=GRID)

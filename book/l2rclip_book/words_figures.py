@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from l2rclip_book.evidence import nothing, range_figure
-from l2rclip_book.plots import DATA, GRID, INK, canvas, drawn, grid, rank_colours
+from l2rclip_book.plots import DATA, GRID, INK, canvas, drawn, grid, panels, rank_colours, write_in
 from l2rclip_book.words import SETS, SHOTS, WORDS
 
 WARM = "#c8553d"  # reads sentences
@@ -28,7 +27,7 @@ ORDERS: dict[str, tuple[str, str, str]] = {  # name, colour, marker
     "after a relative": ("sentences, after a relative", WARM, "o"),
 }
 BAND = "sentences given to random ranks"
-ALL_IMAGES = {"words": "L2RCLIP", "labels": "rps"}  # as `at-best` names these arms
+ALL_IMAGES = {"L2RCLIP": "words", "rps": "labels"}  # as `at-best` names these arms
 AMOUNTS = (*SHOTS, "all")
 
 
@@ -49,16 +48,8 @@ def landings(places: Mapping[Sequence[str], Float[np.ndarray, " rank"]], most: f
 
         # from left to right above and below, so that names have room
         for order, rank in enumerate(np.argsort(percents, kind="stable")):
-            height, va = (-8, "top") if order % 2 else (8, "bottom")
-            axis.annotate(
-                names[rank],
-                (percents[rank], row),
-                (0, height),
-                textcoords="offset points",
-                ha="center",
-                va=va,
-                fontsize=8.5,
-            )
+            height = row + 0.28 if order % 2 else row - 0.28
+            write_in(axis, (percents[rank], height), names[rank], fontsize=8.5)
 
     axis.set(ylim=(len(places) - 0.4, -0.6), xlim=(-0.04 * most, 1.02 * most), yticks=[])
     axis.set_xlabel("percent of damage that the sentence is nearest to")
@@ -97,24 +88,19 @@ def shares_of_chance(table: pd.DataFrame) -> pd.DataFrame:
     Returns:
         `data`, `run`, `arm`, `shots` (of `AMOUNTS`) and `share`.
     """
-    chance = table[(table["study"] == "words-new") & (table["arm"] == "median-rank")]
-    few = table[table["study"].isin(["words-few", "words-curve"])]
-    few = few.assign(shots=few["condition"].str.removeprefix("few_shot="))
-
-    own = table[table["study"] == "words-all"]
-    earlier = table[(table["study"] == "at-best") & table["arm"].isin(ALL_IMAGES.values())]
-    names = {theirs: ours for ours, theirs in ALL_IMAGES.items()}
-    whole = pd.concat([own, earlier.replace({"arm": names})]).assign(shots="all")
-
-    rows = pd.concat([few, whole])
+    study = table["study"]
+    at_best = study == "at-best"
+    is_whole = at_best | (study == "words-all")
+    shots = table["condition"].str.removeprefix("few_shot=").mask(is_whole, "all")
+    arms = table["arm"].mask(at_best, table["arm"].map(ALL_IMAGES))
+    rows = table.assign(shots=shots, arm=arms)
+    rows = rows[is_whole | study.isin(["words-few", "words-curve"])]
     rows = rows[rows["arm"].isin(LINES) & rows["shots"].isin(AMOUNTS)]
-    return _with_shares(rows, chance)[["data", "run", "arm", "shots", "share"]]
 
-
-def _with_shares(rows: pd.DataFrame, chance: pd.DataFrame) -> pd.DataFrame:
-    """Add the RPS of each row, in percent of that of the median rank in the same run."""
+    chance = table[(study == "words-new") & (table["arm"] == "median-rank")]
     both = rows.merge(chance[["data", "run", "rps"]], on=["data", "run"], suffixes=("", "_chance"))
-    return both.assign(share=100 * both["rps"].astype(float) / both["rps_chance"].astype(float))
+    both["share"] = 100 * both["rps"].astype(float) / both["rps_chance"].astype(float)
+    return both[["data", "run", "arm", "shots", "share"]]
 
 
 @drawn()
@@ -124,30 +110,30 @@ def few_figure(shares: pd.DataFrame) -> Figure:
     Args:
         shares: From `shares_of_chance`.
     """
-    sets = [data for data in SETS if (shares["data"] == data).any()]
-    figure = canvas(3.3)
-    if not sets:
+    if shares.empty:
+        figure = canvas(3.3)
         nothing(figure)
         return figure
 
-    axes = figure.subplots(1, len(sets), squeeze=False)[0]
-    for axis, data in zip(axes, sets, strict=True):
-        _draw_lines(axis, shares[shares["data"] == data], DATA[data][0])
+    by_data = dict(list(shares.groupby("data")))
+    parts = {DATA[data][0]: by_data[data] for data in SETS if data in by_data}
+    figure, shown = panels(parts, len(parts), 3.3)
+    for axis, title, part in shown:
+        for arm, (name, colour, line, marker) in LINES.items():
+            rows = part[part["arm"] == arm]
+            means = rows.groupby("shots")["share"].mean().reindex(AMOUNTS)
+            axis.plot(AMOUNTS, means, line, color=colour, marker=marker, label=name)
+            inside = colour if line == "-" else "none"
+            axis.scatter(
+                rows["shots"], rows["share"], s=11, color=inside, edgecolors=colour, alpha=0.6
+            )
+        grid(axis, "y", title)
+        axis.axhline(100, color=INK, linewidth=1, linestyle="--")
+        axis.set_ylim(0, max(115, 1.05 * part["share"].max()))
         axis.set_xlabel("labels for each rank")
-    axes[0].set_ylabel("RPS, % of an answer\nthat looks at no image")
-    lines, names = axes[0].get_legend_handles_labels()
-    figure.legend(lines, names, loc="outside lower left", ncols=4, columnspacing=1.2)
+    first = figure.axes[0]
+    first.set_ylabel("RPS, % of an answer\nthat looks at no image")
+    figure.legend(
+        *first.get_legend_handles_labels(), loc="outside lower left", ncols=4, columnspacing=1.2
+    )
     return figure
-
-
-def _draw_lines(axis: Axes, shares: pd.DataFrame, title: str) -> None:
-    """Draw a line for each arm, the mean of its runs, and a dot for each of them."""
-    axis.axhline(100, color=INK, linewidth=1, linestyle="--")
-    for arm, (name, colour, line, marker) in LINES.items():
-        rows = shares[shares["arm"] == arm]
-        means = rows.groupby("shots")["share"].mean().reindex(AMOUNTS)
-        axis.plot(AMOUNTS, means, line, color=colour, marker=marker, label=name)
-        inside = colour if line == "-" else "none"
-        axis.scatter(rows["shots"], rows["share"], s=11, color=inside, edgecolors=colour, alpha=0.6)
-    grid(axis, "y", title)
-    axis.set_ylim(0, max(115, 1.05 * shares["share"].max()))
