@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from l2rclip_book.gains import EDGES, MEAN, NONE, NUMBERS, paired_scores, resampled_means
+from l2rclip_book.gains import EDGES, MEAN, NONE, NUMBERS, sampled_means
 from l2rclip_book.plots import DATA, INK, METHODS, canvas, drawn, grid, ink_on, name_rows
 
 STEPS = {  # the staircase, then what is only there for comparison
@@ -222,28 +222,15 @@ def order_steps(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
 
     Returns:
         `data`, `arm`, `rps`; `low` and `high`, the 95 % interval of its paired difference to
-        `NONE`, put around `rps`; `share`, `share_low` and `share_high`.
+        `NONE`, put around `rps`; and `share`.
     """
-    generator = np.random.default_rng(0)
-    columns = ["data", "arm", "rps", "low", "high", "share", "share_low", "share_high"]
-    parts = []
-    for data, part in images.groupby("data", sort=False):
-        trained = set(part["arm"])
-        if not {NONE, NUMBERS} <= trained:
-            continue
-
-        present = [arm for arm in dict.fromkeys([NONE, NUMBERS, *arms]) if arm in trained]
-        scores = paired_scores(part, present)
-        rps = scores.mean()
-        draws = resampled_means(scores, generator)
-
-        change = draws - draws[:, :1]
-        ends = np.nanquantile(change, EDGES, axis=0) + rps[NONE]
-        share = 100 * (rps - rps[NONE]) / (rps[NUMBERS] - rps[NONE])
-        share_ends = np.nanquantile(100 * change / change[:, 1:2], EDGES, axis=0)
-        values = [[data] * len(rps), rps.index, rps, *ends, share, *share_ends]
-        parts.append(pd.DataFrame(dict(zip(columns, values, strict=True))))
-
-    if not parts:
-        return pd.DataFrame(columns=columns)
-    return pd.concat(parts, ignore_index=True)
+    trained = [arm for arm in arms if (images["arm"] == arm).any()]
+    present = list(dict.fromkeys([NONE, NUMBERS, *trained]))
+    parts = [pd.DataFrame(columns=["data", "arm", "rps", "low", "high", "share"])]
+    for data, means in sampled_means(images, present).items():
+        change = means.sub(means[NONE], axis=0)
+        low, high = change[1:].quantile(EDGES).to_numpy() + means.loc[0, NONE]
+        share = 100 * change.loc[0] / change.loc[0, NUMBERS]
+        columns = {"data": data, "rps": means.loc[0], "low": low, "high": high, "share": share}
+        parts.append(pd.DataFrame(columns).rename_axis("arm").reset_index())
+    return pd.concat(parts[1:] or parts, ignore_index=True)

@@ -20,6 +20,7 @@ from l2rclip_book.gains import (
     MEAN,
     NONE,
     NUMBERS,
+    best_rows,
     compare_pairs,
     gain_text,
     judge_claims,
@@ -88,8 +89,7 @@ def at_best_rate(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
         [['linear head', 1.0]]
     """
     targets = table.assign(target=table["arm"].str.replace(RATE, "", regex=True))
-    ordered = targets.sort_values("val_rps", kind="stable")
-    best = ordered.drop_duplicates([*RUN, "target"])
+    best = best_rows(targets, [*RUN, "target"])
     chosen = rows.merge(best[[*RUN, "arm", "target"]])
     return chosen.drop(columns="arm").rename(columns={"target": "arm"})
 

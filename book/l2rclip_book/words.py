@@ -15,17 +15,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
 from l2rclip_book.gains import (
     EDGES,
     compare_arms,
     compare_pairs,
+    summary,
     with_best,
-    with_mean,
     with_verdicts,
 )
-from l2rclip_book.statistics import draw_counts, resampled_rho, spearman_rho
+from l2rclip_book.statistics import draw_counts, resampled_rho
 
 SETS = ("bracol-area", "bracol", "pears", "cherries81")
 FEW = ("few_shot=2", "few_shot=4")  # the conditions of the two claims about few images
@@ -102,14 +101,13 @@ def orders(images: pd.DataFrame) -> pd.DataFrame:
         >>> table[["arm", "rho"]].values.tolist()
         [['a', 1.0]]
     """
-    generator = np.random.default_rng(0)
     rows = []
-    for data, part in images.groupby("data", sort=False):
-        rho, draws = _orders_of(part, generator)
-        for arm in rho.index:
-            low, high = np.quantile(draws[arm], EDGES)
-            rows.append((data, arm, rho[arm], low, high))
-    return pd.DataFrame(rows, columns=["data", "arm", "rho", "low", "high"])
+    for data, rho in _sampled_orders(images).items():
+        ends = rho[1:].quantile(EDGES).T.set_axis(["low", "high"], axis=1)
+        table = ends.assign(rho=rho.loc[0], data=data).rename_axis("arm")
+        rows.append(table.reset_index())
+    columns = ["data", "arm", "rho", "low", "high"]
+    return pd.concat([pd.DataFrame(columns=columns), *rows], ignore_index=True)
 
 
 def chance_orders(table: pd.DataFrame) -> pd.DataFrame:
@@ -140,43 +138,44 @@ def compare_orders(images: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
     Returns:
         As `gains.compare_arms`, but `gain` is a difference of Spearman's ρ.
     """
+    pair = images[images["arm"].isin([one, other])]
+    changes = {}
+    for data, rho in _sampled_orders(pair).items():
+        if len(rho.columns) == 2:
+            changes[data] = rho[one] - rho[other]
+    return summary(changes)
+
+
+def _sampled_orders(images: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return ρ of the arms, a column each, on every data set: the mean over runs, then its draws.
+
+    Args:
+        images: As `orders` takes them.
+    """
     generator = np.random.default_rng(0)  # one for all data sets, so that draws are independent
-    gains: dict[str, float] = {}
-    changes: dict[str, Float[np.ndarray, " draw"]] = {}
-    for data, part in images[images["arm"].isin([one, other])].groupby("data", sort=False):
-        rho, draws = _orders_of(part, generator)
-        if len(rho) == 2:
-            gains[str(data)] = rho[one] - rho[other]
-            changes[str(data)] = (draws[one] - draws[other]).to_numpy()
-    return with_mean(gains, changes)
+    samples = {}
+    for data, part in images.groupby("data", sort=False):
+        of_runs = []
+        for _, of_run in part.groupby("run"):
+            of_runs.append(_sampled_orders_of_run(of_run, generator))
+        n_runs = len(of_runs)
+        drawn = draw_counts(max(n_runs - 1, 1), n_runs, DRAWS, generator)
+        counts = np.vstack([np.ones(n_runs), drawn])
+        weighted = [rho.mul(counts[:, run], axis=0) for run, rho in enumerate(of_runs)]
+        samples[str(data)] = sum(weighted) / counts.sum(axis=1)[:, None]
+    return samples
 
 
-def _orders_of(
-    images: pd.DataFrame, generator: np.random.Generator
-) -> tuple[pd.Series[float], pd.DataFrame]:
-    """Return ρ of each arm of one data set, a mean over runs, and its bootstrap draws by arm."""
-    rho_of_run = []
-    draws_of_run = []
-    for _, of_run in images.groupby("run"):
-        first = of_run.drop_duplicates("path").set_index("path")
-        expected = of_run.pivot(index="arm", columns="path", values="expected")[first.index]
-        _, group = np.unique(first["subject"], return_inverse=True)
-        counts = draw_counts(group.max() + 1, group.max() + 1, DRAWS, generator)[:, group]
+def _sampled_orders_of_run(images: pd.DataFrame, generator: np.random.Generator) -> pd.DataFrame:
+    """Return ρ of the arms in one run, then in draws of its groups."""
+    expected = images.pivot(index=["subject", "path", "true"], columns="arm", values="expected")
+    _, group = np.unique(expected.index.get_level_values("subject"), return_inverse=True)
+    n_groups = group.max() + 1
+    drawn = draw_counts(n_groups, n_groups, DRAWS, generator)
+    counts = np.vstack([np.ones(n_groups), drawn])[:, group]
 
-        rho = {}
-        draws = {}
-        true = first["true"].to_numpy()
-        for arm, answers in zip(expected.index, expected.to_numpy(), strict=True):
-            rho[arm] = spearman_rho(answers[None], true[None])[0]
-            draws[arm] = resampled_rho(answers, true, counts)
-        rho_of_run.append(pd.Series(rho))
-        draws_of_run.append(pd.DataFrame(draws))
-
-    n_runs = len(draws_of_run)
-    drawn = draw_counts(max(n_runs - 1, 1), n_runs, DRAWS, generator)
-    weighted = [draws.mul(drawn[:, run], axis=0) for run, draws in enumerate(draws_of_run)]
-    mean_draws = sum(weighted) / drawn.sum(axis=1)[:, None]
-    return pd.concat(rho_of_run, axis=1).mean(axis=1), mean_draws
+    true = expected.index.get_level_values("true").to_numpy()
+    return expected.apply(lambda answers: pd.Series(resampled_rho(answers, true, counts)))
 
 
 def with_few(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:

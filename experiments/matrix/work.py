@@ -18,11 +18,11 @@ import pandas as pd
 import torch
 from filelock import FileLock
 from plan import dashed, merged
+from studies import OURS, Arm, Study, image_features
+from study_parts import reworded
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from l2rclip_book.studies import OURS, Arm, Study, image_features
-from l2rclip_book.study_parts import reworded
 from l2rclip_lite import L2RCLIP, Config, fit, load_dataset, load_towers
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.devices import choose_device

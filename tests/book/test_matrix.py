@@ -12,10 +12,10 @@ import pandas as pd
 import plan as planning
 import pytest
 from real_data import real_folder
+from studies import Arm
+from study_parts import PROTOTYPES
 from work import Work, folder_of
 
-from l2rclip_book.studies import Arm
-from l2rclip_book.study_parts import PROTOTYPES
 from l2rclip_lite.baselines import BASELINES
 from l2rclip_lite.config import Config
 

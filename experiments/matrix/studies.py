@@ -16,12 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
-from torch.utils.data import ConcatDataset, Subset
-
-from l2rclip_book.rank_axis import RANK_AXIS, on_rank_axis
-from l2rclip_book.statistics import orders_by_chance, ordinality, spearman_rho
-from l2rclip_book.study_parts import (
+from study_parts import (
     LEARNED,
     NO_TRAINING,
     PROTOTYPES,
@@ -29,9 +24,15 @@ from l2rclip_book.study_parts import (
     freeze_early_blocks,
     image_scores,
     nearest_neighbours,
+    orders_by_chance,
     seen_and_unseen,
     stretched,
 )
+from torch import Tensor
+from torch.utils.data import ConcatDataset, Subset
+
+from l2rclip_book.rank_axis import RANK_AXIS, on_rank_axis
+from l2rclip_book.statistics import ordinality, spearman_rho
 from l2rclip_lite.baselines import check_baselines, train_baseline
 from l2rclip_lite.baselines.training import train_objective
 from l2rclip_lite.config import Config, LossWeights
