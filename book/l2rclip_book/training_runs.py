@@ -194,16 +194,13 @@ def images_of(options: Options, counts: pd.DataFrame) -> tuple[int, int, int]:
         counts: `book/results/data_sets.csv`: images per rank and split of each data set, protocol
             and fold.
     """
+    counts = counts.rename(columns={"data": "dataset"})
     for name in ("dataset", "protocol", "category", "fold"):
         if name in options:
-            counts = counts[counts["data" if name == "dataset" else name] == options[name]]
+            counts = counts[counts[name] == options[name]]
 
-    train = counts["train"].sort_values(ascending=False).clip(upper=options.get("few_shot"))
-    if "label_shift" in options:
-        number, share = options["label_shift"].split(":")
-        largest = train.iloc[: int(number)]
-        train.iloc[: int(number)] = (float(share) * largest).astype(int).clip(lower=1)
-    return int(train.sum()), int(counts["val"].sum()), int(counts["test"].sum())
+    train, val, test = counts[["train", "val", "test"]].sum()
+    return int(train), int(val), int(test)
 
 
 def span(seconds: float) -> str:

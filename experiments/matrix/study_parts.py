@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Unpack
+from typing import Literal, Unpack
 
 import numpy as np
 import pandas as pd
@@ -36,7 +36,7 @@ def reworded(
     data: OrdinalDataset,
     *,
     template: str | None = None,
-    names: str | None = None,
+    names: Literal["digits"] | None = None,
     seed: int = 0,
     **changes: Unpack[Changes],
 ) -> OrdinalDataset:
@@ -58,48 +58,42 @@ def reworded(
         >>> reworded(leaves, template="grade {rank}", names="digits").ranks.sentences[1]
         'grade 1'
     """
-    if names not in (None, "digits"):
-        raise InputError(f"names: {names!r} is unknown; the only choice is 'digits'.")
-
     ranks = data.ranks
     if names == "digits":
-        digits = tuple(f"{value:g}" for value in ranks.values)
-        ranks = Ranks(digits, ranks.values, ranks.template, unit=ranks.unit)
+        ranks = replace(ranks, names=tuple(f"{value:g}" for value in ranks.values))
     if template:
-        ranks = Ranks(ranks.names, ranks.values, template, unit=ranks.unit)
-    if ranks is not data.ranks:
-        data = replace(data, ranks=ranks)
-    return apply_protocols(data, seed=seed, **changes)
+        ranks = replace(ranks, template=template)
+    return apply_protocols(replace(data, ranks=ranks), seed=seed, **changes)
 
 
-def random_prototypes(data: OrdinalDataset, towers: Towers, seed: int) -> Texts:
+def random_prototypes(ranks: Ranks, towers: Towers, seed: int) -> Texts:
     """Return fixed unit vectors without any order of the ranks, in place of text features."""
     generator = torch.Generator().manual_seed(seed)
-    return F.normalize(torch.randn(len(data.ranks), towers.dim, generator=generator), dim=1)
+    return F.normalize(torch.randn(len(ranks), towers.dim, generator=generator), dim=1)
 
 
-def shuffled_sentences(data: OrdinalDataset, towers: Towers, seed: int) -> Texts:
+def shuffled_sentences(ranks: Ranks, towers: Towers, seed: int) -> Texts:
     """Return the text features of the plain sentences, each at a rank that is drawn at random."""
-    return _shuffled(L2RCLIP(towers, data.ranks, NO_TRAINING).rank_features, seed)
+    return _shuffled(L2RCLIP(towers, ranks, NO_TRAINING).rank_features, seed)
 
 
-def number_prototypes(data: OrdinalDataset, towers: Towers, seed: int) -> Texts:
+def number_prototypes(ranks: Ranks, towers: Towers, seed: int) -> Texts:
     """Return fixed unit vectors that are as alike as the numbers of the ranks are near.
 
     Their mean is subtracted, as that of the sentences of `mini` is, and a part of each is its own:
     neighbours have cosines of .1 to .7, as sentences have, and an image on its prototype can be
     sure of its rank. The directions are random.
     """
-    texts = random_prototypes(data, towers, seed).double()
-    kernel = rank_kernel(texts, data.ranks.values_tensor().double(), (0.0, 0.8, 0.2))
+    texts = random_prototypes(ranks, towers, seed).double()
+    kernel = rank_kernel(texts, ranks.values_tensor().double(), (0.0, 0.8, 0.2))
     directions = torch.linalg.qr(texts.T).Q.T  # orthonormal, one for each rank
     prototypes = torch.linalg.cholesky(kernel) @ directions
     return F.normalize(prototypes - prototypes.mean(dim=0), dim=1).float()
 
 
-def shuffled_numbers(data: OrdinalDataset, towers: Towers, seed: int) -> Texts:
+def shuffled_numbers(ranks: Ranks, towers: Towers, seed: int) -> Texts:
     """Return `number_prototypes`, each at a rank that is drawn at random."""
-    return _shuffled(number_prototypes(data, towers, seed), seed)
+    return _shuffled(number_prototypes(ranks, towers, seed), seed)
 
 
 def _shuffled(texts: Texts, seed: int) -> Texts:
@@ -117,9 +111,8 @@ class LearnedPrototypes(nn.Module):
 
     def __init__(self, model: L2RCLIP) -> None:
         super().__init__()
-        shape = (len(model.ranks), model.towers.dim)
-        generator = torch.Generator().manual_seed(model.config.seed)
-        self.vectors = nn.Parameter(F.normalize(torch.randn(*shape, generator=generator), dim=1))
+        start = random_prototypes(model.ranks, model.towers, model.config.seed)
+        self.vectors = nn.Parameter(start)
 
     def forward(self, scaled: Features) -> Logits:
         """Return s·z · p_k, from s·z."""
@@ -194,24 +187,18 @@ def nearest_neighbours(
         >>> nearest_neighbours(features, targets, two).argmax(1)
         tensor([0, 1])
     """
-    train = features["train"].cpu().numpy()
+    train = features["train"].numpy()
     counts = [count for count in COUNTS if count <= len(train)]
     search = NearestNeighbors(n_neighbors=counts[-1], metric="cosine").fit(train)
 
-    near = {}
-    for split in ("val", "test"):
-        rows = search.kneighbors(features[split].cpu().numpy(), return_distance=False)
-        near[split] = targets["train"].cpu()[torch.from_numpy(rows)]
+    def answers(split: str, count: int) -> Probabilities:
+        rows = search.kneighbors(features[split].numpy(), return_distance=False)
+        near = targets["train"][torch.from_numpy(rows[:, :count])]
+        return neighbour_shares(near, len(ranks))
 
-    candidates = []
-    for count in counts:
-        shares = neighbour_shares(near["val"][:, :count], len(ranks))
-        candidates.append((rps(targets["val"], shares, ranks), count))
-    _, count = min(candidates)
-
-    val = neighbour_shares(near["val"][:, :count], len(ranks)).log()
-    test = neighbour_shares(near["test"][:, :count], len(ranks)).log()
-    return torch.from_numpy(temper(test, fit_temperature(val, targets["val"])))
+    count = min(counts, key=lambda count: rps(targets["val"], answers("val", count), ranks))
+    temperature = fit_temperature(answers("val", count).log(), targets["val"])
+    return torch.from_numpy(temper(answers("test", count).log(), temperature))
 
 
 def neighbour_shares(near: Int[Tensor, "batch neighbour"], n_ranks: int) -> Probabilities:
@@ -302,10 +289,12 @@ def cut(
     candidates = []
     for strength in STRENGTHS:
         model = LogisticRegression(C=strength, fit_intercept=False, max_iter=1000)
-        model.fit(questions, above)
-        score = float(rps(targets["val"], _answers(model, x["val"], len(ranks)), ranks))
-        candidates.append((score, _answers(model, x["test"], len(ranks))))
-    return min(candidates, key=lambda candidate: candidate[0])[1]
+        candidates.append(model.fit(questions, above))
+
+    def val_rps(model: LogisticRegression) -> float:
+        return rps(targets["val"], _answers(model, x["val"], len(ranks)), ranks)
+
+    return _answers(min(candidates, key=val_rps), x["test"], len(ranks))
 
 
 def _questions(x: Float[np.ndarray, " batch"], n_ranks: int) -> Float[np.ndarray, "row feature"]:
