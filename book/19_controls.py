@@ -143,11 +143,13 @@ steps = {
     "ridge regression": "ridge",
 }
 pairs = {name: (arm, NONE) for name, arm in steps.items()}
-intervals(compare_pairs(many, pairs), label="RPS of no text reduced by, %")
+intervals(
+    compare_pairs(many, pairs), label="RPS of no text reduced by, %", limit=40
+)
 
 # %% [markdown]
 # **Figure 19.2.** By how much each reduces the RPS of a head without text on a frozen tower, in percent, with 95 %
-# intervals; right of the line it has less error. A mark at an edge lies beyond it.
+# intervals; right of the line it has less error.
 
 # %% tags=["hide-input"]
 shown = {

@@ -121,9 +121,8 @@ def judge_depth(
             differences[data] = worth[first].mean(axis=1) - worth[last].mean(axis=1)
         parts.append(summary(differences).assign(row=row))
 
-    waiting = any(unit.startswith(f"{STUDY}/") for unit in missing)
     claims = pd.concat(parts, ignore_index=True)
-    judged = with_verdicts(claims, len(CLAIMS), len(SETS), waiting=waiting)
+    judged = with_verdicts(claims, len(CLAIMS), len(SETS), missing, [STUDY])
     return judged.replace({"verdict": {"better": "shown", "worse": "the opposite"}})
 
 

@@ -46,13 +46,6 @@ CLAIMS = {  # as experiments/matrix/studies.yaml fixed them before the runs: one
     "the method": ("L2RCLIP", NONE),
     "order in the loss": ("after stage 1", "blind order"),
 }
-ALL = "all data sets"
-WITHOUT_LEAVES: dict[str, tuple[str, ...]] = {  # sets, to see what comparisons rest on
-    ALL: (),
-    "coffee leaves counted once": ("bracol",),
-    "without coffee leaves": ("bracol", "bracol-area"),
-    "without coffee leaves and cherries": ("bracol", "bracol-area", "cherries81"),
-}
 
 
 def paired_scores(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
@@ -185,13 +178,6 @@ def summary(samples: Mapping[str, pd.Series[float]]) -> pd.DataFrame:
     return pd.DataFrame(columns, index=table.columns).rename_axis("data").reset_index()
 
 
-def with_mean(
-    gains: Mapping[str, float], draws: Mapping[str, Float[np.ndarray, " draw"]]
-) -> pd.DataFrame:
-    """Return `summary` of gains and their bootstrap draws, by data set."""
-    return summary({data: pd.Series([gains[data], *draws[data]]) for data in gains})
-
-
 def reduction(one: pd.Series[float], other: pd.Series[float]) -> pd.Series[float]:
     """Return by what one mean score is below another, in percent."""
     return 100 * (1 - one / other)
@@ -202,8 +188,7 @@ def compare_pairs(images: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) ->
     parts = []
     for row, (one, other) in pairs.items():
         parts.append(compare_arms(images, one, other).assign(row=row))
-    filled = [part for part in parts if len(part)]
-    return pd.concat(filled or parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True)
 
 
 def best_rows(table: pd.DataFrame, run: Sequence[str]) -> pd.DataFrame:
@@ -264,12 +249,15 @@ def judge_claims(
         are missing.
     """
     claims = compare_pairs(images[images["data"].isin(sets)], pairs)
-    waiting = any(unit.startswith(f"{study}/") for unit in missing)
-    return with_verdicts(claims, len(pairs), len(sets), waiting=waiting)
+    return with_verdicts(claims, len(pairs), len(sets), missing, [study])
 
 
 def with_verdicts(
-    claims: pd.DataFrame, n_claims: int, n_sets: int, *, waiting: bool | pd.Series[bool]
+    claims: pd.DataFrame,
+    n_claims: int,
+    n_sets: int,
+    missing: Sequence[str],
+    studies: Sequence[str],
 ) -> pd.DataFrame:
     """Add `holm` and `verdict` to the rows of claims that belong together, see `judge_claims`.
 
@@ -277,7 +265,8 @@ def with_verdicts(
         claims: Rows as those of `compare_pairs`.
         n_claims: How many claims there are, also where one has no rows.
         n_sets: On how many data sets each is tested.
-        waiting: Whether runs are missing, of all claims or of each row.
+        missing: Units that were not run.
+        studies: What the claims are about; while a unit of these is missing, there is no verdict.
     """
     means = claims["data"] == MEAN
     n_means = means.sum()
@@ -285,6 +274,7 @@ def with_verdicts(
     claims.loc[means, "holm"] = holm([*claims.loc[means, "p"], *absent])[:n_means]
 
     n_rows = claims.groupby("row")["data"].transform("size")
+    waiting = any(unit.split("/")[-2] in studies for unit in missing if "/" in unit)
     incomplete = (n_rows <= n_sets) | waiting
     verdicts = np.select(
         [incomplete, claims["holm"] > 0.05, claims["gain"] > 0],

@@ -50,33 +50,27 @@ def judged_claims(clip: StoredRows) -> pd.DataFrame:
         "incomplete" while units of the study are missing.
     """
     gains = _gains_by_towers(clip.images[clip.images["study"] == "main"], CLAIMS)
-    units = [unit.rsplit("/", 2) for unit in clip.record["missing"]]
-    late = [towers for towers, study, _ in units if study == "main"]
     n_claims = len(CLAIMS) * len(clip.record["towers"])
-    return with_verdicts(gains, n_claims, 0, waiting=gains["towers"].isin(late))
+    return with_verdicts(gains, n_claims, 0, clip.record["missing"], ["main"])
 
 
 def tuned_gains(clip: StoredRows) -> pd.DataFrame:
-    """Compare L2RCLIP with rivals on a tuned tower, each at the rate that validates best."""
-    return _gains_by_towers(at_best_rate(clip), RIVALS)
-
-
-def at_best_rate(clip: StoredRows) -> pd.DataFrame:
-    """Return the image scores of tuned towers, of each arm at one rate in each run.
+    """Compare L2RCLIP with rivals on a tuned tower, each at the rate that validates best.
 
     The rate is that of the study in which the arm had the lowest RPS of the validation images.
     """
     keys = ["towers", "data", "run", "arm"]
     tuned = clip.table[clip.table["study"].str.startswith("tuned")]
-    return clip.images.merge(best_rows(tuned, keys)[[*keys, "study"]])
+    at_best = clip.images.merge(best_rows(tuned, keys)[[*keys, "study"]])
+    return _gains_by_towers(at_best, RIVALS)
 
 
 def _gains_by_towers(images: pd.DataFrame, pairs: dict[str, tuple[str, str]]) -> pd.DataFrame:
     """Return `gains.compare_pairs` for each towers, whose name ends `row`."""
     parts = []
     for towers, part in images.groupby("towers", sort=False):
-        gains = compare_pairs(part, pairs)
-        parts.append(gains.assign(row=gains["row"] + f", {towers}", towers=towers))
+        named = {f"{row}, {towers}": pair for row, pair in pairs.items()}
+        parts.append(compare_pairs(part, named))
     return pd.concat(parts, ignore_index=True)
 
 

@@ -159,9 +159,7 @@ def spread_table(
             return "–"
         text = f"{numbers[name]:.2f}"
         if name in stored:
-            low = stored[name].min()
-            high = stored[name].max()
-            text += f" ({low:.2f} to {high:.2f})"
+            text += " ({:.2f} to {:.2f})".format(*stored[name].agg(["min", "max"]))
         return text.replace("-", "−")
 
     table = {title: [cell(f"{row} {score}") for row in rows] for score, title in scores.items()}
@@ -193,8 +191,7 @@ def beside_stored(numbers: Mapping[str, float], stored: pd.DataFrame) -> str:
     compared = {name: value for name, value in numbers.items() if name in stored}
     outside = {}
     for name, value in compared.items():
-        low = stored[name].min()
-        high = stored[name].max()
+        low, high = stored[name].agg(["min", "max"])
         margin = MARGIN * (high - low) + 1e-3 * max(abs(low), abs(high))
         if not low - margin <= value <= high + margin:
             outside[name] = f"{name} {value:.3g} ({low:.3g} to {high:.3g})"

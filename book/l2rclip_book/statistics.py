@@ -1,6 +1,7 @@
 """Statistics of the chapters: order of text features, paired comparisons, near-duplicate images."""
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -184,14 +185,10 @@ def _unit_rows(
 
 def _ordered_triplets(distance: Float[np.ndarray, "rank rank"]) -> float:
     """Return the share of ranks i < j < k whose outer pair is farther apart than the inner ones."""
-    outer = distance[:, None, :]  # of i and k, for each j
-    first = distance[:, :, None]  # of i and j
-    second = distance[None]  # of j and k
-    won = (np.sign(outer - first) + np.sign(outer - second)) / 4 + 0.5
-
-    rank = np.arange(len(distance))
-    ordered = (rank[:, None, None] < rank[:, None]) & (rank[:, None] < rank)
-    return float(won[ordered].mean())
+    i, j, k = np.array(list(combinations(range(len(distance)), 3))).T
+    outer = distance[i, k]
+    won = (np.sign(outer - distance[i, j]) + np.sign(outer - distance[j, k])) / 4 + 0.5
+    return float(won.mean())
 
 
 class Comparison(NamedTuple):

@@ -17,9 +17,8 @@ from l2rclip_lite.errors import InputError
 Options: TypeAlias = Mapping[str, Any]  # of an experiment, by name
 
 SMALL: dict[str, Any] = {"image_size": 64, "epochs1": 3, "epochs2": 4, "lr2": 7e-4, "threads": 1}
-TINY: dict[str, Any] = {"towers": "mini", "weights": None, "start": None, "out": None}
-TINY |= {"baselines": ["linear-probe"]}
-TINY |= {"image_size": 64, "epochs1": 2, "epochs2": 1, "lr2": 7e-4, "threads": 1}
+TINY = SMALL | {"epochs1": 2, "epochs2": 1, "towers": "mini", "weights": None, "start": None}
+TINY |= {"baselines": ["linear-probe"], "out": None}
 PROFILES: dict[str, dict[str, Any]] = {
     "smoke": TINY,
     "page": {},

@@ -57,10 +57,6 @@ BY_A_RELATIVE = {  # exploratory: by what beginning with a relative reduces the 
     "words": (WORDS, "words"),
     "labels": ("labels, relative by labels", "labels"),
 }
-ALL_IMAGES = {  # the same with all images; the second arms are of `at-best`
-    "words": (WORDS, "L2RCLIP"),
-    "labels": ("labels, relative by labels", "rps"),
-}
 FEW_IMAGES = {
     "few images": (WORDS, "words"),
     "words or labels": (WORDS, BEST_WORDLESS),
@@ -178,36 +174,24 @@ def _sampled_orders_of_run(images: pd.DataFrame, generator: np.random.Generator)
     return expected.apply(lambda answers: pd.Series(resampled_rho(answers, true, counts)))
 
 
-def with_few(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows with few images, and once more those of the arms that validate best in each run.
-
-    Args:
-        table: A row per `data`, `run`, `condition` and `arm`, with `val_rps`.
-        rows: For the same: the table itself, or scores of images.
-
-    Returns:
-        Rows under the conditions of `FEW`, each of which is a run of its own; those that were
-        chosen are called `BEST_WORDLESS` and `BEST_OF_ALL`, which may choose the sentences, too.
-    """
-    run = ["data", "run", "condition"]
-    rows = with_best(table, rows, BEST_WORDLESS, WORDLESS, run)
-    rows = with_best(table, rows, BEST_OF_ALL, [*WORDLESS, WORDS], run)
-    return rows[rows["condition"].isin(FEW)]
-
-
 def few_gains(
     table: pd.DataFrame, images: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]
 ) -> pd.DataFrame:
     """Return what arms save against others with few images, as `compare_pairs` does.
+
+    Each of the conditions of `FEW` is a run of its own. What validates best in each run is there
+    once more, as `BEST_WORDLESS` and as `BEST_OF_ALL`, which may choose the sentences, too.
 
     Args:
         table: Rows of `words-few`, and of studies beside it.
         images: Their scores of test images.
         pairs: One arm against another, by name.
     """
-    few = with_few(table, images)
-    few["run"] = few["run"].astype(str) + " " + few["condition"]
-    return compare_pairs(few, pairs)
+    run = ["data", "run", "condition"]
+    rows = with_best(table, images, BEST_WORDLESS, WORDLESS, run)
+    rows = with_best(table, rows, BEST_OF_ALL, [*WORDLESS, WORDS], run)
+    few = rows[rows["condition"].isin(FEW)]
+    return compare_pairs(few.assign(run=few["run"].astype(str) + " " + few["condition"]), pairs)
 
 
 def gains_by_labels(images: pd.DataFrame) -> pd.DataFrame:
@@ -222,13 +206,13 @@ def gains_by_labels(images: pd.DataFrame) -> pd.DataFrame:
     """
     few = images[images["study"].isin(["words-few", "words-curve"])]
     whole = images[images["study"].isin(["words-all", "at-best"]) & images["data"].isin(SETS)]
+    amounts = {f"{n} per rank": few[few["condition"] == f"few_shot={n}"] for n in SHOTS}
+    amounts["all images"] = whole.replace({"arm": {"L2RCLIP": "words", "rps": "labels"}})
+
     parts = []
     for way, arms in BY_A_RELATIVE.items():
-        for shots in SHOTS:
-            gains = compare_arms(few[few["condition"] == f"few_shot={shots}"], *arms)
-            parts.append(gains.assign(mark=way, row=f"{shots} per rank"))
-        gains = compare_arms(whole, *ALL_IMAGES[way])
-        parts.append(gains.assign(mark=way, row="all images"))
+        for row, rows in amounts.items():
+            parts.append(compare_arms(rows, *arms).assign(mark=way, row=row))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -249,6 +233,5 @@ def judge_words(table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str
     parts.append(few_gains(table[table["study"] == "words-few"], few, FEW_IMAGES))
 
     n_claims = len(NEW_WORDS) + len(FEW_IMAGES)
-    waiting = any(unit.startswith(("words-new/", "words-few/")) for unit in missing)
     claims = pd.concat(parts, ignore_index=True)
-    return with_verdicts(claims, n_claims, len(SETS), waiting=waiting)
+    return with_verdicts(claims, n_claims, len(SETS), missing, ["words-new", "words-few"])

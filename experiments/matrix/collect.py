@@ -88,7 +88,7 @@ def write_table(
 def main(
     folder: tyro.conf.Positional[Path],
     out: Path,
-    preset: Literal["page", "search", "smoke"] = "page",
+    preset: str = "page",
 ) -> None:
     """Gather the rows of all finished units into one table, and print what it holds.
 
