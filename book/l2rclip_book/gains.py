@@ -161,7 +161,7 @@ def summary(samples: Mapping[str, pd.Series[float]]) -> pd.DataFrame:
         `data`, `gain`, `low`, `high`, `p`, and `seen`, the smallest true gain that would be found
         four times in five: (1.96 + 0.84) standard errors.
     """
-    table = pd.DataFrame(samples, dtype=float)
+    table = pd.DataFrame(samples, columns=list(samples), dtype=float)
     if samples:
         table[MEAN] = table.mean(axis=1, skipna=False)
     drawn = table[1:]

@@ -141,12 +141,13 @@ def verdict_gains(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     trained = pd.concat([at_best_rate(*of_targets), of_targets[1]])
     head = main[main["arm"] == NUMBERS].assign(study=STUDY)
     graded = images[(images["study"] == "others") & images["data"].isin(GRADED)]
-    parts = [
-        compare_pairs(pd.concat([trained, head]), EITHER).assign(tower="either"),
-        compare_pairs(graded, GRADES).assign(tower="graded"),
-        compare_pairs(main, FROZEN_TOWER).assign(tower="frozen"),
-        compare_pairs(trained, TUNED_TOWER).assign(tower="tuned"),
-    ]
+    towers = {
+        "either": (pd.concat([trained, head]), EITHER),
+        "graded": (graded, GRADES),
+        "frozen": (main, FROZEN_TOWER),
+        "tuned": (trained, TUNED_TOWER),
+    }
+    parts = [compare_pairs(*compared).assign(tower=tower) for tower, compared in towers.items()]
     return pd.concat(parts, ignore_index=True)
 
 

@@ -99,11 +99,10 @@ def orders(images: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for data, rho in _sampled_orders(images).items():
-        ends = rho[1:].quantile(EDGES).T.set_axis(["low", "high"], axis=1)
-        table = ends.assign(rho=rho.loc[0], data=data).rename_axis("arm")
-        rows.append(table.reset_index())
-    columns = ["data", "arm", "rho", "low", "high"]
-    return pd.concat([pd.DataFrame(columns=columns), *rows], ignore_index=True)
+        for arm in rho:
+            low, high = rho[arm][1:].quantile(EDGES)
+            rows.append((data, arm, rho[arm][0], low, high))
+    return pd.DataFrame(rows, columns=["data", "arm", "rho", "low", "high"])
 
 
 def chance_orders(table: pd.DataFrame) -> pd.DataFrame:

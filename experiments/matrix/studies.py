@@ -198,7 +198,9 @@ class Study:
                 row = self._row(arm.at(rate))
                 lowest = min(lowest, row["val_rps"])
                 yield row
-            if lowest > FAILED * self._val_rps_of_frequencies():
+            target = self.inputs.targets["val"]
+            constant = rps(target, self._frequencies().expand(len(target), -1), self.data.ranks)
+            if lowest > FAILED * constant:
                 yield self._row(arm.at(min(arm.rates) / 4))
 
     def _row(self, arm: Arm) -> dict[str, Any]:
@@ -225,12 +227,6 @@ class Study:
         n_ranks = len(self.data.ranks)
         counts = torch.bincount(self.inputs.targets["train"], minlength=n_ranks).double()
         return counts / counts.sum()
-
-    def _val_rps_of_frequencies(self) -> float:
-        """Return the validation RPS of answering every image with these shares."""
-        target = self.inputs.targets["val"]
-        answers = self._frequencies().expand(len(target), -1)
-        return rps(target, answers, self.data.ranks)
 
     def _answer(self, method: str, config: Config, blocks: int | None) -> Answer:
         """Train by one method and answer the test images.
