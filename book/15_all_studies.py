@@ -58,9 +58,9 @@ from l2rclip_book.gains import (
     gain_table,
     gain_text,
     over_images,
-    paired_scores,
-    resampled_means,
-    with_mean,
+    reduction,
+    sampled_means,
+    summary,
 )
 from l2rclip_book.plots import DATA, METHODS, style
 from l2rclip_book.results import read_results
@@ -133,16 +133,11 @@ def change_of_gain(images: pd.DataFrame, arm: str) -> pd.DataFrame:
     whole = frozen("main")
     both = [images, whole.assign(arm="main, " + whole["arm"])]
     arms = [arm, NONE, f"main, {arm}", f"main, {NONE}"]
-    pairs = paired_scores(pd.concat(both), arms)
-
-    generator = np.random.default_rng(0)
-    gains, draws = {}, {}
-    for data, rows in pairs.groupby(level="data", sort=False):
-        means = np.vstack([rows.mean(), resampled_means(rows, generator)])
-        left = means[:, ::2] / means[:, 1::2]  # of the error of no text
-        change = 100 * (left[:, 1] - left[:, 0])
-        gains[data], draws[data] = change[0], change[1:]
-    return with_mean(gains, draws).assign(mark=arm)
+    gains = {}
+    for data, means in sampled_means(pd.concat(both), arms).items():
+        one, other, main_one, main_other = (means[name] for name in arms)
+        gains[data] = reduction(one, other) - reduction(main_one, main_other)
+    return summary(gains).assign(mark=arm)
 
 
 changes = pd.concat(

@@ -12,18 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from l2rclip_book.evidence import nothing
-from l2rclip_book.gains import (
-    MEAN,
-    paired_scores,
-    reduction,
-    resampled_means,
-    with_mean,
-    with_verdicts,
-)
+from l2rclip_book.gains import MEAN, reduction, sampled_means, summary, with_verdicts
 from l2rclip_book.plots import COLOURS, INK, canvas, drawn, grid
 from l2rclip_book.targets import RANDOM, at_best_rate
 
@@ -51,7 +43,7 @@ class Cell(NamedTuple):
     condition: str
 
     def arm(self, prototypes: str) -> str:
-        """Return the name of these prototypes here, as `_by_cell` spells it."""
+        """Return the name of these prototypes here, as `_worths` spells it."""
         return f"{prototypes}, {self.part}; {self.condition}"
 
 
@@ -72,39 +64,21 @@ CLAIMS = {  # the worth of the first cells, less that of the last ones
     ),
 }
 
-Worths = dict[Cell, Float[np.ndarray, "*draw"]]
 
-
-def _worths(means: Float[np.ndarray, "*draw arm"], arms: Sequence[str]) -> Worths:
-    """Return the worth of every cell, from the mean RPS of every arm."""
-    worths = {}
-    for cell in CELLS:
-        ordered = arms.index(cell.arm(cell.prototypes))
-        random = arms.index(cell.arm(RANDOM))
-        worths[cell] = reduction(means[..., [ordered, random]])
-    return worths
-
-
-def _every_worth(
-    table: pd.DataFrame, images: pd.DataFrame
-) -> tuple[dict[str, Worths], dict[str, Worths]]:
-    """Return the worth of every cell on each data set, and its bootstrap draws.
+def _worths(table: pd.DataFrame, images: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the worth of every cell on each data set, then its draws, in a column for each cell.
 
     In a draw all cells of a data set have the same runs and groups.
     """
     chosen = at_best_rate(table, images)
     by_cell = chosen.assign(arm=chosen["arm"] + "; " + chosen["condition"])
-    arms = sorted(
-        {cell.arm(RANDOM) for cell in CELLS} | {cell.arm(cell.prototypes) for cell in CELLS}
-    )
-
-    generator = np.random.default_rng(0)
     worths = {}
-    draws = {}
-    for data, scores in paired_scores(by_cell, arms).groupby(level="data", sort=False):
-        worths[str(data)] = _worths(scores.mean().to_numpy(), arms)
-        draws[str(data)] = _worths(resampled_means(scores, generator), arms)
-    return worths, draws
+    for data, means in sampled_means(by_cell, sorted(set(by_cell["arm"]))).items():
+        of_cells = {}
+        for cell in CELLS:
+            of_cells[cell] = reduction(means[cell.arm(cell.prototypes)], means[cell.arm(RANDOM)])
+        worths[data] = pd.DataFrame(of_cells)
+    return worths
 
 
 def worth_of_order(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
@@ -115,15 +89,12 @@ def worth_of_order(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         images: Its scores of test images.
 
     Returns:
-        The columns of `gains.compare_arms`, and those of `Cell`.
+        The columns of `gains.summary`, and those of `Cell`.
     """
-    worths, draws = _every_worth(table, images)
+    worths = _worths(table, images)
     parts = []
     for cell in CELLS:
-        rows = with_mean(
-            {data: float(worth[cell]) for data, worth in worths.items()},
-            {data: worth[cell] for data, worth in draws.items()},
-        )
+        rows = summary({data: worth[cell] for data, worth in worths.items()})
         parts.append(rows.assign(**cell._asdict()))
     return pd.concat(parts, ignore_index=True)
 
@@ -142,26 +113,17 @@ def judge_depth(
         As `gains.judge_claims`; its `verdict` is "shown", "the opposite", "not shown", or
         "incomplete".
     """
-    worths, draws = _every_worth(table, images)
+    worths = _worths(table, images)
     parts = []
-    for row, cells in CLAIMS.items():
-        gains = {data: float(_difference(worth, *cells)) for data, worth in worths.items()}
-        of_draws = {data: _difference(worth, *cells) for data, worth in draws.items()}
-        parts.append(with_mean(gains, of_draws).assign(row=row))
+    for row, (first, last) in CLAIMS.items():
+        differences = {}
+        for data, worth in worths.items():
+            differences[data] = worth[first].mean(axis=1) - worth[last].mean(axis=1)
+        parts.append(summary(differences).assign(row=row))
 
-    waiting = any(unit.startswith(f"{STUDY}/") for unit in missing)
     claims = pd.concat(parts, ignore_index=True)
-    judged = with_verdicts(claims, len(CLAIMS), len(SETS), waiting=waiting)
+    judged = with_verdicts(claims, len(CLAIMS), len(SETS), missing, [STUDY])
     return judged.replace({"verdict": {"better": "shown", "worse": "the opposite"}})
-
-
-def _difference(
-    worths: Worths, first: Sequence[Cell], last: Sequence[Cell]
-) -> Float[np.ndarray, "*draw"]:
-    """Return the mean worth of some cells, less that of others."""
-    mean_first = np.mean([worths[cell] for cell in first], axis=0)
-    mean_last = np.mean([worths[cell] for cell in last], axis=0)
-    return mean_first - mean_last
 
 
 @drawn()

@@ -1,132 +1,14 @@
-"""The two figures of the evidence: from words to the hand-made order, and gains with intervals."""
+"""Figures of the evidence: gains with their intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from l2rclip_book.gains import EDGES, MEAN, NONE, NUMBERS, paired_scores, resampled_means
-from l2rclip_book.plots import DATA, INK, METHODS, canvas, drawn, grid, ink_on, name_rows
-
-STEPS = {  # the staircase, then what is only there for comparison
-    "shuffled words": "shuffled words",
-    NONE: "no text",
-    "words": "words",
-    "after stage 1": "words after stage 1",
-    NUMBERS: "hand-made order",
-    "L2RCLIP": "kernel head",
-    "ridge": "ridge regression",
-    "median-rank": "median rank",
-}
-REFERENCES = 3  # so many at the end of STEPS
-PANELS = 3  # in a row
-
-
-def finding(steps: pd.DataFrame) -> str:
-    """Return in one line what the staircase shows; nothing where an arm has no rows.
-
-    Example:
-        >>> steps = pd.DataFrame(
-        ...     {"arm": ["words", "words", "after stage 1"], "share": [39.2, 55.8, 75.1]}
-        ... )
-        >>> finding(steps)
-        'Words reach 39 to 56 % of the RPS reduction by numbers; after stage 1, 75 %'
-    """
-    ranges = []
-    for arm in ("words", "after stage 1"):
-        shares = steps.loc[steps["arm"] == arm, "share"]
-        if shares.empty:
-            return ""
-        ends = dict.fromkeys([f"{shares.min():.0f}", f"{shares.max():.0f}"])
-        ranges.append(" to ".join(ends).replace("-", "−"))
-    return "Words reach {} % of the RPS reduction by numbers; after stage 1, {} %".format(*ranges)
-
-
-@drawn()
-def staircase(steps: pd.DataFrame) -> Figure:
-    """Draw RPS without text, with words, after stage 1 and with the hand-made order.
-
-    There is a panel for each data set. A bar is the 95 % interval of the difference to no text: one
-    that stays left of the dashed line is a reduction. The percentage is the share of the
-    hand-made order's gain. A point far to the right is an arrow with its number.
-
-    Args:
-        steps: From `evidence.order_steps`.
-    """
-    arms = [arm for arm in STEPS if (steps["arm"] == arm).any()]
-    sets = [data for data in DATA if (steps["data"] == data).any()]
-    n_rows = -(-len(sets) // PANELS)
-    height = 0.8 + n_rows * (0.3 + 0.3 * len(arms))
-    figure = canvas(height)
-    if not sets:
-        nothing(figure)
-        return figure
-
-    table = figure.subplots(n_rows, min(len(sets), PANELS), sharey=True, squeeze=False)
-    axes = table.ravel()[: len(sets)]
-    for axis, data in zip(axes, sets, strict=True):
-        rows = steps[steps["data"] == data].set_index("arm").reindex(arms)
-        _draw_steps(axis, rows)
-        grid(axis, "x", DATA[data][0])
-    for axis in table.ravel()[len(sets) :]:
-        axis.remove()
-
-    for axis in table[:, 0]:
-        name_rows(axis, [STEPS[arm] for arm in arms])
-    figure.supxlabel("RPS of the test images (left is better; dashed: no text)", fontsize=9.5)
-    figure.suptitle(finding(steps), x=0.01, ha="left", fontsize=10.5, fontweight="bold")
-    return figure
-
-
-def _draw_steps(axis: Axes, rows: pd.DataFrame) -> None:
-    """Draw the arms of one data set; the stairs alone decide where the panel ends on the right.
-
-    Args:
-        axis: The panel.
-        rows: A row per arm, the first on top.
-    """
-    stairs = rows[rows.index.isin(list(STEPS)[:-REFERENCES])]
-    low = float(np.nanmin(stairs[["low", "rps"]].to_numpy()))
-    high = float(np.nanmax(stairs[["high", "rps"]].to_numpy()))
-    edge = high + 0.35 * (high - low)
-    shown = rows.where(rows["rps"] <= edge)
-
-    axis.axvline(rows["rps"][NONE], color=INK, linestyle="--", linewidth=1)
-    axis.axhline(len(stairs) - 0.5, color=INK, linewidth=0.5)
-    lowest = float(np.nanmin(shown[["low", "rps"]].to_numpy()))
-    axis.set_xlim(lowest - 0.65 * (high - low), edge)
-    for place, arm in enumerate(rows.index):
-        colour, marker = METHODS[arm]
-        left = shown["low"].iloc[place]
-        right = shown["high"].iloc[place]
-        share = shown["share"].iloc[place]
-        axis.hlines(place, left, right, color=colour, linewidth=2.2)
-        axis.scatter(shown["rps"].iloc[place], place, marker=marker, s=44, color=colour, zorder=3)
-
-        if rows["rps"][arm] > edge:
-            _write_beside(axis, f"{rows['rps'][arm]:.2f} →", (edge, place), -2, colour)
-        elif share < 0:
-            _write_beside(axis, f"−{-share:.0f} %", (right, place), 6, colour)
-        elif share >= 0 and arm != NONE:  # its share is 0
-            _write_beside(axis, f"{share:.0f} %", (left, place), -6, colour)
-
-
-def _write_beside(
-    axis: Axes, text: str, place: tuple[float, float], distance: int, colour: str
-) -> None:
-    """Write a text so many points to the right of a place, or to the left where it is negative."""
-    axis.annotate(
-        text,
-        place,
-        (distance, 0),
-        textcoords="offset points",
-        ha="left" if distance > 0 else "right",
-        va="center",
-        fontsize=8.5,
-        color=colour,
-    )
+from l2rclip_book.gains import MEAN
+from l2rclip_book.plots import DATA, INK, canvas, drawn, grid, ink_on, name_rows
 
 
 @drawn()
@@ -208,42 +90,3 @@ def nothing(figure: Figure) -> Axes:
     axis.axis("off")
     axis.text(0, 0.5, "no rows of these runs here")
     return axis
-
-
-def order_steps(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
-    """Compute how far each arm goes from no text to the hand-made order, per data set.
-
-    The share of the hand-made order's gain is 100 (RPS_none − RPS_arm) / (RPS_none − RPS_numbers)
-    %: 0 for `NONE`, 100 for `NUMBERS`.
-
-    Args:
-        images: As `paired_scores` takes them.
-        arms: Further arms; those without rows are left out.
-
-    Returns:
-        `data`, `arm`, `rps`; `low` and `high`, the 95 % interval of its paired difference to
-        `NONE`, put around `rps`; `share`, `share_low` and `share_high`.
-    """
-    generator = np.random.default_rng(0)
-    columns = ["data", "arm", "rps", "low", "high", "share", "share_low", "share_high"]
-    parts = []
-    for data, part in images.groupby("data", sort=False):
-        trained = set(part["arm"])
-        if not {NONE, NUMBERS} <= trained:
-            continue
-
-        present = [arm for arm in dict.fromkeys([NONE, NUMBERS, *arms]) if arm in trained]
-        scores = paired_scores(part, present)
-        rps = scores.mean()
-        draws = resampled_means(scores, generator)
-
-        change = draws - draws[:, :1]
-        ends = np.nanquantile(change, EDGES, axis=0) + rps[NONE]
-        share = 100 * (rps - rps[NONE]) / (rps[NUMBERS] - rps[NONE])
-        share_ends = np.nanquantile(100 * change / change[:, 1:2], EDGES, axis=0)
-        values = [[data] * len(rps), rps.index, rps, *ends, share, *share_ends]
-        parts.append(pd.DataFrame(dict(zip(columns, values, strict=True))))
-
-    if not parts:
-        return pd.DataFrame(columns=columns)
-    return pd.concat(parts, ignore_index=True)

@@ -46,13 +46,6 @@ CLAIMS = {  # as experiments/matrix/studies.yaml fixed them before the runs: one
     "the method": ("L2RCLIP", NONE),
     "order in the loss": ("after stage 1", "blind order"),
 }
-ALL = "all data sets"
-WITHOUT_LEAVES: dict[str, tuple[str, ...]] = {  # sets, to see what comparisons rest on
-    ALL: (),
-    "coffee leaves counted once": ("bracol",),
-    "without coffee leaves": ("bracol", "bracol-area"),
-    "without coffee leaves and cherries": ("bracol", "bracol-area", "cherries81"),
-}
 
 
 def paired_scores(images: pd.DataFrame, arms: Sequence[str]) -> pd.DataFrame:
@@ -118,6 +111,21 @@ def resampled_means(
     return np.concatenate(means)
 
 
+def sampled_means(images: pd.DataFrame, arms: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Return the mean scores of arms, a column each, on every data set: of all, then of each draw.
+
+    Args:
+        images: As `paired_scores` takes them.
+        arms: Which arms.
+    """
+    generator = np.random.default_rng(0)
+    samples = {}
+    for data, scores in paired_scores(images, arms).groupby(level="data", sort=False):
+        rows = np.vstack([scores.mean(), resampled_means(scores, generator)])
+        samples[str(data)] = pd.DataFrame(rows, columns=list(arms))
+    return samples
+
+
 def compare_arms(images: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
     """Compute by what *one* reduces the RPS of *other* on each data set and on their mean.
 
@@ -129,9 +137,7 @@ def compare_arms(images: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
         other: The arm that should be worse.
 
     Returns:
-        A row per data set, then one for their mean: `data`, `gain` in percent, `low`, `high`, `p`,
-        and `seen`, the smallest true gain that would be found four times in five: (1.96 + 0.84)
-        standard errors.
+        See `summary`, in percent.
 
     Example:
         >>> images = pd.DataFrame(
@@ -141,48 +147,40 @@ def compare_arms(images: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
         >>> table[["data", "gain", "low", "high"]].values.tolist()[0]
         ['hc18', 50.0, 50.0, 50.0]
     """
-    generator = np.random.default_rng(0)
-    gains: dict[str, float] = {}
-    draws: dict[str, Float[np.ndarray, " draw"]] = {}
-    for data, scores in paired_scores(images, [one, other]).groupby(level="data", sort=False):
-        gains[str(data)] = float(reduction(scores.mean().to_numpy()))
-        draws[str(data)] = reduction(resampled_means(scores, generator))
-    return with_mean(gains, draws)
+    samples = sampled_means(images, [one, other])
+    return summary({data: reduction(means[one], means[other]) for data, means in samples.items()})
 
 
-def with_mean(
-    gains: Mapping[str, float], draws: Mapping[str, Float[np.ndarray, " draw"]]
-) -> pd.DataFrame:
+def summary(samples: Mapping[str, pd.Series[float]]) -> pd.DataFrame:
     """Return a row for each data set, and one for their mean, with what their draws say.
 
     Args:
-        gains: Of the data sets.
-        draws: Bootstrap draws of each gain.
+        samples: The gain on each data set, then its bootstrap draws.
 
     Returns:
-        The columns of `compare_arms`.
+        `data`, `gain`, `low`, `high`, `p`, and `seen`, the smallest true gain that would be found
+        four times in five: (1.96 + 0.84) standard errors.
     """
-    gain = pd.Series(gains, dtype=float)
-    drawn = pd.DataFrame(draws, dtype=float)
-    if gains:
-        gain[MEAN] = gain.mean()
-        drawn[MEAN] = drawn.mean(axis=1, skipna=False)
+    table = pd.DataFrame(samples, columns=list(samples), dtype=float)
+    if samples:
+        table[MEAN] = table.mean(axis=1, skipna=False)
+    drawn = table[1:]
 
     # a draw that is no number counts on both sides
     tails = np.minimum((~(drawn > 0)).sum(), (~(drawn < 0)).sum()) + 1
     columns = {
-        "gain": gain,
+        "gain": table[:1].sum(),
         "low": drawn.quantile(EDGES[0]),
         "high": drawn.quantile(EDGES[1]),
         "p": np.minimum(1, 2 * tails / (1 + len(drawn))),
         "seen": 2.8 * drawn.std(ddof=0),
     }
-    return pd.DataFrame(columns, index=gain.index).rename_axis("data").reset_index()
+    return pd.DataFrame(columns, index=table.columns).rename_axis("data").reset_index()
 
 
-def reduction(means: Float[np.ndarray, "*draw arm"]) -> Float[np.ndarray, "*draw"]:
-    """Return by what the first of two arms reduces the RPS of the second, in percent."""
-    return 100 * (1 - means[..., 0] / means[..., 1])
+def reduction(one: pd.Series[float], other: pd.Series[float]) -> pd.Series[float]:
+    """Return by what one mean score is below another, in percent."""
+    return 100 * (1 - one / other)
 
 
 def compare_pairs(images: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
@@ -190,8 +188,12 @@ def compare_pairs(images: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) ->
     parts = []
     for row, (one, other) in pairs.items():
         parts.append(compare_arms(images, one, other).assign(row=row))
-    filled = [part for part in parts if len(part)]
-    return pd.concat(filled or parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True)
+
+
+def best_rows(table: pd.DataFrame, run: Sequence[str]) -> pd.DataFrame:
+    """Return the row of each run with the lowest `val_rps`; columns say which run it is."""
+    return table.sort_values("val_rps", kind="stable").drop_duplicates(run)
 
 
 def with_best(
@@ -219,8 +221,7 @@ def with_best(
         >>> with_best(table, table, "best", ["cross-entropy", "rps"])[["arm", "rps"]].values[-1]
         array(['best', 7.0], dtype=object)
     """
-    rivals = table[table["arm"].isin(arms)]
-    best = rivals.sort_values("val_rps", kind="stable").drop_duplicates(run)
+    best = best_rows(table[table["arm"].isin(arms)], run)
     chosen = images.merge(best[[*run, "arm"]]).assign(arm=name)
     return pd.concat([images, chosen], ignore_index=True)
 
@@ -237,8 +238,7 @@ def judge_claims(
 
     Args:
         images: Scores of test images, of the study.
-        missing: Units that were not run; while one of them belongs to the claims, there is no
-            verdict.
+        missing: Units that were not run; while one of them is of the study, there is no verdict.
         study: What the claims are about.
         sets: On whose mean they are tested.
         pairs: The claims, each an arm against another.
@@ -249,13 +249,15 @@ def judge_claims(
         are missing.
     """
     claims = compare_pairs(images[images["data"].isin(sets)], pairs)
-    primary = {f"{study}/{data}" for data in sets}
-    waiting = any(unit.rsplit("-", 1)[0] in primary for unit in missing)
-    return with_verdicts(claims, len(pairs), len(sets), waiting=waiting)
+    return with_verdicts(claims, len(pairs), len(sets), missing, [study])
 
 
 def with_verdicts(
-    claims: pd.DataFrame, n_claims: int, n_sets: int, *, waiting: bool | pd.Series[bool]
+    claims: pd.DataFrame,
+    n_claims: int,
+    n_sets: int,
+    missing: Sequence[str],
+    studies: Sequence[str],
 ) -> pd.DataFrame:
     """Add `holm` and `verdict` to the rows of claims that belong together, see `judge_claims`.
 
@@ -263,7 +265,8 @@ def with_verdicts(
         claims: Rows as those of `compare_pairs`.
         n_claims: How many claims there are, also where one has no rows.
         n_sets: On how many data sets each is tested.
-        waiting: Whether runs are missing, of all claims or of each row.
+        missing: Units that were not run.
+        studies: What the claims are about; while a unit of these is missing, there is no verdict.
     """
     means = claims["data"] == MEAN
     n_means = means.sum()
@@ -271,6 +274,7 @@ def with_verdicts(
     claims.loc[means, "holm"] = holm([*claims.loc[means, "p"], *absent])[:n_means]
 
     n_rows = claims.groupby("row")["data"].transform("size")
+    waiting = any(unit.split("/")[-2] in studies for unit in missing if "/" in unit)
     incomplete = (n_rows <= n_sets) | waiting
     verdicts = np.select(
         [incomplete, claims["holm"] > 0.05, claims["gain"] > 0],

@@ -5,17 +5,13 @@ claims of `gains.CLAIMS` for each towers, on the mean of the data sets that were
 over all of them.
 """
 
-import json
-from dataclasses import dataclass
-from typing import Any
-
 import pandas as pd
 from matplotlib.figure import Figure
 
 from l2rclip_book.evidence import intervals
-from l2rclip_book.gains import CLAIMS, NONE, compare_pairs, gain_table, with_verdicts
+from l2rclip_book.gains import CLAIMS, NONE, best_rows, compare_pairs, gain_table, with_verdicts
 from l2rclip_book.plots import DATA
-from l2rclip_book.results import find_result, read_table
+from l2rclip_book.results import StoredRows, read_rows
 
 TABLE = "clip.csv"
 HOURS = 3  # of a GPU that does 30 · 10¹² operations a second: counted, not measured
@@ -32,38 +28,20 @@ RIVALS = {  # of the tuned tower
 }
 
 
-@dataclass(frozen=True)
-class ClipRows:
-    """The rows of `make clip`.
-
-    Args:
-        table: A row per towers, study, data set, run and arm.
-        images: The scores of each test image in each of them.
-        record: How they were made: `towers` (commits and SHA-256 of the weights of each, and
-            whether they were known beforehand), `missing` units, and `left_out`, the data sets that
-            could not be had.
-    """
-
-    table: pd.DataFrame
-    images: pd.DataFrame
-    record: dict[str, Any]
-
-
-def read_clip(folder: str = "") -> ClipRows | None:
+def read_clip(folder: str = "") -> StoredRows | None:
     """Return the rows of `make clip`; None where there are none yet.
+
+    They have the column `towers`, and the record says in `towers` the commits and the SHA-256 of
+    the weights of each, and whether they were known beforehand; in `left_out` which data sets
+    could not be had.
 
     Args:
         folder: Of `clip.csv` and its two siblings, see `find_result`.
     """
-    file = find_result(TABLE, folder)
-    if file is None:
-        return None
-    record = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
-    images = read_table(file.with_suffix(".images.csv.gz"))
-    return ClipRows(read_table(file), images, record)
+    return read_rows("clip", folder)
 
 
-def judged_claims(clip: ClipRows) -> pd.DataFrame:
+def judged_claims(clip: StoredRows) -> pd.DataFrame:
     """Judge the three claims for each towers.
 
     Returns:
@@ -72,38 +50,31 @@ def judged_claims(clip: ClipRows) -> pd.DataFrame:
         "incomplete" while units of the study are missing.
     """
     gains = _gains_by_towers(clip.images[clip.images["study"] == "main"], CLAIMS)
-    units = [unit.split(" ") for unit in clip.record["missing"]]
-    late = [towers for towers, unit in units if unit.startswith("main/")]
     n_claims = len(CLAIMS) * len(clip.record["towers"])
-    return with_verdicts(gains, n_claims, 0, waiting=gains["towers"].isin(late))
+    return with_verdicts(gains, n_claims, 0, clip.record["missing"], ["main"])
 
 
-def tuned_gains(clip: ClipRows) -> pd.DataFrame:
-    """Compare L2RCLIP with rivals on a tuned tower, each at the rate that validates best."""
-    return _gains_by_towers(at_best_rate(clip), RIVALS)
-
-
-def at_best_rate(clip: ClipRows) -> pd.DataFrame:
-    """Return the image scores of tuned towers, of each arm at one rate in each run.
+def tuned_gains(clip: StoredRows) -> pd.DataFrame:
+    """Compare L2RCLIP with rivals on a tuned tower, each at the rate that validates best.
 
     The rate is that of the study in which the arm had the lowest RPS of the validation images.
     """
     keys = ["towers", "data", "run", "arm"]
     tuned = clip.table[clip.table["study"].str.startswith("tuned")]
-    best = tuned.sort_values("val_rps", kind="stable").drop_duplicates(keys)
-    return clip.images.merge(best[[*keys, "study"]])
+    at_best = clip.images.merge(best_rows(tuned, keys)[[*keys, "study"]])
+    return _gains_by_towers(at_best, RIVALS)
 
 
 def _gains_by_towers(images: pd.DataFrame, pairs: dict[str, tuple[str, str]]) -> pd.DataFrame:
     """Return `gains.compare_pairs` for each towers, whose name ends `row`."""
     parts = []
     for towers, part in images.groupby("towers", sort=False):
-        gains = compare_pairs(part, pairs)
-        parts.append(gains.assign(row=gains["row"] + f", {towers}", towers=towers))
+        named = {f"{row}, {towers}": pair for row, pair in pairs.items()}
+        parts.append(compare_pairs(part, named))
     return pd.concat(parts, ignore_index=True)
 
 
-def clip_figure(clip: ClipRows | None) -> Figure | None:
+def clip_figure(clip: StoredRows | None) -> Figure | None:
     """Draw the claims and the tuned arms with their intervals; None where there are no rows."""
     if clip is None:
         return None
@@ -112,7 +83,7 @@ def clip_figure(clip: ClipRows | None) -> Figure | None:
     return intervals(gains, label="RPS reduced by, %", title="The three claims, then tuned towers")
 
 
-def clip_paragraph(clip: ClipRows | None) -> str:
+def clip_paragraph(clip: StoredRows | None) -> str:
     """Return the rows as Markdown; where there are none, how to fill the place."""
     if clip is None:
         return EMPTY

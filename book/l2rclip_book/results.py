@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -30,6 +31,34 @@ def find_result(name: str, folder: str = "") -> Path | None:
     return None
 
 
+class StoredRows(NamedTuple):
+    """The rows of studies.
+
+    Args:
+        table: A row per unit, arm and condition.
+        images: The scores of each test image in each of them.
+        record: How they were made, and which units are `missing`.
+    """
+
+    table: pd.DataFrame
+    images: pd.DataFrame
+    record: dict[str, Any]
+
+
+def read_rows(name: str, folder: str = "") -> StoredRows | None:
+    """Read the rows of studies; None where there are none.
+
+    Args:
+        name: Of the table and the two files beside it, such as "matrix".
+        folder: Where they lie, see `find_result`.
+    """
+    file = find_result(f"{name}.images.csv.gz", folder)
+    if file is None:
+        return None
+    record = json.loads(file.with_name(f"{name}.json").read_text(encoding="utf-8"))
+    return StoredRows(read_table(file.with_name(f"{name}.csv")), read_table(file), record)
+
+
 def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str]]:
     """Read the results of the studies: a row per arm, a row per test image, and what is missing.
 
@@ -40,11 +69,9 @@ def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str
         A table with a row per unit, arm and condition, and one with a row per test image, both
         empty where there is no such folder; and the units still missing ("main/hc18-0"), or "all".
     """
-    file = find_result("matrix.images.csv.gz", folder)
-    if file is not None:
-        record = json.loads(file.with_name("matrix.json").read_text(encoding="utf-8"))
-        rows = read_table(file.with_name("matrix.csv"))
-        return rows, read_table(file), record["missing"]
+    stored = read_rows("matrix", folder)
+    if stored is not None:
+        return stored.table, stored.images, stored.record["missing"]
 
     columns = ["study", "data", "run", "arm", "condition", "rps"]
     rows = pd.DataFrame(columns=[*columns, "n", "n_train", "val_rps", "amae", "seconds"])
@@ -132,9 +159,7 @@ def spread_table(
             return "–"
         text = f"{numbers[name]:.2f}"
         if name in stored:
-            low = stored[name].min()
-            high = stored[name].max()
-            text += f" ({low:.2f} to {high:.2f})"
+            text += " ({:.2f} to {:.2f})".format(*stored[name].agg(["min", "max"]))
         return text.replace("-", "−")
 
     table = {title: [cell(f"{row} {score}") for row in rows] for score, title in scores.items()}
@@ -166,8 +191,7 @@ def beside_stored(numbers: Mapping[str, float], stored: pd.DataFrame) -> str:
     compared = {name: value for name, value in numbers.items() if name in stored}
     outside = {}
     for name, value in compared.items():
-        low = stored[name].min()
-        high = stored[name].max()
+        low, high = stored[name].agg(["min", "max"])
         margin = MARGIN * (high - low) + 1e-3 * max(abs(low), abs(high))
         if not low - margin <= value <= high + margin:
             outside[name] = f"{name} {value:.3g} ({low:.3g} to {high:.3g})"

@@ -1,6 +1,7 @@
 """Statistics of the chapters: order of text features, paired comparisons, near-duplicate images."""
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -13,7 +14,6 @@ from scipy.stats import bootstrap, rankdata, wilcoxon
 from l2rclip_lite.errors import InputError
 
 Rows: TypeAlias = Real[np.ndarray, "#resample batch"]  # one row is compared with every other
-GIVEN_OUT = 1_000  # times are the sentences of the ranks given out at random
 
 
 def spearman_rho(left: Rows, right: Rows) -> Float[np.ndarray, " resample"]:
@@ -35,10 +35,13 @@ def spearman_rho(left: Rows, right: Rows) -> Float[np.ndarray, " resample"]:
         >>> spearman_rho(left, right).tolist()
         [1.0, 0.0]
     """
-    a = centred_ranks(left)
-    b = centred_ranks(right)
-    scale = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
-    rho = (a * b).sum(-1) / np.where(scale > 0, scale, 1)
+    return _correlation(centred_ranks(left), centred_ranks(right), np.ones(1))
+
+
+def _correlation(a: Rows, b: Rows, counts: Rows) -> Float[np.ndarray, " resample"]:
+    """Compute Pearson's correlation of centred numbers, in which each counts so often."""
+    scale = np.sqrt((counts * a * a).sum(-1) * (counts * b * b).sum(-1))
+    rho = (counts * a * b).sum(-1) / np.where(scale > 0, scale, 1)
     return np.clip(rho, -1, 1)
 
 
@@ -91,8 +94,7 @@ def resampled_rho(
     """
     a = _centred_ranks_in_draws(left, counts)
     b = _centred_ranks_in_draws(right, counts)
-    scale = np.sqrt((counts * a * a).sum(1) * (counts * b * b).sum(1))
-    return np.asarray((counts * a * b).sum(1) / np.where(scale > 0, scale, 1))
+    return _correlation(a, b, counts)
 
 
 def _centred_ranks_in_draws(
@@ -104,38 +106,6 @@ def _centred_ranks_in_draws(
     ranks = (frequency.cumsum(axis=1) - frequency / 2)[:, place]
     mean = (counts * ranks).sum(1, keepdims=True) / counts.sum(1, keepdims=True)
     return np.asarray(ranks - mean)
-
-
-def orders_by_chance(
-    probabilities: Float[np.ndarray, "batch rank"],
-    values: Float[np.ndarray, " rank"],
-    true: Float[np.ndarray, " batch"],
-    *,
-    fixed: int = 0,
-) -> Float[np.ndarray, " resample"]:
-    """Compute Spearman's ρ of expected and true values with the sentences given to random ranks.
-
-    The probabilities stay; only the values that they belong to change places.
-
-    Args:
-        probabilities: Of each image, one for each rank.
-        values: Of the ranks.
-        true: Value of each image.
-        fixed: How many of the lowest ranks keep their sentences.
-
-    Example:
-        >>> certain = np.eye(3)
-        >>> values = np.array([1.0, 2.0, 3.0])
-        >>> sorted(set(orders_by_chance(certain, values, values).round(1).tolist()))
-        [-1.0, -0.5, 0.5, 1.0]
-        >>> sorted(set(orders_by_chance(certain, values, values, fixed=1).round(1).tolist()))
-        [0.5, 1.0]
-    """
-    generator = np.random.default_rng(0)
-    shuffled = np.tile(values, (GIVEN_OUT, 1))
-    shuffled[:, fixed:] = generator.permuted(shuffled[:, fixed:], axis=1)
-    expected = shuffled @ probabilities.T
-    return spearman_rho(expected, true[None])
 
 
 def ordinality(text_features: ArrayLike) -> dict[str, float]:
@@ -215,14 +185,10 @@ def _unit_rows(
 
 def _ordered_triplets(distance: Float[np.ndarray, "rank rank"]) -> float:
     """Return the share of ranks i < j < k whose outer pair is farther apart than the inner ones."""
-    outer = distance[:, None, :]  # of i and k, for each j
-    first = distance[:, :, None]  # of i and j
-    second = distance[None]  # of j and k
-    won = (np.sign(outer - first) + np.sign(outer - second)) / 4 + 0.5
-
-    rank = np.arange(len(distance))
-    ordered = (rank[:, None, None] < rank[:, None]) & (rank[:, None] < rank)
-    return float(won[ordered].mean())
+    i, j, k = np.array(list(combinations(range(len(distance)), 3))).T
+    outer = distance[i, k]
+    won = (np.sign(outer - distance[i, j]) + np.sign(outer - distance[j, k])) / 4 + 0.5
+    return float(won.mean())
 
 
 class Comparison(NamedTuple):

@@ -20,6 +20,7 @@ from l2rclip_book.gains import (
     MEAN,
     NONE,
     NUMBERS,
+    best_rows,
     compare_pairs,
     gain_text,
     judge_claims,
@@ -88,8 +89,7 @@ def at_best_rate(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
         [['linear head', 1.0]]
     """
     targets = table.assign(target=table["arm"].str.replace(RATE, "", regex=True))
-    ordered = targets.sort_values("val_rps", kind="stable")
-    best = ordered.drop_duplicates([*RUN, "target"])
+    best = best_rows(targets, [*RUN, "target"])
     chosen = rows.merge(best[[*RUN, "arm", "target"]])
     return chosen.drop(columns="arm").rename(columns={"target": "arm"})
 
@@ -141,12 +141,13 @@ def verdict_gains(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     trained = pd.concat([at_best_rate(*of_targets), of_targets[1]])
     head = main[main["arm"] == NUMBERS].assign(study=STUDY)
     graded = images[(images["study"] == "others") & images["data"].isin(GRADED)]
-    parts = [
-        compare_pairs(pd.concat([trained, head]), EITHER).assign(tower="either"),
-        compare_pairs(graded, GRADES).assign(tower="graded"),
-        compare_pairs(main, FROZEN_TOWER).assign(tower="frozen"),
-        compare_pairs(trained, TUNED_TOWER).assign(tower="tuned"),
-    ]
+    towers = {
+        "either": (pd.concat([trained, head]), EITHER),
+        "graded": (graded, GRADES),
+        "frozen": (main, FROZEN_TOWER),
+        "tuned": (trained, TUNED_TOWER),
+    }
+    parts = [compare_pairs(*compared).assign(tower=tower) for tower, compared in towers.items()]
     return pd.concat(parts, ignore_index=True)
 
 

@@ -17,9 +17,8 @@ from l2rclip_lite.errors import InputError
 Options: TypeAlias = Mapping[str, Any]  # of an experiment, by name
 
 SMALL: dict[str, Any] = {"image_size": 64, "epochs1": 3, "epochs2": 4, "lr2": 7e-4, "threads": 1}
-TINY: dict[str, Any] = {"towers": "mini", "weights": None, "start": None, "out": None}
-TINY |= {"baselines": ["linear-probe"]}
-TINY |= {"image_size": 64, "epochs1": 2, "epochs2": 1, "lr2": 7e-4, "threads": 1}
+TINY = SMALL | {"epochs1": 2, "epochs2": 1, "towers": "mini", "weights": None, "start": None}
+TINY |= {"baselines": ["linear-probe"], "out": None}
 PROFILES: dict[str, dict[str, Any]] = {
     "smoke": TINY,
     "page": {},
@@ -194,16 +193,13 @@ def images_of(options: Options, counts: pd.DataFrame) -> tuple[int, int, int]:
         counts: `book/results/data_sets.csv`: images per rank and split of each data set, protocol
             and fold.
     """
+    counts = counts.rename(columns={"data": "dataset"})
     for name in ("dataset", "protocol", "category", "fold"):
         if name in options:
-            counts = counts[counts["data" if name == "dataset" else name] == options[name]]
+            counts = counts[counts[name] == options[name]]
 
-    train = counts["train"].sort_values(ascending=False).clip(upper=options.get("few_shot"))
-    if "label_shift" in options:
-        number, share = options["label_shift"].split(":")
-        largest = train.iloc[: int(number)]
-        train.iloc[: int(number)] = (float(share) * largest).astype(int).clip(lower=1)
-    return int(train.sum()), int(counts["val"].sum()), int(counts["test"].sum())
+    train, val, test = counts[["train", "val", "test"]].sum()
+    return int(train), int(val), int(test)
 
 
 def span(seconds: float) -> str:

@@ -6,18 +6,15 @@ of each method, its rate and whether gradients are shortened, is chosen.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-
+import numpy as np
 import pandas as pd
 from scipy import stats
 
 from l2rclip_book.gains import (
-    ALL,
     MANY,
     MEAN,
     NONE,
-    WITHOUT_LEAVES,
+    best_rows,
     compare_pairs,
     over_images,
     with_best,
@@ -32,7 +29,12 @@ CLAIMS = {
     "against cross-entropy": ("L2RCLIP", NONE),
     "against the rival that validates best": ("L2RCLIP", BEST_RIVAL),
 }
-LEFT_OUT = WITHOUT_LEAVES | {
+ALL = "all data sets"
+LEFT_OUT: dict[str, tuple[str, ...]] = {  # sets, to see what comparisons rest on
+    ALL: (),
+    "coffee leaves counted once": ("bracol",),
+    "without coffee leaves": ("bracol", "bracol-area"),
+    "without coffee leaves and cherries": ("bracol", "bracol-area", "cherries81"),
     "without cherries": ("cherries81",),
     "without faces and pears": ("portraits", "pears"),
     "cherries and retinas alone": tuple(set(SETS) - {"cherries81", "retinamnist"}),
@@ -61,25 +63,6 @@ def with_best_rival(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     return with_best(table, images, BEST_RIVAL, RIVALS)
 
 
-def without_sets(
-    images: pd.DataFrame,
-    pairs: Mapping[str, tuple[str, str]],
-    left_out: Mapping[str, Sequence[str]],
-) -> pd.DataFrame:
-    """Return `compare_pairs` without some data sets, which the column `change` names.
-
-    Args:
-        images: As `paired_scores` takes them.
-        pairs: One arm against another, by name.
-        left_out: Data sets, by the name of the change.
-    """
-    parts = []
-    for change, sets in left_out.items():
-        of_others = images[~images["data"].isin(sets)]
-        parts.append(compare_pairs(of_others, pairs).assign(change=change))
-    return pd.concat(parts, ignore_index=True)
-
-
 def variations(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     """Return what the two claims are without some sets, by another score, and over other units.
 
@@ -92,22 +75,22 @@ def variations(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         interval over trainings and groups, or over what the change names.
     """
     arms = with_best_rival(table, images)
-    gains = without_sets(arms, CLAIMS, LEFT_OUT)
-    by_error = compare_pairs(arms.assign(rps=arms.get("error")), CLAIMS).assign(change=BY_ERROR)
-    by_image = compare_pairs(over_images(arms), CLAIMS).assign(change=OVER_IMAGES)
+    changed = {change: arms[~arms["data"].isin(sets)] for change, sets in LEFT_OUT.items()}
+    changed[BY_ERROR] = arms.assign(rps=arms.get("error"))
+    changed[OVER_IMAGES] = over_images(arms)
+    gains = {change: compare_pairs(rows, CLAIMS) for change, rows in changed.items()}
 
-    registered = gains[gains["change"] == ALL]
-    others = gains[gains["change"] == "without coffee leaves"]
-    means = pd.concat([gains, by_error, by_image])
+    means = [part[part["data"] == MEAN].assign(change=change) for change, part in gains.items()]
     over = [
-        _over_sets(registered, {OVER_SETS: False, NEW_SET: True}),
-        _over_sets(others, {OVER_OTHERS: False}),
+        _over_sets(gains[ALL], 0).assign(change=OVER_SETS),
+        _over_sets(gains[ALL], 1).assign(change=NEW_SET),
+        _over_sets(gains["without coffee leaves"], 0).assign(change=OVER_OTHERS),
     ]
     columns = ["change", "row", "gain", "low", "high"]
-    return pd.concat([means[means["data"] == MEAN], *over], ignore_index=True)[columns]
+    return pd.concat([*means, *over], ignore_index=True)[columns]
 
 
-def _over_sets(gains: pd.DataFrame, changes: Mapping[str, bool]) -> pd.DataFrame:
+def _over_sets(gains: pd.DataFrame, n_new: int) -> pd.DataFrame:
     """Return the mean gain of each claim with t intervals in which the unit is a data set.
 
     One for the mean of such sets is √(1/n) standard deviations of the gains wide. A prediction
@@ -115,17 +98,14 @@ def _over_sets(gains: pd.DataFrame, changes: Mapping[str, bool]) -> pd.DataFrame
 
     Args:
         gains: A row per claim and data set.
-        changes: Whether an interval is for one more set, by its name.
+        n_new: 1 for an interval of one more set, 0 for one of the mean.
     """
-    rows = []
-    for claim, part in gains[gains["data"] != MEAN].groupby("row", sort=False):
-        n_sets = len(part)
-        mean = part["gain"].mean()
-        unit = stats.t.ppf(0.975, n_sets - 1) * part["gain"].std()
-        for change, is_new in changes.items():
-            reach = unit * math.sqrt(is_new + 1 / n_sets)
-            rows.append((change, claim, mean, mean - reach, mean + reach))
-    return pd.DataFrame(rows, columns=["change", "row", "gain", "low", "high"])
+    single = gains[gains["data"] != MEAN].groupby("row", sort=False)["gain"]
+    n_sets = single.count()
+    reach = stats.t.ppf(0.975, n_sets - 1) * single.std() * np.sqrt(n_new + 1 / n_sets)
+    mean = single.mean()
+    table = pd.DataFrame({"gain": mean, "low": mean - reach, "high": mean + reach})
+    return table.reset_index()
 
 
 def in_units(table: pd.DataFrame) -> pd.DataFrame:
@@ -255,7 +235,6 @@ def rps_of_own_recipes(search: pd.DataFrame) -> pd.DataFrame:
         {'pears': 6.0}
     """
     scores = search.astype({"val_rps": float, "rps": float})
-    ordered = scores.sort_values("val_rps", kind="stable")
-    chosen = ordered.drop_duplicates(["study", "data", "run"]).replace({"study": METHODS})
+    chosen = best_rows(scores, ["study", "data", "run"]).replace({"study": METHODS})
     cells = chosen.pivot_table("rps", "data", "study").reindex(columns=list(METHODS.values()))
     return cells.rename_axis(index=None, columns="RPS")

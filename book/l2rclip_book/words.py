@@ -15,17 +15,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
 from l2rclip_book.gains import (
     EDGES,
     compare_arms,
     compare_pairs,
+    summary,
     with_best,
-    with_mean,
     with_verdicts,
 )
-from l2rclip_book.statistics import draw_counts, resampled_rho, spearman_rho
+from l2rclip_book.statistics import draw_counts, resampled_rho
 
 SETS = ("bracol-area", "bracol", "pears", "cherries81")
 FEW = ("few_shot=2", "few_shot=4")  # the conditions of the two claims about few images
@@ -57,10 +56,6 @@ ONE_TO_ONE = {  # exploratory: words after a relative against each way without t
 BY_A_RELATIVE = {  # exploratory: by what beginning with a relative reduces the RPS
     "words": (WORDS, "words"),
     "labels": ("labels, relative by labels", "labels"),
-}
-ALL_IMAGES = {  # the same with all images; the second arms are of `at-best`
-    "words": (WORDS, "L2RCLIP"),
-    "labels": ("labels, relative by labels", "rps"),
 }
 FEW_IMAGES = {
     "few images": (WORDS, "words"),
@@ -102,13 +97,11 @@ def orders(images: pd.DataFrame) -> pd.DataFrame:
         >>> table[["arm", "rho"]].values.tolist()
         [['a', 1.0]]
     """
-    generator = np.random.default_rng(0)
     rows = []
-    for data, part in images.groupby("data", sort=False):
-        rho, draws = _orders_of(part, generator)
-        for arm in rho.index:
-            low, high = np.quantile(draws[arm], EDGES)
-            rows.append((data, arm, rho[arm], low, high))
+    for data, rho in _sampled_orders(images).items():
+        for arm in rho:
+            low, high = rho[arm][1:].quantile(EDGES)
+            rows.append((data, arm, rho[arm][0], low, high))
     return pd.DataFrame(rows, columns=["data", "arm", "rho", "low", "high"])
 
 
@@ -140,60 +133,44 @@ def compare_orders(images: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
     Returns:
         As `gains.compare_arms`, but `gain` is a difference of Spearman's ρ.
     """
-    generator = np.random.default_rng(0)  # one for all data sets, so that draws are independent
-    gains: dict[str, float] = {}
-    changes: dict[str, Float[np.ndarray, " draw"]] = {}
-    for data, part in images[images["arm"].isin([one, other])].groupby("data", sort=False):
-        rho, draws = _orders_of(part, generator)
-        if len(rho) == 2:
-            gains[str(data)] = rho[one] - rho[other]
-            changes[str(data)] = (draws[one] - draws[other]).to_numpy()
-    return with_mean(gains, changes)
+    pair = images[images["arm"].isin([one, other])]
+    changes = {}
+    for data, rho in _sampled_orders(pair).items():
+        if len(rho.columns) == 2:
+            changes[data] = rho[one] - rho[other]
+    return summary(changes)
 
 
-def _orders_of(
-    images: pd.DataFrame, generator: np.random.Generator
-) -> tuple[pd.Series[float], pd.DataFrame]:
-    """Return ρ of each arm of one data set, a mean over runs, and its bootstrap draws by arm."""
-    rho_of_run = []
-    draws_of_run = []
-    for _, of_run in images.groupby("run"):
-        first = of_run.drop_duplicates("path").set_index("path")
-        expected = of_run.pivot(index="arm", columns="path", values="expected")[first.index]
-        _, group = np.unique(first["subject"], return_inverse=True)
-        counts = draw_counts(group.max() + 1, group.max() + 1, DRAWS, generator)[:, group]
-
-        rho = {}
-        draws = {}
-        true = first["true"].to_numpy()
-        for arm, answers in zip(expected.index, expected.to_numpy(), strict=True):
-            rho[arm] = spearman_rho(answers[None], true[None])[0]
-            draws[arm] = resampled_rho(answers, true, counts)
-        rho_of_run.append(pd.Series(rho))
-        draws_of_run.append(pd.DataFrame(draws))
-
-    n_runs = len(draws_of_run)
-    drawn = draw_counts(max(n_runs - 1, 1), n_runs, DRAWS, generator)
-    weighted = [draws.mul(drawn[:, run], axis=0) for run, draws in enumerate(draws_of_run)]
-    mean_draws = sum(weighted) / drawn.sum(axis=1)[:, None]
-    return pd.concat(rho_of_run, axis=1).mean(axis=1), mean_draws
-
-
-def with_few(table: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows with few images, and once more those of the arms that validate best in each run.
+def _sampled_orders(images: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return ρ of the arms, a column each, on every data set: the mean over runs, then its draws.
 
     Args:
-        table: A row per `data`, `run`, `condition` and `arm`, with `val_rps`.
-        rows: For the same: the table itself, or scores of images.
-
-    Returns:
-        Rows under the conditions of `FEW`, each of which is a run of its own; those that were
-        chosen are called `BEST_WORDLESS` and `BEST_OF_ALL`, which may choose the sentences, too.
+        images: As `orders` takes them.
     """
-    run = ["data", "run", "condition"]
-    rows = with_best(table, rows, BEST_WORDLESS, WORDLESS, run)
-    rows = with_best(table, rows, BEST_OF_ALL, [*WORDLESS, WORDS], run)
-    return rows[rows["condition"].isin(FEW)]
+    generator = np.random.default_rng(0)  # one for all data sets, so that draws are independent
+    samples = {}
+    for data, part in images.groupby("data", sort=False):
+        of_runs = []
+        for _, of_run in part.groupby("run"):
+            of_runs.append(_sampled_orders_of_run(of_run, generator))
+        n_runs = len(of_runs)
+        drawn = draw_counts(max(n_runs - 1, 1), n_runs, DRAWS, generator)
+        counts = np.vstack([np.ones(n_runs), drawn])
+        weighted = [rho.mul(counts[:, run], axis=0) for run, rho in enumerate(of_runs)]
+        samples[str(data)] = sum(weighted) / counts.sum(axis=1)[:, None]
+    return samples
+
+
+def _sampled_orders_of_run(images: pd.DataFrame, generator: np.random.Generator) -> pd.DataFrame:
+    """Return ρ of the arms in one run, then in draws of its groups."""
+    expected = images.pivot(index=["subject", "path", "true"], columns="arm", values="expected")
+    _, group = np.unique(expected.index.get_level_values("subject"), return_inverse=True)
+    n_groups = group.max() + 1
+    drawn = draw_counts(n_groups, n_groups, DRAWS, generator)
+    counts = np.vstack([np.ones(n_groups), drawn])[:, group]
+
+    true = expected.index.get_level_values("true").to_numpy()
+    return expected.apply(lambda answers: pd.Series(resampled_rho(answers, true, counts)))
 
 
 def few_gains(
@@ -201,14 +178,19 @@ def few_gains(
 ) -> pd.DataFrame:
     """Return what arms save against others with few images, as `compare_pairs` does.
 
+    Each of the conditions of `FEW` is a run of its own. What validates best in each run is there
+    once more, as `BEST_WORDLESS` and as `BEST_OF_ALL`, which may choose the sentences, too.
+
     Args:
         table: Rows of `words-few`, and of studies beside it.
         images: Their scores of test images.
         pairs: One arm against another, by name.
     """
-    few = with_few(table, images)
-    few["run"] = few["run"].astype(str) + " " + few["condition"]
-    return compare_pairs(few, pairs)
+    run = ["data", "run", "condition"]
+    rows = with_best(table, images, BEST_WORDLESS, WORDLESS, run)
+    rows = with_best(table, rows, BEST_OF_ALL, [*WORDLESS, WORDS], run)
+    few = rows[rows["condition"].isin(FEW)]
+    return compare_pairs(few.assign(run=few["run"].astype(str) + " " + few["condition"]), pairs)
 
 
 def gains_by_labels(images: pd.DataFrame) -> pd.DataFrame:
@@ -223,13 +205,13 @@ def gains_by_labels(images: pd.DataFrame) -> pd.DataFrame:
     """
     few = images[images["study"].isin(["words-few", "words-curve"])]
     whole = images[images["study"].isin(["words-all", "at-best"]) & images["data"].isin(SETS)]
+    amounts = {f"{n} per rank": few[few["condition"] == f"few_shot={n}"] for n in SHOTS}
+    amounts["all images"] = whole.replace({"arm": {"L2RCLIP": "words", "rps": "labels"}})
+
     parts = []
     for way, arms in BY_A_RELATIVE.items():
-        for shots in SHOTS:
-            gains = compare_arms(few[few["condition"] == f"few_shot={shots}"], *arms)
-            parts.append(gains.assign(mark=way, row=f"{shots} per rank"))
-        gains = compare_arms(whole, *ALL_IMAGES[way])
-        parts.append(gains.assign(mark=way, row="all images"))
+        for row, rows in amounts.items():
+            parts.append(compare_arms(rows, *arms).assign(mark=way, row=row))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -250,6 +232,5 @@ def judge_words(table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str
     parts.append(few_gains(table[table["study"] == "words-few"], few, FEW_IMAGES))
 
     n_claims = len(NEW_WORDS) + len(FEW_IMAGES)
-    waiting = any(unit.startswith(("words-new/", "words-few/")) for unit in missing)
     claims = pd.concat(parts, ignore_index=True)
-    return with_verdicts(claims, n_claims, len(SETS), waiting=waiting)
+    return with_verdicts(claims, n_claims, len(SETS), missing, ["words-new", "words-few"])

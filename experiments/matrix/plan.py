@@ -6,7 +6,6 @@ It needs only PyYAML, so that Snakemake's own environment reads it.
 from __future__ import annotations
 
 import copy
-import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -19,20 +18,7 @@ CLIP = Path(__file__).with_name("clip.yaml")
 PRESETS = ("page", "search", "smoke")
 # In miniature: every study, arm and condition, one run each, on generated leaves and with tiny
 # random towers.
-SMOKE_RANKS = {
-    "bracol-area": 21,
-    "apples81": 20,
-    "hc18": 27,
-    "cherries81": 20,
-    "bracol": 5,
-    "retinamnist": 5,
-    "pears": 20,
-    "portraits": 17,
-    "leaves5": 5,
-    "leaves20": 20,
-    "leaves62": 62,
-    "drawn-leaves": 62,
-}
+FIVE_RANKS = ("bracol", "retinamnist", "leaves5")  # the other data sets have twenty
 SMOKE_SETTINGS = {"towers": "tiny/random", "image_size": 32, "epochs1": 1, "epochs2": 1, "heads": 2}
 
 
@@ -54,18 +40,56 @@ def read(preset: str = "page") -> dict[str, Any]:
     plan: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     if preset == "smoke":
         plan["studies"] |= read("search")["studies"]
-        for name, ranks in SMOKE_RANKS.items():
-            size = 110 if ranks == 5 else 8 * ranks
-            load = {"name": "leaves", "ranks": ranks, "size": size, "pixels": 64}
-            relatives = plan["data"][name].get("relatives", {})
-            plan["data"][name] = {"load": load, "run": "seed", "runs": 1, "relatives": relatives}
-
-        tried: set[str] = set()
-        for facts in plan["studies"].values():
-            first, *others = facts["data"]
-            facts["data"] = [first, *(name for name in others if name not in tried)]
-            tried.update(facts["data"])
+        _shrink(plan)
+    for facts in plan["studies"].values():
+        facts["arms"] = {name: _arm(name, facts) for name in facts["arms"]}
     return plan
+
+
+def _arm(name: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """Return an arm of a study; one without a method has that of the study, or is one itself."""
+    own = facts["arms"][name]
+    if own is None:
+        return {"method": name}
+    if "method" in facts:
+        return {"method": facts["method"]} | own
+    return own
+
+
+def _shrink(plan: dict[str, Any]) -> None:
+    """Change a plan so that all of it takes minutes."""
+    for name, facts in plan["data"].items():
+        load = {"name": "leaves", "ranks": 20, "size": 160, "pixels": 64}
+        if name in FIVE_RANKS:
+            load |= {"ranks": 5, "size": 110}
+        relatives = facts.get("relatives", {})
+        plan["data"][name] = {"load": load, "run": "seed", "runs": 1, "relatives": relatives}
+
+    tried: set[str] = set()
+    for facts in plan["studies"].values():
+        first, *others = facts["data"]
+        facts["data"] = [first, *(name for name in others if name not in tried)]
+        tried.update(facts["data"])
+        facts["settings"] = merged(facts.get("settings", {}), SMOKE_SETTINGS)
+        for part in [*facts["arms"].values(), *facts.get("conditions", [])]:
+            if part is not None:
+                _shrink_part(part)
+
+    for relative in plan["relatives"].values():
+        relative.pop("shipped", None)
+        relative.pop("seed", None)  # random towers are drawn with the seed of the run
+        epochs1 = {"epochs1": min(relative["settings"]["epochs1"], 1)}
+        relative["settings"] = merged(relative["settings"], SMOKE_SETTINGS, epochs1)
+
+
+def _shrink_part(part: dict[str, Any]) -> None:
+    """Change an arm or a condition of a study so that a run takes seconds."""
+    part.pop("blocks", None)  # tiny towers have none
+    if "long_tail" in part:  # so few images have no longer tail
+        part["long_tail"] = min(part["long_tail"], 4)
+    settings = part.get("settings", {})
+    for name in settings.keys() & {"epochs1", "epochs2"}:
+        settings[name] = min(settings[name], 1)
 
 
 def read_clip(preset: str = "page") -> dict[str, Any]:
@@ -87,11 +111,6 @@ def read_clip(preset: str = "page") -> dict[str, Any]:
         settings = merged(model.get("settings", {}), clip["settings"], facts.get("settings", {}))
         studies[name] = model | facts | {"arms": arms, "settings": settings}
     return plan | {"studies": studies, "towers": clip["towers"]}
-
-
-def dashed(text: str) -> str:
-    """Return a text as a part of a path."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower())
 
 
 def code_commit() -> str:
@@ -128,13 +147,19 @@ def every_unit(plan: dict[str, Any]) -> list[dict[str, Any]]:
     every = []
     for study, facts in plan["studies"].items():
         for name in facts["data"]:
-            n_runs = _n_runs(plan["data"][name])
+            data = plan["data"][name]
+            n_runs = data.get("runs") or len(data["folds"]) * data.get("repeats", 1)
             limit = facts.get("runs", n_runs)  # one number, or one for some data sets
             if isinstance(limit, dict):
                 limit = limit.get(name, n_runs)
             for run in range(min(n_runs, limit)):
                 every.append({"study": study, "data": name, "run": run})
     return every
+
+
+def name_of(unit: dict[str, Any]) -> str:
+    """Return the name of a unit, such as "main/hc18-0"."""
+    return f"{unit['study']}/{unit['data']}-{unit['run']}"
 
 
 def units(plan: dict[str, Any], data_folder: Path | None = None) -> list[dict[str, Any]]:
@@ -145,10 +170,10 @@ def units(plan: dict[str, Any], data_folder: Path | None = None) -> list[dict[st
         data_folder: Units whose images are not in it, or those of a relative, are left out; None
             leaves out all that need a folder.
     """
+    missing = missing_folders(plan, data_folder)
     present = []
     for unit in every_unit(plan):
-        needed = _needed_data(plan, unit["study"], unit["data"])
-        if not any(_is_missing(data, data_folder) for data in needed):
+        if missing.keys().isdisjoint(_needed_data(plan, unit["study"], unit["data"])):
             present.append(unit)
     return present
 
@@ -160,40 +185,28 @@ def missing_folders(plan: dict[str, Any], data_folder: Path | None = None) -> di
         plan: From `read`.
         data_folder: Of all data sets; None has none of them.
     """
-    root = data_folder or Path("DATA")
-    every = plan["data"].items()
-    return {name: root / data["folder"] for name, data in every if _is_missing(data, data_folder)}
+    missing = {}
+    for name, facts in plan["data"].items():
+        if "folder" in facts:
+            folder = (data_folder or Path("DATA")) / facts["folder"]
+            if data_folder is None or not folder.is_dir():
+                missing[name] = folder
+    return missing
 
 
-def _needed_data(plan: dict[str, Any], study: str, name: str) -> list[dict[str, Any]]:
+def _needed_data(plan: dict[str, Any], study: str, name: str) -> list[str]:
     """Return what a study loads on a data set: that one, and those its relatives are trained on."""
-    data = plan["data"][name]
-    needed = [data]
+    needed = [name]
     for arm in plan["studies"][study]["arms"].values():
-        if arm is None or "start" not in arm:
-            continue
-        relative = plan["relatives"][data["relatives"][arm["start"]]]
-        if "shipped" not in relative:
-            needed.append(plan["data"][relative["data"]])
+        if "start" in arm:
+            relative = plan["relatives"][plan["data"][name]["relatives"][arm["start"]]]
+            if "shipped" not in relative:
+                needed.append(relative["data"])
     return needed
 
 
-def _is_missing(data: dict[str, Any], data_folder: Path | None) -> bool:
-    """Return whether a data set needs a folder that is not there."""
-    if "folder" not in data:
-        return False
-    return data_folder is None or not (data_folder / data["folder"]).is_dir()
-
-
-def _n_runs(data: dict[str, Any]) -> int:
-    """Return how many runs a data set allows: seeds, or folds and their repeats."""
-    if "runs" in data:
-        return data["runs"]
-    return len(data["folds"]) * data.get("repeats", 1)
-
-
 def unit(
-    plan: dict[str, Any], study: str, data: str, run: int, preset: str, data_folder: Path | None
+    plan: dict[str, Any], study: str, data: str, run: int, data_folder: Path | None
 ) -> dict[str, Any]:
     """Return everything that a unit needs to know.
 
@@ -205,56 +218,42 @@ def unit(
     facts = copy.deepcopy(plan["studies"][study])
     data_facts = plan["data"][data]
     load = _load(data_facts, run, data_folder)
+    settings = merged(plan["settings"], facts.get("settings", {}), {"seed": run})
 
-    settings = merged(
-        plan["settings"], data_facts.get("settings", {}), facts.get("settings", {}), {"seed": run}
-    )
-    arms = {}
-    for name, arm in facts["arms"].items():
-        own = {"method": name} if arm is None else arm
-        arms[name] = {"method": facts["method"]} | own if "method" in facts else own
     conditions = []
     for condition in facts.get("conditions", [{}]):
         own_settings = condition.pop("settings", {})
         conditions.append((condition, own_settings))
-    if preset == "smoke":
-        settings = merged(settings, SMOKE_SETTINGS)
-        _shrink(arms, conditions)
 
-    kinds = [arm["start"] for arm in arms.values() if "start" in arm]
+    kinds = [arm["start"] for arm in facts["arms"].values() if "start" in arm]
     relatives = {}
     for kind in dict.fromkeys(kinds):  # in order: Snakemake compares a unit as text
-        name = data_facts["relatives"][kind]
-        relatives[kind] = _relative(plan, name, run, preset, data_folder)
+        relatives[kind] = _relative(plan, data_facts["relatives"][kind], run, data_folder)
     return {
         "load": load,
         "fold": load["fold"] if data_facts["run"] == "fold" else None,
         "seed": run,
         "settings": settings,
         "conditions": conditions,
-        "arms": arms,
+        "arms": facts["arms"],
         "relatives": relatives,
     }
 
 
 def _relative(
-    plan: dict[str, Any], name: str, run: int, preset: str, data_folder: Path | None
+    plan: dict[str, Any], name: str, run: int, data_folder: Path | None
 ) -> dict[str, Any]:
     """Return a relative: its `name`, and how it is trained, or what is `shipped` of it."""
     facts = plan["relatives"][name]
-    if "shipped" in facts and preset != "smoke":
+    if "shipped" in facts:
         return {"name": name, "shipped": facts["shipped"]}
 
     seed = facts.get("seed", run)
-    settings = merged(plan["settings"], facts["settings"], {"seed": seed})
-    if preset == "smoke":  # random towers are drawn with the seed of the run
-        settings = merged(settings, SMOKE_SETTINGS, {"seed": run})
-        settings["epochs1"] = min(facts["settings"]["epochs1"], 1)
     return {
         "name": name,
         "load": _load(plan["data"][facts["data"]], seed, data_folder),
         "method": facts.get("method", "L2RCLIP"),
-        "settings": settings,
+        "settings": merged(plan["settings"], facts["settings"], {"seed": seed}),
     }
 
 
@@ -272,21 +271,3 @@ def _load(data: dict[str, Any], run: int, data_folder: Path | None) -> dict[str,
     if "folder" in data and data_folder:
         load["root"] = str(data_folder / data["folder"])
     return load
-
-
-def _shrink(
-    arms: dict[str, dict[str, Any]], conditions: list[tuple[dict[str, Any], dict[str, Any]]]
-) -> None:
-    """Change the arms and conditions of a study so that a run takes seconds."""
-    own_settings = [settings for _, settings in conditions]
-    own_settings += [arm.setdefault("settings", {}) for arm in arms.values()]
-    for settings in own_settings:
-        for name in ("epochs1", "epochs2"):
-            if name in settings:
-                settings[name] = min(settings[name], 1)
-
-    for arm in arms.values():
-        arm.pop("blocks", None)  # tiny towers have none
-    for condition, _ in conditions:
-        if "long_tail" in condition:  # so few images have no longer tail
-            condition["long_tail"] = min(condition["long_tail"], 4)

@@ -12,17 +12,15 @@ operations it takes some three hours of a GPU; weights, images and features are 
 
 from __future__ import annotations
 
-import argparse
-import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import collect
-import pandas as pd
 import plan as planning
 import torch
+import tyro
 from work import Work, write_unit
 
 from l2rclip_book.real_clip import TABLE, clip_figure, clip_paragraph, read_clip
@@ -52,29 +50,6 @@ class Weights(NamedTuple):
     sha256: str
     pinned: bool
     image_size: int
-
-
-def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Return the options of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--towers", nargs="+", default=[], help="those of clip.yaml without it")
-    parser.add_argument("--data", type=Path, help="folder of data sets; OUT/data without it")
-    parser.add_argument("--out", type=Path, help="runs/clip, or runs/clip-short")
-    parser.add_argument("--short", action="store_true", help="in miniature, on generated leaves")
-    options = parser.parse_args(arguments)
-
-    options.preset = "page"
-    out = Path("runs/clip")
-    if options.short:
-        options.preset = "smoke"
-        out = Path("runs/clip-short")
-
-    options.out = options.out or out
-    if options.data is None:
-        options.data = options.out / "data"
-    return options
 
 
 def fetch_weights(name: str, pins: Mapping[str, Any]) -> Weights:
@@ -135,91 +110,62 @@ def fetch_data(plan: dict[str, Any], folder: Path) -> dict[str, str]:
     return missing
 
 
-def without(plan: dict[str, Any], left_out: Iterable[str]) -> dict[str, Any]:
-    """Return a plan without some data sets."""
+def of_towers(
+    plan: dict[str, Any], all_weights: Mapping[str, Weights], left_out: Iterable[str]
+) -> dict[str, Any]:
+    """Return a plan with the studies of all towers, without some data sets.
+
+    A study is called "ViT-B-16/openai/main", say; it has its `towers` and its own name, `study`.
+    """
     studies = {}
-    for name, facts in plan["studies"].items():
-        present = [data for data in facts["data"] if data not in left_out]
-        studies[name] = facts | {"data": present}
+    for towers, weights in all_weights.items():
+        own: dict[str, Any] = {"towers": towers}
+        if towers != MINIATURE:
+            own["image_size"] = weights.image_size
+        for name, facts in plan["studies"].items():
+            studies[f"{towers}/{name}"] = facts | {
+                "study": name,
+                "towers": towers,
+                "settings": planning.merged(facts["settings"], own),
+                "data": [data for data in facts["data"] if data not in left_out],
+            }
     return plan | {"studies": studies}
 
 
-def run_towers(
-    plan: dict[str, Any], towers: str, weights: Weights, options: argparse.Namespace, commit: str
+def run_units(
+    plan: dict[str, Any],
+    all_weights: Mapping[str, Weights],
+    out: Path,
+    data_folder: Path,
 ) -> Iterator[str]:
-    """Run the units of some towers that have no rows yet; yield those that failed, and why."""
-    folder = folder_of(options.out, towers)
+    """Run the units that have no rows yet; yield those that failed, and why."""
+    commit = planning.code_commit()
     device = choose_device(Config(device="auto"))
     is_gpu = device.type == "cuda"
     card = torch.cuda.get_device_name(device) if is_gpu else device.type
-    origin = {"commit": commit, "towers": towers, "device": card}
-    origin["weights_commit"] = " ".join(sorted(set(weights.commits.values())))
-    origin["weights_sha256"] = weights.sha256
 
-    for key in planning.units(plan, options.data):
-        name = f"{key['study']}/{key['data']}-{key['run']}"
-        file = folder / "rows" / f"{name}.csv"
+    for key in planning.units(plan, data_folder):
+        name = planning.name_of(key)
+        file = out / "rows" / f"{name}.csv"
         if collect.is_finished(file):
             continue
 
-        print(f"\n{towers} {name}", flush=True)
-        unit = planning.unit(plan, **key, preset=options.preset, data_folder=options.data)
-        unit["settings"]["towers"] = towers
-        if towers != MINIATURE:
-            unit["settings"]["image_size"] = weights.image_size
+        print(f"\n{name}", flush=True)
+        study = plan["studies"][key["study"]]
+        weights = all_weights[study["towers"]]
+        origin = {
+            "commit": commit,
+            "device": card,
+            "weights_commit": " ".join(sorted(set(weights.commits.values()))),
+            "weights_sha256": weights.sha256,
+        }
+        unit = planning.unit(plan, **key, data_folder=data_folder)
         unit["commits"] = weights.commits
+        own_key = key | {"towers": study["towers"], "study": study["study"]}
         try:
-            work = Work(unit, folder / "features")
-            write_unit(work, key, file, origin)
+            write_unit(Work(unit, out / "features"), own_key, file, origin)
         except (InputError, TrainingError) as error:
-            yield f"{towers} {name}: {sentence(error)}"
-
-
-def folder_of(out: Path, towers: str) -> Path:
-    """Return the folder of the rows of some towers.
-
-    Example:
-        >>> folder_of(Path("runs"), "ViT-B-16/openai").name
-        'ViT-B-16-openai'
-    """
-    return out / re.sub(r"[^A-Za-z0-9.]+", "-", towers)
-
-
-def gather(
-    plan: dict[str, Any], all_weights: dict[str, Weights], out: Path, left_out: dict[str, str]
-) -> tuple[pd.DataFrame, pd.DataFrame, dict[str, Any]]:
-    """Return the rows of all towers, the scores of their images, and how they were made.
-
-    Towers of which every unit failed have no row, and each of their units is missing.
-
-    Raises:
-        TrainingError: No towers have rows.
-    """
-    tables = []
-    images = []
-    origins = {}
-    missing: list[str] = []
-    for towers in all_weights:
-        folder = folder_of(out, towers)
-        units = collect.unit_files(folder, plan)
-        if any(map(collect.is_finished, units.values())):
-            table, origin = collect.gather(folder, plan)
-            tables.append(table)
-            images.append(collect.image_scores(folder, table).assign(towers=towers))
-            missing += [f"{towers} {unit}" for unit in origin.pop("missing")]
-            origins[towers] = origin
-        else:
-            missing += [f"{towers} {unit}" for unit in units]
-
-    if not tables:
-        raise TrainingError("every unit failed, so there are no rows; the sentences above say why.")
-    record = {
-        "towers": {towers: weights._asdict() for towers, weights in all_weights.items()},
-        "left_out": left_out,
-        "missing": missing,
-        "runs": origins,
-    }
-    return pd.concat(tables).fillna(""), pd.concat(images), record
+            yield f"{name}: {sentence(error)}"
 
 
 def write_page(folder: Path, out: Path) -> None:
@@ -232,38 +178,48 @@ def write_page(folder: Path, out: Path) -> None:
         write_atomically(out / "clip.png", lambda file: figure.savefig(file, dpi=130))
 
 
-def run(options: argparse.Namespace) -> int:
-    """Fetch, train, and write; return the exit status."""
-    plan = planning.read_clip(options.preset)
-    pins = plan["towers"]
-    names = options.towers or list(pins)
-    if options.short and not options.towers:
-        names = [MINIATURE]
-    commit = planning.code_commit()  # before rows are written into the tree
-    if choose_device(Config()).type == "cpu" and not options.short:
+def run(
+    towers: tuple[str, ...] = (),
+    data: Path | None = None,
+    out: Path | None = None,
+    short: bool = False,
+) -> int:
+    """Fetch weights and images, train what has no rows yet, and write; return the exit status.
+
+    Args:
+        towers: Names of open_clip; those of clip.yaml without it.
+        data: Folder of data sets; OUT/data without it.
+        out: Where rows are kept; runs/clip, or runs/clip-short.
+        short: In miniature, on generated leaves.
+    """
+    plan = planning.read_clip("smoke" if short else "page")
+    if choose_device(Config()).type == "cpu" and not short:
         raise InputError(
             "no GPU is visible here, and a CPU would take weeks; run it on a machine with a GPU, "
             "or in miniature by SHORT=1."
         )
 
+    pins = plan["towers"]
+    names = towers or ([MINIATURE] if short else list(pins))
     all_weights = {name: fetch_weights(name, pins.get(name, {})) for name in names}
-    if options.short:
-        results = options.out
-        left_out = {}
-        plan = without(plan, NOT_FREE)
-    else:
+    out = out or Path("runs/clip-short" if short else "runs/clip")
+    data = data or out / "data"
+    results = out
+    left_out = dict.fromkeys(NOT_FREE, "nothing downloads it")
+    if not short:
         results = RESULTS
-        left_out = fetch_data(plan, options.data)
-        plan = without(plan, left_out)
+        left_out = fetch_data(plan, data)
 
-    failed: list[str] = []
-    for name, weights in all_weights.items():
-        failed += run_towers(plan, name, weights, options, commit)
+    plan = of_towers(plan, all_weights, left_out)
+    failed = list(run_units(plan, all_weights, out, data))
     print("\n".join(["", *failed]))
 
-    collect.write_table(results / TABLE, *gather(plan, all_weights, options.out, left_out))
-    write_page(results, options.out)
-    if not options.short:
+    table, images, record = collect.gather(out, plan)
+    record["towers"] = {name: weights._asdict() for name, weights in all_weights.items()}
+    record["left_out"] = left_out
+    collect.write_table(results / TABLE, table, images, record)
+    write_page(results, out)
+    if not short:
         print("Please send the rows: `Rows of your own` in CONTRIBUTING.md says how.")
     return 1 if failed else 0
 
@@ -271,7 +227,7 @@ def run(options: argparse.Namespace) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; what is wrong is one sentence, and exit status 2."""
     try:
-        return run(read_options(arguments))
+        return tyro.cli(run, args=arguments)
     except (InputError, TrainingError) as error:
         print(f"clip: {sentence(error)}", file=sys.stderr)
         return 2

@@ -38,7 +38,7 @@ from work import Work, write_unit
 
 plan = planning.read(PRESET)
 folder = Path(DATA_FOLDER) if DATA_FOLDER else None
-unit = planning.unit(plan, STUDY, DATA, RUN, PRESET, folder)
+unit = planning.unit(plan, STUDY, DATA, RUN, folder)
 print(plan["studies"][STUDY]["question"])
 unit["settings"]
 

@@ -17,12 +17,12 @@ from typing import Any
 import pandas as pd
 import torch
 from filelock import FileLock
-from plan import dashed, merged
+from plan import merged
+from studies import OURS, Arm, Study, image_features
+from study_parts import reworded
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from l2rclip_book.studies import OURS, Arm, Study, image_features
-from l2rclip_book.study_parts import reworded
 from l2rclip_lite import L2RCLIP, Config, fit, load_dataset, load_towers
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.devices import choose_device
@@ -57,17 +57,12 @@ class Work:
         self.features = image_features(self.data, self.towers, cache)
         self.cache = cache
 
-    def rows(self, arm: str | None = None) -> Iterator[dict[str, Any]]:
-        """Yield rows of metrics, each as soon as it is computed.
-
-        Args:
-            arm: Only this one; None trains all.
-        """
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield rows of metrics, each as soon as it is computed."""
         of_start: dict[str, list[Arm]] = {}
         for name, fields in self.unit["arms"].items():
-            if arm in (None, name):
-                own = {key: value for key, value in fields.items() if key != "start"}
-                of_start.setdefault(fields.get("start", ""), []).append(Arm(name, **own))
+            own = {key: value for key, value in fields.items() if key != "start"}
+            of_start.setdefault(fields.get("start", ""), []).append(Arm(name, **own))
 
         for start, arms in of_start.items():
             towers, features, path = self._beginning(start)
@@ -79,7 +74,7 @@ class Work:
                     "seed": self.unit["seed"],
                     "factor": factor,
                     "level": level,
-                    "condition": words(change),
+                    "condition": ", ".join(f"{name}={value}" for name, value in change.items()),
                 }
                 data = reworded(self.data, **change, seed=config.seed)
                 for row in Study(data, towers, config, features).rows(arms):
@@ -125,7 +120,11 @@ def write_unit(
         scores = row.pop("images")
         images.append(scores.assign(**key, arm=row["arm"], condition=row["condition"]))
         rows.append({**key, **row, **origin})
-        print(_line(row), flush=True)
+        print(
+            f"{row['condition']:<24}{row['arm']:<32}RPS {row['rps']:7.3f}  "
+            f"MAE of the median {row['mae_median']:7.3f}  {row['seconds']:6.1f} s",
+            flush=True,
+        )
         if math.isnan(row["mae"]):
             where = f"{key['study']} on {key['data']}"
             raise TrainingError(f"{where}: the error of {row['arm']} is not a number.")
@@ -139,24 +138,6 @@ def write_unit(
     record = {"unit": work.unit, "versions": versions, "card": work.data.card.to_dict()}
     write_json(out.with_suffix(".json"), record | dict(origin))
     return table
-
-
-def _line(row: Mapping[str, Any]) -> str:
-    """Return a row as one line."""
-    return (
-        f"{row['condition']:<24}{row['arm']:<32}RPS {row['rps']:7.3f}  "
-        f"MAE of the median {row['mae_median']:7.3f}  {row['seconds']:6.1f} s"
-    )
-
-
-def words(condition: dict[str, Any]) -> str:
-    """Return a condition as the results spell it.
-
-    Example:
-        >>> words({"few_shot": 4})
-        'few_shot=4'
-    """
-    return ", ".join(f"{name}={value}" for name, value in condition.items())
 
 
 def relative_of(relative: dict[str, Any], cache: Path) -> str:
@@ -185,7 +166,7 @@ def folder_of(relative: dict[str, Any], cache: Path) -> Path:
     made_by = json.dumps([relative["method"], relative["settings"], images], sort_keys=True)
     digest = sha256(made_by.encode()).hexdigest()[:8]
 
-    return cache / "relatives" / f"{dashed(relative['name'])}-{seed}-{digest}"
+    return cache / "relatives" / f"{relative['name'].replace(' ', '-')}-{seed}-{digest}"
 
 
 def _train(relative: dict[str, Any], folder: Path) -> None:

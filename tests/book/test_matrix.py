@@ -12,10 +12,10 @@ import pandas as pd
 import plan as planning
 import pytest
 from real_data import real_folder
+from studies import Arm
+from study_parts import PROTOTYPES
 from work import Work, folder_of
 
-from l2rclip_book.studies import Arm
-from l2rclip_book.study_parts import PROTOTYPES
 from l2rclip_lite.baselines import BASELINES
 from l2rclip_lite.config import Config
 
@@ -40,8 +40,8 @@ def every_unit(preset: str, folder: Path | None) -> dict[str, dict[str, Any]]:
     keys = planning.units(plan, folder)
     units = {}
     for key in keys:
-        name = f"{key['study']}/{key['data']}-{key['run']}"
-        units[name] = planning.unit(plan, **key, preset=preset, data_folder=folder)
+        name = planning.name_of(key)
+        units[name] = planning.unit(plan, **key, data_folder=folder)
     assert len({name.lower() for name in units}) == len(keys), "two units share a file"
     return units
 
@@ -98,7 +98,7 @@ def test_a_run_is_a_fold_and_a_repeat_deals_new_folds(folders: Path) -> None:
 def test_a_unit_is_the_same_text_in_every_process() -> None:
     """Or Snakemake would take it for another one, and run it again; sets have no order."""
     script = "import json, plan; p = plan.read('page'); "
-    script += "print(json.dumps(plan.unit(p, 'words-few', 'pears', 0, 'page', None)))"
+    script += "print(json.dumps(plan.unit(p, 'words-few', 'pears', 0, None)))"
     texts = set()
     for seed in "012":
         environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": str(EXPERIMENTS / "matrix")}
@@ -123,11 +123,13 @@ def test_gather_keeps_every_digit_in_the_order_of_the_plan(tmp_path: Path, folde
         file = tmp_path / "rows" / f"{unit}.csv"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"arm,mae,commit\n{row}\n", encoding="utf-8")
+        file.with_suffix(".images.csv").write_text("path,rps\na.png,1.50\n", encoding="utf-8")
         origin = {"versions": {}, "card": {"name": unit}}
         if row != "cut,1,cut":
             file.with_suffix(".json").write_text(json.dumps(origin), encoding="utf-8")
 
-    table, origin = collect.gather(tmp_path, planning.read())
+    table, images, origin = collect.gather(tmp_path, planning.read())
+    assert images.to_csv(index=False).splitlines() == ["path,rps", *["a.png,1.50"] * 2]
     lines = ["arm,mae,commit", rows["tuned/bracol-4"], rows["others/leaves5-0"]]
     assert table.to_csv(index=False).splitlines() == lines
     assert origin["commits"] == ["abc", "def"]
@@ -144,10 +146,11 @@ def test_the_smallest_rows_come_out_again() -> None:
     table = pd.read_csv(RESULTS, dtype={"level": str, "condition": str}, keep_default_na=False)
     stored = table.query("study == 'main' and data == 'bracol-area' and run == 0").set_index("arm")
 
-    unit = planning.unit(planning.read(), "main", "bracol-area", 0, "page", folder.parent)
-    work = Work(unit)
-    for arm in ("cross-entropy", "words", "nearest", "rank-axis"):
-        (row,) = work.rows(arm)
+    unit = planning.unit(planning.read(), "main", "bracol-area", 0, folder.parent)
+    chosen = ("cross-entropy", "words", "nearest", "rank-axis")
+    unit["arms"] = {arm: unit["arms"][arm] for arm in chosen}
+    for row in Work(unit).rows():
+        arm = row["arm"]
         assert row["rps"] == pytest.approx(float(stored.loc[arm, "rps"]), rel=1e-3), arm
         assert set(row) - {"images"} <= set(table)
 
@@ -157,7 +160,7 @@ def test_the_smallest_rows_come_out_again() -> None:
 
 def test_a_relative_is_trained_once_wherever_its_images_lie(tmp_path: Path) -> None:
     """Another method is another relative."""
-    unit = planning.unit(planning.read("smoke"), "words-new", "pears", 0, "smoke", None)
+    unit = planning.unit(planning.read("smoke"), "words-new", "pears", 0, None)
     apples = unit["relatives"]["words"]
     moved = apples | {"load": apples["load"] | {"root": "elsewhere"}}
     assert folder_of(moved, tmp_path) == folder_of(apples, tmp_path)

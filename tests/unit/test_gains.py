@@ -1,11 +1,10 @@
-"""Gains against SciPy and by hand: images, trainings, groups, shares of the order."""
+"""Gains against SciPy and by hand: images, trainings, groups."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from l2rclip_book.evidence import order_steps
 from l2rclip_book.gains import (
     compare_arms,
     over_images,
@@ -74,24 +73,3 @@ def test_trainings_and_groups_are_drawn_and_not_images() -> None:
     subject = trees["path"].str.removesuffix(".png").astype(int) // 50
     row = compare_arms(trees.assign(subject=subject), "one", "other").iloc[0]
     assert row["seen"] / 2.8 == pytest.approx(10 / 2**0.5, rel=0.03)
-
-
-# --- shares -------------------------------------------------------------------------------------
-
-
-def test_shares_by_hand() -> None:
-    """None 2, numbers 1, words 1.5: half the way. Shuffled words, 2.5, go back."""
-    exact = {
-        "cross-entropy": [2.0, 2],
-        "numbers": [1.0, 1],
-        "words": [1.5, 1.5],
-        "shuffled words": [2.5, 2.5],
-    }
-    shares = {"cross-entropy": 0, "numbers": 100, "words": 50, "shuffled words": -50}
-
-    steps = order_steps(scores(**exact), ["words", "shuffled words", "after stage 1"])
-
-    assert steps.set_index("arm")["share"].to_dict() == shares
-    assert steps[["low", "high"]].values.tolist() == [[2, 2], [1, 1], [1.5, 1.5], [2.5, 2.5]]
-    without_numbers = {"words": [1.0], "cross-entropy": [2.0]}  # nothing says how long the way is
-    assert order_steps(scores(**without_numbers), ["words"]).empty

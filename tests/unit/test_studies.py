@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from studies import Arm, Study, image_features
 
-from l2rclip_book.studies import Arm, Study, image_features
 from l2rclip_lite.baselines import run_baseline
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import OrdinalDataset
@@ -93,7 +93,7 @@ def test_an_arm_with_rates_is_a_row_at_each_and_one_more_where_both_fail(
     names = [row["arm"] for row in failed]
     assert names == ["learned, 1e-08", "learned, 2e-08", "learned, 2.5e-09"]
 
-    monkeypatch.setattr("l2rclip_book.studies.FAILED", 2)  # now none has
+    monkeypatch.setattr("studies.FAILED", 2)  # now none has
     assert [timeless(row) for row in study.rows([arm])] == failed[:2]
 
 

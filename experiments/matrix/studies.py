@@ -16,12 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
-from torch.utils.data import ConcatDataset, Subset
-
-from l2rclip_book.rank_axis import RANK_AXIS, on_rank_axis
-from l2rclip_book.statistics import orders_by_chance, ordinality, spearman_rho
-from l2rclip_book.study_parts import (
+from study_parts import (
     LEARNED,
     NO_TRAINING,
     PROTOTYPES,
@@ -29,15 +24,20 @@ from l2rclip_book.study_parts import (
     freeze_early_blocks,
     image_scores,
     nearest_neighbours,
+    orders_by_chance,
     seen_and_unseen,
     stretched,
 )
-from l2rclip_lite.baselines import check_baselines, train_baseline
+from torch import Tensor
+from torch.utils.data import ConcatDataset, Subset
+
+from l2rclip_book.rank_axis import RANK_AXIS, on_rank_axis
+from l2rclip_book.statistics import ordinality, spearman_rho
+from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.baselines.training import train_objective
 from l2rclip_lite.config import Config, LossWeights
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.images import ResizedImages
-from l2rclip_lite.errors import InputError
 from l2rclip_lite.image_side import train_kernel
 from l2rclip_lite.method import Probabilities, Texts
 from l2rclip_lite.method.ranks import Ranks
@@ -197,7 +197,9 @@ class Study:
                 row = self._row(arm.at(rate))
                 lowest = min(lowest, row["val_rps"])
                 yield row
-            if lowest > FAILED * self._val_rps_of_frequencies():
+            target = self.inputs.targets["val"]
+            constant = rps(target, self._frequencies().expand(len(target), -1), self.data.ranks)
+            if lowest > FAILED * constant:
                 yield self._row(arm.at(min(arm.rates) / 4))
 
     def _row(self, arm: Arm) -> dict[str, Any]:
@@ -225,12 +227,6 @@ class Study:
         counts = torch.bincount(self.inputs.targets["train"], minlength=n_ranks).double()
         return counts / counts.sum()
 
-    def _val_rps_of_frequencies(self) -> float:
-        """Return the validation RPS of answering every image with these shares."""
-        target = self.inputs.targets["val"]
-        answers = self._frequencies().expand(len(target), -1)
-        return rps(target, answers, self.data.ranks)
-
     def _answer(self, method: str, config: Config, blocks: int | None) -> Answer:
         """Train by one method and answer the test images.
 
@@ -256,7 +252,7 @@ class Study:
             probabilities = model.probabilities(inputs.features["test"])
             return probabilities, _chance(probabilities, data)
         if method in PROTOTYPES:
-            fixed = PROTOTYPES[method](data, self.towers, config.seed)
+            fixed = PROTOTYPES[method](data.ranks, self.towers, config.seed)
             return self._answer_ours(self._model(data.ranks, config, fixed), blocks)
         return self._answer_by_baseline(method, self._model(data.ranks, config))
 
@@ -278,8 +274,7 @@ class Study:
 
     def _answer_by_own_ranks(self, method: str, config: Config) -> Probabilities:
         """Ask the relative about its own ranks, and carry its answers over to those of the data."""
-        if config.start is None:
-            raise InputError(f"{method}: there is no relative to ask; give the arm a start.")
+        assert config.start is not None, "there is no relative to ask"
 
         # with its own ranks: their sentences, or its own outputs
         start = ModelFile.read(find_model_file(config.start))
@@ -306,7 +301,6 @@ class Study:
             baseline = train_objective(method, LEARNED, model, inputs, None, quiet=True)
             calibrate(baseline, inputs.encode(baseline, "val"), inputs.targets["val"])
         else:
-            check_baselines([method])
             baseline = train_baseline(method, model, inputs)
         val_probabilities = baseline.probabilities(inputs.encode(baseline, "val"))
         test_probabilities = baseline.probabilities(inputs.encode(baseline, "test"))
@@ -354,15 +348,13 @@ def _chance(probabilities: Probabilities, data: OrdinalDataset) -> dict[str, flo
     true = values[np.array(data.test.targets)]
     right = spearman_rho((answers @ values)[None], true[None])[0]
 
-    rho = orders_by_chance(answers, values, true)
-    fixed = orders_by_chance(answers, values, true, fixed=1)
-    return {
-        "chance_low": float(np.quantile(rho, 0.025)),
-        "chance_high": float(np.quantile(rho, 0.975)),
-        "lowest_fixed_low": float(np.quantile(fixed, 0.025)),
-        "lowest_fixed_high": float(np.quantile(fixed, 0.975)),
-        "lowest_fixed_above": float((fixed > right + 1e-9).mean()),
-    }
+    facts = {}
+    for fixed, name in enumerate(("chance", "lowest_fixed")):
+        rho = orders_by_chance(answers, values, true, fixed=fixed)
+        facts[f"{name}_low"] = float(np.quantile(rho, 0.025))
+        facts[f"{name}_high"] = float(np.quantile(rho, 0.975))
+    facts["lowest_fixed_above"] = float((rho > right + 1e-9).mean())
+    return facts
 
 
 def as_it_is(config: Config) -> Config:

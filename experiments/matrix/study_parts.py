@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Unpack
+from typing import Literal, Unpack
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
 
+from l2rclip_book.statistics import spearman_rho
 from l2rclip_lite.baselines.prompts import Objective
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data.base import OrdinalDataset
@@ -35,7 +36,7 @@ def reworded(
     data: OrdinalDataset,
     *,
     template: str | None = None,
-    names: str | None = None,
+    names: Literal["digits"] | None = None,
     seed: int = 0,
     **changes: Unpack[Changes],
 ) -> OrdinalDataset:
@@ -57,48 +58,42 @@ def reworded(
         >>> reworded(leaves, template="grade {rank}", names="digits").ranks.sentences[1]
         'grade 1'
     """
-    if names not in (None, "digits"):
-        raise InputError(f"names: {names!r} is unknown; the only choice is 'digits'.")
-
     ranks = data.ranks
     if names == "digits":
-        digits = tuple(f"{value:g}" for value in ranks.values)
-        ranks = Ranks(digits, ranks.values, ranks.template, unit=ranks.unit)
+        ranks = replace(ranks, names=tuple(f"{value:g}" for value in ranks.values))
     if template:
-        ranks = Ranks(ranks.names, ranks.values, template, unit=ranks.unit)
-    if ranks is not data.ranks:
-        data = replace(data, ranks=ranks)
-    return apply_protocols(data, seed=seed, **changes)
+        ranks = replace(ranks, template=template)
+    return apply_protocols(replace(data, ranks=ranks), seed=seed, **changes)
 
 
-def random_prototypes(data: OrdinalDataset, towers: Towers, seed: int) -> Texts:
+def random_prototypes(ranks: Ranks, towers: Towers, seed: int) -> Texts:
     """Return fixed unit vectors without any order of the ranks, in place of text features."""
     generator = torch.Generator().manual_seed(seed)
-    return F.normalize(torch.randn(len(data.ranks), towers.dim, generator=generator), dim=1)
+    return F.normalize(torch.randn(len(ranks), towers.dim, generator=generator), dim=1)
 
 
-def shuffled_sentences(data: OrdinalDataset, towers: Towers, seed: int) -> Texts:
+def shuffled_sentences(ranks: Ranks, towers: Towers, seed: int) -> Texts:
     """Return the text features of the plain sentences, each at a rank that is drawn at random."""
-    return _shuffled(L2RCLIP(towers, data.ranks, NO_TRAINING).rank_features, seed)
+    return _shuffled(L2RCLIP(towers, ranks, NO_TRAINING).rank_features, seed)
 
 
-def number_prototypes(data: OrdinalDataset, towers: Towers, seed: int) -> Texts:
+def number_prototypes(ranks: Ranks, towers: Towers, seed: int) -> Texts:
     """Return fixed unit vectors that are as alike as the numbers of the ranks are near.
 
     Their mean is subtracted, as that of the sentences of `mini` is, and a part of each is its own:
     neighbours have cosines of .1 to .7, as sentences have, and an image on its prototype can be
     sure of its rank. The directions are random.
     """
-    texts = random_prototypes(data, towers, seed).double()
-    kernel = rank_kernel(texts, data.ranks.values_tensor().double(), (0.0, 0.8, 0.2))
+    texts = random_prototypes(ranks, towers, seed).double()
+    kernel = rank_kernel(texts, ranks.values_tensor().double(), (0.0, 0.8, 0.2))
     directions = torch.linalg.qr(texts.T).Q.T  # orthonormal, one for each rank
     prototypes = torch.linalg.cholesky(kernel) @ directions
     return F.normalize(prototypes - prototypes.mean(dim=0), dim=1).float()
 
 
-def shuffled_numbers(data: OrdinalDataset, towers: Towers, seed: int) -> Texts:
+def shuffled_numbers(ranks: Ranks, towers: Towers, seed: int) -> Texts:
     """Return `number_prototypes`, each at a rank that is drawn at random."""
-    return _shuffled(number_prototypes(data, towers, seed), seed)
+    return _shuffled(number_prototypes(ranks, towers, seed), seed)
 
 
 def _shuffled(texts: Texts, seed: int) -> Texts:
@@ -116,9 +111,8 @@ class LearnedPrototypes(nn.Module):
 
     def __init__(self, model: L2RCLIP) -> None:
         super().__init__()
-        shape = (len(model.ranks), model.towers.dim)
-        generator = torch.Generator().manual_seed(model.config.seed)
-        self.vectors = nn.Parameter(F.normalize(torch.randn(*shape, generator=generator), dim=1))
+        start = random_prototypes(model.ranks, model.towers, model.config.seed)
+        self.vectors = nn.Parameter(start)
 
     def forward(self, scaled: Features) -> Logits:
         """Return s·z · p_k, from s·z."""
@@ -193,24 +187,18 @@ def nearest_neighbours(
         >>> nearest_neighbours(features, targets, two).argmax(1)
         tensor([0, 1])
     """
-    train = features["train"].cpu().numpy()
+    train = features["train"].numpy()
     counts = [count for count in COUNTS if count <= len(train)]
     search = NearestNeighbors(n_neighbors=counts[-1], metric="cosine").fit(train)
 
-    near = {}
-    for split in ("val", "test"):
-        rows = search.kneighbors(features[split].cpu().numpy(), return_distance=False)
-        near[split] = targets["train"].cpu()[torch.from_numpy(rows)]
+    def answers(split: str, count: int) -> Probabilities:
+        rows = search.kneighbors(features[split].numpy(), return_distance=False)
+        near = targets["train"][torch.from_numpy(rows[:, :count])]
+        return neighbour_shares(near, len(ranks))
 
-    candidates = []
-    for count in counts:
-        shares = neighbour_shares(near["val"][:, :count], len(ranks))
-        candidates.append((rps(targets["val"], shares, ranks), count))
-    _, count = min(candidates)
-
-    val = neighbour_shares(near["val"][:, :count], len(ranks)).log()
-    test = neighbour_shares(near["test"][:, :count], len(ranks)).log()
-    return torch.from_numpy(temper(test, fit_temperature(val, targets["val"])))
+    count = min(counts, key=lambda count: rps(targets["val"], answers("val", count), ranks))
+    temperature = fit_temperature(answers("val", count).log(), targets["val"])
+    return torch.from_numpy(temper(answers("test", count).log(), temperature))
 
 
 def neighbour_shares(near: Int[Tensor, "batch neighbour"], n_ranks: int) -> Probabilities:
@@ -233,6 +221,7 @@ def neighbour_shares(near: Int[Tensor, "batch neighbour"], n_ranks: int) -> Prob
     return (counts + 1 / n_ranks) / (near.shape[1] + 1)
 
 
+GIVEN_OUT = 1_000  # times are the sentences of the ranks given out at random
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)  # inverse penalties, of which validation images choose one
 
 
@@ -300,10 +289,12 @@ def cut(
     candidates = []
     for strength in STRENGTHS:
         model = LogisticRegression(C=strength, fit_intercept=False, max_iter=1000)
-        model.fit(questions, above)
-        score = float(rps(targets["val"], _answers(model, x["val"], len(ranks)), ranks))
-        candidates.append((score, _answers(model, x["test"], len(ranks))))
-    return min(candidates, key=lambda candidate: candidate[0])[1]
+        candidates.append(model.fit(questions, above))
+
+    def val_rps(model: LogisticRegression) -> float:
+        return rps(targets["val"], _answers(model, x["val"], len(ranks)), ranks)
+
+    return _answers(min(candidates, key=val_rps), x["test"], len(ranks))
 
 
 def _questions(x: Float[np.ndarray, " batch"], n_ranks: int) -> Float[np.ndarray, "row feature"]:
@@ -320,6 +311,38 @@ def _answers(
     falling = np.minimum.accumulate(above, axis=1)
     ends = np.pad(falling, ((0, 0), (1, 1)), constant_values=((0, 0), (1, 0)))
     return torch.from_numpy(ends[:, :-1] - ends[:, 1:])
+
+
+def orders_by_chance(
+    probabilities: Float[np.ndarray, "batch rank"],
+    values: Float[np.ndarray, " rank"],
+    true: Float[np.ndarray, " batch"],
+    *,
+    fixed: int = 0,
+) -> Float[np.ndarray, " resample"]:
+    """Compute Spearman's ρ of expected and true values with the sentences given to random ranks.
+
+    The probabilities stay; only the values that they belong to change places.
+
+    Args:
+        probabilities: Of each image, one for each rank.
+        values: Of the ranks.
+        true: Value of each image.
+        fixed: How many of the lowest ranks keep their sentences.
+
+    Example:
+        >>> certain = np.eye(3)
+        >>> values = np.array([1.0, 2.0, 3.0])
+        >>> sorted(set(orders_by_chance(certain, values, values).round(1).tolist()))
+        [-1.0, -0.5, 0.5, 1.0]
+        >>> sorted(set(orders_by_chance(certain, values, values, fixed=1).round(1).tolist()))
+        [0.5, 1.0]
+    """
+    generator = np.random.default_rng(0)
+    shuffled = np.tile(values, (GIVEN_OUT, 1))
+    shuffled[:, fixed:] = generator.permuted(shuffled[:, fixed:], axis=1)
+    expected = shuffled @ probabilities.T
+    return spearman_rho(expected, true[None])
 
 
 def seen_and_unseen(probabilities: Probabilities, data: OrdinalDataset) -> dict[str, float]:
