@@ -142,7 +142,7 @@ draw_cosines({"trained": text_features(words), "random": rows}, every_tenth)
 #
 # ## A sentence becomes a feature
 #
-# A *label space* is a list of names, a list of values, and a *template*: a sentence with one hole, `{rank}`. The
+# A *label space* is a list of names, a list of values, and a *template*: a sentence with one hole, for the name. The
 # package keeps the three in `Ranks`; `grades` makes one from names with commas. A text tower reads neither letters nor
 # words but *tokens*, pieces from a fixed list. The tower that has read for us so far, that of [mini](glossary.md), cuts
 # names like this:

@@ -528,7 +528,7 @@ for name in ("cross-entropy", "RPS"):
 # is nearer to rank 2 than to the others. The scale $s$ turns that into near certainty, and tightness does not know $s$.
 # Cross-entropy and RPS rest at the shares of the grades: a loss whose best answer is the honest one is *proper*
 # ([Gneiting and Raftery, 2007](references.md)). In (5.8) cross-entropy works against tightness, whose weight is
-# `lambda_tight`. [Chapter 19](19_controls.ipynb) trains with and without it.
+# `lambda_tight`.
 #
 # In the book, a [playground](playground.md) follows: drag the image, here a square, or a text, change the loss or the
 # weights ω, and press *Slide to rest*.

@@ -14,8 +14,8 @@
 # # Metrics and decoders
 #
 # [Chapter 1](01_ordinal_classification.ipynb) works out metrics by hand, and how a price list chooses an answer. This
-# appendix covers the rest: the metrics that the package reports, what each of them cannot see, how to choose a
-# decoder, and how little a hundred test images let you say. Use it as a reference.
+# appendix is a reference for the rest: the metrics that the package reports, what each of them cannot see, how to
+# choose a decoder, and how little a hundred test images let you say.
 #
 # **You need.** MAE, QWK, RPS and the price list of [chapter 1](01_ordinal_classification.ipynb); quantiles.
 #
@@ -114,9 +114,8 @@ by_hand("MAE in ranks", metrics.mae_rank(*case), Fraction(1, 2))
 by_hand("MAE, % of the leaf", metrics.mae(*case), total / 8)
 
 # %% [markdown]
-# MAE in percent assumes that these values are right, MAE in ranks that all steps count the same. A table must say which
-# one it shows. In the package **whole numbers are rank indices and floats are values in the unit**, so an answer may
-# also lie between two ranks.
+# MAE in percent assumes that these values are right, MAE in ranks that all steps count the same. In the package **whole
+# numbers are rank indices and floats are values in the unit**, so an answer may also lie between two ranks.
 #
 # ### The trap of the absent rank
 #
@@ -140,7 +139,7 @@ by_hand("with labels=range(6)", with_labels, Fraction(19, 41))
 #
 # ### In the right order?
 #
-# Sometimes only the order of the images counts. **Spearman's** $\rho$ ([Spearman, 1904](references.md)) correlates the
+# **Spearman's** $\rho$ ([Spearman, 1904](references.md)) correlates the
 # places of the images when sorted by truth and by answer; ties share their mean place. **Kendall's** $\tau_b$
 # ([Kendall, 1938](references.md)) counts, among the $N$ pairs of images, the $C$ in the same order and the $D$ in
 # opposite orders. With $T_y$ and $T_{\hat y}$ pairs tied in truth and in answer,
@@ -160,7 +159,7 @@ by_hand("accuracy, too high", metrics.accuracy(*too_high), 0)
 
 # %% [markdown]
 # The last two lines belong together: **a perfect order, and every answer wrong.** Rank correlations are blind to a
-# shift and to any stretching of the scale. Do not quote them as proof of good grades.
+# shift and to any stretching of the scale.
 #
 # ### Are the probabilities honest?
 #
@@ -244,7 +243,6 @@ by_hand("MMAE", metrics.mmae(*ten), 4)
 # | ECE | `ece` | probabilities | 0 to 1, lower |
 #
 # `metrics.evaluate` computes all at once, and adds the root mean squared error (RMSE) and the area under the ROC curve.
-# Input that cannot be scored is refused, with the row and the fix.
 #
 # ## What an error costs
 #
@@ -271,7 +269,6 @@ assert np.allclose(prices["qwk"], np.arange(5) ** 2 / 16, atol=0.01)
 # %% [markdown]
 # Accuracy charges for the first step and nothing more. One-off forgives the first step and then charges all at once.
 # MAE charges each step the same, and so does RPS for answers given with certainty. QWK charges almost by the square.
-# AMAE charges by rarity, $n / (\lvert\mathcal K\rvert\, n_k)$ times what MAE charges.
 #
 # ## Which metric notices what?
 #
@@ -340,8 +337,6 @@ assert list(alarms.index[alarms["over-confident"]]) == ["rps", "ece"]
 assert list(alarms.index[alarms["rare rank unsaid"]]) == ["amae", "mmae", "rps"]
 
 # %% [markdown]
-# Read the table by column.
-#
 # - **Constant.** Every metric notices but ECE: a model that knows nothing and says so is well calibrated.
 # - **Over-confident.** Each leaf gets the answer that the healthy model gives, so every metric of answers has the *same
 #   number* as there. Only the two that read probabilities can notice.
@@ -377,16 +372,12 @@ assert honest["mae"].idxmin() == "median"
 assert honest["rmse"].idxmin() == "expectation"
 
 # %% [markdown]
-# Four rules for practice:
+# Two rules for practice:
 #
 # - **Report which decoder you used.** `metrics.evaluate` scores all three: `mae` is that of the most probable rank,
 #   `mae_median` and `mae_expected` are those of the others.
 # - **An expectation is a value, not a rank.** Rounded to the nearest rank it can name a rank that the model thinks
 #   impossible: in the row $(\tfrac12, 0, \tfrac12)$ it is the one in the middle.
-# - **Ties go to the lower rank**, here and in the package; a median is the first rank whose running sum reaches one
-#   half.
-# - **Other heads, same rows.** Ordinal heads such as CORAL ([Cao et al., 2020](references.md)) estimate $P(y > k)$ for
-#   each $k$, and their usual answer, the number of thresholds passed, is a median.
 #
 # ## How sure is a number?
 #
@@ -424,11 +415,7 @@ print(f"sharper reduces the RPS by {gain.difference:.3f}", end=", ")
 print(f"95 % interval {gain.low:.3f} to {gain.high:.3f}")
 
 # %% [markdown]
-# The interval of the difference is far narrower, and excludes 0: the sharper look is better. Change `SEED` to look at
-# another hundred leaves. To halve an interval takes four times the images.
-#
-# Two more habits belong to a comparison. With several comparisons, Holm's correction raises the p-values. And
-# beside each method stands *median rank*, which looks at no image: it reports how frequent each rank is in training.
+# The interval of the difference is far narrower, and excludes 0: the sharper look is better.
 #
 # ## Exercises
 #
@@ -461,7 +448,7 @@ print(check_order([0.0, 1.0, 2.0, 3.0]))
 # <details>
 # <summary>Solution</summary>
 #
-# The answers only have to increase, by however little: squeeze them into a corner.
+# The answers only have to increase, by however little.
 #
 # ```python
 # check_order([3.7, 3.8, 3.9, 4.0])
@@ -481,12 +468,10 @@ assert "increase" in check_order([3.0, 2.0, 1.0, 0.0])
 #   rank separately.
 # - Rank correlations do not see a shift, ECE does not see ignorance, and no metric of answers sees false certainty.
 # - RPS reads the whole row, knows distance, and rewards honesty.
-# - Most probable rank, median and expectation each suit a different price. Say which one you used.
 # - Report no number without a constant answer beside it, and no difference without an interval, computed image by
 #   image.
 #
 # ## Sources
 #
-# QWK is from [Cohen (1968)](references.md), RPS from [Epstein (1969)](references.md); the other sources are cited where
-# they are used. How often published comparisons of age estimators change once data and metric are held fixed is the
+# QWK is from [Cohen (1968)](references.md), RPS from [Epstein (1969)](references.md). How often published comparisons of age estimators change once data and metric are held fixed is the
 # subject of [Paplhám and Franc (2024)](references.md).

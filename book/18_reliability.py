@@ -440,6 +440,9 @@ sign_ranges(signs_of)
 # Dots: the healthy run of this page; crosses: those that were made to fail. A dashed line lies halfway between the
 # bands.
 #
+# The margin is below zero in healthy runs, too. It is taken before stage 2, when the image tower has learned nothing:
+# on average an image is then a little nearer to the best of the four wrong sentences than to its own.
+#
 # With other data the bands lie elsewhere, so a sign is a reason to look, not a verdict.
 #
 # ## What is not promised

@@ -13,14 +13,13 @@
 # %% [markdown]
 # # Controls, other methods, and chance
 #
-# [Chapter 9](09_does_it_help.ipynb) has the verdict. This page is for readers who doubt it. What do other methods
-# reach on the same features? What else could have caused the gains? How were the claims registered, and what became
-# of each? How did rivals of the tuned tower get their recipes, and how much of a difference is chance?
+# [Chapter 9](09_does_it_help.ipynb) has the verdict. This page is for readers who doubt it: what other methods reach,
+# what else could have caused the gains, what became of each registered claim, and how much of it is chance.
 #
 # The first figure is the plainest test: the [kernel head](glossary.md) on a frozen tower against twelve other ways.
-# It is ahead of most of them on the mean of the data sets, and level with two: CORAL, which is told that the ranks
+# On the mean of the data sets it is ahead of most of them, and level with two: CORAL, which is told that the ranks
 # are ordered, and the *hand-made order*, which is told the numbers. *Level* means on this page that the interval
-# holds zero, not that two things are equal.
+# includes zero, not that two things are equal.
 #
 # **You need.** [Chapter 9](09_does_it_help.ipynb): its data sets, its methods and its intervals.
 #
@@ -58,9 +57,6 @@ from l2rclip_book.plots import DATA
 from l2rclip_book.real_clip import clip_figure, clip_paragraph, read_clip
 from l2rclip_book.results import find_result, read_results
 from l2rclip_book.tuned import (
-    METHODS,
-    RECIPES,
-    chosen_recipes,
     read_search,
     recipe_table,
     rps_of_own_recipes,
@@ -72,10 +68,7 @@ from l2rclip_book.tuned import (
 
 NAMES = {data: name for data, (name, *_) in DATA.items()}
 table, scores, missing = read_results(RESULTS)
-lacking = [
-    x for x in missing if x.startswith(("main", "at-best", "tuned", "all"))
-]
-print("not run, and left out:", ", ".join(lacking) or "nothing")
+print("not run, and left out:", ", ".join(missing) or "nothing")
 main = scores[scores["study"] == "main"]
 many = main[main["data"].isin(MANY)]
 
@@ -105,31 +98,22 @@ intervals(against, label="kernel head reduces the RPS by, %", limit=60)
 #
 # ## Against other methods
 #
-# Beating logistic regression means little if a simpler ordinal method does it better. All of these use the same
-# features and validation, and each has a temperature fitted in the same way. SORD spreads each label over its
-# neighbours ([Díaz and Marathe, 2019](references.md)); CORAL and CORN ask, threshold by threshold, whether the rank
-# is higher ([Cao et al., 2020](references.md); [Shi et al., 2023](references.md)); *cross-entropy + RPS* adds the
-# score itself to the loss. Apart from the two rows of words, none uses language. On no data set is the kernel head
-# behind another method by an interval clear of zero.
-#
-# CORAL is told only that the ranks have an order, neither words nor numbers. The kernel head is ahead of it on fetal
-# heads; on the other five data sets the intervals hold zero.
+# All of these use the same features and validation, and each has a temperature fitted in the same way; [chapter
+# 13](13_other_losses.ipynb) explains the ordinal losses. On no data set is the kernel head clearly behind another method. It is
+# clearly ahead of CORAL only on fetal heads.
 #
 # ## The controls, one by one
 #
-# A gain says little until you see what else could have caused it. A control should break one thing and keep the rest.
+# A control should break one thing and keep the rest.
 #
 # - **Shuffled words.** Every rank gets the sentence of another rank. The vectors have the same lengths and the same
-#   angles; only the match between sentence and rank is gone. They should do no better than *no text*, since they expect
-#   the wrong ranks to be alike.
-# - **Hand-made order.** The opposite end: all the order there is, and no language.
-# - **Blind order.** Stage 1 with its ordinal loss, but with a weight of 1, however far apart two ranks are. This was
-#   the control of the third claim, and it breaks more than one thing: it also pushes harder.
-# - **Shuffled order.** The true weights, given to other pairs of ranks. Images of neighbouring ranks look alike, and
-#   most such pairs now have a larger weight, so it still pushes a little harder, though less than the blind order.
+#   angles; only the match between sentence and rank is gone.
+# - **Hand-made order.** All the order there is, and no language.
+# - **Blind order.** Stage 1 with its ordinal loss, but with a weight of 1, however far apart two ranks are. It breaks
+#   more than one thing: it also pushes harder.
+# - **Shuffled order.** The true weights, given to other pairs of ranks. It pushes a little harder, too.
 # - **No ordinal loss.** Stage 1 with the contrastive loss alone.
-# - **Stage 1 from shuffled words.** Stage 1 starts from the wrong sentences. If stage 1 learned the order from the
-#   images alone, the start would not matter; what it fails to reach is what the right sentences bring.
+# - **Stage 1 from shuffled words.** What it fails to reach is what the right sentences bring.
 #
 # The next figure has the first two, the table below it the others. Each is compared with *no text*.
 
@@ -170,8 +154,7 @@ Markdown(gain_table(on_mean, "against no text, RPS reduced by, %"))
 # %% [markdown]
 # The difference between *words* and *shuffled words* is due to the order in the words, that between *after stage 1*
 # and *words* to stage 1. Stage 1 even mends shuffled words: −3.9 becomes +3.2, about half of what it reaches from the
-# true ones. *No ordinal loss* comes close to the whole stage 1: most of what stage 1 adds is due to its contrastive
-# loss. This is by what stage 1 with the true weight reduces the RPS of each other weight:
+# true ones. This is by what stage 1 with the true weight reduces the RPS of each other weight:
 
 # %% tags=["hide-input"]
 weights = ("blind order", "shuffled order", "no ordinal loss")
@@ -188,11 +171,11 @@ if set(MANY) <= set(weighed["data"]):
     assert saved["bracol-area", "against no ordinal loss"] < 0
 
 # %% [markdown]
-# Against a shuffled order 0.2 % remains, against no ordinal loss 0.1 %, and both intervals hold zero. The order in
+# Against a shuffled order 0.2 % remains, against no ordinal loss 0.1 %, and both intervals include zero. The order in
 # the loss brings little or nothing.
 #
-# **Twelve wrong orders.** *Shuffled words* is one order, the same in every training. So twelve random ones were
-# tried, on all folds of the six data sets. Here is by how much the right sentences reduce the RPS of each:
+# *Shuffled words* is one order, the same in every training. So twelve random ones were tried, on all folds of the six
+# data sets. Here is by how much the right sentences reduce the RPS of each:
 
 # %% tags=["hide-input"]
 beside = ["data", "run", "arm", "rps"]
@@ -208,34 +191,13 @@ orders = orders.rename(NAMES).rename_axis(None).round(1)
 orders.rename_axis(columns="RPS reduced by, %")
 
 # %% [markdown]
-# On every data set the right sentences beat each of the twelve orders. So the first claim is not one of a lucky shuffle.
-#
-# Last, the parts of the kernel head. Validation images, drawn anew a thousand times, vote for a head of no text,
-# words, numbers, or half words and half numbers:
-
-# %% tags=["hide-input"]
-heads = table[(table["study"] == "main") & (table["arm"] == "L2RCLIP")]
-heads = heads.reindex(columns=["data", "kernel_numbers"])
-trust = heads.groupby("data")["kernel_numbers"].mean() / 0.99  # its largest
-trusted = [
-    f"{name} {100 * trust[data]:.0f} %"
-    for data, name in NAMES.items()
-    if data in trust
-]
-Markdown(
-    "Weight of the numbers in the mean head (half words, half numbers count "
-    f"as one half): {'; '.join(trusted) or 'no rows'}."
-)
-
-# %% [markdown]
-# Nearly all of the weight is on the numbers, so the gain of the kernel head is not one of language.
+# On every data set the right sentences beat each of the twelve orders.
 #
 # ## The claims as they were registered
 #
-# Ask a table forty questions, and one of them will find something. So each claim was written into
-# `experiments/matrix/studies.yaml`, and committed, before its first run. The first three are about a frozen tower, on
-# six data sets; three of these were added when the other three had been judged. The last two are about a tuned tower,
-# on eight; there rivals are linear heads, called by their loss:
+# Each claim was written into `experiments/matrix/studies.yaml`, and committed, before its first run. The first three
+# are about a frozen tower, on six data sets, of which three were added when the other three had been judged. The last
+# two are about a tuned tower, on eight; there rivals are linear heads, called by their loss:
 #
 # 1. **Order in the words**: true sentences against the same sentences given to the wrong ranks.
 # 2. **The method**: the kernel head against logistic regression.
@@ -247,8 +209,7 @@ Markdown(
 #
 # The registered unit was an image: would other images say the same about these trained models? Chapter 9 asks more:
 # would other trainings, and other groups of images? Holm's correction counts the first three claims together, and the
-# last two. The last column is about 2.8 standard errors: the smallest true gain that four studies out of five would
-# find.
+# last two. The last column is the smallest true gain that four studies out of five would find.
 
 # %% tags=["hide-input"]
 best, of_best = (part[part["study"] == "at-best"] for part in (table, scores))
@@ -278,10 +239,8 @@ claims = pd.DataFrame(
 claims.rename_axis(columns="RPS reduced by, %")
 
 # %% [markdown]
-# All five hold in both units. How firm are the last two? Each doubt has a row. One collection of leaves is there
-# twice, and nobody wrote down its plants. On cherries many trainings failed. Two defaults were tried on test images
-# of faces and pears; nothing was tried on cherries and retinas. And what would the mean of other data sets like these
-# be, or one new data set?
+# All five hold in both units. How firm are the last two? Each doubt has a row: one collection of leaves is there
+# twice, on cherries many trainings failed, and two defaults were tried on test images of faces and pears.
 
 # %% tags=["hide-input"]
 firm = tuned.variations(best, of_best)
@@ -294,48 +253,20 @@ cells.rename_axis(index=None, columns="RPS reduced by, %")
 # The lead over cross-entropy holds without coffee leaves and cherries. The lead over the best rival holds in no row
 # that leaves data sets out. One new data set may turn out either way.
 #
-# **In units, and in minutes.** This is the MAE (median), and the time of one training of a tower. The frozen tower
-# saw 224 pixels, on six of the data sets:
-
-# %% tags=["hide-input"]
-columns = table.columns.union(
-    ["mae_median", "val_rps"]
-)  # absent where there are no rows
-units = tuned.in_units(table[table["condition"] == ""].reindex(columns=columns))
-units = units.rename(NAMES)
-for column in units.columns[1:]:
-    digits = 1 if "minutes" in column else 2
-    units[column] = units[column].map(f"{{:.{digits}f}}".format)
-units.replace("nan", "–")
-
-# %% [markdown]
-# In units most leads are small. On cherries the kernel head on a frozen tower has less error than all tuned methods,
-# since trainings failed; on faces it is about level with them. Each training had one core.
-#
 # ## How rivals of a tuned tower got their recipes
 #
-# Six recipes were tried for each method, two trainings each with today's defaults, on one small data set of each
-# kind: portraits, pears, and coffee leaves in five grades. The package shortens the gradient of a tower to length 1
-# where it is longer; the two lowest rates were also tried without that. The table says how the RPS of the validation
-# images changes with the recipe, in percent of the method's own mean:
+# Six recipes were tried for each method, two trainings each, on one small data set of each kind: portraits, pears,
+# and coffee leaves in five grades. The package shortens the gradient of a tower to length 1 where it is longer; the
+# two lowest rates were also tried without that. The table says how the RPS of the validation images changes with the
+# recipe, in percent of the method's own mean:
 
 # %% tags=["hide-input"]
 search = read_search(RESULTS)
 recipe_table(search).map("{:.0f}".format)
 
 # %% [markdown]
-# Here is the recipe with the lowest mean, of all three data sets and without each of them:
-
-# %% tags=["hide-input"]
-without = {f"without {data}": f"without {NAMES[data]}" for data in NAMES}
-chosen = chosen_recipes(search).rename(index=METHODS, columns=without)
-chosen.replace(RECIPES).T
-
-# %% [markdown]
-# L2RCLIP keeps 7e-4, its default rate then, the highest that was tried. Cross-entropy gets 2e-4 with gradients as
-# they are, cross-entropy + RPS gets 4e-4; without pears both would get another. This search was made after the
-# studies below were judged.  In an earlier search two of three data sets would have given cross-entropy 4e-4, so it
-# has that as a second chance in the studies.
+# Each method has the recipe with its lowest mean. Cross-entropy has 4e-4 as a second chance, which two of three data
+# sets gave it in an earlier search.
 #
 # One recipe for all data sets need not suit each of them. What if each training takes the recipe of the six that
 # validates best? Here is the RPS of test images then, the mean of two trainings, without an interval:
@@ -344,15 +275,13 @@ chosen.replace(RECIPES).T
 rps_of_own_recipes(search).rename(NAMES).round(3)
 
 # %% [markdown]
-# Then cross-entropy is behind L2RCLIP on pears and leaves, and ahead of it on faces. Cross-entropy + RPS is ahead on
-# faces in both trainings, on pears in one of two, and behind on leaves. So a part of L2RCLIP's lead may be that one
-# recipe suits it on every data set. Where you compare on images of your own, give each method a few rates there.
+# Then cross-entropy is ahead of L2RCLIP on faces, and cross-entropy + RPS on faces and pears. So a part of L2RCLIP's
+# lead may be that one recipe suits it on every data set.
 #
 # ### Trainings that failed
 #
-# The median rank looks at no image. Which tuned towers have at least 95 % of its RPS on the same test images? The
-# table counts them, over all trainings of the studies `at-best` and `targets`; the arms of the second have their
-# learning rate in their name. Where the median rank was asked in one run only, its RPS stands for all.
+# Which tuned towers have at least 95 % of the RPS of the median rank, which looks at no image? The table counts them in two studies, `at-best` of the last two claims and `targets` of chapter 9, whose arms have their
+# learning rate in their name.
 
 # %% tags=["hide-input"]
 is_median = (table["arm"] == "median-rank") & (table["condition"] == "")
@@ -370,54 +299,17 @@ failed.rename_axis([None, None])
 
 # %% [markdown]
 # On cherries all methods of `at-best` failed in training 2, so the leads there come from the other two trainings. The
-# rate decides: the linear head fails at 7e-4 and not at 2e-4. So a rate is chosen by validation images, and where all
-# fail, a lower one is tried. Of the trainings of `targets` that validation chose, none failed. In `depth` trainings
-# on four images per rank failed as well, most on coffee leaves, so there a gain may come from a rival that failed.
+# rate decides: the linear head fails at 7e-4 and not at 2e-4. So a rate is chosen by validation images. Of the
+# trainings of `targets` that validation chose, none failed.
 #
 # In an earlier version of `at-best`, with one training and other defaults, the claim about the best rival was not shown.
 # Number and choice of epochs were then changed, the choice also for rivals, by trials in which test images of portraits
 # and pears were looked at; the study was registered again, and run whole.
 #
-# ## What the sentences add to a tuned tower
-#
-# Before the study `targets`, two trainings of L2RCLIP on four data sets were repeated with plain sentences and with
-# random vectors (*random prototypes*); one, on three of them, with the epoch of the lowest validation RPS, and with
-# 30 epochs of stage 1, not ten. On the mean:
-
-# %% tags=["hide-input"]
-variants = ["plain sentences", "random prototypes"]
-variants += ["lowest validation RPS", "30 epochs of stage 1"]
-pairs = {f"against {arm}": ("L2RCLIP", arm) for arm in variants}
-beside = ["at-best", "at-best-texts", "at-best-choices"]
-parts = compare_pairs(scores[scores["study"].isin(beside)], pairs)
-parts = parts[parts["data"] == MEAN]
-Markdown(gain_table(parts, "L2RCLIP reduces the RPS by, %"))
-
-# %% [markdown]
-# All four are level, the last two in one training each.
-#
-# **The paper's terms, and a twin.** Older studies trained all towers at the rate of L2RCLIP: leaves in five grades,
-# and as their twin apples at 128 pixels, on five folds each; of apples all rivals but cross-entropy on the first fold
-# only. *Paper* has the terms that the authors released, each with weight 1; *paper without tightness* leaves out the
-# part of stage 2 that pulls every image onto its prototype.
-
-# %% tags=["hide-input"]
-at_one_rate = scores[scores["study"].str.startswith("tuned")]
-others = (NONE, "random prototypes", "paper", "paper without tightness")
-pairs = {f"against {arm}": ("L2RCLIP", arm) for arm in others}
-trained = compare_pairs(at_one_rate, pairs)
-trained = trained[trained["data"] != MEAN]
-Markdown(gain_table(trained, "L2RCLIP reduces the RPS by, %"))
-
-# %% [markdown]
-# On leaves L2RCLIP is ahead of cross-entropy, on apples it is not, and there *paper without tightness* is ahead of
-# it. The other rows of apples are one training each.
-#
 # ## Sentences in the place of numbers
 #
 # Here are all rows of the study `depth` ([chapter 9](09_does_it_help.ipynb#when-does-order-matter)): by how much
-# prototypes with an order reduce the RPS of random vectors, by what trains of the tower. All arms see images of 96
-# pixels.
+# prototypes with an order reduce the RPS of random vectors, by what trains of the tower.
 
 # %% tags=["hide-input"]
 of_depth = [part[part["study"] == depth.STUDY] for part in (table, scores)]
@@ -435,9 +327,7 @@ Markdown("\n\n".join(by_images))
 # ## An hour against the default
 #
 # Somebody who had not written this package got an hour, one core, scikit-learn, timm and all baselines, to beat
-# L2RCLIP at 96 pixels on the first fold of two data sets. Submissions were chosen by validation images, though
-# several test scores were looked at on the way. The last rows of each data set use the same tricks with L2RCLIP. The
-# minutes are those of a busy machine, and each row is one run.
+# L2RCLIP at 96 pixels on the first fold of two data sets. The last rows of each data set use the same tricks with L2RCLIP.
 
 # %% tags=["hide-input"]
 scored = {
@@ -454,18 +344,15 @@ hour = hour.replace({"data": NAMES}).rename(columns=scored)
 hour.set_index(keys).rename_axis([None] * 3)
 
 # %% [markdown]
-# On both data sets something simple beat L2RCLIP at 96 pixels: larger images on pears, two heads and a ridge on
-# portraits. These are single runs without an interval, and on portraits validation would have submitted *two heads*,
-# not the rows at 224 pixels, which have less error on test images. A kernel ridge on frozen features of larger images
-# takes less than two minutes, and is ahead of the tower that was tuned at 96 pixels: on pears with 1.698 against
-# 1.744, on portraits with 1.362 against 1.509. So before you look for another method, keep the package's own default
-# of 224 pixels; 96 pixels only made these studies affordable.
+# On both data sets something simple beat L2RCLIP at 96 pixels, in single runs, and several test scores were looked at
+# on the way. A kernel ridge on frozen features of larger images takes less than two minutes and has less error: on pears
+# 1.698 against 1.744, on portraits 1.362 against 1.509. So before you look for another method, keep the package's own
+# default of 224 pixels; 96 pixels only made these studies affordable.
 #
 # ## How much is chance?
 #
 # The earliest models were trained once more, by the same code with the same seeds, on a CPU of another kind, which
-# rounds sums in another way: the towers of these older studies, and the frozen heads on leaf damage, apples and
-# fetal heads. The kernel head was changed later and is left out. This is how far the RPS of a model moved:
+# rounds sums in another way. This is how far the RPS of a model moved, without the kernel head, which was changed later:
 
 # %% tags=["hide-input"]
 file = find_result("matrix_again.csv")
@@ -480,10 +367,7 @@ columns = {0.5: "median, %", 0.9: "nine of ten below, %", 1: "largest, %"}
 moved.rename(columns=columns).rename_axis(columns=None).map("{:.2g}".format)
 
 # %% tags=["remove-cell"]
-if {"bracol", "apples81"} <= set(trained["data"]):
-    by_data = trained.set_index(["data", "row"])
-    assert by_data.loc[("bracol", f"against {NONE}"), "low"] > 0
-    assert by_data.loc[("apples81", f"against {NONE}"), "gain"] < 0
+if not missing:
     assert moved.loc["frozen", 0.9] < 0.01 < 1 < moved.loc["tuned", 0.5]
     of_targets = towers.assign(share=share).query("study == @targets.STUDY")
     kept = targets.at_best_rate(of_targets, of_targets)
@@ -501,16 +385,14 @@ if {"bracol", "apples81"} <= set(trained["data"]):
     assert not second[left_out[1:]].any()
     assert len(of_order) == 72
     assert (of_order > 0).all()
-    assert (parts[["low", "high"]].prod(axis=1) < 0).all()
     assert list(against.loc[against["high"] < 0, "data"]) == []
     coral = against[against["row"] == "against CORAL"].set_index("data")
     assert list(coral.index[coral["low"] > 0]) == ["hc18"]
 
 # %% [markdown]
-# Of the frozen heads nine in ten hardly moved. The five that moved most, by up to 2.1 %, stand on a stage 1 that came
-# out differently: they are of the kind that the third claim compares, whose gain is 0.6 %. A tuned tower moved by 3.5
-# % in the median; part of that is that another epoch was kept, for these keep the one with the lowest validation RPS.
-# So train several models before you choose between methods this close.
+# Of the frozen heads nine in ten hardly moved. The five that moved most, by up to 2.1 %, stand on a stage 1 that came out
+# differently. A tuned tower moved by 3.5 % in the median; part of that is that another epoch was kept, for these keep
+# the one with the lowest validation RPS. So train several models before you choose between methods this close.
 #
 # ## Published CLIPs
 #
@@ -560,46 +442,14 @@ print(check_seen(112, 800))
 print(check_seen(5.6, 12544))
 
 # %% [markdown]
-# **2. Images of one tree.** Each tree has 10 images, and the scores of two images of a tree correlate with 0.3. The
-# variance of a mean over $n$ such images is that of $n / (1 + (10 - 1) \times 0.3)$ unrelated ones. What are 600 images
-# worth? And by what factor does the interval widen?
-
-
-# %%
-def check_trees(images: float, factor: float) -> str:
-    """Compare with the design effect."""
-    effect = 1 + (10 - 1) * 0.3
-    if abs(images - 600 / effect) > 1:
-        return "not yet: divide by 1 + 9 × 0.3"
-    if abs(factor - effect**0.5) > 0.01:
-        return "not yet: an interval follows the root of the variance"
-    return "right"
-
-
-print(check_trees(60, 10))
-
-# %% [markdown]
-# <details>
-# <summary>Solution</summary>
-#
-# The divisor is $3.7$: 600 images are worth 162, and the interval is $\sqrt{3.7} \approx 1.92$ times as wide.
-#
-# </details>
-
-# %% tags=["hide-cell"]
-print(check_trees(162.2, 1.92))
-
-# %% [markdown]
 # ## Summary
 #
 # - On frozen features the kernel head is level with CORAL and with the hand-made order, and ahead of the others on
 #   the mean.
-# - A control should break one thing and keep the rest. Shuffled words do; a blind order breaks more than one.
 # - All five claims of the first plan hold over trainings; the last in no row that leaves data sets out.
-# - The same seeds on another CPU move a tuned tower by some percent: train several before you choose.
 #
 # ## Sources
 #
-# The method is that of [Wang et al. (2023)](references.md). Other methods: [Díaz and Marathe (2019)](references.md),
-# [Cao et al. (2020)](references.md), [Shi et al. (2023)](references.md). The statistics are those of
-# [chapter 9](09_does_it_help.ipynb).
+# The method is that of [Wang et al. (2023)](references.md). Ordinal baselines: SORD ([Díaz and Marathe,
+# 2019](references.md)), CORAL ([Cao et al., 2020](references.md)), CORN ([Shi et al., 2023](references.md)). The
+# statistics are those of [chapter 9](09_does_it_help.ipynb).
