@@ -208,7 +208,5 @@ def resample_counts(
     for start in range(0, resamples, width):
         size = min(width, resamples - start)
         drawn = generator.integers(n_groups, size=(size, n_groups))
-        # each resample counts in bins of its own
-        drawn += n_groups * np.arange(size)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
-        yield counts.T[members].astype(float, order="C")
+        counts = [np.bincount(each, minlength=n_groups) for each in drawn]
+        yield np.stack(counts, axis=1)[members].astype(float)

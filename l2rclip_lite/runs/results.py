@@ -301,7 +301,7 @@ def score_table(rows: Mapping[str, Mapping[str, float]], digits: int = 2) -> pd.
 
 
 def cell(row: Mapping[str, float], score: str, digits: int = 2) -> str:
-    """Return a score with its 95 % interval, where there is one.
+    """Return a score with its 95 % interval, where there is one that can be trusted.
 
     Example:
         >>> cell({"mae": 0.52, "mae_low": 0.4, "mae_high": 0.64}, "mae")
@@ -310,7 +310,7 @@ def cell(row: Mapping[str, float], score: str, digits: int = 2) -> str:
         '0.520'
     """
     value = f"{row[score]:.{digits}f}"
-    if f"{score}_low" not in row:
+    if score == "ece" or f"{score}_low" not in row:  # older runs have one of ECE
         return value
     low = f"{row[f'{score}_low']:.{digits}f}"
     high = f"{row[f'{score}_high']:.{digits}f}"

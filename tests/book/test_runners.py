@@ -16,6 +16,8 @@ import setup_cell
 import slides
 import verify
 
+from l2rclip_lite.files import write_json
+
 pytestmark = pytest.mark.slow
 TOOLS = Path(kernels.__file__).parent
 
@@ -50,6 +52,24 @@ def test_every_chapter_has_the_setup_cell_of_this_release() -> None:
     for source in chapters.sources():
         text = source.read_text(encoding="utf-8")
         assert setup_cell.renew(text) == text, f"{source.name}: run tools/setup_cell.py"
+
+
+def test_a_proof_is_made_again_where_the_code_has_changed(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What failed, another runner and an older package are no proof."""
+    monkeypatch.setattr(verify, "RECORD", tmp_path / "proof.json")
+    results = {"nbval": {"ok": True}, "colab": {"ok": False}}
+    for package, proved in ((chapters.package_hash(), True), ("older", False)):
+        proof = {"source": chapters.source_hash(tiny), "package": package, "runners": results}
+        write_json(verify.RECORD, {tiny.stem: {kernels.kind(): proof}})
+        assert verify.proved(tiny, ["nbval"]) == proved
+
+    write_json(
+        verify.RECORD, {tiny.stem: {kernels.kind(): verify.code_of(tiny) | {"runners": results}}}
+    )
+    assert not verify.proved(tiny, ["nbval", "colab"])
+    assert not verify.proved(tiny, ["papermill"])
 
 
 @pytest.mark.parametrize(
