@@ -170,9 +170,8 @@ class Split(Dataset[tuple[Any, int]]):
 
         numbered = [f"{name}/{index:05d}" for index in range(len(dataset))]
         paths = [str(path) for path in getattr(dataset, "paths", numbered)]
-        n_paths = len(set(paths))
-        if n_paths != len(dataset):
-            problem = f"{n_paths} different paths for {len(dataset)} images"
+        if len(set(paths)) != len(dataset):
+            problem = f"{len(set(paths))} different paths for {len(dataset)} images"
             raise InputError(f"{name}: {problem}; give each image its own.")
 
         labels = []
@@ -266,18 +265,16 @@ class OrdinalDataset:
 
     def __post_init__(self) -> None:
         """Refuse what training or a metric would trip over later."""
+        last = len(self.ranks) - 1
         for split in SPLITS:
             part = self.split(split)
             if not len(part):
-                raise InputError(
-                    f"{self.name}: the {split} split is empty; give it at least one image."
-                )
+                problem = f"the {split} split is empty"
+                raise InputError(f"{self.name}: {problem}; give it at least one image.")
             for path, target in zip(part.paths, part.targets, strict=True):
-                if not 0 <= target < len(self.ranks):
-                    last = len(self.ranks) - 1
-                    raise InputError(
-                        f"{self.name}: {path} has rank {target}, not 0 to {last}; correct it."
-                    )
+                if not 0 <= target <= last:
+                    problem = f"{path} has rank {target}, not 0 to {last}"
+                    raise InputError(f"{self.name}: {problem}; correct it.")
 
         counts = self.counts("train")
         if 0 in counts and not self.allow_empty_ranks:

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from l2rclip_lite.data.base import OrdinalDataset, Seed, validated
+from l2rclip_lite.data.base import SPLITS, OrdinalDataset, Seed, validated
 from l2rclip_lite.data.benchmarks import DATA_SETS, DataSet, Protocol
 from l2rclip_lite.data.reading import scan_folder
-from l2rclip_lite.data.splits import check_splits, draw_validation, stratified
+from l2rclip_lite.data.splits import draw_validation, stratified
 from l2rclip_lite.data.table import (
     read_columns,
     refuse,
+    refuse_others,
     refuse_repeats,
     splits_of_present,
 )
@@ -159,10 +160,10 @@ def read_lists(files: Sequence[Path], facts: DataSet) -> pd.DataFrame:
         0  a.jpg       0  hci.txt row 1
         1  b.jpg       1  hci.txt row 3
     """
-    tables = []
-    for place, file in enumerate(files):
-        rows = read_columns(file, facts.columns, ["fold"], header=None)
-        tables.append(rows.assign(list=place))
+    tables = [
+        read_columns(file, facts.columns, ["fold"], header=None).assign(list=place)
+        for place, file in enumerate(files)
+    ]
     table = pd.concat(tables, ignore_index=True)
     name_column, label_column = facts.columns[:2]
 
@@ -266,7 +267,7 @@ def parts_of(
 
     in_train = pd.Series(True, index=table.index)
     if protocol.cut == "column":  # the published part of the protocol's name is for testing
-        check_splits(table, "database")
+        refuse_others(table, "database", SPLITS)
         in_test = table["database"] == name
         in_train = table["database"].isin({"train", "val"} - {name})
     elif protocol.cut == "others":
@@ -321,8 +322,7 @@ def fifths(table: pd.DataFrame, folds: Sequence[int], seed: int) -> "pd.Series[i
     """
     if "fold" in table and seed == 0:
         names = [str(fold) for fold in folds]
-        problem = f"is none of {', '.join(names)}; correct it."
-        refuse(table, ~table["fold"].isin(names), "fold", problem)
+        refuse_others(table, "fold", names)
         return table["fold"].map(names.index)
 
     if "subject" in table:

@@ -263,13 +263,10 @@ def rebin(data: Data, count: Annotated[int, Field(ge=2)]) -> OrdinalDataset:
         )
 
     bins = np.array_split(np.arange(len(old)), count)
-    names = []
-    values = []
-    for members in bins:
-        names.append(_bin_name(old.names[members[0]], old.names[members[-1]]))
-        values.append(sum(old.values[rank] for rank in members) / len(members))
+    names = [_bin_name(old.names[members[0]], old.names[members[-1]]) for members in bins]
+    values = [float(np.mean(np.array(old.values)[members])) for members in bins]
 
-    bin_of_rank = np.repeat(np.arange(count), [len(members) for members in bins])
+    bin_of_rank = np.repeat(np.arange(count), list(map(len, bins)))
     step = f"{len(old)} ranks merged into {count} bins; errors are between the means of bins"
     splits: dict[str, Any] = {}
     for name in SPLITS:

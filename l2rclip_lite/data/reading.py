@@ -93,17 +93,27 @@ def _sha256(path: str, size: int, changed: int) -> bytes:
         return hashlib.file_digest(stream, "sha256").digest()
 
 
+def status_of(path: str | os.PathLike[str]) -> os.stat_result:
+    """Return the status of a file.
+
+    Raises:
+        OSError: It is missing, or may not be seen.
+        ValueError: It is no file, or too large to be read.
+    """
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):  # to open a pipe would be to wait for its writer
+        raise ValueError("it is no file")
+    if status.st_size > MAX_BYTES:  # of holes, which take no room on a disk
+        raise ValueError(f"it has more than {MAX_BYTES / 1e9:.0f} GB")
+    return status
+
+
 @contextmanager
 def _reading(path: str | os.PathLike[str], where: str) -> Iterator[os.stat_result]:
     """Yield the status of an image file; what is raised about the file becomes one sentence."""
     name = f"{where}: the image {path}" if where else f"the image {path}"
     try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):  # to open a pipe would be to wait for its writer
-            raise ValueError("it is no file")
-        if status.st_size > MAX_BYTES:  # of holes, which take no room on a disk
-            raise ValueError(f"it has more than {MAX_BYTES / 1e9:.0f} GB")
-        yield status
+        yield status_of(path)
     except PermissionError as error:
         raise unreadable(name, error) from error
     except Exception as error:  # on broken bytes decoders raise nearly anything

@@ -6,17 +6,11 @@ import numpy as np
 import pandas as pd
 
 from l2rclip_lite.data.base import SPLITS
-from l2rclip_lite.data.table import refuse
+from l2rclip_lite.data.table import refuse_others
 from l2rclip_lite.errors import InputError, plural
 
 Ints = Sequence[int] | np.ndarray
 Names = Sequence[str] | np.ndarray
-
-
-def check_splits(table: pd.DataFrame, column: str = "split") -> None:
-    """Refuse a cell of the split column that is no split, with its row."""
-    problem = f"is none of {', '.join(SPLITS)}; correct it."
-    refuse(table, ~table[column].isin(SPLITS), column, problem)
 
 
 def stratified(
@@ -174,7 +168,7 @@ def draw_splits(table: pd.DataFrame, folds: int, fold: int, val_share: float, se
             raise InputError(f"csv: {problem}; draw at most {most} (--folds).")
         table["split"] = np.where(parts == fold - 1, "test", "train")
     elif "split" in table:
-        check_splits(table)
+        refuse_others(table, "split", SPLITS)
         message = "split by the table"
     else:
         table["split"] = stratified(targets, [seed], val_share, groups=groups)

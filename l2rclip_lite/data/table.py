@@ -11,7 +11,7 @@ import pandas as pd
 
 from l2rclip_lite.config import LabelsAre
 from l2rclip_lite.data.base import SPLITS, Split
-from l2rclip_lite.data.reading import MAX_BYTES, ImageFile
+from l2rclip_lite.data.reading import ImageFile, status_of
 from l2rclip_lite.errors import InputError, in_one_sentence
 from l2rclip_lite.files import CANNOT_READ
 from l2rclip_lite.method.ranks import Ranks, check_count, composed, number_words
@@ -99,10 +99,7 @@ def _rows_of(
         cells = source.astype(object).where(source.notna(), "")
         return names, [*cells.itertuples(index=False, name=None)], 0
 
-    if not source.is_file() and source.exists():
-        raise ValueError("it is no file")  # to open a pipe would be to wait for its writer
-    if source.stat().st_size > MAX_BYTES:
-        raise ValueError(f"it has more than {MAX_BYTES / 1e9:.0f} GB")
+    status_of(source)
     with source.open(encoding="utf-8-sig", newline="") as stream:
         first_line = stream.readline()
         stream.seek(0)
@@ -143,6 +140,12 @@ def refuse(table: pd.DataFrame, bad: "pd.Series[bool]", column: str, problem: st
     cell = rows[column].iloc[0]
     shown = f" {cell!r:.80}" if cell else ""  # of a blank cell the problem says enough
     raise InputError(f"{where}: the {column}{shown} {problem}")
+
+
+def refuse_others(table: pd.DataFrame, column: str, choices: Sequence[str]) -> None:
+    """Refuse a cell that is none of the choices, with its row."""
+    problem = f"is none of {', '.join(choices)}; correct it."
+    refuse(table, ~table[column].isin(choices), column, problem)
 
 
 def refuse_repeats(table: pd.DataFrame, image: "pd.Series[str]") -> None:
