@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
+from rank_axis import RANK_AXIS, on_rank_axis
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset
 
-from l2rclip_book.rank_axis import RANK_AXIS, on_rank_axis
 from l2rclip_book.statistics import orders_by_chance, ordinality, spearman_rho
 from l2rclip_book.study_parts import (
     LEARNED,
