@@ -125,11 +125,12 @@ def clouds(panels_of: Mapping[str, Cloud], ranks: Ranks, *, columns: int = 3) ->
             axis.add_patch(Circle((0, 0), 1, fill=False, color=INK, linewidth=0.8))
             axis.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal")
             axis.spines[:].set_visible(False)
-        points = axis.scatter(*panel.places.T, c=panel.labels, s=12, linewidth=0, **look)
+        x, y = panel.places.T
+        points = axis.scatter(x, y, 12, panel.labels, linewidth=0, **look)
         if panel.ranks is not None:
-            axis.plot(*panel.ranks.T, color=INK, linewidth=1, zorder=3)
-            diamonds = {"s": 26, "marker": "D", "edgecolor": INK, "zorder": 4}
-            axis.scatter(*panel.ranks.T, c=range(number), **diamonds, **look)
+            x, y = panel.ranks.T
+            axis.plot(x, y, color=INK, linewidth=1, zorder=3)
+            axis.scatter(x, y, 26, range(number), marker="D", edgecolor=INK, zorder=4, **look)
         axis.set(xticks=[], yticks=[])
 
     aspect = 32 * len(shown) / columns

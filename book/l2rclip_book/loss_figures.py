@@ -114,7 +114,8 @@ def circle(axis: Axes, places: Places) -> None:
     """
     axis.add_patch(Circle((0, 0), 1, fill=False, color=INK, alpha=0.5, linewidth=1.3, zorder=0))
     colours = rank_colours(len(places))
-    axis.scatter(*places.T, s=175, color=colours, zorder=3)
+    x, y = places.T
+    axis.scatter(x, y, s=175, color=colours, zorder=3)
     for rank, place in enumerate(places.tolist()):
         write_in(axis, place, str(rank), colours[rank], va="center_baseline", zorder=4)
 
@@ -132,8 +133,9 @@ def star(axis: Axes, image: Float[Tensor, "1 2"], own: int, ranks: int) -> None:
         ranks: How many there are.
     """
     colour = rank_colours(ranks)[own]
-    axis.scatter(*image.T, marker="*", s=230, color=colour, edgecolor="white", zorder=6)
-    write_in(axis, 0.74 * image[0], "image")
+    x, y = image[0].tolist()
+    axis.scatter(x, y, marker="*", s=230, color=colour, edgecolor="white", zorder=6)
+    write_in(axis, (0.74 * x, 0.74 * y), "image")
 
 
 @drawn()
@@ -189,9 +191,20 @@ def _draw_forces(
         direction = F.normalize(arrow, dim=0)
         start = image[0] + STAR_RADIUS * direction
         if arrow.norm() > 0.02:
-            look = {"color": colour, "width": 0.035, "head_width": 0.13}
-            axis.arrow(*start, *arrow, length_includes_head=True, linewidth=0, zorder=5, **look)
-            write_in(axis, start + arrow + 0.15 * direction, name)
+            x, y, across, up = torch.cat([start, arrow]).tolist()
+            axis.arrow(
+                x,
+                y,
+                across,
+                up,
+                color=colour,
+                width=0.035,
+                head_width=0.13,
+                length_includes_head=True,
+                linewidth=0,
+                zorder=5,
+            )
+            write_in(axis, (start + arrow + 0.15 * direction).tolist(), name)
 
 
 @drawn()

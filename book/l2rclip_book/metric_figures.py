@@ -269,9 +269,8 @@ def two_towers(
     ]
     figure = canvas(4.4, NARROW)
     axes = figure.subplot_mosaic(places, width_ratios=(1.2, 0.8, 1), height_ratios=(1, 1.1, 1.2))
-    for row in places[:2]:
-        for name in row:
-            axes[name].axis("off")
+    for name in ("image", "image\ntower", "z", "words", "text\ntower", "t"):
+        axes[name].axis("off")
 
     axes["image"].imshow(np.asarray(image))
     sentences = [f"{start}…", *(f"… {name}{end}" for name in ranks.names)]

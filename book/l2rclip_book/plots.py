@@ -192,8 +192,8 @@ def training_curves(
     """
     table = pd.DataFrame(history).assign(epoch=range(1, len(history) + 1))
     table["stage"] = "stage " + table["stage"].astype(str)
-    error = f"Validation error: MAE ({unit_of(ranks)})"
-    columns = {error: "val_mae", "Training loss (the two stages' losses differ)": "loss"}
+    title = f"Validation error: MAE ({unit_of(ranks)})"
+    columns = {title: "val_mae", "Training loss (the two stages' losses differ)": "loss"}
     figure, shown = panels(columns, 2, 3.1)
     for axis, _, column in shown:
         seaborn.lineplot(table, x="epoch", y=column, hue="stage", palette=COLOURS, ax=axis)
@@ -203,8 +203,8 @@ def training_curves(
     left = figure.axes[0]
     kept = kept_epochs(table, select)
     left.scatter(kept["epoch"], kept["val_mae"], color=kept["stage"].map(COLOURS), zorder=3)
-    for row in kept.itertuples():
-        left.text(row.epoch, row.val_mae, f"{row.val_mae:.2f}\n", ha="center")
+    for epoch, error in kept[["epoch", "val_mae"]].to_numpy():
+        left.text(epoch, error, f"{error:.2f}\n", ha="center")
     left.axhline(reference, color=INK, linestyle="--", label="median rank (test)")
     left.set_ylim(0, 1.5 * max(table["val_mae"].max(), reference))
     left.legend(loc="upper right")
@@ -254,7 +254,7 @@ def confusion(answers: Mapping[str, tuple[ArrayLike, ArrayLike]], ranks: Ranks) 
         axis.set(xlabel="predicted", yticks=[])
         name_ranks(axis, ranks, np.arange(number) + 0.5)
 
-    first = figure.axes[0]
+    first: Any = figure.axes[0]
     first.set_yticks(first.get_xticks(), first.get_xticklabels())
     first.set_ylabel("true")
     label = "share of the true rank"
@@ -285,7 +285,7 @@ def gallery(
         above.imshow(np.asarray(image), aspect="auto")
         above.axis("off")
         above.set_title(f"true: {ranks.names[target]}", loc="center", fontsize=8.5)
-        draw_probabilities(below, probabilities[index], target)
+        draw_probabilities(below, np.asarray(probabilities[index]), target)
         name_ranks(below, ranks, range(len(ranks)), most=5)
         below.plot(target, 0.04 * highest, "^", color=WRONG, markersize=5)
         below.set(ylim=(0, highest), yticks=[])

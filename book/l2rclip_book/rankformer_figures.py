@@ -11,6 +11,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.table import Table
+from matplotlib.transforms import Bbox
 from torch import Tensor, nn
 
 from l2rclip_book.plots import INK, PAPER, WRONG, canvas, drawn, heat_map, ink_on, rank_colours
@@ -173,7 +174,7 @@ def sentence_grid(
         cellLoc="center",
         rowLabels=[str(rank) for rank in range(len(spelt))],
         rowColours=rank_colours(len(spelt)),
-        bbox=(0, 0, 1, 1),
+        bbox=Bbox.unit(),
     )
     table.auto_set_column_width(range(-1, len(spelt[0])))
     table.auto_set_font_size(False)

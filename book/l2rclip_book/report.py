@@ -149,7 +149,7 @@ def _gallery(test: Split, answers: pd.DataFrame, ranks: Ranks) -> Figure:
     Raises:
         InputError: An image of this name is not among the test images of the data.
     """
-    places = pd.Index(test.paths).get_indexer(answers["path"])
+    places = pd.Index(test.paths).get_indexer(pd.Index(answers["path"]))
     for place, path in zip(places, answers["path"], strict=True):
         if place < 0:
             problem = f"{path!r} of predictions.csv is no test image of the data"

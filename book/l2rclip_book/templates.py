@@ -113,7 +113,7 @@ def score_rows(scores: Mapping[str, Mapping[str, Scores]]) -> Figure:
     figure, shown = panels(scores, len(scores), 0.36 * len(names) + 1.2, sharey=True)
     for axis, title, rows in shown:
         table = pd.DataFrame(list(rows.values()))
-        low, high = np.stack(table["shuffled"]).T
+        low, high = np.transpose(table["shuffled"].tolist())
         rings = table["untrained"].explode()
         axis.barh(table.index, high - low, 0.62, low, color=SHUFFLED, alpha=0.4, label=BAND)
         axis.scatter(rings, rings.index, facecolor="none", edgecolor=INK, label=RINGS)

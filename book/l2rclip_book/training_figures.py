@@ -148,10 +148,10 @@ def resumed_run(
         style=["o-", "x"],
         color=[COLOURS["stage 1"], COLOURS["stage 2"]],
         xlim=(0.5, epochs + 0.5),
-        ylim=(0, None),
         xlabel="epoch: stage 1, then stage 2",
         ylabel="validation RPS",
     )
+    axis.set_ylim(bottom=0)
     if pulled is not None:
         axis.axvline(pulled + 0.5, color=INK, linewidth=0.6)
         axis.text(pulled + 0.6, 0, "the plug is pulled", va="bottom")

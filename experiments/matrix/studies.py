@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
+from rank_axis import RANK_AXIS, on_rank_axis
 from study_parts import (
     LEARNED,
     NO_TRAINING,
@@ -31,7 +32,6 @@ from study_parts import (
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset
 
-from l2rclip_book.rank_axis import RANK_AXIS, on_rank_axis
 from l2rclip_book.statistics import ordinality, spearman_rho
 from l2rclip_lite.baselines import train_baseline
 from l2rclip_lite.baselines.training import train_objective

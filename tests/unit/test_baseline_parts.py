@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from rank_axis import rank_axis
 from torch import Tensor
 
-from l2rclip_book.rank_axis import rank_axis
 from l2rclip_lite.baselines import probes
 from l2rclip_lite.baselines.prompts import (
     CoopPrompts,
