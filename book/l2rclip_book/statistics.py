@@ -269,8 +269,4 @@ def thumbnail(image: Image.Image) -> Float[np.ndarray, " pixel"]:
     small = image.convert("L").resize((12, 12), Image.Resampling.BOX)
     values = np.asarray(small, dtype=float).ravel()
     values = values - values.mean()
-
-    length = np.linalg.norm(values)
-    if length <= 1e-9:
-        return 0 * values
-    return values / length
+    return values / (np.linalg.norm(values) or 1)

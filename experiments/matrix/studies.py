@@ -25,7 +25,6 @@ from study_parts import (
     freeze_early_blocks,
     image_scores,
     nearest_neighbours,
-    orders_by_chance,
     seen_and_unseen,
     stretched,
 )
@@ -54,6 +53,7 @@ UNTRAINED = "other-words"  # the sentences of the ranks on towers and prompts as
 OWN = "own-numbers"  # what the relative expects in its own ranks, stretched over the new ones
 CUT = "cut-points"  # the same number, and cut points by labels
 LEARNED_PROTOTYPES = "learned-prototypes"
+GIVEN_OUT = 1_000  # times are the sentences of the ranks given out at random
 FAILED = 0.95  # of the validation RPS of the training frequencies: no better than a constant
 
 
@@ -350,7 +350,10 @@ def _chance(probabilities: Probabilities, data: OrdinalDataset) -> dict[str, flo
 
     facts = {}
     for fixed, name in enumerate(("chance", "lowest_fixed")):
-        rho = orders_by_chance(answers, values, true, fixed=fixed)
+        generator = np.random.default_rng(0)
+        shuffled = np.tile(values, (GIVEN_OUT, 1))
+        shuffled[:, fixed:] = generator.permuted(shuffled[:, fixed:], axis=1)
+        rho = spearman_rho(shuffled @ answers.T, true[None])
         facts[f"{name}_low"] = float(np.quantile(rho, 0.025))
         facts[f"{name}_high"] = float(np.quantile(rho, 0.975))
     facts["lowest_fixed_above"] = float((rho > right + 1e-9).mean())

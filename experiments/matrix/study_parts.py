@@ -13,7 +13,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor, nn
 
-from l2rclip_book.statistics import spearman_rho
 from l2rclip_lite.baselines.prompts import Objective
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data.base import OrdinalDataset
@@ -221,7 +220,6 @@ def neighbour_shares(near: Int[Tensor, "batch neighbour"], n_ranks: int) -> Prob
     return (counts + 1 / n_ranks) / (near.shape[1] + 1)
 
 
-GIVEN_OUT = 1_000  # times are the sentences of the ranks given out at random
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)  # inverse penalties, of which validation images choose one
 
 
@@ -311,38 +309,6 @@ def _answers(
     falling = np.minimum.accumulate(above, axis=1)
     ends = np.pad(falling, ((0, 0), (1, 1)), constant_values=((0, 0), (1, 0)))
     return torch.from_numpy(ends[:, :-1] - ends[:, 1:])
-
-
-def orders_by_chance(
-    probabilities: Float[np.ndarray, "batch rank"],
-    values: Float[np.ndarray, " rank"],
-    true: Float[np.ndarray, " batch"],
-    *,
-    fixed: int = 0,
-) -> Float[np.ndarray, " resample"]:
-    """Compute Spearman's ρ of expected and true values with the sentences given to random ranks.
-
-    The probabilities stay; only the values that they belong to change places.
-
-    Args:
-        probabilities: Of each image, one for each rank.
-        values: Of the ranks.
-        true: Value of each image.
-        fixed: How many of the lowest ranks keep their sentences.
-
-    Example:
-        >>> certain = np.eye(3)
-        >>> values = np.array([1.0, 2.0, 3.0])
-        >>> sorted(set(orders_by_chance(certain, values, values).round(1).tolist()))
-        [-1.0, -0.5, 0.5, 1.0]
-        >>> sorted(set(orders_by_chance(certain, values, values, fixed=1).round(1).tolist()))
-        [0.5, 1.0]
-    """
-    generator = np.random.default_rng(0)
-    shuffled = np.tile(values, (GIVEN_OUT, 1))
-    shuffled[:, fixed:] = generator.permuted(shuffled[:, fixed:], axis=1)
-    expected = shuffled @ probabilities.T
-    return spearman_rho(expected, true[None])
 
 
 def seen_and_unseen(probabilities: Probabilities, data: OrdinalDataset) -> dict[str, float]:
