@@ -54,8 +54,9 @@ from l2rclip_book.results import (
 from l2rclip_book.training_figures import repair_curves
 from l2rclip_lite import L2RCLIP, Config, load_dataset, load_towers, metrics
 from l2rclip_lite.data.images import Augment
-from l2rclip_lite.method import losses, stages
+from l2rclip_lite.method import losses
 from l2rclip_lite.runs.results import median_rank
+from l2rclip_lite.stages import stage1_epochs, stage2_epochs
 from l2rclip_lite.training_data import TrainingData
 
 # %matplotlib inline
@@ -621,8 +622,8 @@ turned = {"image_size": side, "upside_down": not data.upright, "seed": SEED}
 config = Config(epochs1=epochs1, epochs2=epochs2, **turned)
 package = L2RCLIP.build(data.ranks, config)
 inputs = TrainingData.load(data, package)
-list(stages.train_stage1(package, inputs))
-list(stages.train_stage2(package, inputs))
+list(stage1_epochs(package, inputs))
+list(stage2_epochs(package, inputs))
 
 prompts = CentredPrompts(start, tokens).eval()
 nn.init.normal_(prompts.rankformer.ffn[2].weight, std=0.02)
@@ -639,12 +640,12 @@ sixteen = replace(
     targets=inputs.targets | {"train": y},
 )
 train_stage1(prompts, (z, y), (inputs.features["val"], val[1]), 1)
-list(stages.train_stage1(model, sixteen))
+list(stage1_epochs(model, sixteen))
 compare("one step of stage 1", prompts, model.prompts)
 
 mine = deepcopy(start)
 train_stage2(mine, model.rank_features, (train[0][:16], y), val, 1)
-list(stages.train_stage2(model, sixteen))
+list(stage2_epochs(model, sixteen))
 compare("one step of stage 2", mine.image, model.towers.image)
 compare("full run: image tower", towers.image, package.towers.image)
 
