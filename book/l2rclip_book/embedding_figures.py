@@ -118,8 +118,8 @@ def clouds(panels_of: Mapping[str, Cloud], ranks: Ranks, *, columns: int = 3) ->
     number = len(ranks)
     colours = ListedColormap(rank_colours(number))
     look: dict[str, Any] = {"cmap": colours, "vmin": -0.5, "vmax": number - 0.5}
-    height = 0.5 + (NARROW - 0.7) / columns
-    figure, shown = panels(panels_of, columns, height, NARROW)
+    figure, shown = panels(panels_of, columns, 0.4 + (NARROW - 0.7) / columns, NARROW)
+    figure.set_figheight(figure.get_figheight() + 0.3)
     for axis, _, panel in shown:
         if panel.circle:
             axis.add_patch(Circle((0, 0), 1, fill=False, color=INK, linewidth=0.8))
@@ -172,6 +172,8 @@ def motion_figure(file: Path | None, ranks: Ranks) -> Figure | None:
 
     figure = clouds(frames, ranks)
     wide, tall = stored["box"]
+    column = (NARROW - 0.8) / len(moments)
+    figure.set_figheight(len(stored["panels"]) * (column * tall / wide + 0.5))
     for axis in figure.axes[: len(frames)]:
         axis.set(xlim=(0, wide), ylim=(0, tall), aspect="equal")
     for axis, panel in zip(figure.axes[:: len(moments)], stored["panels"], strict=False):
