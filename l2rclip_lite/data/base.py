@@ -305,12 +305,14 @@ class OrdinalDataset:
             >>> OrdinalDataset.from_datasets((part, part, part), ranks).counts("test")
             [1, 2]
         """
-        parts = map(Split.from_dataset, datasets, SPLITS)
+        train, val, test = map(Split.from_dataset, datasets, SPLITS)
         return cls(
             "own",
-            *parts,
-            ranks=ranks,
-            card=Card("own", "Your own images"),
+            train,
+            val,
+            test,
+            ranks,
+            Card("own", "Your own images"),
             allow_empty_ranks=allow_empty_ranks,
             upright=True,
         )
