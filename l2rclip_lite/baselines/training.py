@@ -85,8 +85,8 @@ def train_objective(
         if name.endswith(FROZEN):
             return frozen
         # of the same logits; its text features learn no more
-        head = nn.Linear(model.towers.dim, len(model.ranks), bias=False).requires_grad_(False)
-        head.weight.data = frozen.rank_features
+        head = nn.Linear(model.towers.dim, len(model.ranks), bias=False, device=model.device)
+        head.requires_grad_(False).weight.copy_(frozen.rank_features)
 
     # a copy of the image tower is tuned; the text tower is shared, as if it were copied already
     text = model.towers.text

@@ -29,8 +29,8 @@ from l2rclip_lite.method.optimisation import Stage
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.runs import RunDirectory
+from l2rclip_lite.stages import save_checkpoint
 from l2rclip_lite.towers import load_towers
-from l2rclip_lite.training import save_checkpoint
 from l2rclip_lite.training_data import TrainingData
 
 
