@@ -130,7 +130,8 @@ def clouds(panels_of: Mapping[str, Cloud], ranks: Ranks, *, columns: int = 3) ->
         if panel.ranks is not None:
             x, y = panel.ranks.T
             axis.plot(x, y, color=INK, linewidth=1, zorder=3)
-            axis.scatter(x, y, 26, range(number), marker="D", edgecolor=INK, zorder=4, **look)
+            of_ranks = rank_colours(len(panel.ranks))
+            axis.scatter(x, y, 26, of_ranks, marker="D", edgecolor=INK, zorder=4)
         axis.set(xticks=[], yticks=[])
 
     aspect = 32 * len(shown) / columns

@@ -44,7 +44,9 @@ from l2rclip_lite.training_data import TrainingData
 
 ZERO_SHOT = "zero-shot"  # the bare sentences answer as they are
 LINEAR_PROBE = "linear-probe"  # the frozen form of cross-entropy
-RIDGE = "ridge"
+HEADS = {  # heads that no loss of the table fits, from features and rank indices of each split
+    "ridge": probes.ridge,
+}
 CORAL = "coral_pytorch"
 OBJECTIVES: dict[str, Objective] = {
     "cross-entropy": Objective(3, F.cross_entropy),
@@ -88,7 +90,7 @@ OBJECTIVES: dict[str, Objective] = {
 # a loss that reads features alone has no gradient on a frozen tower
 _FROZEN_NAMES = [name + FROZEN for name, row in OBJECTIVES.items() if "outputs" in row.takes]
 _FROZEN_NAMES.remove("cross-entropy" + FROZEN)
-BASELINES = (ZERO_SHOT, LINEAR_PROBE, RIDGE, *OBJECTIVES, *_FROZEN_NAMES)
+BASELINES = (ZERO_SHOT, LINEAR_PROBE, *HEADS, *OBJECTIVES, *_FROZEN_NAMES)
 
 
 def check_baselines(names: Sequence[str]) -> None:
@@ -172,8 +174,9 @@ def train_baseline(
     rows = data.for_heads(model.config)
     if name == ZERO_SHOT:
         baseline = sibling(model, text=probes.bare_sentences(model))
-    elif name == RIDGE:
-        baseline = sibling(model, head=probes.ridge(rows.backbone, rows.targets, model.ranks))
+    elif name in HEADS:
+        head = HEADS[name](rows.backbone, rows.targets, model.ranks)
+        baseline = sibling(model, head=head)
     else:
         objective = OBJECTIVES[name.removesuffix(FROZEN)]
         if name.endswith(FROZEN) and objective.prompts is None:

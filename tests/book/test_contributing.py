@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import chapter_rules
 import chapters
 import nbformat
 import page_rules
@@ -119,5 +120,6 @@ def test_a_new_chapter_runs_and_breaks_no_rule(tmp_path: Path) -> None:
     page = nbformat.read(source.with_suffix(".ipynb"), as_version=4)
     assert page.cells[0].source.startswith("# Honest probabilities")
     assert chapters.stale(source) is None
-    for rule in (page_rules.problems, page_rules.broken_contract, page_rules.unbound_numbers):
+    contract = (chapter_rules.broken_contract, chapter_rules.unbound_numbers)
+    for rule in (page_rules.problems, *contract):
         assert rule(page) == []
