@@ -4,7 +4,6 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from accelerate import PartialState
@@ -26,22 +25,10 @@ from l2rclip_lite.metrics import mae, rps
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.towers.base import scaled
 
+# Images of a step, as unit features or as normalised pixels, and the rank index of each.
+Batch = tuple[Tensor, Int[Tensor, " image"]]
 MAX_STEPS = 32  # of an epoch on cached features
 MAX_PAIRED = 2_048  # images of such a step: stage 1 compares all its pairs
-
-
-class TrainingBatch(NamedTuple):
-    """What one step trains on.
-
-    Args:
-        images: Unit features of the whole batch; or normalised pixels, of which each process has
-            its own part.
-        target: Rank index of each image of the whole batch. With several views the list is
-            repeated: all images of the first view, then all of the second.
-    """
-
-    images: Tensor
-    target: Int[Tensor, " image"]
 
 
 @dataclass(frozen=True)
@@ -203,30 +190,29 @@ class TrainingData:
         """Return the images per step on pixels, of all processes together."""
         return config.batch_size * PartialState().num_processes
 
-    def feature_batches(
-        self, model: L2RCLIP, generator: torch.Generator
-    ) -> Iterator[TrainingBatch]:
+    def feature_batches(self, model: L2RCLIP, generator: torch.Generator) -> Iterator[Batch]:
         """Yield the batches of cached features for one epoch, the same in all processes."""
         features = self.features["train"]
         targets = self.targets["train"]
         order = self.rows(model.config, generator)[: len(targets)]
 
         for rows in torch.split(order, self.feature_batch_size(model.config)):
-            yield TrainingBatch(features[rows].to(model.device), targets[rows].to(model.device))
+            yield features[rows].to(model.device), targets[rows].to(model.device)
 
     def batches(
         self, model: L2RCLIP, generator: torch.Generator, *, views: int = 1
-    ) -> Iterator[TrainingBatch]:
-        """Yield the training batches of augmented pixels for one epoch of stage 2.
+    ) -> Iterator[Batch]:
+        """Yield the training batches of augmented, normalised pixels for one epoch of stage 2.
 
-        Several processes get the same targets and rows, those of the whole batch, and each its own
-        part of the pixels; `devices.together` puts their features together. Draws are made for
-        the whole batch, so that an image is changed alike, whichever process has it.
+        Several processes get the targets of the whole batch, and each its own part of the pixels;
+        `devices.together` puts their features together. Draws are made for the whole batch, so that
+        an image is changed alike, whichever process has it.
 
         Args:
             model: Whose config counts.
             generator: Decides order and augmentation.
-            views: How often each image is in its batch, augmented anew.
+            views: How often each image is in its batch, augmented anew: all images of the first
+                view, then all of the second.
         """
         config = model.config
         targets = self.targets["train"]
@@ -250,7 +236,7 @@ class TrainingData:
                 pixels = augment(pixels, draws=own.flatten(1, 2))
 
             pixels = model.towers.normalize(scaled(pixels))
-            yield TrainingBatch(pixels, targets[rows].to(model.device).repeat(views))
+            yield pixels, targets[rows].to(model.device).repeat(views)
 
 
 def workers_for(images: ResizedImages, config: Config) -> int:

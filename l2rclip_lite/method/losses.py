@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from . import Features, Labels, Logits, Scalar, Scale, Targets, Texts, Values
-from .ranks import cyclic_permutation
+from .ranks import of_other_ranks
 
 Normalise = Literal["batch", "global"]
 Order = Literal["true", "blind", "shuffled"]
@@ -324,17 +324,6 @@ def rank_weights(
     weights = gap / largest.clamp_min(1e-12)
 
     return of_other_ranks(weights, dim=1) if order == "shuffled" else weights
-
-
-def of_other_ranks(x: Tensor, dim: int) -> Tensor:
-    """Return what rank π(k) has in the place of rank k, see `ranks.cyclic_permutation`.
-
-    Example:
-        >>> of_other_ranks(torch.tensor([0, 1, 2, 3, 4]), dim=0)
-        tensor([2, 3, 1, 4, 0])
-    """
-    parts = x.unbind(dim)  # by Python's numbers, so that none is sent to a device
-    return torch.stack([parts[k] for k in cyclic_permutation(len(parts)).tolist()], dim)
 
 
 def distances(

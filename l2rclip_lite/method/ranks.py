@@ -93,6 +93,17 @@ def cyclic_permutation(size: int) -> Int[Tensor, " rank"]:
     return order
 
 
+def of_other_ranks(x: Tensor, dim: int) -> Tensor:
+    """Return what rank π(k) has in the place of rank k, see `cyclic_permutation`.
+
+    Example:
+        >>> of_other_ranks(torch.tensor([0, 1, 2, 3, 4]), dim=0)
+        tensor([2, 3, 1, 4, 0])
+    """
+    parts = x.unbind(dim)  # by Python's numbers, so that none is sent to a device
+    return torch.stack([parts[k] for k in cyclic_permutation(len(parts)).tolist()], dim)
+
+
 @dataclass(frozen=True)
 class Ranks:
     """K ordered ranks r_1 < … < r_K and the template that turns each into a sentence.

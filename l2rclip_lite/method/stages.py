@@ -19,6 +19,7 @@ from . import Features, Pixels, Scalar, Scale, Targets, Texts, Values, losses
 from .losses import Normalise, Order
 from .model import RankModel
 from .optimisation import Row, Scores, Stage
+from .ranks import of_other_ranks
 
 # The batches of an epoch, from its generator: images, as features or pixels, and their ranks.
 Batches: TypeAlias = Callable[[torch.Generator], Iterable[tuple[Tensor, Tensor]]]
@@ -186,7 +187,7 @@ def stage1_loss(
 
     if settings.lambda1:
         if settings.order == "shuffled":
-            values = losses.of_other_ranks(values, dim=0)
+            values = of_other_ranks(values, dim=0)
         blind = settings.order == "blind"
         ordinal = losses.ordinal_pairwise_loss_stage1(
             z, t[y], t[y], values[y], symmetric=settings.symmetric, blind=blind

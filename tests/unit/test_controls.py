@@ -166,11 +166,11 @@ def test_training_images_are_augmented_as_the_controls_say(
     """By the draws of the epoch's generator, which come after the order of the images."""
     model = controlled(plain, Controls(light=light))
     data = TrainingData.load(leaves, model)
-    batch = next(data.batches(model, torch.Generator().manual_seed(0)))
+    pixels, _ = next(data.batches(model, torch.Generator().manual_seed(0)))
 
     generator = torch.Generator().manual_seed(0)
     rows = torch.randperm(40, generator=generator)[:16]
     draws = torch.rand(4, 16, 1, 1, 1, generator=generator)
     stored = torch.stack([data.images["train"][row][0] for row in rows.tolist()])
     expected = Augment(light=light)(stored, draws=draws)
-    assert torch.equal(batch.images, model.towers.normalize(scaled(expected)))
+    assert torch.equal(pixels, model.towers.normalize(scaled(expected)))

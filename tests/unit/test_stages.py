@@ -123,9 +123,9 @@ def test_an_epoch_on_cached_features_has_at_most_32_steps(
     z = F.normalize(torch.ones(n_images, model.towers.dim), dim=1)
     data = TrainingData({"train": z}, {"train": torch.arange(n_images) % 5}, {})
 
-    batch = next(data.feature_batches(model, torch.Generator()))
+    _, target = next(data.feature_batches(model, torch.Generator()))
 
-    assert len(batch.target) == expected
+    assert len(target) == expected
 
 
 def test_balanced_epochs_draw_each_rank_alike(model: L2RCLIP) -> None:
@@ -143,9 +143,9 @@ def test_balanced_epochs_draw_each_rank_alike(model: L2RCLIP) -> None:
     for seed in range(200):
         batches = list(data.feature_batches(model, torch.Generator().manual_seed(seed)))
         repeated = list(data.feature_batches(model, torch.Generator().manual_seed(seed)))
-        rows = torch.cat([batch.images for batch in batches])[:, 0].long()
-        assert torch.equal(rows, torch.cat([batch.images for batch in repeated])[:, 0].long())
-        assert torch.equal(targets[rows], torch.cat([batch.target for batch in batches]))
+        rows = torch.cat([images for images, _ in batches])[:, 0].long()
+        assert torch.equal(rows, torch.cat([images for images, _ in repeated])[:, 0].long())
+        assert torch.equal(targets[rows], torch.cat([target for _, target in batches]))
         epoch = rows.bincount(minlength=80)
         assert epoch[:60].max() == 1
         counts += epoch
