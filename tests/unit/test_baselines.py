@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from l2rclip_lite import training
+from l2rclip_lite import stages
 from l2rclip_lite.baselines import (
     BASELINES,
     OBJECTIVES,
@@ -29,8 +29,8 @@ from l2rclip_lite.method.optimisation import Stage
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.prediction import Prediction
 from l2rclip_lite.runs import RunDirectory
+from l2rclip_lite.stages import save_checkpoint
 from l2rclip_lite.towers import load_towers
-from l2rclip_lite.training import save_checkpoint
 from l2rclip_lite.training_data import TrainingData
 
 
@@ -105,7 +105,7 @@ def test_a_baseline_that_is_killed_after_an_epoch_goes_on_after_it(
 
     monkeypatch.setattr(Stage, "step", record)
     with monkeypatch.context() as patch:
-        patch.setattr(training, "save_checkpoint", save_and_die)
+        patch.setattr(stages, "save_checkpoint", save_and_die)
         with pytest.raises(KeyboardInterrupt):
             train("ordinalclip", lacking, tmp_path / "killed")
     (first_epoch,) = {*steps}
