@@ -239,9 +239,14 @@ def _rows_of_new_table(labels: str, arguments: commands.Evaluate, model: L2RCLIP
         InputError: A row without its image, or with a label that the model does not know.
     """
     source: dict[str, Any] = {}
+    tested: list[str] = []
     directory = RunDirectory(arguments.run)
     if directory.config.is_file():  # else a model alone
-        source = directory.read_record().dataset.source or source
+        dataset = directory.read_record().dataset
+        source = dataset.source or source
+        if directory.predictions.is_file() and "root" in source:
+            paths = directory.read_predictions(dataset.ranks)["path"]
+            tested = [os.path.realpath(os.path.join(source["root"], path)) for path in paths]
 
     root = Path(arguments.root or ".")
     columns = {}
@@ -250,15 +255,12 @@ def _rows_of_new_table(labels: str, arguments: commands.Evaluate, model: L2RCLIP
     rows, _ = own_table(root, labels, columns)
     rows["file"] = files_inside(root, rows)
     refuse(rows, rows["file"] == "", "path", f"is not under {root}; correct it or --root.")
-    if directory.predictions.is_file() and "root" in source:
-        tested = directory.read_predictions(directory.read_record().dataset.ranks)["path"]
-        old = [os.path.realpath(os.path.join(str(source["root"]), path)) for path in tested]
-        is_old = rows["file"].isin(old)
-        if is_old.sum() > len(old) / 2 and not is_old.all():
-            warn(
-                f"{labels}: names most test images of the run and others; if these are its own, it "
-                "was trained on most of them."
-            )
+    is_old = rows["file"].isin(tested)
+    if is_old.sum() > len(tested) / 2 and not is_old.all():
+        warn(
+            f"{labels}: names most test images of the run and others; if these are its own, it was "
+            "trained on most of them."
+        )
     of_run: LabelsAre = source.get("labels_are", "names")
     if arguments.ranks or "rebin" in source:  # these are other ranks than its labels name
         of_run = "names"
