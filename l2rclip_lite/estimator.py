@@ -132,9 +132,8 @@ class L2RCLIPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if holds_images(X):
             X = self.model_.encode(list(X)).numpy()
         rows = validate_data(self, X, dtype=np.float32, order="C", copy=True, reset=False)
-        features = torch.from_numpy(rows)
-
-        shares = self.model_.probabilities(features).double().numpy()[:, self.order_]
+        p = self.model_.probabilities(torch.from_numpy(rows)).double().numpy()
+        shares = p[:, self.order_]
         # scorers refuse the 1e-7 of single precision
         return np.asarray(shares / shares.sum(1, keepdims=True))
 
@@ -172,7 +171,7 @@ def _train(
         else:
             backbone[part] = torch.from_numpy(X[rows])
 
-    data = TrainingData(features={}, targets=targets, backbone=backbone)
+    data = TrainingData({}, targets, backbone)
     if are_images:
         data = TrainingData.of(backbone, targets, model, images)
         list(stage1_epochs(model, data))

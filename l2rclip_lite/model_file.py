@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from l2rclip_lite.config import Config
 from l2rclip_lite.errors import InputError, NotAllowedError, in_one_sentence
-from l2rclip_lite.files import NamedTensors, read_tensors, save_tensors, sha256_of
+from l2rclip_lite.files import NamedTensors, read_tensors, save_tensors
 from l2rclip_lite.heads import LinearHead, n_outputs
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.towers import load_towers
@@ -263,16 +263,6 @@ def upload(folder: str, name: str) -> str:
 
 
 # --- where training begins: with what an earlier run has learned of a relative of the data -------
-
-
-def start_digest(config: Config) -> str | None:
-    """Return the SHA-256 of the model that training begins with; None where there is none."""
-    return None if config.start is None else sha256_of(find_model_file(config.start))
-
-
-def weights_digest(config: Config) -> str | None:
-    """Return the SHA-256 of the local file of weights; None where there is none."""
-    return None if config.weights is None else sha256_of(Path(config.weights))
 
 
 def begin(model: nn.Module, config: Config) -> None:

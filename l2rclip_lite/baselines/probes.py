@@ -15,13 +15,11 @@ from l2rclip_lite.heads import (
     LinearHead,
     fit_linear_heads,
     n_outputs,
-    normal_probabilities,
     validation_rps,
 )
 from l2rclip_lite.method import Texts
 from l2rclip_lite.method.prompts import centred
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.metrics import rps
 from l2rclip_lite.model import L2RCLIP
 
 
@@ -97,26 +95,21 @@ def ridge(
     values = ranks.values_tensor().double()
     step = float(np.mean(np.diff(ranks.values)))
 
-    mean = features["train"].double().cpu().mean(0)
-    train = features["train"].double().cpu() - mean
-    val = features["val"].double().cpu() - mean
+    train = features["train"].double().cpu()
+    mean = train.mean(0)
     train_values = values[targets["train"].cpu()]
-    candidates = []
+    heads = []
 
     for strength in 10.0 ** np.arange(-4, 4):
-        line = Ridge(alpha=strength).fit(train.numpy(), train_values.numpy())
-        distance = torch.from_numpy(line.predict(val.numpy()))[:, None] - values
+        line = Ridge(alpha=strength).fit((train - mean).numpy(), train_values.numpy())
+        slope = torch.from_numpy(line.coef_)[:, None].expand(-1, len(values))
+        start = line.intercept_ - values
+        weight = torch.cat([slope, start[None] / BIAS])
 
         for deviation in step * np.geomspace(0.2, len(ranks), 12):
-            probabilities = normal_probabilities(distance / deviation)
-            val_rps = rps(targets["val"], probabilities, ranks)
-            candidates.append((val_rps, line, deviation))
+            head = LinearHead(len(mean), len(values), "normal")
+            head.mean.copy_(mean)
+            head.weight.copy_(weight / deviation)
+            heads.append(head)
 
-    _, line, deviation = min(candidates, key=lambda candidate: candidate[0])
-    slope = torch.from_numpy(line.coef_)[:, None].expand(-1, len(values))
-    start = line.intercept_ - values
-
-    head = LinearHead(len(mean), len(values), "normal")
-    head.mean.copy_(mean)
-    head.weight.copy_(torch.cat([slope, start[None] / BIAS]) / deviation)
-    return head
+    return min(heads, key=lambda head: validation_rps(head, features, targets, ranks))

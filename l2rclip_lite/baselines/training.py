@@ -6,20 +6,20 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from l2rclip_lite.baselines import losses
 from l2rclip_lite.baselines.probes import linear_probe
 from l2rclip_lite.baselines.prompts import FROZEN, Objective, PromptHead, learned_prompts
 from l2rclip_lite.heads import BIAS, LinearHead
 from l2rclip_lite.image_side import sibling
-from l2rclip_lite.method.optimisation import Row, Stage
+from l2rclip_lite.method.optimisation import Row, Scores, Stage
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.method.stages import freeze
+from l2rclip_lite.method.stages import freeze, train_stage2
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.model_file import ModelFile, find_model_file
 from l2rclip_lite.runs import RunDirectory
-from l2rclip_lite.stages import encoder_of, optimisation, run_stage, tunes_tower
+from l2rclip_lite.stages import encoder_of, optimisation, run_stage
 from l2rclip_lite.training import run_rates
 from l2rclip_lite.training_data import TrainingData
 
@@ -109,9 +109,8 @@ def carry_head(head: nn.Linear, model: L2RCLIP, start: ModelFile) -> None:
             of a kernel head read other features.
     """
     earlier = start.head()
-    if earlier is None or start.config.image_side == "kernel":
-        return
-    if start.ranks.values != model.ranks.values:
+    other_features = start.config.image_side == "kernel"
+    if earlier is None or other_features or start.ranks.values != model.ranks.values:
         return
 
     state = {key: start.tensors[f"head.{key}"] for key in earlier.state_dict()}
@@ -130,14 +129,41 @@ def _train(
     run: RunDirectory | None,
     quiet: bool,
 ) -> None:
-    """Train one stage of one baseline; the model becomes what it has learned."""
+    """Train one stage of one baseline; the model becomes what it has learned.
+
+    A frozen form trains on cached features, with stage 1's budget, a tuned one with stage 2's.
+    """
+    config = model.config
+    number = objective.number
+    n_epochs = config.epochs2
+    batch_size = data.pixel_batch_size(config)
+    is_frozen = name.endswith(FROZEN)
+    if is_frozen:
+        number += 1
+        n_epochs = config.stage1_epochs()
+        batch_size = data.feature_batch_size(config)
 
     def begin(lr: float) -> tuple[Stage, Iterator[Row]]:
-        stage = _stage(name, objective, head, model, data, lr)
+        parameters = freeze(model, "stage 2", tunes_tower=not is_frozen)
+        for key, value in head.named_parameters():
+            if value.requires_grad:
+                parameters[f"head.{key}"] = value
+
+        stage = Stage(
+            number,
+            parameters,
+            lr,
+            n_epochs,
+            len(data.targets["train"]),
+            batch_size,
+            optimisation(config),
+            lr_factors={"head.coral_bias": float(model.scale.detach())},  # it sees no factor S
+            name=name,
+        )
         return stage, _epochs(objective, head, model, stage, data)
 
-    if name.endswith(FROZEN):
-        stage, epochs = begin(model.config.lr1)
+    if is_frozen:
+        stage, epochs = begin(config.lr1)
         run_stage(model, stage, epochs, run=run, quiet=quiet)
     else:
         run_rates(model, data, begin, run=run, quiet=quiet)
@@ -147,69 +173,28 @@ def _train(
 def _epochs(
     objective: Objective, head: nn.Module, model: L2RCLIP, stage: Stage, data: TrainingData
 ) -> Iterator[Row]:
-    """Train a stage, on pixels where it trains a tower, and yield a row after each epoch."""
+    """Return what trains a stage, on pixels where it trains a tower; a row after each epoch."""
     scale = model.scale.detach()
     position = losses.positions(model.ranks.values_tensor()).to(model.device)
+
+    def loss(z: Tensor, _: Tensor, y: Tensor) -> Tensor:
+        outputs = head(scale * z)
+        return objective.batch_loss(outputs, y, position=position, features=z, scale=scale)
+
+    def score() -> Scores:
+        _answer_as(head, objective, model, data)
+        return data.scores(model, data.encode(model, "val"))
+
+    if not stage.tower:
+        batches = partial(data.feature_batches, model)
+        return train_stage2(model, stage, batches, loss, score, lambda features, _: features)
+
     # two views of a contrastive loss; without augmentation the second would be a copy
     views = 1 if objective.has_outputs or not model.config.augment else 2
-    encode = encoder_of(model) if stage.tower else None
-
-    for generator in stage.epochs():
-        if encode is None:
-            batches = data.feature_batches(model, generator)
-        else:
-            batches = data.batches(model, generator, views=views)
-
-        for images, target in batches:
-            features = images if encode is None else encode(images, len(target) // views)
-            loss = objective.batch_loss(
-                head(scale * features),
-                target,
-                position=position,
-                features=features,
-                scale=scale,
-            )
-            stage.step(loss)
-
-        _answer_as(head, objective, model, data)
-        yield stage.end_epoch(data.scores(model, data.encode(model, "val")))
-
-    stage.restore_kept()
-
-
-def _stage(
-    name: str,
-    objective: Objective,
-    head: nn.Module,
-    model: L2RCLIP,
-    data: TrainingData,
-    lr: float,
-) -> Stage:
-    """Return the stage of one baseline: on cached features stage 1's budget, else stage 2's."""
-    config = model.config
-    parameters = freeze(model, "stage 2", tunes_tower=tunes_tower(config))
-    for key, value in head.named_parameters():
-        if value.requires_grad:
-            parameters[f"head.{key}"] = value
-
-    number = objective.number
-    epochs = config.epochs2
-    batch_size = data.pixel_batch_size(config)
-    if name.endswith(FROZEN):
-        number += 1
-        epochs = config.stage1_epochs()
-        batch_size = data.feature_batch_size(config)
-
-    return Stage(
-        number=number,
-        parameters=parameters,
-        lr=lr,
-        n_epochs=epochs,
-        n_images=len(data.targets["train"]),
-        batch_size=batch_size,
-        settings=optimisation(config),
-        lr_factors={"head.coral_bias": float(model.scale.detach())},  # it sees no factor S
-        name=name,
+    batches = partial(data.batches, model, views=views)
+    encode = encoder_of(model)
+    return train_stage2(
+        model, stage, batches, loss, score, lambda pixels, rows: encode(pixels, rows // views)
     )
 
 

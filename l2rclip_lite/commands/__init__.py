@@ -20,7 +20,7 @@ DataName = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[N
 OfData = tyro.conf.OmitArgPrefixes[DataOptions]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class MovedData:
     """Where the data of a finished run are now; each is needed only if it has moved."""
 
@@ -32,7 +32,7 @@ class MovedData:
     """Folder of the official split lists, if it has moved."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Weights:
     """What a run may need besides its own files, and only with the user's word."""
 
@@ -42,7 +42,7 @@ class Weights:
     """Let weights and tokenizer that the run names be downloaded, where this machine lacks them."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class DataAndDevice(MovedData, Weights):
     """How to read the data of a run, and where to compute."""
 
@@ -52,7 +52,7 @@ class DataAndDevice(MovedData, Weights):
     """Where to compute: cpu, cuda or mps."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Question:
     """What is asked: ranks that training never had, and what each mistake costs."""
 
@@ -65,7 +65,7 @@ class Question:
     The names of the ranks also stand in the first row, behind one cell."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Fit:
     r"""Train on a data set, in two stages, calibrate the probabilities, and write a run directory.
 
@@ -110,7 +110,7 @@ class Fit:
     """The data set."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Baselines(DataAndDevice):
     """Train other methods on towers, data and budget of a finished run, and compare them with it.
 
@@ -135,7 +135,7 @@ class Baselines(DataAndDevice):
     """Where the run that this one began with is now, if it has moved."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Compare:
     """Print the test scores of a run and its baselines, and how much each differs from L2RCLIP.
 
@@ -150,7 +150,7 @@ class Compare:
     """The --out of a finished fit."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Report(MovedData):
     """Write one HTML page about a finished run, with its figures and its worst images in it.
 
@@ -169,7 +169,7 @@ class Report(MovedData):
     """What to write; RUN/report.html if not given."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Predict(Weights, Question):
     """Grade images with a finished run: one JSON object per line, or CSV.
 
@@ -207,7 +207,7 @@ class Predict(Weights, Question):
     """Where to compute: cpu, cuda or mps."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Evaluate(DataAndDevice, Question):
     r"""Read a run's data again, or a new table; compute every metric, most with an interval.
 
@@ -240,7 +240,7 @@ class Evaluate(DataAndDevice, Question):
     and none of them may be scored. Its paths start from --root, or else from the current folder."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Export(Weights):
     """Write a finished run as one ONNX file, checked against PyTorch before it is kept.
 
@@ -268,7 +268,7 @@ class Export(Weights):
     """A baseline of the run, such as sord, in place of L2RCLIP."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Data:
     """Describe a data set: its card, its counts, its leakage; check its images, or download it.
 
@@ -299,7 +299,7 @@ class Data:
     """Which part of it."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Doctor:
     """Check device, write access, weights and a forward pass.
 
@@ -314,7 +314,7 @@ class Doctor:
 # Of each command the module that has the function of its name.
 COMMANDS: dict[str, tuple[type[object], str]] = {
     "fit": (Fit, "run"),
-    "baselines": (Baselines, "run"),
+    "baselines": (Baselines, "baselines"),
     "compare": (Compare, "run"),
     "report": (Report, "run"),
     "predict": (Predict, "answer"),

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 from tqdm import tqdm
 
 from l2rclip_lite import commands
@@ -31,6 +30,7 @@ from l2rclip_lite.devices import failures_in_words
 from l2rclip_lite.errors import InputError, plural
 from l2rclip_lite.method.ranks import Ranks, composed
 from l2rclip_lite.model import L2RCLIP, calibrate
+from l2rclip_lite.prediction import Costs
 from l2rclip_lite.runs import RunDirectory, probabilities_of
 from l2rclip_lite.runs.results import NO_INTERVAL, cell, judge
 
@@ -55,11 +55,9 @@ def predict(arguments: commands.Predict) -> int:
     if not paths and not problems:
         raise InputError("predict: no image; name images, or a folder that holds some.")
 
-    trained = load_model(arguments.run, arguments.method, arguments, arguments.device)
-    model = _in_other_words(trained, arguments)
-    if model is not trained:
+    model, costs, knows_words = _read_question(arguments)
+    if not knows_words:
         warn(UNSURE)
-    costs = _costs_of(arguments, model.ranks)
     header = True
     for path in tqdm(paths, "predicting", disable=sys.stdout.isatty() or None, leave=False):
         try:
@@ -70,9 +68,11 @@ def predict(arguments: commands.Predict) -> int:
             continue
 
         for column in ("median", "low", "high"):
-            answer[column] = answer[column].map(lambda rank: model.ranks.values[rank])
+            answer[column] = np.take(model.ranks.values, answer[column])
         if arguments.csv:
-            print(_csv(answer, header), end="")
+            safe = {"path": {FORMULA: "./", "\r": " "}, "name": {FORMULA: "'"}}
+            table = answer.replace(safe, regex=True)
+            print(table.to_csv(index=False, header=header), end="")
             header = False
         else:
             row = answer.loc[:, :"expected"].to_dict("records")[0]
@@ -81,46 +81,50 @@ def predict(arguments: commands.Predict) -> int:
     return 2 if problems else 0
 
 
-def _in_other_words(trained: L2RCLIP, words: commands.Question) -> L2RCLIP:
-    """Return a model that answers in the words that a user names; as it is where these are its own.
+def _read_question(
+    arguments: commands.Predict | commands.Evaluate,
+) -> tuple[L2RCLIP, Costs | None, bool]:
+    """Return a model that answers in the words of a user, the prices, and whether it learned them.
 
     Raises:
-        InputError: Names that are no ranks, or a model that knows no sentences.
+        InputError: Names that are no ranks, a model that knows no sentences, or no price list.
     """
-    template = words.template or trained.ranks.template
-    ranks = replace(trained.ranks, template=template)
-    if words.ranks is not None:
-        ranks = replace(ranks_of_names(words.ranks, template), unit=trained.ranks.unit)
-    if ranks.sentences == trained.ranks.sentences:
-        return trained
-    with failures_in_words("--ranks", f"for {plural(len(ranks), 'sentence')}; name fewer"):
-        return trained.with_ranks(ranks)
+    model = load_model(arguments.run, arguments.method, arguments, arguments.device)
+    template = arguments.template or model.ranks.template
+    ranks = replace(model.ranks, template=template)
+    if arguments.ranks is not None:
+        ranks = replace(ranks_of_names(arguments.ranks, template), unit=ranks.unit)
+    knows_words = ranks.sentences == model.ranks.sentences
+    if not knows_words:
+        with failures_in_words("--ranks", f"for {plural(len(ranks), 'sentence')}; name fewer"):
+            model = model.with_ranks(ranks)
+
+    if arguments.costs is None:
+        return model, None, knows_words
+    return model, _costs_of(arguments.costs, model.ranks), knows_words
 
 
-def _costs_of(prices: commands.Question, ranks: Ranks) -> Float[np.ndarray, "true answer"] | None:
+def _costs_of(file: Path, ranks: Ranks) -> Costs:
     """Return the price list that a user names: a row for each true rank, a column for each answer.
 
-    Ranks that are numbers may be written in digits. What the first cell holds plays no part.
+    Ranks may also be written by their values. What the first cell holds plays no part.
 
     Raises:
         InputError: No such file, not a row and a column for each rank in their order, or a cell
             that is no price.
     """
-    if prices.costs is None:
-        return None
     columns = [f"price {k}" for k in range(len(ranks))]
-    table = read_columns(prices.costs, ["name", *columns], header=False)
+    table = read_columns(file, ["name", *columns], header=False)
     names = ", ".join(ranks.names)
     fix = f"write {names:.300} behind one cell in the first row, and one of them first in each row"
     if len(table) != len(ranks) + 1:
-        raise InputError(f"{prices.costs}: {len(table)} rows, not {len(ranks) + 1}; {fix} below.")
+        raise InputError(f"{file}: {len(table)} rows, not {len(ranks) + 1}; {fix} below.")
 
     top = pd.DataFrame({"name": table.loc[0, columns], "where": table.loc[0, "where"]})
     rows = table.iloc[1:]
     both = pd.concat([top, rows[["name", "where"]]], ignore_index=True)
     is_other = both["name"].map(composed) != pd.Series(ranks.names * 2).map(composed)
-    if list(ranks.names) == in_words(ranks.values):
-        is_other &= as_numbers(both["name"]) != pd.Series(ranks.values * 2)
+    is_other &= as_numbers(both["name"]) != pd.Series(ranks.values * 2)
     refuse(both, is_other, "name", f"is not that of the rank there; {fix} below, in this order.")
 
     cells = rows.melt(["name", "where"], value_name="price")  # column by column
@@ -130,23 +134,15 @@ def _costs_of(prices: commands.Question, ranks: Ranks) -> Float[np.ndarray, "tru
     return costs.to_numpy().reshape(len(ranks), -1).T
 
 
-def _csv(row: pd.DataFrame, header: bool) -> str:
-    """Return the row as a line of CSV in which no cell begins a formula."""
-    row = row.replace({"path": {FORMULA: "./", "\r": " "}, "name": {FORMULA: "'"}}, regex=True)
-    return row.to_csv(index=False, header=header)
-
-
 def evaluate(arguments: commands.Evaluate) -> None:
     """Print every metric of a split of the run's data, or of a new table."""
-    trained = load_model(arguments.run, arguments.method, arguments, arguments.device)
-    model = _in_other_words(trained, arguments)
-    costs = _costs_of(arguments, model.ranks)
+    model, costs, knows_words = _read_question(arguments)
     title, part, caveat = _images_to_score(arguments, model)
     if arguments.calibrate is not None:
         _calibrate_on(arguments.calibrate, part, model, arguments)
     p = model.probabilities(model.encode(part, cache=arguments.cache, quiet=arguments.json))
     scores = judge(p, part, model.ranks, intervals=True, costs=costs)
-    if model is not trained and arguments.calibrate is None:
+    if not knows_words and arguments.calibrate is None:
         warn(UNSURE)
 
     if arguments.json:
@@ -208,12 +204,12 @@ def _are_other_words(ranks: Ranks, of_data: Ranks) -> bool:
         >>> _are_other_words(replace(data, names=("many", "some", "none")), data)
         False
     """
-    if len(ranks) != len(of_data):
-        return False
     if all(list(each.names) == in_words(each.values) for each in (ranks, of_data)):
         return ranks.values == of_data.values
     pairs = zip(ranks.names, of_data.names, strict=True)
-    return all(name == own or name not in of_data.names for name, own in pairs)
+    return len(ranks) == len(of_data) and all(
+        name == own or name not in of_data.names for name, own in pairs
+    )
 
 
 def _calibrate_on(labels: str, scored: Split, model: L2RCLIP, arguments: commands.Evaluate) -> None:
@@ -223,19 +219,17 @@ def _calibrate_on(labels: str, scored: Split, model: L2RCLIP, arguments: command
         InputError: One of them is to be scored, too, or see `_rows_of_new_table`.
     """
     part = _rows_of_new_table(labels, arguments, model)
-    both = sorted(_files_of(part) & _files_of(scored))
+    files = []
+    for split in (part, scored):  # those that are drawn or in memory have none
+        paths = [image.path for image in split.images if isinstance(image, ImageFile)]
+        files.append(set(map(os.path.realpath, paths)))
+    both = sorted(set.intersection(*files))
     if both:
         raise InputError(
             f"{labels}: the image {both[0]} is to be scored, too; leave it out of one of the "
             "tables."
         )
     calibrate(model, model.encode(part, cache=arguments.cache), part.targets)
-
-
-def _files_of(part: Split) -> set[str]:
-    """Return the files of images, links followed; those that are drawn or in memory have none."""
-    files = [image.path for image in part.images if isinstance(image, ImageFile)]
-    return set(map(os.path.realpath, files))
 
 
 def _rows_of_new_table(labels: str, arguments: commands.Evaluate, model: L2RCLIP) -> Split:
@@ -245,25 +239,28 @@ def _rows_of_new_table(labels: str, arguments: commands.Evaluate, model: L2RCLIP
         InputError: A row without its image, or with a label that the model does not know.
     """
     source: dict[str, Any] = {}
+    tested: list[str] = []
     directory = RunDirectory(arguments.run)
     if directory.config.is_file():  # else a model alone
-        source = directory.read_record().dataset.source or source
+        dataset = directory.read_record().dataset
+        source = dataset.source or source
+        if directory.predictions.is_file() and "root" in source:
+            paths = directory.read_predictions(dataset.ranks)["path"]
+            tested = [os.path.realpath(os.path.join(source["root"], path)) for path in paths]
 
     root = Path(arguments.root or ".")
-    names = {"path": "path", "label": "label", "subject": "group"}
-    columns = {role: str(source.get(f"{name}_column", name)) for role, name in names.items()}
+    columns = {}
+    for role, name in (("path", "path"), ("label", "label"), ("subject", "group")):
+        columns[role] = str(source.get(f"{name}_column", name))
     rows, _ = own_table(root, labels, columns)
     rows["file"] = files_inside(root, rows)
     refuse(rows, rows["file"] == "", "path", f"is not under {root}; correct it or --root.")
-    if directory.predictions.is_file() and "root" in source:
-        tested = directory.read_predictions(directory.read_record().dataset.ranks)["path"]
-        old = [os.path.realpath(os.path.join(str(source["root"]), path)) for path in tested]
-        is_old = rows["file"].isin(old)
-        if is_old.sum() > len(old) / 2 and not is_old.all():
-            warn(
-                f"{labels}: names most test images of the run and others; if these are its own, it "
-                "was trained on most of them."
-            )
+    is_old = rows["file"].isin(tested)
+    if is_old.sum() > len(tested) / 2 and not is_old.all():
+        warn(
+            f"{labels}: names most test images of the run and others; if these are its own, it was "
+            "trained on most of them."
+        )
     of_run: LabelsAre = source.get("labels_are", "names")
     if arguments.ranks or "rebin" in source:  # these are other ranks than its labels name
         of_run = "names"

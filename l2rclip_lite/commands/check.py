@@ -30,8 +30,7 @@ def data(arguments: commands.Data) -> int:
     """
     name = arguments.name
     options: dict[str, Any] = {**arguments.options}
-    actions = ("leakage", "check", "download")
-    n_actions = sum(bool(getattr(arguments, action)) for action in actions)
+    n_actions = sum(map(bool, (arguments.leakage, arguments.check, arguments.download)))
     if n_actions > 1 or (name is None and (n_actions or options)):
         raise InputError(
             "data: name a data set, and at most one of --leakage, --check, --download."

@@ -1,9 +1,8 @@
-"""`l2rclip fit`, `baselines`, `compare`, `report`, `export`: make a run, and use what it left."""
+"""`l2rclip fit`, `compare`, `report` and `export`: make a run, and use what it left."""
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from functools import partial
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -12,29 +11,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
 
 from l2rclip_lite import commands, training
-from l2rclip_lite.baselines import BASELINES, check_baselines, train_baseline
 from l2rclip_lite.data import OrdinalDataset, load_dataset
 from l2rclip_lite.errors import InputError, in_one_sentence, one_line, plural
 from l2rclip_lite.export import check_installed, export_onnx
-from l2rclip_lite.files import sha256_of
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import ece
 from l2rclip_lite.metrics.bootstrap import Scores, resampled, with_intervals
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.model_file import HUB, find_model_file, weights_digest
 from l2rclip_lite.runs import OTHER_DATA, RunDirectory, fingerprint, probabilities_of
 from l2rclip_lite.runs.results import (
     NO_INTERVAL,
     SCORES,
     Run,
-    row_titles,
     score_table,
-    write_predictions,
+    titled,
 )
-from l2rclip_lite.training_data import TrainingData
 
 FEWEST_FOR_INTERVALS = 9  # with fewer images an interval of 90 % holds every rank
 REPORTS = "l2rclip_lite.report"  # entry points: the package does not import who writes its report
@@ -42,7 +35,7 @@ PLACES = ("root", "labels", "lists")  # options that say where the data are now
 N_IMAGES = 64  # that an exported file is checked on
 
 
-# --- fit and baselines --------------------------------------------------------------------------
+# --- fit ----------------------------------------------------------------------------------------
 
 
 def fit(arguments: commands.Fit) -> None:
@@ -55,12 +48,7 @@ def fit(arguments: commands.Fit) -> None:
         print(data.summary(), end="\n\n", flush=True)
 
     run = training.fit(
-        data,
-        arguments.config,
-        arguments.out,
-        source=source,
-        cache=arguments.cache,
-        quiet=quiet,
+        data, arguments.config, arguments.out, source=source, cache=arguments.cache, quiet=quiet
     )
     if not quiet:
         _print_scores(run, data)
@@ -75,13 +63,13 @@ def fit(arguments: commands.Fit) -> None:
 
 def _print_scores(run: Run, data: OrdinalDataset) -> None:
     """Print the test scores of a run, and what was chosen and calibrated on validation images."""
-    rows = {title: run.metrics[key] for key, title in row_titles(run.metrics).items()}
-    print(table(rows, f"test; unit of MAE: {data.ranks.unit}"), NO_INTERVAL, sep="\n", end="\n\n")
+    scores = table(titled(run.metrics), f"test; unit of MAE: {data.ranks.unit}")
+    print(scores, NO_INTERVAL, sep="\n", end="\n\n")
     if run.metrics["test"]["rps"] >= run.metrics["median_rank"]["rps"]:
         print("not better, by RPS, than the answer that looks at no image (median rank)")
 
-    if run.history and "numbers" in run.history[-1]:  # of a kernel head
-        mixture = run.history[-1]
+    mixture = run.history[-1] if run.history else {}
+    if "numbers" in mixture:  # of a kernel head
         print(
             f"kernel chosen by validation: weight of sentences {mixture['text']:.2f}, "
             f"of numbers {mixture['numbers']:.2f}"
@@ -93,99 +81,6 @@ def _print_scores(run: Run, data: OrdinalDataset) -> None:
         f"calibrated on {plural(len(data.val), 'validation image')}: "
         f"temperature {float(run.model.temperature):.2f}, {intervals}"
     )
-
-
-def baselines(arguments: commands.Baselines) -> None:
-    """Train those of the named baselines that a run lacks, and compare all with it.
-
-    Raises:
-        InputError: A name that is no baseline, data that have changed, or a start that has.
-    """
-    names = arguments.names or ["ridge", "linear-probe"]
-    check_baselines(names)
-    trained = load_model(arguments.run, None, arguments, arguments.device)
-    if trained.config.weights != arguments.weights:  # what a run names is not followed
-        raise InputError(
-            f"{arguments.run}: its towers began with the weights of {trained.config.weights!r}; "
-            "name that file by --weights."
-        )
-
-    run = RunDirectory(arguments.run)
-    missing = []
-    for name in dict.fromkeys(names):  # each once, in their order
-        baseline = run.baseline(name)
-        if not is_complete(baseline):
-            missing.append(baseline)
-    if missing:
-        if weights_digest(trained.config) != run.read_record().weights_sha256:
-            raise InputError(
-                f"{arguments.run}: its towers began with other weights; name the file that it "
-                "began with by --weights."
-            )
-        start = _start_of(run, trained.config.start, arguments.start)
-        trained.config = replace(trained.config, start=start)
-        _train(missing, run, trained, arguments)
-    compare(commands.Compare(run=arguments.run))
-
-
-def _start_of(run: RunDirectory, recorded: str | None, named: str | None) -> str | None:
-    """Return the run that a run began with, where it is now; None where it began with none.
-
-    Args:
-        run: A run directory.
-        recorded: The name in its record; nothing is downloaded by it.
-        named: Where the user says that it is.
-
-    Raises:
-        InputError: It is on the hub and not named, or is another model than it was.
-    """
-    start = named or recorded
-    if start is None:
-        return None
-    if named is None and start.startswith(HUB):
-        raise InputError(f"{run.folder}: began with {start}; add --start {start} to download it.")
-    if sha256_of(find_model_file(start)) != run.read_record().start_sha256:
-        raise InputError(
-            f"{start}: is not what {run.folder} began with; bring that back (--start)."
-        )
-    return start
-
-
-def _train(
-    missing: Sequence[RunDirectory],
-    run: RunDirectory,
-    trained: L2RCLIP,
-    arguments: commands.Baselines,
-) -> None:
-    """Train methods on the data of a run, and write each into its folder.
-
-    Args:
-        missing: Where to; the name of a folder is that of its method.
-        run: The run.
-        trained: Its model: the methods begin with the same towers and settings, untrained.
-        arguments: Where to find data, and to keep features.
-    """
-    data = data_of(arguments.run, arguments)
-    model = L2RCLIP.build(
-        data.ranks,
-        trained.config,
-        allow_download=arguments.allow_download,
-        commits=trained.towers.commits,
-    )
-    model.to(trained.device)
-    with threadpool_limits(trained.config.threads):
-        loaded = TrainingData.load(data, model, cache=arguments.cache, quiet=False)
-        for baseline in missing:
-            name = baseline.folder.name
-            print(f"{name}, to be kept in {baseline.folder}", file=sys.stderr)
-            with baseline.writing():
-                baseline.claim(data, trained.config, run.read_record().dataset.source)
-                fitted = train_baseline(name, model, loaded, run=baseline, quiet=False)
-                fitted.save_pretrained(baseline.folder)
-
-                p = fitted.probabilities(loaded.encode(fitted, "test"))
-                write_predictions(baseline, fitted, data.test, p)
-                baseline.clean()
 
 
 # --- a finished run, read again -----------------------------------------------------------------
@@ -200,10 +95,9 @@ def load_model(
         InputError: A method that was not trained, a model that is damaged, or a link in the place
             of a file of the run.
     """
-    directory = RunDirectory(run)
-    source = directory
+    source = RunDirectory(run)
     if method is not None:
-        source = directory.baseline(method)
+        source = source.baseline(method)
         if not source.model.is_file():
             raise InputError(
                 f"{source.folder}: not there; train it by `l2rclip baselines {run} {method}`."
@@ -308,14 +202,13 @@ def compared(run: str) -> RunScores:
         of_sample = {"ece": np.array([ece(true, p, ranks)])}  # alone, see `metrics.evaluate`
         return resampled(p, true, ranks, groups=subjects) | of_sample
 
-    name = row_titles(directory.read_metrics())["test"]
+    name = next(iter(titled(directory.read_metrics())))
     of_ours = score(ours)
     scores = {name: with_intervals(of_ours)}
     differences = {}
-    for method in sorted(BASELINES):
+    for folder in sorted(directory.baselines.glob("*/")):
+        method = folder.name
         baseline = directory.baseline(method)
-        if not baseline.folder.is_dir():
-            continue
         if not is_complete(baseline):
             warn(
                 f"{baseline.folder} is not complete and is left out; "
@@ -363,8 +256,7 @@ def report(arguments: commands.Report) -> None:
         raise InputError('report: seaborn is not installed; run: pip install "l2rclip-lite[plots]"')
 
     (writer,) = entry_points(group=REPORTS)
-    write_report = writer.load()
-    write_report(run, target, compared(run), partial(data_of, run, arguments))
+    writer.load()(run, target, compared(run), partial(data_of, run, arguments))
     print(f"{target}: open it in a browser")
 
 

@@ -29,10 +29,17 @@ import numpy as np
 from scipy.stats import kendalltau, rankdata, spearmanr
 
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.metrics.answers import Answers, Labels, PerImage, Values, check_paired, in_unit
+from l2rclip_lite.metrics.answers import (
+    Answers,
+    Labels,
+    PerImage,
+    Values,
+    check_paired,
+    checked_probabilities,
+    in_unit,
+)
 from l2rclip_lite.metrics.answers import Indices as Indices
 from l2rclip_lite.metrics.answers import Probabilities as Probabilities
-from l2rclip_lite.metrics.answers import checked_probabilities as checked_probabilities
 from l2rclip_lite.metrics.bootstrap import (
     answers_of,
     epsilon_loss,

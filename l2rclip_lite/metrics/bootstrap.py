@@ -3,6 +3,7 @@
 Means over images are weighed by how often a resample drew each image, all by one matrix product.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -61,18 +62,14 @@ def resampled(  # noqa: PLR0913  (an entry point)
         losses["cost"] = prices[true, cheapest_ranks(p, costs)]
         losses["cost_argmax"] = prices[true, p.argmax(axis=1)]
 
-    blocks: list[Scores] = []
+    blocks: dict[str, list[np.ndarray]] = defaultdict(list)
     for counts in resample_counts(groups, len(true), resamples, seed):
-        block = {name: loss @ counts / counts.sum(axis=0) for name, loss in losses.items()}
+        for name, loss in losses.items():
+            blocks[name].append(loss @ counts / counts.sum(axis=0))
         for suffix, each in answers.items():
-            for name, value in metrics_of(each, ranks, deviations, counts).items():
-                block[name + suffix] = value
-        blocks.append(block)
-
-    scores: Scores = {}
-    for name in blocks[0]:
-        scores[name] = np.concatenate([block[name] for block in blocks])
-    return scores
+            for name, values in metrics_of(each, ranks, deviations, counts).items():
+                blocks[name + suffix].append(values)
+    return {name: np.concatenate(values) for name, values in blocks.items()}
 
 
 def answers_of(true: PerImage, p: np.ndarray, ranks: Ranks) -> dict[str, Answers]:
@@ -170,8 +167,7 @@ def with_intervals(draws: Mapping[str, np.ndarray]) -> dict[str, float]:
         result[name] = float(value)
         if resampled_values:
             low, high = np.quantile(resampled_values, (0.025, 0.975)).tolist()
-            result[f"{name}_low"] = low
-            result[f"{name}_high"] = high
+            result |= {f"{name}_low": low, f"{name}_high": high}
     return result
 
 

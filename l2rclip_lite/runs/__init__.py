@@ -25,11 +25,12 @@ from l2rclip_lite.files import (
     CANNOT_READ,
     PREFIX,
     read_json,
+    sha256_of,
     sweep_leftovers,
     write_json,
 )
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.model_file import MODEL, UNUSABLE, start_digest, weights_digest
+from l2rclip_lite.model_file import MODEL, UNUSABLE, find_model_file
 
 PACKAGES = ("torch", "timm", "open_clip_torch", "transformers")  # whose versions are recorded
 # settings of the machine, which decide no result; and a start may have moved
@@ -120,8 +121,7 @@ class RunDirectory:
         Raises:
             InputError: The file is missing or damaged.
         """
-        metrics: dict[str, Any] = read_json(self.metrics)
-        return metrics
+        return dict(read_json(self.metrics))
 
     def read_history(self) -> list[dict[str, float]]:
         """Return one row per epoch, both stages; NaN where a stage has no such number.
@@ -159,8 +159,7 @@ class RunDirectory:
         Raises:
             InputError: It is not there.
         """
-        fix = "write a model card there, an empty one will do"
-        with in_one_sentence(self.card, CANNOT_READ, fix):
+        with in_one_sentence(self.card, CANNOT_READ, "write one there, an empty one will do"):
             return self.card.read_text(encoding="utf-8", errors="replace")
 
     @contextmanager
@@ -172,8 +171,9 @@ class RunDirectory:
         """
         existed = self.folder.exists()
         lock = FileLock(self.lock)
-        fix = "check its permissions, or choose another --out"
-        with in_one_sentence(self.folder, "cannot be written", fix):
+        with in_one_sentence(
+            self.folder, "cannot be written", "check its permissions, or choose another --out"
+        ):
             os.fspath(self.folder).encode()  # a file of tensors needs a name in UTF-8
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
@@ -247,11 +247,10 @@ class RunDirectory:
 
         settings = config.used()
         used = {"balance": False} | stored.used  # a run may be older than that setting
-        others = [name for name in settings if settings[name] != used.get(name)]
-        others = sorted(set(others) - MAY_CHANGE)
+        others = {name for name in settings if settings[name] != used.get(name)} - MAY_CHANGE
         if others:
             raise InputError(
-                f"{self.folder}: holds a run with another {', '.join(others)}; repeat its "
+                f"{self.folder}: holds a run with another {', '.join(sorted(others))}; repeat its "
                 f"settings, or {ANOTHER_PLACE}."
             )
 
@@ -262,15 +261,15 @@ class RunDirectory:
             )
 
         # a finished run needs its start no more: where no file can be compared, the name decides
-        is_gone = config.start is not None and not Path(config.start, MODEL).is_file()
-        if is_gone and not self.unfinished.exists():
-            same_start = config.start == stored.used.get("start")
+        start = config.start
+        if start and not self.unfinished.exists() and not Path(start, MODEL).is_file():
+            same_start = start == stored.used.get("start")
         else:
             same_start = start_digest(config) == stored.start_sha256
         if not same_start:
             problem = "did not begin with the untrained towers"
-            if config.start is not None:
-                problem = f"did not begin with what --start {config.start} is now"
+            if start:
+                problem = f"did not begin with what --start {start} is now"
             raise InputError(
                 f"{self.folder}: {problem}; give the --start that it began with, as it was, or "
                 f"{ANOTHER_PLACE}."
@@ -286,6 +285,16 @@ class RunDirectory:
                 file.unlink()
             if not any(folder.iterdir()):
                 folder.rmdir()
+
+
+def start_digest(config: Config) -> str | None:
+    """Return the SHA-256 of the model that training begins with; None where there is none."""
+    return None if config.start is None else sha256_of(find_model_file(config.start))
+
+
+def weights_digest(config: Config) -> str | None:
+    """Return the SHA-256 of the local file of weights; None where there is none."""
+    return None if config.weights is None else sha256_of(Path(config.weights))
 
 
 def probabilities_of(answers: pd.DataFrame) -> np.ndarray:

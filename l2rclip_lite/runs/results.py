@@ -15,11 +15,11 @@ from l2rclip_lite.files import write_json, write_text
 from l2rclip_lite.method import Probabilities
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import Probabilities as AnyProbabilities
-from l2rclip_lite.metrics import evaluate, medians
+from l2rclip_lite.metrics import evaluate
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.model_file import HUB
 from l2rclip_lite.prediction import Costs, Prediction
-from l2rclip_lite.runs import INDICES, PACKAGES, RunDirectory
+from l2rclip_lite.runs import PACKAGES, RunDirectory
 
 SCORES = {
     "rps": "RPS",
@@ -35,7 +35,7 @@ pipeline_tag: image-classification
 tags: [ordinal-classification]
 ---
 
-# Model card: {n_ranks} ranks, {towers} towers
+# Model card: {n_ranks} ranks, {model.config.towers} towers
 
 **Made for:** (write here for whom, for which images, and what it must not decide)
 
@@ -43,7 +43,7 @@ tags: [ordinal-classification]
 
 **Ranks, lowest first:** {ranks} (unit: {unit})
 
-**Data:** {data}. Licence: {licence}.
+**Data:** {data.card.title}. Licence: {data.card.licence}.
 
 {summary}
 
@@ -53,15 +53,15 @@ tags: [ordinal-classification]
 
 **Kept:** {kept}.
 
-**Test results** ({n_test} images, 95 % bootstrap intervals; lower MAE, RPS and ECE are better; \
-{no_interval}):
+**Test results** ({metrics[test][n]:.0f} images, 95 % bootstrap intervals; lower MAE, RPS and \
+ECE are better; {no_interval}):
 
 {scores}
 
-**Probabilities:** at temperature {temperature:.2f}, fitted on {validation_images}.
+**Probabilities:** at temperature {model.temperature:.2f}, fitted on {validation_images}.
 
 **Limits:** tested on images from the same source as the training images, and on no others; \
-{n_test} test images, {n_missing} listed images missing.
+{metrics[test][n]:.0f} test images, {n_missing} listed images missing.
 
 **Use:** `l2rclip predict THIS_FOLDER IMAGE...`, or \
 `L2RCLIP.from_pretrained(THIS_FOLDER).predict(images)`. In predictions.csv ranks are counted from 0.
@@ -73,15 +73,17 @@ you)"""
 ROWS = {"test": "L2RCLIP", "test_after_stage1": "after stage 1", "median_rank": "median rank"}
 
 
-def row_titles(metrics: Mapping[str, Any]) -> dict[str, str]:
-    """Return the titles of a table's rows; with `keep="best"` the first is what was kept.
+def titled(metrics: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Return the rows of a table of scores; with `keep="best"` the first names what was kept.
 
     Example:
-        >>> row_titles({"comparison": {"kept": "linear probe", "rps": {}}})["test"]
-        'linear probe'
+        >>> metrics = dict.fromkeys(ROWS, {}) | {"comparison": {"kept": "linear probe", "rps": {}}}
+        >>> list(titled(metrics))
+        ['linear probe', 'after stage 1', 'median rank']
     """
-    comparison = metrics.get("comparison")
-    return ROWS if comparison is None else ROWS | {"test": comparison["kept"]}
+    kept = metrics.get("comparison", {}).get("kept", ROWS["test"])
+    titles = ROWS | {"test": kept}
+    return {title: metrics[key] for key, title in titles.items()}
 
 
 class Comparison(NamedTuple):
@@ -154,15 +156,10 @@ def median_rank(data: OrdinalDataset) -> dict[str, float]:
     Its answer is always the median training rank; its probabilities are the shares of the ranks
     among the training images.
     """
-    shares = np.array([data.counts("train")]) / len(data.train)
-    median = np.eye(len(data.ranks))[medians(shares)]
-
-    of_images = np.ones((len(data.test), 1))
-    scores = judge(of_images * median, data.test, data.ranks)
-    for name, value in judge(of_images * shares, data.test, data.ranks).items():
-        if name in ("rps", "ece") or name.endswith("_expected"):
-            scores[name] = value
-    return scores
+    shares = np.array(data.counts("train")) / len(data.train)
+    scores = judge(np.tile(shares, (len(data.test), 1)), data.test, data.ranks)
+    medians = {name: value for name, value in scores.items() if name.endswith("_median")}
+    return scores | {name.removesuffix("_median"): value for name, value in medians.items()}
 
 
 def write_predictions(
@@ -175,9 +172,8 @@ def write_predictions(
     prediction = Prediction.of(probabilities, model.ranks, part.paths, float(model.conformal))
     table = prediction.to_frame().drop(columns="name")
     table.insert(1, "true_rank", part.targets)
-    table = table.rename(
-        columns=dict(zip(("rank", "median", "low", "high"), INDICES[1:], strict=True))
-    )
+    ends = {name: f"{name}_rank" for name in ("median", "low", "high")}
+    table = table.rename(columns={"rank": "predicted_rank", **ends})
     if part.subjects is not None:
         table.insert(1, "subject", part.subjects)
 
@@ -243,34 +239,29 @@ def model_card(model: L2RCLIP, data: OrdinalDataset, metrics: Mapping[str, Any])
     ranks = model.ranks
     summary = data.summary().splitlines()[1:]  # without the source, which may be a path
     start = "towers as they are published"
-    if model.config.start is not None:
-        name = model.config.start
-        if not name.startswith(HUB):
-            name = Path(name).name  # the card holds no path
+    begun = model.config.start
+    if begun is not None:
+        name = begun if begun.startswith(HUB) else Path(begun).name  # the card holds no path
         start = START.format(name=as_text(name))
     weighs_alike = "each rank, however rare" if model.config.balance else "each image"
-    rows = {title: metrics[key] for key, title in row_titles(metrics).items()}
-    scores = [f"| | {' | '.join(SCORES.values())} |", "|---" * (len(SCORES) + 1) + "|"]
-    for cells in score_table(rows).itertuples():
-        scores.append(f"| {' | '.join(cells)} |")
+    table = score_table(titled(metrics)).reset_index(names="")
+    cells = [table.columns, ["---"] * len(table.columns), *table.to_numpy()]
     kept = "what was trained"
     if "comparison" in metrics:
         kept = Comparison(**metrics["comparison"]).in_words()
     return CARD.format(
         n_ranks=len(ranks),
-        towers=model.config.towers,
+        model=model,
+        data=data,
+        metrics=metrics,
         unit=as_text(ranks.unit),
         ranks=as_text(", ".join(ranks.names)),
-        data=data.card.title,
-        licence=data.card.licence,
         summary="\n".join(f"- {as_text(line)}" for line in summary),
         start=start,
         weighs_alike=weighs_alike,
-        n_test=int(metrics["test"]["n"]),
         no_interval=NO_INTERVAL,
-        scores="\n".join(scores),
+        scores="\n".join(f"| {' | '.join(row)} |" for row in cells),
         kept=kept,
-        temperature=float(model.temperature),
         validation_images=plural(len(data.val), "validation image"),
         n_missing=len(data.missing),
         versions=", ".join(f"{name} {version(name)}" for name in PACKAGES),

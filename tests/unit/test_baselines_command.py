@@ -52,7 +52,7 @@ def test_a_kept_baseline_is_not_trained_again(
     checkpoint = compared.folder / "baselines" / "ridge" / "checkpoint"
     checkpoint.mkdir()
     (checkpoint / ".DS_Store").touch()
-    monkeypatch.setattr("l2rclip_lite.commands.run.train_baseline", None)
+    monkeypatch.setattr("l2rclip_lite.commands.baselines.train_baseline", None)
     assert run("baselines", compared.folder, "corn", "ridge").out == compared.outcome.out
 
 
