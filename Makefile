@@ -68,7 +68,7 @@ look: .venv/.made .node/.made ## open every built page in Chromium, in two theme
 .node/.made:
 	npm install --silent --no-save --no-audit --no-fund --prefix .node playwright-core@1 axe-core@4 reveal.js@5
 	touch $@
-bench: .venv/.made ## measure speed and memory against their targets (ONLY=rows), 15 min
+bench: .venv/.made ## measure speed against its targets (ONLY=rows), 15 min
 	"$(BIN)/python" tools/bench/bench.py $(if $(ONLY),--only "$(ONLY)")
 studies: .venv/.made .snakemake-env/.made ## run what is missing of the studies, hours (SHORT=1: in miniature; ONLY=search: recipes) -> runs
 	.snakemake-env/bin/snakemake $(FLAGS) -s experiments/Snakefile -j $(JOBS) -k --retries 1 --rerun-triggers mtime params \

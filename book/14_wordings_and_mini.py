@@ -276,8 +276,7 @@ if PROFILE != "smoke":
 
 # %% [markdown]
 # That is all of `mini`: EfficientNet's features, the map $A$, MiniLM's features, and the mean of $T$, which is the
-# first of the two origins in [chapter 3](03_rank_templates.ipynb). `tools/fit_mini_alignment.py` writes $A$ and the
-# mean into the package.
+# first of the two origins in [chapter 3](03_rank_templates.ipynb). The package has $A$ and the mean in a file.
 #
 # ### Names it was not fitted to
 #

@@ -90,8 +90,8 @@ plt.show()
 # **You need.** Ranks, accuracy and MAE ([chapter 1](01_ordinal_classification.ipynb)), and the split into training,
 # validation and test.
 #
-# **Time and hardware.** Seconds, on anything. No image is opened: the counts come from `book/results/data_sets.csv`,
-# which `tools/count_ranks.py` makes from the published lists, or from the labels where there is none.
+# **Time and hardware.** Seconds, on anything. No image is opened: the counts come from `book/results/data_sets.csv`. They
+# are those of the published lists, or of the labels where there is none; `l2rclip data NAME` counts your folder.
 #
 # ## Long tails and empty ranks
 #

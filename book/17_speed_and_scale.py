@@ -341,8 +341,7 @@ Markdown(markdown_table(["what", "target", "measured", ""], lines))
 # other. The second: inference is slower than the bare tower. The third is a target of the method and not of the code: a
 # step of the one-stage scheme should cost at least half as much again as one of stage 2.
 #
-# The cost of encoding an image must not grow with the number of images, so features go to disk in pieces: see the row
-# of the 200,000 images. Reading a list of a million rows has a limit in seconds.
+# Reading a list of a million rows has a limit in seconds, too.
 #
 # ## Exercises
 #

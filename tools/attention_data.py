@@ -11,8 +11,8 @@ is the weight that u gives to one copy of v, in units of 1e-5. Takes two minutes
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import chapters
 import torch
@@ -28,96 +28,53 @@ from l2rclip_lite.training_data import TrainingData
 FILE = chapters.BOOK / "results" / "attention.json"
 UNIT = 1e-5  # of a stored weight
 PIXELS = 64
-WORD = "damage"  # in every sentence
 Weights = Float[Tensor, "rank rank"]
 
 
-class RankSet(NamedTuple):
-    """Leaves in K ranks, a number of images, and seeds; the page shows weights of the first."""
-
-    title: str
-    ranks: int
-    size: int
-    seeds: Sequence[int]
-
-
-SETS = {
-    "names": RankSet("five names", 5, 400, (0, 1, 2)),
-    "percents": RankSet("twelve percentages", 12, 600, (0,)),
+SETS = {  # title, ranks and images
+    "names": ("five names", 5, 400),
+    "percents": ("twelve percentages", 12, 600),
 }
 
 
-class Trained(NamedTuple):
-    """A slot of a run: the word of each rank, and weights over looking and seen ranks."""
-
-    slot: int
-    words: list[str | None]
-    before: Weights
-    after: Weights
-
-
-def train(chosen: RankSet, seed: int) -> tuple[Sequence[str], list[Trained]]:
-    """Train stage 1 on leaves; return the names of ranks, and attention at both ends by slot."""
-    data = load_dataset("leaves", ranks=chosen.ranks, size=chosen.size, seed=seed, pixels=PIXELS)
-    model = L2RCLIP.build(data.ranks, Config(image_size=PIXELS, seed=seed, threads=1))
+def rank_set(key: str, title: str, ranks: int, size: int) -> dict[str, Any]:
+    """Train stage 1 on drawn leaves, and return what the page needs of each slot with words."""
+    data = load_dataset("leaves", ranks=ranks, size=size, seed=0, pixels=PIXELS)
+    model = L2RCLIP.build(data.ranks, Config(image_size=PIXELS, threads=1))
     prompts = model.prompts
     assert prompts is not None  # as the default settings have it
     assert prompts.rankformer is not None
     tokens = prompts.tokens
     embeddings = prompts.sentence_embeddings
 
-    before = attention_weights(prompts.rankformer, embeddings, tokens)
+    weights = {"before": attention_weights(prompts.rankformer, embeddings, tokens)}
     list(stage1_epochs(model, TrainingData.load(data, model)))
-    after = attention_weights(prompts.rankformer, embeddings, tokens)
+    weights["after"] = attention_weights(prompts.rankformer, embeddings, tokens)
 
     slots = []
     spelt = spellings(model.towers, tokens)
-    for slot in range(tokens.ids.shape[1]):
-        is_word = tokens.words[:, slot].tolist()
-        column = [row[slot] for row in spelt]
-        words = [text if real else None for text, real in zip(column, is_word, strict=True)]
-        if any(words):
-            slots.append(Trained(slot, words, before[slot], after[slot]))
-    return data.ranks.names, slots
+    for slot, is_word in enumerate(tokens.words.T.tolist()):
+        if any(is_word):
+            words = [row[slot] if real else None for row, real in zip(spelt, is_word, strict=True)]
+            of_slot = {when: of_slots[slot] for when, of_slots in weights.items()}
+            slots.append({"slot": slot} | by_word(words, of_slot))
+    return {"key": key, "title": title, "names": list(data.ranks.names), "slots": slots}
 
 
-def copies(trained: Trained, seed: int) -> dict[str, Any]:
-    """Return how much of the attention of `WORD` goes to copies of itself, and an even share."""
-    places = [rank for rank, word in enumerate(trained.words) if word == WORD]
-    real = [word for word in trained.words if word is not None]
-    row = {"seed": seed, "slot": trained.slot, "even": round(len(places) / len(real), 4)}
-    for when in ("before", "after"):
-        weights = getattr(trained, when)
-        row[when] = round(float(weights[places[0], places].sum()), 4)
-    return row
+def by_word(words: Sequence[str | None], weights: Mapping[str, Weights]) -> dict[str, Any]:
+    """Return the different words of a slot, and the weight that each gives to a copy of each.
 
-
-def by_word(trained: Trained) -> dict[str, Any]:
-    """Return the different words of a slot, and the weight that each gives to a copy of each."""
-    words = trained.words
+    Args:
+        words: Of each rank; None where its sentence has none.
+        weights: Over looking and seen ranks, before and after training.
+    """
     different = list(dict.fromkeys(word for word in words if word is not None))
     first = [words.index(word) for word in different]
     places = [None if word is None else different.index(word) for word in words]
-    row = {"slot": trained.slot, "words": different, "of": places}
-    for when in ("before", "after"):
-        weights = getattr(trained, when)[first][:, first]
-        row[when] = (weights / UNIT).round().long().tolist()
+    row: dict[str, Any] = {"words": different, "of": places}
+    for when, of_ranks in weights.items():
+        row[when] = (of_ranks[first][:, first] / UNIT).round().long().tolist()
     return row
-
-
-def rank_set(key: str, chosen: RankSet) -> dict[str, Any]:
-    """Train a rank set with each of its seeds, and return what the page needs."""
-    shares = []
-    content: dict[str, Any] = {"key": key, "title": chosen.title}
-    for seed in chosen.seeds:
-        names, slots = train(chosen, seed)
-        for trained in slots:
-            others = {*trained.words} - {None, WORD}
-            if WORD in trained.words and others:
-                shares.append(copies(trained, seed))
-        if seed == chosen.seeds[0]:
-            content |= {"names": list(names), "slots": [by_word(trained) for trained in slots]}
-    return content | {"copies": shares}
 
 
 def main() -> None:
@@ -125,9 +82,9 @@ def main() -> None:
     torch.set_num_threads(1)
     content = {
         "commit": chapters.short_commit(),
-        "word": WORD,
+        "word": "damage",  # in every sentence
         "unit": UNIT,
-        "sets": [rank_set(key, chosen) for key, chosen in SETS.items()],
+        "sets": [rank_set(key, *chosen) for key, chosen in SETS.items()],
     }
     write_text(FILE, json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n")
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from l2rclip_lite.data import load_dataset, read_image
 from l2rclip_lite.export import answer, open_session
 from l2rclip_lite.files import write_json
 
 MODEL = Path(__file__).resolve().parents[1] / "book" / "_static" / "browser" / "model.onnx"
-EXIF_ORIENTATION = 0x0112
-TURNED = 6  # stored lying on its side
 
 
 def pictures() -> dict[str, Image.Image]:
@@ -46,7 +44,7 @@ def main(folder: Path) -> None:
     for name, picture in pictures().items():
         exif = picture.getexif()
         if name == "turned.jpg":
-            exif[EXIF_ORIENTATION] = TURNED
+            exif[ExifTags.Base.Orientation] = 6  # stored lying on its side
         picture.save(folder / name, quality=90, exif=exif)
         probabilities, expected = answer(session, read_image(folder / name))
         answers[name] = {"probabilities": probabilities.tolist(), "expected": expected}

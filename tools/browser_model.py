@@ -42,13 +42,6 @@ CONFIG = Config(image_size=160, epochs1=8, epochs2=8, batch_size=32, device="cpu
 SCORES = ("accuracy", "mae", "qwk")
 
 
-def draw_leaf(file: Path) -> None:
-    """Write a leaf of the middle rank, by the package's generator."""
-    test = load_dataset("leaves", ranks=5, size=60, seed=0, pixels=320).test
-    leaf = test[list(test.targets).index(2)][0]
-    write_atomically(file, lambda path: leaf.save(path, format="PNG", optimize=True))
-
-
 def measured(method: str, file: Path, data: OrdinalDataset) -> tuple[NDArray[Any], dict[str, Any]]:
     """Return the probabilities of the test images, and their scores."""
     session = open_session(file)
@@ -110,12 +103,17 @@ def quantise(file: str | Path) -> Path:
     return out
 
 
-def page_facts(data: OrdinalDataset) -> dict[str, Any]:
-    """Return what the page shows of its model: the model's own description, colours and size."""
+def write_beside_model(n_ranks: int) -> None:
+    """Write what the page shows of its model, colours and size, and a leaf of the middle rank."""
     model = PAGE / "model.onnx"
     description = json.loads(open_session(model).get_modelmeta().custom_metadata_map[KEY])
-    colours = [to_hex(colour) for colour in rank_colours(len(data.ranks))]
-    return description | {"colours": colours, "bytes": model.stat().st_size}
+    colours = [to_hex(colour) for colour in rank_colours(n_ranks)]
+    facts = {"colours": colours, "bytes": model.stat().st_size}
+    write_json(PAGE / "model.json", description | facts)
+
+    drawn = load_dataset("leaves", ranks=5, size=60, seed=0, pixels=320).test
+    leaf = drawn[list(drawn.targets).index(2)][0]
+    write_atomically(PAGE / "leaf.png", lambda path: leaf.save(path, format="PNG", optimize=True))
 
 
 def main(folder: str) -> None:
@@ -134,8 +132,7 @@ def main(folder: str) -> None:
         small, small_row = measured("int8", small_file, data)
         write_atomically(PAGE / "model.onnx", lambda path: shutil.copyfile(small_file, path))
 
-    write_json(PAGE / "model.json", page_facts(data))
-    draw_leaf(PAGE / "leaf.png")
+    write_beside_model(len(data.ranks))
     rows = [full_row, small_row]
     write_text(PAGE / "scores.md", scores_table(rows) + "\n")
 

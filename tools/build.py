@@ -19,7 +19,6 @@ import chapters
 import jupytext
 import nbformat
 import tyro
-from nbformat import NotebookNode
 
 PARTS = ("_config.yml", "_toc.yml", "pyproject.toml", "book", "l2rclip_lite")  # of a book
 
@@ -45,16 +44,12 @@ def with_pages(pages: Path, copy: Path, names: Sequence[str]) -> list[str]:
             shutil.copy(pages / page.name, page)
         else:
             failed.append(source.stem)
-            page.write_text(nbformat.writes(apology(source)), encoding="utf-8")
+            title, *_ = jupytext.read(source).cells[0].source.splitlines()
+            kept = f"the run is kept as `_build/failed/{source.stem}.ipynb`"
+            apology = f"This chapter failed here; where an error stopped it, {kept}."
+            cell = nbformat.v4.new_markdown_cell(f"{title}\n\n{apology}")
+            nbformat.write(nbformat.v4.new_notebook(cells=[cell]), page)
     return failed
-
-
-def apology(source: Path) -> NotebookNode:
-    """Return the page of a chapter that failed: its title and one sentence."""
-    title, *_ = jupytext.read(source).cells[0].source.splitlines()
-    kept = f"_build/failed/{source.stem}.ipynb"
-    sentence = f"This chapter failed here; where an error stopped it, the run is kept as `{kept}`."
-    return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(f"{title}\n\n{sentence}")])
 
 
 def build(root: Path = chapters.ROOT, out: Path | None = None, *, strict: bool = True) -> Path:

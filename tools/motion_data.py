@@ -89,16 +89,12 @@ def moments() -> tuple[list[Moment], list[Moment], int, Index, Ranks]:
     fresh = ResizedImages(unseen, model.towers.image_size)
     training = TrainingData.load(data, model)
 
-    def images_of(of: L2RCLIP) -> Points:
-        return of.encode(fresh).double().numpy()
-
     def moment(of: L2RCLIP) -> Moment:
-        return Moment(images_of(of), of.rank_features.double().numpy().copy())
-
-    def linear_moment(of: L2RCLIP) -> Moment:
-        assert of.head is not None  # which a linear layer has become
+        images = of.encode(fresh).double().numpy()
+        if of.head is None:
+            return Moment(images, of.rank_features.double().numpy().copy())
         weight = (of.head.weight / of.scale.detach().cpu()).double().numpy()
-        return Moment(images_of(of), weight[:-1].T.copy(), BIAS * weight[-1])
+        return Moment(images, weight[:-1].T.copy(), BIAS * weight[-1])
 
     first = [moment(model)]
     history = []
@@ -111,7 +107,7 @@ def moments() -> tuple[list[Moment], list[Moment], int, Index, Ranks]:
 
     rival = [first[0]._replace(ranks=np.zeros_like(first[0].ranks))]
     watched = WatchedData(**vars(training))
-    watched.watch = lambda of: rival.append(linear_moment(of))
+    watched.watch = lambda of: rival.append(moment(of))
     train_baseline("cross-entropy", model, watched)
     # the baseline encodes once more at its end, for a temperature
     rival = rival[: SETTINGS.epochs2 + 1]

@@ -49,15 +49,14 @@ def labels(root: Path, facts: DataSet) -> pd.DataFrame:
 
 
 def measure(file: Path) -> float:
-    """Measure a mask, or count the boxes of a text file, one a line."""
-    if file.suffix == ".png":
-        return measure_mask(file)
-    lines = file.read_text("utf-8").splitlines()
-    return sum(1 for line in lines if line.strip())
+    """Count the boxes of a text file, one a line, or measure the percent of a leaf that is ill.
 
+    In a mask red is ill and green healthy.
+    """
+    if file.suffix != ".png":
+        lines = file.read_text("utf-8").splitlines()
+        return sum(1 for line in lines if line.strip())
 
-def measure_mask(file: Path) -> float:
-    """Return the percent of a leaf that is ill in a mask, where red is ill and green healthy."""
     pixels = np.asarray(read_image(file))
     n_ill = int((pixels[..., 0] > 127).sum())
     n_healthy = int((pixels[..., 1] > 127).sum())

@@ -105,8 +105,7 @@ def colab(source: Path) -> str:
         content.mkdir()
         shutil.copy(chapters.for_colab(source), content)
         command = [str(folder / "env" / "bin" / "python"), "-c", ALONE, f"{source.stem}.ipynb"]
-        command += [setup_cell.address(), wheel.as_uri()]
-        command.append(json.dumps(kernels.by_files(folder)))
+        command += [setup_cell.address(), wheel.as_uri(), json.dumps(kernels.by_files(folder))]
         # what the wheel asks for must be there already
         environment = {"PYTHONPATH": "", "PIP_NO_INDEX": "1"}
         shown = run(command, cwd=content, env=environment)

@@ -30,17 +30,12 @@ class Script(NamedTuple):
     libraries: tuple[str, ...] = ()
 
 
-PLAYGROUND = (
-    *("losses", "ordinality", "state", "dom"),
-    *("circle", "curve", "loss_part"),
-    *("panel", "words_part"),
-    "playground",
-)
+PLAYGROUND = "losses ordinality state dom circle curve loss_part panel words_part playground"
 MOVING = ("playground/dom", "moving/figure")
 SCRIPTS = {
     "playground/playground.js": Script(
         ("book/playground", "book/05_losses"),
-        tuple(f"playground/{name}" for name in PLAYGROUND),
+        tuple(f"playground/{name}" for name in PLAYGROUND.split()),
         "_static/playground/words.json",
         ("../d3/d3.min.js",),
     ),

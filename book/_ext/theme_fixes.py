@@ -164,10 +164,9 @@ def for_readers(buttons: list[dict[str, Any]], source: Path) -> list[dict[str, A
 def _fix_context(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object
 ) -> None:
-    """Before a page is written."""
-    context["header_buttons"] = for_readers(
-        context.get("header_buttons", []), Path(app.env.doc2path(page))
-    )
+    """Give a page its buttons before it is written."""
+    source = Path(app.env.doc2path(page))
+    context["header_buttons"] = for_readers(context.get("header_buttons", []), source)
 
 
 def setup(app: Sphinx) -> None:

@@ -8,25 +8,7 @@ from torch import Tensor
 
 from l2rclip_lite.baselines.probes import linear_probe
 from l2rclip_lite.heads import LinearHead, Thresholds, validation_rps
-from l2rclip_lite.image_side import sibling
 from l2rclip_lite.method.ranks import Ranks
-from l2rclip_lite.model import L2RCLIP, calibrate
-from l2rclip_lite.training_data import TrainingData
-
-RANK_AXIS = "rank-axis"  # its name among the methods of a study
-
-
-def on_rank_axis(model: L2RCLIP, inputs: TrainingData) -> L2RCLIP:
-    """Return a model that answers by `rank_axis`, calibrated on the validation images.
-
-    Args:
-        model: Towers, ranks and config; it is left as it was.
-        inputs: Its features.
-    """
-    head = rank_axis(inputs.backbone, inputs.targets, model.ranks)
-    fitted = sibling(model, head=head)
-    calibrate(fitted, inputs.encode(fitted, "val"), inputs.targets["val"])
-    return fitted
 
 
 def rank_axis(

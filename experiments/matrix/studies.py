@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from rank_axis import RANK_AXIS, on_rank_axis
+from rank_axis import rank_axis
 from study_parts import (
     LEARNED,
     NO_TRAINING,
@@ -37,7 +37,7 @@ from l2rclip_lite.baselines.training import train_objective
 from l2rclip_lite.config import Config, LossWeights
 from l2rclip_lite.data.base import SPLITS, OrdinalDataset
 from l2rclip_lite.data.images import ResizedImages
-from l2rclip_lite.image_side import train_kernel
+from l2rclip_lite.image_side import sibling, train_kernel
 from l2rclip_lite.method import Probabilities, Texts
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import rps
@@ -46,13 +46,10 @@ from l2rclip_lite.model_file import ModelFile, begin, find_model_file
 from l2rclip_lite.runs.results import judge
 from l2rclip_lite.stages import stage1_epochs, stage2, stage2_epochs
 from l2rclip_lite.towers.base import Towers
+from l2rclip_lite.training import config_for
 from l2rclip_lite.training_data import TrainingData
 
 OURS = "L2RCLIP"
-UNTRAINED = "other-words"  # the sentences of the ranks on towers and prompts as they are
-OWN = "own-numbers"  # what the relative expects in its own ranks, stretched over the new ones
-CUT = "cut-points"  # the same number, and cut points by labels
-LEARNED_PROTOTYPES = "learned-prototypes"
 GIVEN_OUT = 1_000  # times are the sentences of the ranks given out at random
 FAILED = 0.95  # of the validation RPS of the training frequencies: no better than a constant
 
@@ -75,6 +72,7 @@ class Arm:
         rates: Learning rates of stage 2, each of which makes a row; see `Study.rows`.
         blocks: How many of the last blocks of the image tower train, beside the projection; None
             trains the whole tower. It is for L2RCLIP and fixed vectors.
+        start: Which relative of the data set it begins with; see `work.relative_of`.
 
     Example:
         >>> blind = Arm("blind", settings={"controls": {"order": "blind"}})
@@ -90,6 +88,7 @@ class Arm:
     settings: Mapping[str, Any] = field(default_factory=dict)
     rates: Sequence[float] = ()
     blocks: int | None = None
+    start: str = ""
 
     def at(self, rate: float) -> "Arm":
         """Return the arm at one learning rate, which its name says.
@@ -157,9 +156,7 @@ class Study:
     ) -> None:
         self.data = data
         self.towers = towers
-        if config.upside_down is None:
-            config = replace(config, upside_down=not data.upright)
-        self.config = config
+        self.config = config_for(data, config)
 
         backbone = {}
         targets = {}
@@ -245,9 +242,9 @@ class Study:
 
         if method == OURS:
             return self._answer_ours(self._model(data.ranks, config), blocks)
-        if method in (OWN, CUT):
+        if method in ("own-numbers", "cut-points"):
             return self._answer_by_own_ranks(method, config), {}
-        if method == UNTRAINED:
+        if method == "other-words":  # the sentences on towers and prompts as they are
             model = self._model(data.ranks, as_it_is(config))
             probabilities = model.probabilities(inputs.features["test"])
             return probabilities, _chance(probabilities, data)
@@ -273,7 +270,10 @@ class Study:
         return model.to(self.towers.logit_scale.device)
 
     def _answer_by_own_ranks(self, method: str, config: Config) -> Probabilities:
-        """Ask the relative about its own ranks, and carry its answers over to those of the data."""
+        """Ask the relative about its own ranks, and carry its answers over to those of the data.
+
+        Over the new ranks the number that it expects is stretched, or cut by labels.
+        """
         assert config.start is not None, "there is no relative to ask"
 
         # with its own ranks: their sentences, or its own outputs
@@ -288,25 +288,28 @@ class Study:
         for split, features in self.inputs.features.items():
             values[split] = relative.probabilities(features) @ own.values_tensor()
 
-        if method == CUT:
+        if method == "cut-points":
             return cut(values, self.inputs.targets, self.data.ranks)
         return stretched(values["test"], own, self.data.ranks)
 
     def _answer_by_baseline(self, method: str, model: L2RCLIP) -> Answer:
         """Train a baseline; of a tuned one the validation RPS is that of its kept epoch."""
         inputs = self.inputs
-        if method == RANK_AXIS:
-            baseline = on_rank_axis(model, inputs)
-        elif method == LEARNED_PROTOTYPES:
+        if method == "rank-axis":
+            head = rank_axis(inputs.backbone, inputs.targets, model.ranks)
+            baseline = sibling(model, head=head)
+        elif method == "learned-prototypes":
             baseline = train_objective(method, LEARNED, model, inputs, None, quiet=True)
-            calibrate(baseline, inputs.encode(baseline, "val"), inputs.targets["val"])
         else:
-            baseline = train_baseline(method, model, inputs)
-        val_probabilities = baseline.probabilities(inputs.encode(baseline, "val"))
+            baseline = train_baseline(method, model, inputs)  # which calibrates it, too
+
+        val_features = inputs.encode(baseline, "val")
+        calibrate(baseline, val_features, inputs.targets["val"])
         test_probabilities = baseline.probabilities(inputs.encode(baseline, "test"))
 
         facts = {}
         if model.config.image_side == "tower":
+            val_probabilities = baseline.probabilities(val_features)
             facts["val_rps"] = rps(inputs.targets["val"], val_probabilities, model.ranks)
         return test_probabilities, facts
 

@@ -17,7 +17,7 @@ from l2rclip_lite.baselines.prompts import Objective
 from l2rclip_lite.config import Config, Controls
 from l2rclip_lite.data.base import OrdinalDataset
 from l2rclip_lite.data.protocols import Changes, apply_protocols
-from l2rclip_lite.errors import InputError
+from l2rclip_lite.heads import survival_probabilities
 from l2rclip_lite.heads.calibration import fit_temperature, temper
 from l2rclip_lite.heads.kernel import rank_kernel
 from l2rclip_lite.method import Features, Logits, Probabilities, Texts
@@ -129,9 +129,6 @@ PROTOTYPES = {
 }
 
 
-N_BLOCKS = 7  # of the image tower of `mini`
-
-
 def freeze_early_blocks(parameters: Mapping[str, nn.Parameter], blocks: int) -> None:
     """Let only the projection and the last blocks of the image tower `mini` train.
 
@@ -148,7 +145,7 @@ def freeze_early_blocks(parameters: Mapping[str, nn.Parameter], blocks: int) -> 
         >>> [parameter.requires_grad for parameter in layers.values()]
         [False, True, True]
     """
-    last = [f"blocks.{block}" for block in range(N_BLOCKS - blocks, N_BLOCKS)]
+    last = [f"blocks.{block}" for block in range(7 - blocks, 7)]
     if blocks:
         last += ["conv_head", "bn2"]
     trained = ["projection", *(f"backbone.{layer}" for layer in last)]
@@ -166,10 +163,16 @@ def nearest_neighbours(
     targets: Mapping[str, Int[Tensor, " _"]],
     ranks: Ranks,
 ) -> Probabilities:
-    """Answer test images by the ranks of the training images whose features are most alike.
+    r"""Answer test images by the ranks of the training images whose features are most alike.
 
-    Likeness is the cosine. The number of neighbours is chosen by validation RPS, then a temperature
-    is fitted, as every baseline has one.
+    Likeness is the cosine. To the n neighbours one more is added that is of all ranks evenly. So no
+    rank has probability 0, which a logarithm would punish without end, and a neighbour that is
+    alone is believed by half:
+
+    $$p_k=\frac{n_k+1/K}{n+1}$$
+
+    The number of neighbours is chosen by validation RPS, then a temperature is fitted, as every
+    baseline has one.
 
     Args:
         features: Image features of train, val and test.
@@ -177,7 +180,7 @@ def nearest_neighbours(
         ranks: The label space.
 
     Returns:
-        K probabilities per test image, see `neighbour_shares`.
+        K probabilities per test image.
 
     Example:
         >>> two = Ranks.integers(0, 1, template="grade {rank}")
@@ -187,37 +190,18 @@ def nearest_neighbours(
         tensor([0, 1])
     """
     train = features["train"].numpy()
-    counts = [count for count in COUNTS if count <= len(train)]
-    search = NearestNeighbors(n_neighbors=counts[-1], metric="cosine").fit(train)
+    numbers = [number for number in COUNTS if number <= len(train)]
+    search = NearestNeighbors(n_neighbors=numbers[-1], metric="cosine").fit(train)
 
     def answers(split: str, count: int) -> Probabilities:
         rows = search.kneighbors(features[split].numpy(), return_distance=False)
         near = targets["train"][torch.from_numpy(rows[:, :count])]
-        return neighbour_shares(near, len(ranks))
+        counts = F.one_hot(near, len(ranks)).sum(1).double()
+        return (counts + 1 / len(ranks)) / (count + 1)
 
-    count = min(counts, key=lambda count: rps(targets["val"], answers("val", count), ranks))
-    temperature = fit_temperature(answers("val", count).log(), targets["val"])
-    return torch.from_numpy(temper(answers("test", count).log(), temperature))
-
-
-def neighbour_shares(near: Int[Tensor, "batch neighbour"], n_ranks: int) -> Probabilities:
-    r"""Return the shares of the ranks among n neighbours and one more that is of all ranks evenly.
-
-    $$p_k=\frac{n_k+1/K}{n+1}$$
-
-    So no rank has probability 0, which a logarithm would punish without end, and a neighbour that
-    is alone is believed by half.
-
-    Args:
-        near: Rank indices of the neighbours of each image.
-        n_ranks: K.
-
-    Example:
-        >>> neighbour_shares(torch.tensor([[2, 2, 3]]), 4)  # counts 0, 0, 2, 1, each with 1/4 more
-        tensor([[0.0625, 0.0625, 0.5625, 0.3125]], dtype=torch.float64)
-    """
-    counts = F.one_hot(near, n_ranks).sum(1).double()
-    return (counts + 1 / n_ranks) / (near.shape[1] + 1)
+    best = min(numbers, key=lambda number: rps(targets["val"], answers("val", number), ranks))
+    temperature = fit_temperature(answers("val", best).log(), targets["val"])
+    return torch.from_numpy(temper(answers("test", best).log(), temperature))
 
 
 STRENGTHS = (0.1, 1.0, 10.0, 100.0)  # inverse penalties, of which validation images choose one
@@ -265,9 +249,6 @@ def cut(
         targets: Rank indices of `train` and `val`.
         ranks: K ranks.
 
-    Raises:
-        InputError: All training labels are of the lowest rank, or all of the highest.
-
     Example:
         >>> x = torch.tensor([0.0, 1.0, 2.0, 3.0])
         >>> y = torch.tensor([0, 0, 1, 1])
@@ -281,8 +262,6 @@ def cut(
 
     questions = _questions(x["train"], len(ranks))
     above = (targets["train"].numpy()[:, None] > np.arange(len(ranks) - 1)).ravel()
-    if above.all() or not above.any():
-        raise InputError("cut points: all labels are of one end of the scale; add another rank.")
 
     candidates = []
     for strength in STRENGTHS:
@@ -306,9 +285,7 @@ def _answers(
 ) -> Probabilities:
     """Return the probability of each rank from those of "above k"."""
     above = model.predict_proba(_questions(x, n_ranks))[:, 1].reshape(len(x), n_ranks - 1)
-    falling = np.minimum.accumulate(above, axis=1)
-    ends = np.pad(falling, ((0, 0), (1, 1)), constant_values=((0, 0), (1, 0)))
-    return torch.from_numpy(ends[:, :-1] - ends[:, 1:])
+    return survival_probabilities(torch.from_numpy(above))
 
 
 def seen_and_unseen(probabilities: Probabilities, data: OrdinalDataset) -> dict[str, float]:

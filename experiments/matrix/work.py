@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +29,7 @@ from l2rclip_lite.errors import TrainingError
 from l2rclip_lite.files import write_json, write_text
 from l2rclip_lite.model_file import MODEL
 from l2rclip_lite.towers.base import Towers
+from l2rclip_lite.training import config_for
 from l2rclip_lite.training_data import TrainingData
 
 
@@ -61,8 +61,8 @@ class Work:
         """Yield rows of metrics, each as soon as it is computed."""
         of_start: dict[str, list[Arm]] = {}
         for name, fields in self.unit["arms"].items():
-            own = {key: value for key, value in fields.items() if key != "start"}
-            of_start.setdefault(fields.get("start", ""), []).append(Arm(name, **own))
+            arm = Arm(name, **fields)
+            of_start.setdefault(arm.start, []).append(arm)
 
         for start, arms in of_start.items():
             towers, features, path = self._beginning(start)
@@ -177,7 +177,6 @@ def _train(relative: dict[str, Any], folder: Path) -> None:
     if relative["method"] == OURS:
         fit(data, config, folder, quiet=True)
         return
-    config = replace(config, upside_down=not data.upright)
-    model = L2RCLIP.build(data.ranks, config, data.image_size)
+    model = L2RCLIP.build(data.ranks, config_for(data, config), data.image_size)
     images = TrainingData.load(data, model)
     train_baseline(relative["method"], model, images).save_pretrained(folder)

@@ -45,8 +45,8 @@ class MiniTowers(Towers):
         backbone: timm's `tf_efficientnet_lite0` without classifier (1280 features).
         bert: A `BertModel` of width 384.
         tokenizer: The WordPiece tokenizer of that model.
-        alignment: `projection` (384 × 1280) and `text_mean` (384), as `tools/fit_mini_alignment.py`
-            writes them.
+        alignment: `projection` (384 × 1280) and `text_mean` (384), as chapter 14 of the book fits
+            them.
         image_size: Side of the input image, pixels.
     """
 

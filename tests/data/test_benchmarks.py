@@ -1,8 +1,8 @@
 """The published data sets: counts and leakage of all of them, cards, folds of the real files.
 
-`book/results/data_sets.csv` and `.json` are what `tools/count_ranks.py` counted. What papers and
-data notes say is compared with these tables, and where the data is here, the tables with the
-loaders.
+`book/results/data_sets.csv` and `.json` are what `l2rclip data` counts and its `--leakage` finds,
+of every split. What papers and data notes say is compared with these tables, and where data is
+here, the tables with the loaders.
 """
 
 import json

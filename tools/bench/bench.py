@@ -1,4 +1,4 @@
-"""Measure speed and memory against the targets and write them down.
+"""Measure speed against the targets and write it down.
 
     python tools/bench/bench.py                        every row -> book/results/speed.json
     python tools/bench/bench.py --only metrics,help    two rows, the others in the file stay
@@ -24,7 +24,6 @@ import tyro
 from timing import Figure, Setting
 from training_rows import (
     kernel_morph,
-    memory,
     ordinalclip,
     stage1_batch,
     stage1_ranks,
@@ -32,7 +31,6 @@ from training_rows import (
 )
 from use_rows import (
     decode,
-    encoding_growth,
     help_time,
     inference,
     list_seconds,
@@ -98,13 +96,9 @@ ROWS = {
         10.0,
         unit="s",
     ),
-    "encode-growth": Row(
-        encoding_growth, "slowest ÷ fastest image of 10,000, 100,000 and 200,000 to encode", 1.10
-    ),
     "metrics": Row(
         metrics, "all metrics of 55,134 predictions with 1,000 bootstrap samples", 5.0, unit="s"
     ),
-    "memory": Row(memory, "peak memory of stage 2 ÷ training of the bare image tower, mini", 1.10),
     "ordinalclip": Row(
         ordinalclip, "step of OrdinalCLIP's scheme ÷ stage-2 step, 62 ranks, mini", 1.5, "at least"
     ),

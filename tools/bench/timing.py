@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -64,18 +63,11 @@ def seconds_of(call: Call) -> float:
 
 
 def in_turns(calls: Sequence[Call], repeats: int) -> list[list[float]]:
-    """Measure the seconds of several calls, `repeats` of each after one that does not count.
-
-    Every second round goes backwards.
-    """
+    """Measure the seconds of several calls, `repeats` of each after one that does not count."""
     seconds: list[list[float]] = [[] for _ in calls]
-    for turn in range(repeats + 1):
-        order = list(range(len(calls)))
-        if turn % 2 == 0:
-            order.reverse()
-
-        for which in order:
-            seconds[which].append(seconds_of(calls[which]))
+    for _ in range(repeats + 1):
+        for column, call in zip(seconds, calls, strict=True):
+            column.append(seconds_of(call))
     return [column[1:] for column in seconds]
 
 
@@ -140,33 +132,8 @@ def summary(numbers: Sequence[float], detail: object = None) -> Figure:
     }
 
 
-def in_a_new_process(work: Callable[..., None], *calls: tuple[object, ...]) -> dict[str, float]:
-    """Call `work` with each of the arguments in a new process on Linux; measure the last call.
-
-    Returns:
-        `seconds` of the processor, the peak `mib` of the process, and how many the call `added`.
-    """
+def in_a_new_process(work: Callable[..., float], *arguments: object) -> float:
+    """Return what `work` returns in a new process."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context) as pool:
-        return pool.submit(measure_last, work, calls).result()
-
-
-def measure_last(
-    work: Callable[..., None], calls: Sequence[tuple[object, ...]]
-) -> dict[str, float]:
-    """Call `work` with each of the arguments, and measure the last call."""
-    for arguments in calls:
-        before = _peak()
-        start = time.process_time()
-        work(*arguments)
-        seconds = time.process_time() - start
-    return {"seconds": seconds, "mib": _peak(), "added": _peak() - before}
-
-
-def _peak() -> float:
-    """Return the most memory that this process ever had, in MiB.
-
-    `ru_maxrss` would begin with the parent's.
-    """
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.split("VmHWM:")[1].split()[0]) / 2**10
+        return pool.submit(work, *arguments).result()

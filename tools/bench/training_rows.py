@@ -15,7 +15,6 @@ from timing import (
     Figure,
     Setting,
     ages,
-    in_a_new_process,
     ratio,
     seconds_of,
     steps_and,
@@ -209,39 +208,3 @@ def kernel_morph(setting: Setting) -> Figure:
         stack_kernel_heads(features, targets, torch.eye(62), ages(62))
 
     return summary([seconds_of(choose) for _ in range(2)])
-
-
-def memory(setting: Setting) -> Figure:
-    """Compare the peak memory of stage 2 with training the image tower alone.
-
-    Both are above the memory of the imports.
-    """
-    config = setting.config("mini", 16)
-    ours = []
-    bare = []
-    for _ in range(5):
-        ours.append(in_a_new_process(train_ours, (config,))["added"])
-        bare.append(in_a_new_process(train_bare, (config,))["added"])
-
-    ratios = [a / b for a, b in zip(ours, bare, strict=True)]
-    return summary(ratios, {"mib": ours[0], "other_mib": bare[0]})
-
-
-def train_ours(config: Config) -> None:
-    """Run, in a child, three steps of stage 2."""
-    torch.set_num_threads(1)
-    model = L2RCLIP.build(GRADES, config)
-    list(stage2_epochs(model, training_data(model, 3 * config.batch_size)))
-
-
-def train_bare(config: Config) -> None:
-    """Run, in a child, three steps of the image tower alone, with Adam and without a text tower."""
-    torch.set_num_threads(1)
-    towers = bare_towers(config)
-    del towers.text
-    step = bare_step(config, towers)
-    optimizer = torch.optim.Adam(towers.image.parameters(), lr=1e-4)
-
-    for _ in range(3):
-        step()
-        optimizer.step()

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
 from pathlib import Path
 
 import torch
@@ -25,10 +25,10 @@ from timing import (
 )
 from training_rows import noise
 
-from l2rclip_lite import L2RCLIP, Config, evaluate, load_dataset
+from l2rclip_lite import L2RCLIP, evaluate, load_dataset
 from l2rclip_lite.data.images import squeezed
 
-FEW = 100  # images, for what is done once
+FEW = 100  # rows, for what is done once
 FOLDER = 1_000  # images of a folder
 LINKS = 20_000  # names of one file: file systems allow no more than 65,000
 TRAINED = ("train", "train", "train", "val", "test")
@@ -102,31 +102,14 @@ def list_seconds(setting: Setting) -> Figure:
     numbers = (100, 1_000, 10_000) if setting.quick else (10_000, 100_000, 1_000_000)
     with tempfile.TemporaryDirectory() as folder:
         _make_images(Path(folder), numbers[-1])
-        for number in {FEW, *numbers}:
-            _write_table(Path(folder), number, "01234")
+        for number in (FEW, *numbers):
+            _write_table(Path(folder), number)
 
         measured = {}
         for number in numbers:
-            calls = ((folder, FEW), (folder, number))
-            measured[number] = [in_a_new_process(_load, *calls) for _ in range(3)]
-    longest = [run["seconds"] for run in measured[numbers[-1]]]
-    return summary(longest, {"rows": {number: runs[0] for number, runs in measured.items()}})
-
-
-def encoding_growth(setting: Setting) -> Figure:
-    """Encode ever more images of 64 pixels by tiny towers, with features kept on the disk.
-
-    The value compares the slowest with the fastest image of the three largest numbers.
-    """
-    numbers = (1_000, 10_000, 100_000, 200_000)
-    measured = {}
-    with tempfile.TemporaryDirectory() as folder:
-        _make_images(Path(folder), numbers[-1])
-        for number in numbers:
-            measured[number] = in_a_new_process(_encode, (folder, FEW), (folder, number))
-
-    per_image = [measured[number]["seconds"] / number for number in numbers[-3:]]
-    return summary([max(per_image) / min(per_image)], {"images": measured})
+            measured[number] = [in_a_new_process(_load, folder, number) for _ in range(3)]
+    seconds = {number: times[0] for number, times in measured.items()}
+    return summary(measured[numbers[-1]], {"seconds": seconds})
 
 
 def _name(index: int) -> str:
@@ -146,25 +129,18 @@ def _make_images(root: Path, number: int) -> None:
         os.link(source, root / _name(index))
 
 
-def _write_table(root: Path, number: int, names: Sequence[str]) -> None:
+def _write_table(root: Path, number: int) -> None:
     """Write a table of the first images, with a column of each kind."""
     with (root / f"{number}.csv").open("w", encoding="utf-8") as stream:
         stream.write("path,label,group,split\n")
         for index in range(number):
-            group = index // len(names)
-            label = names[index % len(names)]
+            group, label = divmod(index, 5)
             stream.write(f"{_name(index)},{label},g{group},{TRAINED[group % 5]}\n")
 
 
-def _load(folder: str, number: int) -> None:
-    """Load, in a child, a table."""
+def _load(folder: str, number: int) -> float:
+    """Load, in a child, a table; return the seconds of the processor, without what is done once."""
+    load_dataset("csv", root=folder, labels=f"{FEW}.csv")
+    start = time.process_time()
     load_dataset("csv", root=folder, labels=f"{number}.csv")
-
-
-def _encode(folder: str, number: int) -> None:
-    """Encode, in a child, the first images of the folder, and keep their features."""
-    torch.set_num_threads(1)
-    model = L2RCLIP.build(GRADES, Config(towers="tiny/random", heads=2))
-    files = [os.path.join(folder, _name(index)) for index in range(number)]
-    with tempfile.TemporaryDirectory() as cache:
-        model.encode(files, backbone=True, cache=cache)
+    return time.process_time() - start
