@@ -68,10 +68,11 @@ def range_figure(
         rows: What is written beside each, the first on top.
         looks: Name, colour and marker of each mark.
     """
-    figure = canvas(1.3 + (0.1 + 0.095 * len(looks)) * len(rows))
     if not rows:
-        return figure, nothing(figure)
+        empty = nothing()
+        return empty, empty.axes[0]
 
+    figure = canvas(1.3 + (0.1 + 0.095 * len(looks)) * len(rows))
     axis = figure.subplots()
     axis.axvline(0, color=INK, linewidth=1)
     for at, (mark, (name, colour, marker)) in enumerate(looks.items()):
@@ -84,9 +85,10 @@ def range_figure(
     return figure, axis
 
 
-def nothing(figure: Figure) -> Axes:
-    """Write into a figure why it is empty."""
+def nothing() -> Figure:
+    """Return a figure that says why it is empty."""
+    figure = canvas(1.3)
     axis = figure.subplots()
     axis.axis("off")
     axis.text(0, 0.5, "no rows of these runs here")
-    return axis
+    return figure

@@ -46,17 +46,6 @@ OVER_OTHERS = "for the mean of data sets like these, without coffee leaves"
 NEW_SET = "for one new data set like these"
 CHANGES = (*LEFT_OUT, BY_ERROR, OVER_IMAGES, OVER_SETS, OVER_OTHERS, NEW_SET)
 
-UNITS = {
-    "bracol-area": "percent",
-    "apples81": "apples",
-    "hc18": "weeks",
-    "cherries81": "cherries",
-    "pears": "pears",
-    "portraits": "years",
-    "bracol": "grades",
-    "retinamnist": "grades",
-}
-
 
 def with_best_rival(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     """Add the rival that validates best in each run as "best rival", see `with_best`."""
@@ -86,8 +75,7 @@ def variations(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         _over_sets(gains[ALL], 1).assign(change=NEW_SET),
         _over_sets(gains["without coffee leaves"], 0).assign(change=OVER_OTHERS),
     ]
-    columns = ["change", "row", "gain", "low", "high"]
-    return pd.concat([*means, *over], ignore_index=True)[columns]
+    return pd.concat([*means, *over], ignore_index=True)
 
 
 def _over_sets(gains: pd.DataFrame, n_new: int) -> pd.DataFrame:
@@ -106,39 +94,6 @@ def _over_sets(gains: pd.DataFrame, n_new: int) -> pd.DataFrame:
     mean = single.mean()
     table = pd.DataFrame({"gain": mean, "low": mean - reach, "high": mean + reach})
     return table.reset_index()
-
-
-def in_units(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the error of the median in the unit of each set, and what a training takes.
-
-    Args:
-        table: Rows of the studies `main`, whose towers are frozen, and `at-best`.
-
-    Returns:
-        A line per set, in means over the runs that both studies have: the `unit`, the error of the
-        median rank, of L2RCLIP with a frozen tower, of cross-entropy, the best rival and L2RCLIP
-        with a tuned one, then the minutes of a training of cross-entropy and L2RCLIP. NaN where
-        there are no rows.
-    """
-    numbers = table.astype({"mae_median": float, "seconds": float})
-    tuned = numbers[numbers["study"] == STUDY]
-    frozen = numbers[numbers["study"] == "main"].merge(tuned[["data", "run"]].drop_duplicates())
-    of_frozen = frozen.groupby(["arm", "data"])["mae_median"].mean()
-    of_tuned = with_best_rival(tuned, tuned).groupby(["arm", "data"])
-    error = of_tuned["mae_median"].mean()
-    minutes = of_tuned["seconds"].mean() / 60
-    columns = {
-        "median rank": of_frozen.get("median-rank"),
-        "kernel head, frozen": of_frozen.get("L2RCLIP"),
-        "cross-entropy, tuned": error.get(NONE),
-        "best rival, tuned": error.get(BEST_RIVAL),
-        "L2RCLIP, tuned": error.get("L2RCLIP"),
-        "minutes, cross-entropy": minutes.get(NONE),
-        "minutes, L2RCLIP": minutes.get("L2RCLIP"),
-    }
-    units = pd.DataFrame(columns, index=list(SETS), dtype=float)  # a method without rows: NaN
-    units.insert(0, "unit", pd.Series(UNITS))
-    return units
 
 
 RECIPES = {  # arms of the search, as a page names them
