@@ -5,8 +5,6 @@ prototypes without order, in percent. `experiments/matrix/studies.yaml` fixed tw
 before the rows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from itertools import product
 
@@ -15,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from l2rclip_book.evidence import nothing
-from l2rclip_book.gains import MEAN, reduction, sampled_means, summary, with_verdicts
+from l2rclip_book.gains import MEAN, labelled, reduction, sampled_means, summary, with_verdicts
 from l2rclip_book.plots import COLOURS, INK, canvas, drawn, grid
 from l2rclip_book.targets import RANDOM, at_best_rate
 
@@ -67,17 +65,13 @@ def worth_of_order(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         The columns of `gains.summary`, and `prototypes`, `part` and `condition`, see `CELLS`.
     """
     worths = _worths(table, images)
-    parts = []
-    for prototypes, part, condition in CELLS:
-        of_cell = {data: worth[prototypes, part, condition] for data, worth in worths.items()}
-        rows = summary(of_cell)
-        parts.append(rows.assign(prototypes=prototypes, part=part, condition=condition))
-    return pd.concat(parts, ignore_index=True)
+    rows = {}
+    for cell in CELLS:
+        rows[cell] = summary({data: worth[cell] for data, worth in worths.items()})
+    return labelled(rows, ["prototypes", "part", "condition"])
 
 
-def judge_depth(
-    table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str] = ()
-) -> pd.DataFrame:
+def judge_depth(table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str]) -> pd.DataFrame:
     """Judge the two claims of the study; a gain is a difference of worths.
 
     Args:
@@ -90,16 +84,16 @@ def judge_depth(
         "incomplete".
     """
     worths = _worths(table, images)
-    parts = []
+    rows = {}
     for row, (first, last) in CLAIMS.items():
         differences = {}
         for data, worth in worths.items():
             of_part = worth[NUMBERS]
             lighter = of_part["projection"][first].mean(axis=1)
             differences[data] = lighter - of_part["whole tower"][last].mean(axis=1)
-        parts.append(summary(differences).assign(row=row))
+        rows[row] = summary(differences)
 
-    claims = pd.concat(parts, ignore_index=True)
+    claims = labelled(rows, ["row"])
     judged = with_verdicts(claims, len(CLAIMS), len(SETS), missing, [STUDY])
     return judged.replace({"verdict": {"better": "shown", "worse": "the opposite"}})
 

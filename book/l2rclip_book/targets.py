@@ -5,8 +5,6 @@ learning rates, and at a third where both had failed; in each run it has the rat
 validation RPS is lowest.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,6 +22,7 @@ from l2rclip_book.gains import (
     compare_pairs,
     gain_text,
     judge_claims,
+    labelled,
     with_best,
 )
 from l2rclip_book.plots import COLOURS, INK, canvas, drawn, grid
@@ -113,7 +112,7 @@ def with_rivals_at_best(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def judge_targets(
-    table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str] = ()
+    table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str]
 ) -> pd.DataFrame:
     """Judge the three claims of the study, see `gains.judge_claims`.
 
@@ -152,10 +151,10 @@ def verdict_gains(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         "frozen": main,
         "tuned": trained,
     }
-    parts = []
+    parts = {}
     for tower, pairs in COMPARISONS.items():
-        parts.append(compare_pairs(of_tower[tower], pairs).assign(tower=tower))
-    return pd.concat(parts, ignore_index=True)
+        parts[tower] = compare_pairs(of_tower[tower], pairs)
+    return labelled(parts, ["tower"])
 
 
 DECISIONS = {  # what you have, what to do, and the comparison that carries it

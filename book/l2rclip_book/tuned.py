@@ -4,8 +4,6 @@
 of each method, its rate and whether gradients are shortened, is chosen.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -16,6 +14,7 @@ from l2rclip_book.gains import (
     NONE,
     best_rows,
     compare_pairs,
+    labelled,
     over_images,
     with_best,
 )
@@ -69,13 +68,11 @@ def variations(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     changed[OVER_IMAGES] = over_images(arms)
     gains = {change: compare_pairs(rows, CLAIMS) for change, rows in changed.items()}
 
-    means = [part[part["data"] == MEAN].assign(change=change) for change, part in gains.items()]
-    over = [
-        _over_sets(gains[ALL], 0).assign(change=OVER_SETS),
-        _over_sets(gains[ALL], 1).assign(change=NEW_SET),
-        _over_sets(gains["without coffee leaves"], 0).assign(change=OVER_OTHERS),
-    ]
-    return pd.concat([*means, *over], ignore_index=True)
+    gains[OVER_SETS] = _over_sets(gains[ALL], 0)
+    gains[OVER_OTHERS] = _over_sets(gains["without coffee leaves"], 0)
+    gains[NEW_SET] = _over_sets(gains[ALL], 1)
+    table = labelled(gains, ["change"])
+    return table[table["data"] == MEAN]
 
 
 def _over_sets(gains: pd.DataFrame, n_new: int) -> pd.DataFrame:
@@ -92,7 +89,7 @@ def _over_sets(gains: pd.DataFrame, n_new: int) -> pd.DataFrame:
     n_sets = single.count()
     reach = stats.t.ppf(0.975, n_sets - 1) * single.std() * np.sqrt(n_new + 1 / n_sets)
     mean = single.mean()
-    table = pd.DataFrame({"gain": mean, "low": mean - reach, "high": mean + reach})
+    table = pd.DataFrame({"data": MEAN, "gain": mean, "low": mean - reach, "high": mean + reach})
     return table.reset_index()
 
 

@@ -9,8 +9,6 @@
   image counts once, by its mean over runs and numbers of images.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -20,6 +18,7 @@ from l2rclip_book.gains import (
     EDGES,
     compare_arms,
     compare_pairs,
+    labelled,
     summary,
     with_best,
     with_verdicts,
@@ -149,9 +148,7 @@ def _sampled_orders(images: pd.DataFrame) -> dict[str, pd.DataFrame]:
     generator = np.random.default_rng(0)  # one for all data sets, so that draws are independent
     samples = {}
     for data, part in images.groupby("data", sort=False):
-        of_runs = []
-        for _, of_run in part.groupby("run"):
-            of_runs.append(_sampled_orders_of_run(of_run, generator))
+        of_runs = [_sampled_orders_of_run(run, generator) for _, run in part.groupby("run")]
         n_runs = len(of_runs)
         drawn = draw_counts(max(n_runs - 1, 1), n_runs, DRAWS, generator)
         counts = np.vstack([np.ones(n_runs), drawn])
@@ -215,13 +212,12 @@ def gains_by_labels(images: pd.DataFrame) -> pd.DataFrame:
         and `row` with how many labels.
     """
     rows = by_labels(images)
-    parts = []
+    parts = {}
     for way, arms in BY_A_RELATIVE.items():
         for shots in AMOUNTS:
-            gains = compare_arms(rows[rows["shots"] == shots], *arms)
             row = "all images" if shots == "all" else f"{shots} per rank"
-            parts.append(gains.assign(mark=way, row=row))
-    return pd.concat(parts, ignore_index=True)
+            parts[way, row] = compare_arms(rows[rows["shots"] == shots], *arms)
+    return labelled(parts, ["mark", "row"])
 
 
 def judge_words(table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str]) -> pd.DataFrame:

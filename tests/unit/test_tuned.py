@@ -49,7 +49,7 @@ def test_the_worth_of_order_is_a_reduction_and_claims_are_differences() -> None:
         "whole tower": 5,
     }
     assert (mean[depth.SENTENCES] == 0).all()
-    claims = depth.judge_depth(table, images_of(table))
+    claims = depth.judge_depth(table, images_of(table), [])
     assert means(claims).round(6).values.tolist() == [[15.0, "shown"], [15.0, "shown"]]
     waiting = depth.judge_depth(table, images_of(table), ["depth/pears-2"])
     assert set(means(waiting)["verdict"]) == {"incomplete"}
