@@ -5,17 +5,15 @@ prototypes without order, in percent. `experiments/matrix/studies.yaml` fixed tw
 before the rows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import NamedTuple
+from itertools import product
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from l2rclip_book.evidence import nothing
-from l2rclip_book.gains import MEAN, reduction, sampled_means, summary, with_verdicts
+from l2rclip_book.gains import MEAN, labelled, reduction, sampled_means, summary, with_verdicts
 from l2rclip_book.plots import COLOURS, INK, canvas, drawn, grid
 from l2rclip_book.targets import RANDOM, at_best_rate
 
@@ -29,39 +27,13 @@ CONTROLLED = PARTS[:2]  # where numbers at random ranks were tried, too
 IMAGES = {"few_shot=4": "4 images per rank", "": "all images"}
 
 
-class Cell(NamedTuple):
-    """Where order has a worth.
-
-    Args:
-        prototypes: What stands against random vectors.
-        part: What trains.
-        condition: How many images a rank has, a key of `IMAGES`.
-    """
-
-    prototypes: str
-    part: str
-    condition: str
-
-    def arm(self, prototypes: str) -> str:
-        """Return the name of these prototypes here, as `_worths` spells it."""
-        return f"{prototypes}, {self.part}; {self.condition}"
-
-
-CELLS = [
-    Cell(prototypes, part, condition)
-    for prototypes, parts in ((NUMBERS, PARTS), (SENTENCES, PARTS), (SHUFFLED, CONTROLLED))
-    for part in parts
-    for condition in IMAGES
+CELLS = [  # prototypes against random vectors, what trains, how many images
+    *product((NUMBERS, SENTENCES), PARTS, IMAGES),
+    *product((SHUFFLED,), CONTROLLED, IMAGES),
 ]
-CLAIMS = {  # the worth of the first cells, less that of the last ones
-    "falls with what trains": (
-        [Cell(NUMBERS, "projection", condition) for condition in IMAGES],
-        [Cell(NUMBERS, "whole tower", condition) for condition in IMAGES],
-    ),
-    "what trains weighs more than images": (
-        [Cell(NUMBERS, "projection", "")],
-        [Cell(NUMBERS, "whole tower", "few_shot=4")],
-    ),
+CLAIMS = {  # the worth where the projection trains, less that where the whole tower does
+    "falls with what trains": (list(IMAGES), list(IMAGES)),
+    "what trains weighs more than images": ([""], ["few_shot=4"]),
 }
 
 
@@ -71,13 +43,14 @@ def _worths(table: pd.DataFrame, images: pd.DataFrame) -> dict[str, pd.DataFrame
     In a draw all cells of a data set have the same runs and groups.
     """
     chosen = at_best_rate(table, images)
-    by_cell = chosen.assign(arm=chosen["arm"] + "; " + chosen["condition"])
+    by_cell = chosen.assign(arm=chosen["arm"] + ", " + chosen["condition"])
     worths = {}
-    for data, means in sampled_means(by_cell, sorted(set(by_cell["arm"]))).items():
-        of_cells = {}
-        for cell in CELLS:
-            of_cells[cell] = reduction(means[cell.arm(cell.prototypes)], means[cell.arm(RANDOM)])
-        worths[data] = pd.DataFrame(of_cells)
+    for data, means in sampled_means(by_cell, by_cell["arm"].unique()).items():
+        means.columns = means.columns.str.split(", ", expand=True)
+        of_prototypes = {}
+        for prototypes in (NUMBERS, SENTENCES, SHUFFLED):
+            of_prototypes[prototypes] = reduction(means[prototypes], means[RANDOM])
+        worths[data] = pd.concat(of_prototypes, axis=1)
     return worths
 
 
@@ -89,19 +62,16 @@ def worth_of_order(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
         images: Its scores of test images.
 
     Returns:
-        The columns of `gains.summary`, and those of `Cell`.
+        The columns of `gains.summary`, and `prototypes`, `part` and `condition`, see `CELLS`.
     """
     worths = _worths(table, images)
-    parts = []
+    rows = {}
     for cell in CELLS:
-        rows = summary({data: worth[cell] for data, worth in worths.items()})
-        parts.append(rows.assign(**cell._asdict()))
-    return pd.concat(parts, ignore_index=True)
+        rows[cell] = summary({data: worth[cell] for data, worth in worths.items()})
+    return labelled(rows, ["prototypes", "part", "condition"])
 
 
-def judge_depth(
-    table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str] = ()
-) -> pd.DataFrame:
+def judge_depth(table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str]) -> pd.DataFrame:
     """Judge the two claims of the study; a gain is a difference of worths.
 
     Args:
@@ -114,14 +84,16 @@ def judge_depth(
         "incomplete".
     """
     worths = _worths(table, images)
-    parts = []
+    rows = {}
     for row, (first, last) in CLAIMS.items():
         differences = {}
         for data, worth in worths.items():
-            differences[data] = worth[first].mean(axis=1) - worth[last].mean(axis=1)
-        parts.append(summary(differences).assign(row=row))
+            of_part = worth[NUMBERS]
+            lighter = of_part["projection"][first].mean(axis=1)
+            differences[data] = lighter - of_part["whole tower"][last].mean(axis=1)
+        rows[row] = summary(differences)
 
-    claims = pd.concat(parts, ignore_index=True)
+    claims = labelled(rows, ["row"])
     judged = with_verdicts(claims, len(CLAIMS), len(SETS), missing, [STUDY])
     return judged.replace({"verdict": {"better": "shown", "worse": "the opposite"}})
 
@@ -133,12 +105,11 @@ def depth_figure(worth: pd.DataFrame) -> Figure:
     Args:
         worth: From `worth_of_order`; the mean of the data sets is drawn.
     """
-    figure = canvas(3.2, 4.8)
     mean = worth[worth["data"] == MEAN].set_index("prototypes")
     if mean.empty:
-        nothing(figure)
-        return figure
+        return nothing()
 
+    figure = canvas(3.2, 4.8)
     axis = figure.subplots()
     axis.axhline(0, color=INK, linewidth=1)
     for shift, (condition, label) in zip((-0.06, 0.06), IMAGES.items(), strict=True):

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from l2rclip_book.gains import MEAN
-from l2rclip_book.plots import DATA, INK, canvas, drawn, grid, ink_on, name_rows
+from l2rclip_book.plots import DATA, INK, canvas, drawn, grid, name_rows, write_in
 
 
 @drawn()
@@ -25,24 +25,22 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float 
     rows = list(gains["row"].unique())
     looks = DATA | {MEAN: (MEAN, INK, "D")}
     looks = {data: looks[data] for data in looks if (gains["data"] == data).any()}
-    ends = ["gain", "low", "high"]
-    marks = gains.assign(mark=gains["data"])
-    marks[ends] = gains[ends].clip(-limit, limit)
-    marks = marks.rename(columns={"gain": "value"})
+    marks = gains.rename(columns={"data": "mark", "gain": "value"})
+    ends = ["value", "low", "high"]
+    marks[ends] = marks[ends].clip(-limit, limit)
     figure, axis = range_figure(marks, dict(zip(rows, rows, strict=True)), looks)
 
     for _, far in gains[gains["gain"].abs() > limit].iterrows():
         place = rows.index(far["row"]) + shift_of(list(looks).index(far["data"]), len(looks))
         colour = looks[far["data"]][1]
-        axis.text(
-            0.96 * limit * np.sign(far["gain"]),
-            place,
+        write_in(
+            axis,
+            (0.96 * limit * np.sign(far["gain"]), place),
             f"{far['gain']:+.0f} %".replace("-", "−"),
+            colour,
             ha="right" if far["gain"] > 0 else "left",
-            va="center",
             fontsize=8,
             bbox={"facecolor": colour, "edgecolor": "none", "pad": 0.5},
-            color=ink_on(colour),
         )
 
     axis.set(xlabel=label)
@@ -68,10 +66,11 @@ def range_figure(
         rows: What is written beside each, the first on top.
         looks: Name, colour and marker of each mark.
     """
-    figure = canvas(1.3 + (0.1 + 0.095 * len(looks)) * len(rows))
     if not rows:
-        return figure, nothing(figure)
+        empty = nothing()
+        return empty, empty.axes[0]
 
+    figure = canvas(1.3 + (0.1 + 0.095 * len(looks)) * len(rows))
     axis = figure.subplots()
     axis.axvline(0, color=INK, linewidth=1)
     for at, (mark, (name, colour, marker)) in enumerate(looks.items()):
@@ -84,9 +83,10 @@ def range_figure(
     return figure, axis
 
 
-def nothing(figure: Figure) -> Axes:
-    """Write into a figure why it is empty."""
+def nothing() -> Figure:
+    """Return a figure that says why it is empty."""
+    figure = canvas(1.3)
     axis = figure.subplots()
     axis.axis("off")
     axis.text(0, 0.5, "no rows of these runs here")
-    return axis
+    return figure

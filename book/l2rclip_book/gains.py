@@ -24,6 +24,7 @@ where RPS is the mean over the test images of all runs that tested them with bot
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -161,7 +162,7 @@ def summary(samples: Mapping[str, pd.Series[float]]) -> pd.DataFrame:
         `data`, `gain`, `low`, `high`, `p`, and `seen`, the smallest true gain that would be found
         four times in five: (1.96 + 0.84) standard errors.
     """
-    table = pd.DataFrame(samples, columns=list(samples), dtype=float)
+    table = pd.DataFrame(samples, dtype=float)
     if samples:
         table[MEAN] = table.mean(axis=1, skipna=False)
     drawn = table[1:]
@@ -185,10 +186,18 @@ def reduction(one: pd.Series[float], other: pd.Series[float]) -> pd.Series[float
 
 def compare_pairs(images: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
     """Return `compare_arms` of every pair that shares images, with its name in the column `row`."""
-    parts = []
-    for row, (one, other) in pairs.items():
-        parts.append(compare_arms(images, one, other).assign(row=row))
-    return pd.concat(parts, ignore_index=True)
+    return labelled({row: compare_arms(images, *pair) for row, pair in pairs.items()}, ["row"])
+
+
+def labelled(parts: Mapping[Any, pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    """Put tables one below the other, with the key of each in columns of its own.
+
+    Example:
+        >>> gains = pd.DataFrame({"gain": [5.0]})
+        >>> labelled({("words", "pears"): gains}, ["row", "data"]).values.tolist()
+        [['words', 'pears', 5.0]]
+    """
+    return pd.concat(parts, names=columns).reset_index(columns).reset_index(drop=True)
 
 
 def best_rows(table: pd.DataFrame, run: Sequence[str]) -> pd.DataFrame:
@@ -228,7 +237,7 @@ def with_best(
 
 def judge_claims(
     images: pd.DataFrame,
-    missing: Sequence[str] = (),
+    missing: Sequence[str],
     *,
     study: str = "main",
     sets: Sequence[str] = MANY,

@@ -9,15 +9,22 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from l2rclip_book.evidence import intervals
-from l2rclip_book.gains import CLAIMS, NONE, best_rows, compare_pairs, gain_table, with_verdicts
+from l2rclip_book.gains import (
+    CLAIMS,
+    NONE,
+    best_rows,
+    compare_pairs,
+    gain_table,
+    labelled,
+    with_verdicts,
+)
 from l2rclip_book.plots import DATA
 from l2rclip_book.results import StoredRows, read_rows
 
 TABLE = "clip.csv"
-HOURS = 3  # of a GPU that does 30 · 10¹² operations a second: counted, not measured
 EMPTY = (
     "**No rows yet.** `make clip` fills this place, on a machine with a network and a GPU, in "
-    f"about {60 * HOURS} minutes at 30 teraflops: operations were counted, nothing was measured. "
+    "about 180 minutes at 30 teraflops: operations were counted, nothing was measured. "
     "Send `book/results/clip.csv` and the two files beside it by a pull request; *Rows of your "
     "own* in CONTRIBUTING.md says how."
 )
@@ -67,11 +74,10 @@ def tuned_gains(clip: StoredRows) -> pd.DataFrame:
 
 def _gains_by_towers(images: pd.DataFrame, pairs: dict[str, tuple[str, str]]) -> pd.DataFrame:
     """Return `gains.compare_pairs` for each towers, whose name ends `row`."""
-    parts = []
-    for towers, part in images.groupby("towers", sort=False):
-        named = {f"{row}, {towers}": pair for row, pair in pairs.items()}
-        parts.append(compare_pairs(part, named))
-    return pd.concat(parts, ignore_index=True)
+    by_towers = images.groupby("towers", sort=False)
+    parts = {towers: compare_pairs(part, pairs) for towers, part in by_towers}
+    gains = labelled(parts, ["towers"])
+    return gains.assign(row=gains["row"] + ", " + gains["towers"])
 
 
 def clip_figure(clip: StoredRows | None) -> Figure | None:

@@ -7,7 +7,6 @@ kernels, and keeps a row a run in `book/results/spread/NN.csv`. A page says what
 
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,7 +74,7 @@ def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str
 
     columns = ["study", "data", "run", "arm", "condition", "rps"]
     rows = pd.DataFrame(columns=[*columns, "n", "n_train", "val_rps", "amae", "seconds"])
-    images = pd.DataFrame(columns=[*columns, "path", "subject"])
+    images = pd.DataFrame(columns=[*columns, "path", "subject", "true", "expected"])
     return rows, images, ["all"]
 
 
@@ -97,7 +96,6 @@ def read_table(file: Path) -> pd.DataFrame:
 
 KEPT_IN = "L2RCLIP_SPREAD"  # names the file into which `make spread` lets a chapter write
 MARGIN = 0.5  # of the range of the stored runs: a run outside of that is no run of the same kind
-DIGITS = 5  # of a stored number
 
 
 def stored_runs(chapter: str) -> pd.DataFrame:
@@ -110,18 +108,6 @@ def stored_runs(chapter: str) -> pd.DataFrame:
     """
     file = None if KEPT_IN in os.environ else find_result(f"spread/{chapter}.csv")
     return pd.DataFrame() if file is None else pd.read_csv(file)
-
-
-def curves(stored: pd.DataFrame, name: str) -> list[list[float]]:
-    """Return a curve of each stored run: the columns `name 1`, `name 2` and so on.
-
-    Example:
-        >>> curves(pd.DataFrame({"rps 1": [0.5, 0.4], "rps 2": [0.3, 0.2]}), "rps")
-        [[0.5, 0.3], [0.4, 0.2]]
-    """
-    pattern = rf"^{re.escape(name)} \d+$"
-    lines: list[list[float]] = stored.filter(regex=pattern).to_numpy().tolist()
-    return lines
 
 
 def numbered(name: str, values: Sequence[float]) -> dict[str, float]:
@@ -183,7 +169,7 @@ def beside_stored(numbers: Mapping[str, float], stored: pd.DataFrame) -> str:
         'more than half of it in 1 of 1 numbers: mae nan (0.5 to 0.6).'
     """
     if KEPT_IN in os.environ:
-        rounded = {name: float(f"{value:.{DIGITS}g}") for name, value in numbers.items()}
+        rounded = {name: float(f"{value:.5g}") for name, value in numbers.items()}
         Path(os.environ[KEPT_IN]).write_text(json.dumps(rounded), encoding="utf-8")
     if stored.empty:
         return "No stored runs of this page are here."

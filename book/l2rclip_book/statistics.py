@@ -135,9 +135,15 @@ def ordinality(text_features: ArrayLike) -> dict[str, float]:
     left, scale, _ = np.linalg.svd(rows - rows.mean(0), full_matrices=False)
     component = left[:, 0] * scale[0]
     rank = np.arange(len(rows))
+
+    i, j = np.triu_indices(len(rows), 1)
+    gap = spearman_rho((j - i)[None], distance[i, j][None])
+    i, j, k = np.array(list(combinations(rank, 3))).T
+    outer = distance[i, k]
+    in_order = np.sign(outer - distance[i, j]) + np.sign(outer - distance[j, k])
     return {
-        "gap": gap_order(distance),
-        "triplets": _ordered_triplets(distance),
+        "gap": float(gap[0]),
+        "triplets": float((in_order / 4 + 0.5).mean()),
         "component": abs(float(spearman_rho(component[None], rank[None])[0])),
     }
 
@@ -148,16 +154,6 @@ def cosine_distances(
     """Return 1 − cos of all pairs of rows, to nine decimals: below is float noise, so a tie."""
     rows = _unit_rows(text_features)
     return np.round(1 - rows @ rows.T, 9)
-
-
-def gap_order(distance: Float[np.ndarray, "rank rank"]) -> float:
-    """Return Spearman's ρ of rank gap and distance over all pairs of ranks, in [−1, 1].
-
-    It is 1 where rows are the farther apart, the more their ranks differ; 0.0 where all distances
-    are equal. Chance is 0, but of few ranks any value may come about by luck.
-    """
-    i, j = np.triu_indices(len(distance), 1)
-    return float(spearman_rho((j - i)[None], distance[i, j][None])[0])
 
 
 def _unit_rows(
@@ -181,14 +177,6 @@ def _unit_rows(
         row = np.flatnonzero(~usable)[0]
         raise InputError(f"ordinality: row {row} is zero or not finite; encode that rank again.")
     return features / length
-
-
-def _ordered_triplets(distance: Float[np.ndarray, "rank rank"]) -> float:
-    """Return the share of ranks i < j < k whose outer pair is farther apart than the inner ones."""
-    i, j, k = np.array(list(combinations(range(len(distance)), 3))).T
-    outer = distance[i, k]
-    won = (np.sign(outer - distance[i, j]) + np.sign(outer - distance[j, k])) / 4 + 0.5
-    return float(won.mean())
 
 
 class Comparison(NamedTuple):

@@ -5,8 +5,6 @@ learning rates, and at a third where both had failed; in each run it has the rat
 validation RPS is lowest.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -24,6 +22,7 @@ from l2rclip_book.gains import (
     compare_pairs,
     gain_text,
     judge_claims,
+    labelled,
     with_best,
 )
 from l2rclip_book.plots import COLOURS, INK, canvas, drawn, grid
@@ -43,32 +42,37 @@ CLAIMS = {
     "L2RCLIP": (AFTER_STAGE1, BEST_LEARNED),
 }
 RECIPES = {  # arms of `at-best`, with their rates
-    "rps": f"{LINEAR}, 0.0004",
-    NONE: f"{NONE}, 0.0002",
-    "cross-entropy, 4e-4": f"{NONE}, 0.0004",
+    "rps": "linear head, 0.0004",
+    NONE: "cross-entropy, 0.0002",
+    "cross-entropy, 4e-4": "cross-entropy, 0.0004",
 }
 RUN = ["study", "data", "run", "condition"]
 RATE = r", [\d.e-]+$"  # at the end of the name of an arm
 
-FROZEN_TOWER = {
-    "sentences, against no text": ("words", NONE),
-    "wrong sentences, against no text": ("shuffled words", NONE),
-    "trained sentences, against plain ones": ("after stage 1", "words"),
-    "numbers, against trained sentences": (NUMBERS, "after stage 1"),
-    "CORAL, against trained sentences": ("coral", "after stage 1"),
-    "kernel head, against CORAL": ("L2RCLIP", "coral"),
-}
-EITHER = {"tuned at 96 pixels, against frozen at 224": (AFTER_STAGE1, NUMBERS)}
-GRADES = {"kernel head, against no text, on grades": ("L2RCLIP", NONE)}
-GRADED = ("bracol", "retinamnist")  # real images whose ranks are names
-TUNED_TOWER = {
-    "L2RCLIP, against plain cross-entropy": (AFTER_STAGE1, NONE),
-    "random vectors, against plain cross-entropy": (RANDOM, NONE),
-    "random vectors, against a linear head": (RANDOM, LINEAR),
-    "random vectors, against learned vectors": (RANDOM, LEARNED),
-    "sentences, against random vectors": (SENTENCES, RANDOM),
-    "L2RCLIP, against plain sentences": (AFTER_STAGE1, SENTENCES),
-    "the better of two rates, against 7e-4": (AFTER_STAGE1, f"{AFTER_STAGE1}, 0.0007"),
+COMPARISONS = {  # by what trains, see `verdict_gains`
+    "either": {
+        "tuned at 96 pixels, against frozen at 224": (AFTER_STAGE1, NUMBERS),
+    },
+    "graded": {
+        "kernel head, against no text, on grades": ("L2RCLIP", NONE),
+    },
+    "frozen": {
+        "sentences, against no text": ("words", NONE),
+        "wrong sentences, against no text": ("shuffled words", NONE),
+        "trained sentences, against plain ones": ("after stage 1", "words"),
+        "numbers, against trained sentences": (NUMBERS, "after stage 1"),
+        "CORAL, against trained sentences": ("coral", "after stage 1"),
+        "kernel head, against CORAL": ("L2RCLIP", "coral"),
+    },
+    "tuned": {
+        "L2RCLIP, against plain cross-entropy": (AFTER_STAGE1, NONE),
+        "random vectors, against plain cross-entropy": (RANDOM, NONE),
+        "random vectors, against a linear head": (RANDOM, LINEAR),
+        "random vectors, against learned vectors": (RANDOM, LEARNED),
+        "sentences, against random vectors": (SENTENCES, RANDOM),
+        "L2RCLIP, against plain sentences": (AFTER_STAGE1, SENTENCES),
+        "the better of two rates, against 7e-4": (AFTER_STAGE1, "after stage 1, 0.0007"),
+    },
 }
 
 
@@ -108,7 +112,7 @@ def with_rivals_at_best(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def judge_targets(
-    table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str] = ()
+    table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str]
 ) -> pd.DataFrame:
     """Judge the three claims of the study, see `gains.judge_claims`.
 
@@ -140,15 +144,17 @@ def verdict_gains(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     of_targets = [with_rivals_at_best(rows) for rows in (table, images)]
     trained = pd.concat([at_best_rate(*of_targets), of_targets[1]])
     head = main[main["arm"] == NUMBERS].assign(study=STUDY)
-    graded = images[(images["study"] == "others") & images["data"].isin(GRADED)]
-    towers = {
-        "either": (pd.concat([trained, head]), EITHER),
-        "graded": (graded, GRADES),
-        "frozen": (main, FROZEN_TOWER),
-        "tuned": (trained, TUNED_TOWER),
+    others = images["study"] == "others"
+    of_tower = {
+        "either": pd.concat([trained, head]),
+        "graded": images[others & images["data"].isin(["bracol", "retinamnist"])],
+        "frozen": main,
+        "tuned": trained,
     }
-    parts = [compare_pairs(*compared).assign(tower=tower) for tower, compared in towers.items()]
-    return pd.concat(parts, ignore_index=True)
+    parts = {}
+    for tower, pairs in COMPARISONS.items():
+        parts[tower] = compare_pairs(of_tower[tower], pairs)
+    return labelled(parts, ["tower"])
 
 
 DECISIONS = {  # what you have, what to do, and the comparison that carries it
@@ -203,11 +209,10 @@ def verdict_figure(gains: pd.DataFrame) -> Figure:
     looks = {"frozen": COLOURS["stage 1"], "tuned": COLOURS["stage 2"]}
     gains = gains[gains["tower"].isin(looks)]
     rows = list(gains["row"].unique())
-    figure = canvas(0.9 + 0.46 * len(rows), 5.2)  # legible at 390 pixels
     if not rows:
-        nothing(figure)
-        return figure
+        return nothing()
 
+    figure = canvas(0.9 + 0.46 * len(rows), 5.2)  # legible at 390 pixels
     axis = figure.subplots()
     axis.axvline(0, color=INK, linewidth=1)
     for tower, colour in looks.items():
@@ -223,10 +228,9 @@ def verdict_figure(gains: pd.DataFrame) -> Figure:
 
     n_frozen = gains.loc[gains["tower"] == "frozen", "row"].nunique()
     axis.axhline(n_frozen - 0.64, color=INK, linewidth=0.5)
-    axis.set_xlim(np.floor(gains["gain"].min()) - 2, np.ceil(gains["gain"].max()) + 2)
-    axis.set_xlabel("reduces the RPS by, %")
+    reach = (np.floor(gains["gain"].min()) - 2, np.ceil(gains["gain"].max()) + 2)
+    axis.set(xlim=reach, ylim=(len(rows) - 0.6, -0.8), yticks=[], xlabel="reduces the RPS by, %")
     grid(axis, "x")
-    axis.set(ylim=(len(rows) - 0.6, -0.8), yticks=[])
     for height, row in enumerate(rows):
         axis.text(0.01, height - 0.2, row, transform=axis.get_yaxis_transform(), va="bottom")
     figure.legend(loc="outside upper left", ncols=2)

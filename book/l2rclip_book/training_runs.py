@@ -17,13 +17,12 @@ from l2rclip_lite.errors import InputError
 Options: TypeAlias = Mapping[str, Any]  # of an experiment, by name
 
 SMALL: dict[str, Any] = {"image_size": 64, "epochs1": 3, "epochs2": 4, "lr2": 7e-4, "threads": 1}
-TINY = SMALL | {"epochs1": 2, "epochs2": 1, "towers": "mini", "weights": None, "start": None}
-TINY |= {"baselines": ["linear-probe"], "out": None}
-PROFILES: dict[str, dict[str, Any]] = {
-    "smoke": TINY,
+TINY = {"epochs1": 2, "epochs2": 1, "towers": "mini", "weights": None, "start": None}
+PROFILES: dict[str, dict[str, Any]] = {  # what they change in every experiment
+    "smoke": SMALL | TINY | {"baselines": ["linear-probe"], "out": None},
     "page": {},
     "full": {},
-}  # what they change in every experiment
+}
 
 OF_RUN = tuple(field.name for field in fields(Config))
 OF_DATA = tuple(name for name in DataOptions.__annotations__ if name not in OF_RUN)

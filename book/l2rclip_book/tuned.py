@@ -4,8 +4,6 @@
 of each method, its rate and whether gradients are shortened, is chosen.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -16,6 +14,7 @@ from l2rclip_book.gains import (
     NONE,
     best_rows,
     compare_pairs,
+    labelled,
     over_images,
     with_best,
 )
@@ -46,17 +45,6 @@ OVER_OTHERS = "for the mean of data sets like these, without coffee leaves"
 NEW_SET = "for one new data set like these"
 CHANGES = (*LEFT_OUT, BY_ERROR, OVER_IMAGES, OVER_SETS, OVER_OTHERS, NEW_SET)
 
-UNITS = {
-    "bracol-area": "percent",
-    "apples81": "apples",
-    "hc18": "weeks",
-    "cherries81": "cherries",
-    "pears": "pears",
-    "portraits": "years",
-    "bracol": "grades",
-    "retinamnist": "grades",
-}
-
 
 def with_best_rival(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     """Add the rival that validates best in each run as "best rival", see `with_best`."""
@@ -80,14 +68,11 @@ def variations(table: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     changed[OVER_IMAGES] = over_images(arms)
     gains = {change: compare_pairs(rows, CLAIMS) for change, rows in changed.items()}
 
-    means = [part[part["data"] == MEAN].assign(change=change) for change, part in gains.items()]
-    over = [
-        _over_sets(gains[ALL], 0).assign(change=OVER_SETS),
-        _over_sets(gains[ALL], 1).assign(change=NEW_SET),
-        _over_sets(gains["without coffee leaves"], 0).assign(change=OVER_OTHERS),
-    ]
-    columns = ["change", "row", "gain", "low", "high"]
-    return pd.concat([*means, *over], ignore_index=True)[columns]
+    gains[OVER_SETS] = _over_sets(gains[ALL], 0)
+    gains[OVER_OTHERS] = _over_sets(gains["without coffee leaves"], 0)
+    gains[NEW_SET] = _over_sets(gains[ALL], 1)
+    table = labelled(gains, ["change"])
+    return table[table["data"] == MEAN]
 
 
 def _over_sets(gains: pd.DataFrame, n_new: int) -> pd.DataFrame:
@@ -104,41 +89,8 @@ def _over_sets(gains: pd.DataFrame, n_new: int) -> pd.DataFrame:
     n_sets = single.count()
     reach = stats.t.ppf(0.975, n_sets - 1) * single.std() * np.sqrt(n_new + 1 / n_sets)
     mean = single.mean()
-    table = pd.DataFrame({"gain": mean, "low": mean - reach, "high": mean + reach})
+    table = pd.DataFrame({"data": MEAN, "gain": mean, "low": mean - reach, "high": mean + reach})
     return table.reset_index()
-
-
-def in_units(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the error of the median in the unit of each set, and what a training takes.
-
-    Args:
-        table: Rows of the studies `main`, whose towers are frozen, and `at-best`.
-
-    Returns:
-        A line per set, in means over the runs that both studies have: the `unit`, the error of the
-        median rank, of L2RCLIP with a frozen tower, of cross-entropy, the best rival and L2RCLIP
-        with a tuned one, then the minutes of a training of cross-entropy and L2RCLIP. NaN where
-        there are no rows.
-    """
-    numbers = table.astype({"mae_median": float, "seconds": float})
-    tuned = numbers[numbers["study"] == STUDY]
-    frozen = numbers[numbers["study"] == "main"].merge(tuned[["data", "run"]].drop_duplicates())
-    of_frozen = frozen.groupby(["arm", "data"])["mae_median"].mean()
-    of_tuned = with_best_rival(tuned, tuned).groupby(["arm", "data"])
-    error = of_tuned["mae_median"].mean()
-    minutes = of_tuned["seconds"].mean() / 60
-    columns = {
-        "median rank": of_frozen.get("median-rank"),
-        "kernel head, frozen": of_frozen.get("L2RCLIP"),
-        "cross-entropy, tuned": error.get(NONE),
-        "best rival, tuned": error.get(BEST_RIVAL),
-        "L2RCLIP, tuned": error.get("L2RCLIP"),
-        "minutes, cross-entropy": minutes.get(NONE),
-        "minutes, L2RCLIP": minutes.get("L2RCLIP"),
-    }
-    units = pd.DataFrame(columns, index=list(SETS), dtype=float)  # a method without rows: NaN
-    units.insert(0, "unit", pd.Series(UNITS))
-    return units
 
 
 RECIPES = {  # arms of the search, as a page names them

@@ -9,8 +9,6 @@
   image counts once, by its mean over runs and numbers of images.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -20,6 +18,7 @@ from l2rclip_book.gains import (
     EDGES,
     compare_arms,
     compare_pairs,
+    labelled,
     summary,
     with_best,
     with_verdicts,
@@ -28,7 +27,8 @@ from l2rclip_book.statistics import draw_counts, resampled_rho
 
 SETS = ("bracol-area", "bracol", "pears", "cherries81")
 FEW = ("few_shot=2", "few_shot=4")  # the conditions of the two claims about few images
-SHOTS = ("1", "2", "4", "8", "16")  # labelled images a rank
+AMOUNTS = ("1", "2", "4", "8", "16", "all")  # of labelled images a rank
+ALL_IMAGES = {"L2RCLIP": "words", "rps": "labels"}  # as `at-best` names these arms
 DRAWS = 2_000  # of the bootstrap of a rank correlation
 
 WORDS = "words, relative"
@@ -41,7 +41,7 @@ WORDLESS = (  # all that begin with a relative, read no sentence, and are chosen
 )
 BEST_WORDLESS = "best without words"
 BEST_OF_ALL = "best of all"
-NEW_WORDS = {"new words": ("after a relative", "plain tower")}
+NEW_WORDS = ("after a relative", "plain tower")
 ONE_TO_ONE = {  # exploratory: words after a relative against each way without them
     "numbers": (WORDS, "numbers, relative"),
     "random vectors": (WORDS, "random prototypes, relative"),
@@ -71,8 +71,6 @@ def of_new(images: pd.DataFrame) -> pd.DataFrame:
     Args:
         images: Scores of test images, of all studies.
     """
-    columns = images.columns.union(["true", "expected"])  # absent where no study was run
-    images = images.reindex(columns=columns)
     new = images[images["study"] == "words-new"]
     new = new[new["arm"] != "labels of the relative"]
 
@@ -116,10 +114,10 @@ def chance_orders(table: pd.DataFrame) -> pd.DataFrame:
         correlations; `lowest_fixed_low` and `lowest_fixed_high`, the same where the lowest rank
         keeps its sentence, and `lowest_fixed_above`, the share of those above the right order.
     """
-    rows = table[(table["study"] == "words-new") & (table["arm"] == NEW_WORDS["new words"][0])]
-    columns = ["chance_low", "chance_high"]
+    rows = table[(table["study"] == "words-new") & (table["arm"] == NEW_WORDS[0])]
+    columns = ["data", "chance_low", "chance_high"]
     columns += ["lowest_fixed_low", "lowest_fixed_high", "lowest_fixed_above"]
-    return rows.reindex(columns=["data", *columns]).groupby("data")[columns].mean()
+    return rows.reindex(columns=columns).groupby("data").mean()
 
 
 def compare_orders(images: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
@@ -150,9 +148,7 @@ def _sampled_orders(images: pd.DataFrame) -> dict[str, pd.DataFrame]:
     generator = np.random.default_rng(0)  # one for all data sets, so that draws are independent
     samples = {}
     for data, part in images.groupby("data", sort=False):
-        of_runs = []
-        for _, of_run in part.groupby("run"):
-            of_runs.append(_sampled_orders_of_run(of_run, generator))
+        of_runs = [_sampled_orders_of_run(run, generator) for _, run in part.groupby("run")]
         n_runs = len(of_runs)
         drawn = draw_counts(max(n_runs - 1, 1), n_runs, DRAWS, generator)
         counts = np.vstack([np.ones(n_runs), drawn])
@@ -193,6 +189,18 @@ def few_gains(
     return compare_pairs(few.assign(run=few["run"].astype(str) + " " + few["condition"]), pairs)
 
 
+def by_labels(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of what begins with a relative or without; `shots`: one of `AMOUNTS`.
+
+    Args:
+        rows: Of all studies: a row per run and arm, or scores of images.
+    """
+    studies = ["words-few", "words-curve", "words-all", "at-best"]
+    chosen = rows[rows["study"].isin(studies) & rows["data"].isin(SETS)]
+    shots = chosen["condition"].str.removeprefix("few_shot=").replace("", "all")
+    return chosen.replace({"arm": ALL_IMAGES}).assign(shots=shots)
+
+
 def gains_by_labels(images: pd.DataFrame) -> pd.DataFrame:
     """Return by what beginning with a relative reduces the RPS, for each number of labels.
 
@@ -203,16 +211,13 @@ def gains_by_labels(images: pd.DataFrame) -> pd.DataFrame:
         The rows of `gains.compare_arms`; `mark` says how the tower is trained, by words or labels,
         and `row` with how many labels.
     """
-    few = images[images["study"].isin(["words-few", "words-curve"])]
-    whole = images[images["study"].isin(["words-all", "at-best"]) & images["data"].isin(SETS)]
-    amounts = {f"{n} per rank": few[few["condition"] == f"few_shot={n}"] for n in SHOTS}
-    amounts["all images"] = whole.replace({"arm": {"L2RCLIP": "words", "rps": "labels"}})
-
-    parts = []
+    rows = by_labels(images)
+    parts = {}
     for way, arms in BY_A_RELATIVE.items():
-        for row, rows in amounts.items():
-            parts.append(compare_arms(rows, *arms).assign(mark=way, row=row))
-    return pd.concat(parts, ignore_index=True)
+        for shots in AMOUNTS:
+            row = "all images" if shots == "all" else f"{shots} per rank"
+            parts[way, row] = compare_arms(rows[rows["shots"] == shots], *arms)
+    return labelled(parts, ["mark", "row"])
 
 
 def judge_words(table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str]) -> pd.DataFrame:
@@ -228,9 +233,10 @@ def judge_words(table: pd.DataFrame, images: pd.DataFrame, missing: Sequence[str
     """
     new = images[images["study"] == "words-new"]
     few = images[images["study"] == "words-few"]
-    parts = [compare_orders(new, *pair).assign(row=row) for row, pair in NEW_WORDS.items()]
-    parts.append(few_gains(table[table["study"] == "words-few"], few, FEW_IMAGES))
-
-    n_claims = len(NEW_WORDS) + len(FEW_IMAGES)
+    parts = [
+        compare_orders(new, *NEW_WORDS).assign(row="new words"),
+        few_gains(table[table["study"] == "words-few"], few, FEW_IMAGES),
+    ]
+    n_claims = 1 + len(FEW_IMAGES)
     claims = pd.concat(parts, ignore_index=True)
     return with_verdicts(claims, n_claims, len(SETS), missing, ["words-new", "words-few"])

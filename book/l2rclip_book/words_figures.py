@@ -9,26 +9,24 @@ from matplotlib.figure import Figure
 
 from l2rclip_book.evidence import nothing, range_figure
 from l2rclip_book.plots import DATA, GRID, INK, canvas, drawn, grid, panels, rank_colours, write_in
-from l2rclip_book.words import SETS, SHOTS, WORDS
+from l2rclip_book.words import AMOUNTS, SETS, WORDS, by_labels
 
 WARM = "#c8553d"  # reads sentences
 COLD = "#3b6fb6"  # does not
 OWN = "#247a55"  # reads those of its training
-LINES: dict[str, tuple[str, str, str, str]] = {  # name, colour, line, marker
+LINES = {  # name, colour, line, marker
     WORDS: ("words, after a relative", WARM, "-", "o"),
     "labels, relative by labels": ("labels, pretrained without text", COLD, "-", "^"),
     "words": ("words alone", WARM, ":", "o"),
     "labels": ("labels alone", COLD, ":", "^"),
 }
-ORDERS: dict[str, tuple[str, str, str]] = {  # name, colour, marker
+ORDERS = {  # name, colour, marker
     "plain tower": ("sentences, plain tower", INK, "s"),
     "own outputs": ("pretrained without text, own outputs", COLD, "^"),
     "own numbers": ("the relative in its own sentences", OWN, "D"),
     "after a relative": ("sentences, after a relative", WARM, "o"),
 }
 BAND = "sentences given to random ranks"
-ALL_IMAGES = {"L2RCLIP": "words", "rps": "labels"}  # as `at-best` names these arms
-AMOUNTS = (*SHOTS, "all")
 
 
 @drawn()
@@ -52,7 +50,7 @@ def landings(places: Mapping[Sequence[str], Float[np.ndarray, " rank"]], most: f
             write_in(axis, (percents[rank], height), names[rank], fontsize=8.5)
 
     axis.set(ylim=(len(places) - 0.4, -0.6), xlim=(-0.04 * most, 1.02 * most), yticks=[])
-    axis.set_xlabel("percent of damage that the sentence is nearest to")
+    axis.set(xlabel="percent of damage that the sentence is nearest to")
     axis.spines["left"].set_visible(False)
     return figure
 
@@ -88,16 +86,9 @@ def shares_of_chance(table: pd.DataFrame) -> pd.DataFrame:
     Returns:
         `data`, `run`, `arm`, `shots` (of `AMOUNTS`) and `share`.
     """
-    study = table["study"]
-    at_best = study == "at-best"
-    is_whole = at_best | (study == "words-all")
-    shots = table["condition"].str.removeprefix("few_shot=").mask(is_whole, "all")
-    arms = table["arm"].mask(at_best, table["arm"].map(ALL_IMAGES))
-    rows = table.assign(shots=shots, arm=arms)
-    rows = rows[is_whole | study.isin(["words-few", "words-curve"])]
-    rows = rows[rows["arm"].isin(LINES) & rows["shots"].isin(AMOUNTS)]
-
-    chance = table[(study == "words-new") & (table["arm"] == "median-rank")]
+    rows = by_labels(table)
+    rows = rows[rows["arm"].isin(LINES)]
+    chance = table[(table["study"] == "words-new") & (table["arm"] == "median-rank")]
     both = rows.merge(chance[["data", "run", "rps"]], on=["data", "run"], suffixes=("", "_chance"))
     both["share"] = 100 * both["rps"].astype(float) / both["rps_chance"].astype(float)
     return both[["data", "run", "arm", "shots", "share"]]
@@ -111,9 +102,7 @@ def few_figure(shares: pd.DataFrame) -> Figure:
         shares: From `shares_of_chance`.
     """
     if shares.empty:
-        figure = canvas(3.3)
-        nothing(figure)
-        return figure
+        return nothing()
 
     by_data = dict(list(shares.groupby("data")))
     parts = {DATA[data][0]: by_data[data] for data in SETS if data in by_data}
@@ -129,8 +118,8 @@ def few_figure(shares: pd.DataFrame) -> Figure:
             )
         grid(axis, "y", title)
         axis.axhline(100, color=INK, linewidth=1, linestyle="--")
-        axis.set_ylim(0, max(115, 1.05 * part["share"].max()))
-        axis.set_xlabel("labels for each rank")
+        highest = max(115, 1.05 * part["share"].max())
+        axis.set(ylim=(0, highest), xlabel="labels for each rank")
     first = figure.axes[0]
     first.set_ylabel("RPS, % of an answer\nthat looks at no image")
     figure.legend(

@@ -4,7 +4,7 @@ import pandas as pd
 
 from l2rclip_book import depth
 from l2rclip_book.gains import MEAN, compare_pairs
-from l2rclip_book.tuned import CLAIMS, in_units, with_best_rival
+from l2rclip_book.tuned import CLAIMS, with_best_rival
 
 
 def images_of(table: pd.DataFrame) -> pd.DataFrame:
@@ -27,21 +27,15 @@ def test_the_best_rival_is_the_one_that_validates_best() -> None:
         assert claims.loc[claims["data"] == MEAN, "gain"].tolist() == [50.0, gain]
 
 
-def test_errors_in_units_are_numbers_where_no_rows_are_stored() -> None:
-    """As in Colab, without the results of the studies."""
-    columns = ["study", "data", "run", "arm", "mae_median", "seconds", "val_rps"]
-    assert set(in_units(pd.DataFrame(columns=columns)).dtypes[1:].astype(str)) == {"float64"}
-
-
 def test_the_worth_of_order_is_a_reduction_and_claims_are_differences() -> None:
     """Numbers reduce an RPS of 2 to 1.6, where the whole tower trains to 1.9: by 20 and by 5 %."""
     of_part = {"nothing trains": 1.6, "projection": 1.6, "last block": 2.0, "whole tower": 1.9}
     rows = []
-    for cell in depth.CELLS:
-        ordered = of_part[cell.part] if cell.prototypes == depth.NUMBERS else 2.0
-        for name, rps in ((depth.RANDOM, 2.0), (cell.prototypes, ordered)):
+    for prototypes, part, condition in depth.CELLS:
+        ordered = of_part[part] if prototypes == depth.NUMBERS else 2.0
+        for name, rps in ((depth.RANDOM, 2.0), (prototypes, ordered)):
             for rate, worse in ((", 0.0007", 0.0), (", 0.0002", 1.0)):
-                rows.append((cell.condition, f"{name}, {cell.part}{rate}", rps + worse))
+                rows.append((condition, f"{name}, {part}{rate}", rps + worse))
     arms = pd.DataFrame(rows, columns=["condition", "arm", "rps"]).drop_duplicates()
     runs = [arms.assign(study="depth", data=data, run=0) for data in depth.SETS]
     table = pd.concat(runs, ignore_index=True).assign(val_rps=lambda row: row["rps"])
@@ -55,7 +49,7 @@ def test_the_worth_of_order_is_a_reduction_and_claims_are_differences() -> None:
         "whole tower": 5,
     }
     assert (mean[depth.SENTENCES] == 0).all()
-    claims = depth.judge_depth(table, images_of(table))
+    claims = depth.judge_depth(table, images_of(table), [])
     assert means(claims).round(6).values.tolist() == [[15.0, "shown"], [15.0, "shown"]]
     waiting = depth.judge_depth(table, images_of(table), ["depth/pears-2"])
     assert set(means(waiting)["verdict"]) == {"incomplete"}

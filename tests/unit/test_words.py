@@ -43,7 +43,7 @@ def few(data: str, **arms: tuple[float, float]) -> tuple[pd.DataFrame, pd.DataFr
 
 def test_three_claims_share_one_holm() -> None:
     """Each is judged on four sets; one missing set leaves all without a verdict."""
-    one, other = NEW_WORDS["new words"]
+    one, other = NEW_WORDS
     tables = []
     images = []
     for data in SETS:
