@@ -4,7 +4,7 @@ import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,9 +17,9 @@ from sklearn.neighbors import NearestNeighbors
 from l2rclip_book.plots import INK, NARROW, drawn, panels, rank_colours, spread_out
 from l2rclip_lite.method.ranks import Ranks
 
-Points: TypeAlias = Float[np.ndarray, "batch dim"]
-Flat: TypeAlias = Float[np.ndarray, "batch 2"]
-Index: TypeAlias = Int[np.ndarray, " batch"]
+Points = Float[np.ndarray, "batch dim"]
+Flat = Float[np.ndarray, "batch 2"]
+Index = Int[np.ndarray, " batch"]
 
 
 def umap_layout(points: Points, neighbours: int, *, epochs: int | None) -> Flat:

@@ -28,7 +28,7 @@ from l2rclip_lite.metrics import medians, rps_of_images
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.model_file import ModelFile
 from l2rclip_lite.runs import RunDirectory, probabilities_of
-from l2rclip_lite.runs.results import NO_INTERVAL, ROWS, SCORES, Comparison, cell
+from l2rclip_lite.runs.results import NO_INTERVAL, ROWS, Comparison, score_table
 
 TEMPLATE = Path(__file__).with_name("report.jinja")
 N_WORST = 6  # images that are shown
@@ -54,7 +54,6 @@ def write_report(
     metrics = directory.read_metrics()
     read_once = cache(read_data)
 
-    kept = metrics.get("comparison")
     without = {ROWS[key]: metrics[key] for key in ("test_after_stage1", "median_rank")}
     true = answers["true_rank"].to_numpy()
     p = probabilities_of(answers)
@@ -65,10 +64,9 @@ def write_report(
         title=Path(run).resolve().name,  # no path of this machine
         unit=plots.unit_of(ranks),
         metrics=metrics,
-        kept=Comparison(kept["kept"], kept["rps"]).in_words() if kept else "",
-        titles=SCORES,
+        comparison=Comparison,
         scores=compared.scores | without,
-        cell=cell,
+        score_table=score_table,
         no_interval=NO_INTERVAL,
         curves=_curves(directory, ranks, metrics),
         confusion=_png(plots.confusion({compared.name: (true, medians(p))}, ranks)),
@@ -156,4 +154,4 @@ def _gallery(test: Split, answers: pd.DataFrame, ranks: Ranks) -> Figure:
             raise InputError(f"report: {problem}; restore predictions.csv.")
 
     chosen = test.subset(places.tolist())
-    return plots.gallery(chosen, probabilities_of(answers), ranks, range(len(chosen)))
+    return plots.gallery(chosen, probabilities_of(answers), ranks)

@@ -23,7 +23,6 @@ from l2rclip_lite.method import Features, Targets, Texts
 from l2rclip_lite.method.prompts import RankPrompts
 from l2rclip_lite.metrics import spearman
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.towers import load_towers
 
 MAX_IMAGES = 256  # test images that are encoded for the signs, at most
 OTHER_CONTEXT = 1_000_003  # seeds a context that no run begins with
@@ -164,14 +163,9 @@ def see_images(model: L2RCLIP, data: OrdinalDataset) -> SeenImages:
     step = math.ceil(len(data.test) / MAX_IMAGES)
     part = data.test.subset(range(0, len(data.test), step))
 
-    towers = load_towers(
-        config.towers,
-        image_size=config.image_size,
-        seed=config.seed,
-        allow_download=False,
-        commits=model.towers.commits,
+    untrained = L2RCLIP.build(
+        model.ranks, config, allow_download=False, commits=model.towers.commits
     )
-    untrained = L2RCLIP(towers, model.ranks, config, model.rank_features.cpu())
     was_trained = config.image_side == "tower" and config.epochs2 > 0
     return SeenImages(
         before=untrained.encode(part, backbone=False),
@@ -192,10 +186,9 @@ def measure(model: L2RCLIP, seen: SeenImages | None) -> dict[str, float | str]:
         "template": partial(template_cosine, model),
         "context": partial(context_cosine, model),
     }
-    values: dict[str, float | str] = {}
-    if seen is None:
-        values = dict.fromkeys(("answers", "margin", "spread"), "this one needs the test images.")
-    else:
+    columns = [sign.column for sign in SIGNS]
+    values: dict[str, float | str] = dict.fromkeys(columns, "this one needs the test images.")
+    if seen is not None:
         compute["answers"] = partial(order_of_answers_gained, model, seen)
         compute["margin"] = partial(own_text_margin, model, seen)
         compute["spread"] = partial(spread_kept, seen)
@@ -231,7 +224,8 @@ def template_cosine(model: L2RCLIP) -> float:
     At 1 stage 1 has left the meaning of the words where it was. Features are centred over the ranks
     where those of the model are.
     """
-    return float(F.cosine_similarity(model.text_features(), template_features(model)).mean())
+    template = changed_texts(model, context=trained_prompts(model).context[:0], refine=False)
+    return float(F.cosine_similarity(model.text_features(), template).mean())
 
 
 def own_text_margin(model: L2RCLIP, seen: SeenImages) -> float:
@@ -295,11 +289,6 @@ def trained_prompts(model: L2RCLIP) -> RankPrompts:
     if model.prompts is None or model.config.stage1_epochs() == 0:
         raise InputError("signs: stage 1 has trained no prompts in this run.")
     return model.prompts
-
-
-def template_features(model: L2RCLIP) -> Texts:
-    """Return the text features of the plain sentences: no RankFormer, no context."""
-    return changed_texts(model, context=trained_prompts(model).context[:0], refine=False)
 
 
 def changed_texts(model: L2RCLIP, *, context: Tensor | None = None, refine: bool = True) -> Texts:

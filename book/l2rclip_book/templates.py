@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
-from torch import Tensor
+from numpy.typing import ArrayLike
 
 from l2rclip_book.plots import INK, METHODS, drawn, grid, heat_map, name_rows, panels
 from l2rclip_book.statistics import cosine_distances, spearman_rho
@@ -127,12 +127,9 @@ def score_rows(scores: Mapping[str, Mapping[str, Scores]]) -> Figure:
     return figure
 
 
-Table = Float[Tensor, "row column"] | Float[np.ndarray, "row column"]
-
-
 @drawn()
 def heat_maps(
-    tables: Mapping[str, Table],
+    tables: Mapping[str, ArrayLike],
     names: Sequence[str],
     *,
     columns: int,
