@@ -153,9 +153,7 @@ def staircases(rows: Mapping[str, Sequence[float]], target: int, ranks: Ranks) -
         ranks: The label space.
     """
     figure = canvas(3.9, NARROW / 2 * len(rows))
-    axes = figure.subplots(
-        2, len(rows), squeeze=False, sharex=True, sharey="row", height_ratios=(1, 1.25)
-    )
+    axes = figure.subplots(2, len(rows), sharex=True, sharey="row", height_ratios=(1, 1.25))
     for (above, below), (title, row) in zip(axes.T, rows.items(), strict=True):
         _draw_gap(below, np.cumsum(row), target)
         draw_probabilities(above, row, target)
@@ -213,9 +211,11 @@ def reliability(
     by_tenth = table.groupby(tenth)
     curve = by_tenth.mean().assign(count=by_tenth.size())
     low, high = binom.interval(0.95, curve["count"], curve["confidence"])
-    curve["chance_low"] = low / curve["count"]
-    curve["chance_high"] = high / curve["count"]
-    return curve.assign(middle=(curve.index + 0.5) / 10)
+    return curve.assign(
+        middle=(curve.index + 0.5) / 10,
+        chance_low=low / curve["count"],
+        chance_high=high / curve["count"],
+    )
 
 
 @drawn()

@@ -114,11 +114,10 @@ def changed_ranks(
     Returns:
         Row i: of each sentence on the words of rank i; 0 where it does not see them.
     """
-    every = slice(None)
-    columns = [
-        (read_by(former, embeddings, tokens, rank, every) * tokens.words).sum(1)
-        for rank in range(len(embeddings))
-    ]
+    columns = []
+    for rank in range(len(embeddings)):
+        read = read_by(former, embeddings, tokens, rank, slice(None))
+        columns.append((read * tokens.words).sum(1))
     strength = torch.stack(columns, dim=1)
     return strength / strength.diagonal()[:, None]
 
@@ -254,7 +253,7 @@ def attention_figure(stored: Mapping[str, Any], numbers: Sequence[int]) -> Figur
     """
     slots = {each["slot"]: each for each in stored["sets"][0]["slots"]}
     figure = canvas(5.2)
-    axes = figure.subplots(2, len(numbers), squeeze=False)
+    axes = figure.subplots(2, len(numbers))
     for column, number in zip(axes.T, numbers, strict=True):
         for axis, when in zip(column, ("before", "after"), strict=True):
             _draw_attention(axis, slots[number], when, stored["unit"])

@@ -147,11 +147,10 @@ def _gallery(test: Split, answers: pd.DataFrame, ranks: Ranks) -> Figure:
     Raises:
         InputError: An image of this name is not among the test images of the data.
     """
-    places = pd.Index(test.paths).get_indexer(pd.Index(answers["path"]))
-    for place, path in zip(places, answers["path"], strict=True):
-        if place < 0:
-            problem = f"{path!r} of predictions.csv is no test image of the data"
-            raise InputError(f"report: {problem}; restore predictions.csv.")
+    unknown = set(answers["path"]) - set(test.paths)
+    if unknown:
+        problem = f"{min(unknown)!r} of predictions.csv is no test image of the data"
+        raise InputError(f"report: {problem}; restore predictions.csv.")
 
-    chosen = test.subset(places.tolist())
+    chosen = test.subset([test.paths.index(path) for path in answers["path"]])
     return plots.gallery(chosen, probabilities_of(answers), ranks)

@@ -7,7 +7,6 @@ kernels, and keeps a row a run in `book/results/spread/NN.csv`. A page says what
 
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -110,18 +109,6 @@ def stored_runs(chapter: str) -> pd.DataFrame:
     """
     file = None if KEPT_IN in os.environ else find_result(f"spread/{chapter}.csv")
     return pd.DataFrame() if file is None else pd.read_csv(file)
-
-
-def curves(stored: pd.DataFrame, name: str) -> list[list[float]]:
-    """Return a curve of each stored run: the columns `name 1`, `name 2` and so on.
-
-    Example:
-        >>> curves(pd.DataFrame({"rps 1": [0.5, 0.4], "rps 2": [0.3, 0.2]}), "rps")
-        [[0.5, 0.3], [0.4, 0.2]]
-    """
-    pattern = rf"^{re.escape(name)} \d+$"
-    lines: list[list[float]] = stored.filter(regex=pattern).to_numpy().tolist()
-    return lines
 
 
 def numbered(name: str, values: Sequence[float]) -> dict[str, float]:

@@ -280,8 +280,8 @@ def spread_kept(seen: SeenImages) -> float:
 def _spread(image: Tensor, target: Tensor) -> float:
     """Return the mean squared distance of an image to the centre of its rank."""
     places = pd.DataFrame(image.double().numpy())
-    offsets = places - places.groupby(target.numpy()).transform("mean")
-    return float((offsets**2).sum(axis=1).mean())
+    variances = places.groupby(target.numpy()).transform("var", ddof=0)
+    return float(variances.sum(axis=1).mean())
 
 
 def trained_prompts(model: L2RCLIP) -> RankPrompts:
