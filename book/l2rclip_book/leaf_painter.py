@@ -86,9 +86,8 @@ def paint_leaf(generator: Generator, low: float, high: float, *, pixels: int = 1
     if low > 0:
         area = int(blade.sum())
         fewest = math.ceil(low * area)
-        most = math.ceil(high * area) - 1
+        most = max(math.ceil(high * area) - 1, 1)  # a bin may be narrower than one pixel
         count = int(np.clip(round(share * area), fewest, most))
-        count = max(count, 1)  # a bin may be narrower than one pixel
         leaf, lesions = _infect(for_lesions, leaf, shape, count)
 
     scene = _lay(for_scene, leaf, shape, lesions)

@@ -4,7 +4,6 @@ Ranks have their colours, texts are numbered discs, images are stars in the colo
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -189,8 +188,17 @@ def _draw_forces(
     directions = F.normalize(arrows)
     starts = image + STAR_RADIUS * directions
 
-    look: dict[str, Any] = {"units": "xy", "width": 0.035, "minlength": 0, "zorder": 5}
-    axis.quiver(*starts.T, *arrows.T, color=colours, angles="xy", scale=1, **look)
+    axis.quiver(
+        *starts.T,
+        *arrows.T,
+        color=colours,
+        angles="xy",
+        units="xy",
+        scale=1,
+        width=0.035,
+        minlength=0,
+        zorder=5,
+    )
     for name, arrow, tip in zip(names, arrows, starts + arrows + 0.15 * directions, strict=True):
         if arrow.norm() > 0.02:
             write_in(axis, tip.tolist(), name)

@@ -89,10 +89,11 @@ def threshold_scale(
     percents = [100 * share for share in shares]
     frames = [colours[rank] for rank in np.digitize(percents, thresholds[1:-1])]
     _place_images(axis, images, frames, percents, SCALE_TOP)
-    axis.scatter(percents, [SCALE_TOP] * len(images), 25, INK, "v", zorder=4)
+    axis.plot(percents, [SCALE_TOP] * len(images), "v", color=INK, markersize=5, zorder=4)
 
-    axis.set(xlim=(-1.4, thresholds[-1]), ylim=(0, 1), yticks=[])
-    axis.set(xlabel="damaged share of the leaf, %")
+    axis.set(
+        xlim=(-1.4, thresholds[-1]), ylim=(0, 1), yticks=[], xlabel="damaged share of the leaf, %"
+    )
     axis.set_xticks(thresholds[1:], [f"{threshold:g}" for threshold in thresholds[1:]])
     axis.spines[["left", "bottom"]].set_visible(False)
     return figure
@@ -294,10 +295,11 @@ def two_towers(
         ("c", t @ z, "cosine of z and t", "%.3f"),
         ("p", probabilities, "probability", "%.2f"),
     ):
-        bars = axes[name].barh(ranks.names, values, color=rank_colours(len(ranks)))
-        axes[name].bar_label(bars, fmt=form, padding=3)
-        axes[name].invert_yaxis()
-        axes[name].set(xticks=[], title=title)
-        axes[name].spines["bottom"].set_visible(False)
+        axis = axes[name]
+        bars = axis.barh(ranks.names, values, color=rank_colours(len(ranks)))
+        axis.bar_label(bars, fmt=form, padding=3)
+        axis.invert_yaxis()
+        axis.set(xticks=[], title=title)
+        axis.spines["bottom"].set_visible(False)
     axes["p"].set_yticks([])
     return figure

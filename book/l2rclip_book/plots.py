@@ -36,13 +36,9 @@ COLOURS = {"stage 1": "#3b6fb6", "stage 2": "#c8553d", "reference": INK, "ink": 
 # that read sentences, cold ones for those that do not
 METHODS = {
     "cross-entropy": ("#3b6fb6", "^"),
-    "ridge": ("#2a8c82", "X"),
     "shuffled words": ("#b07aa1", "v"),
     "words": ("#d18f2b", "D"),
-    "after stage 1": ("#c8553d", "o"),
     "numbers": ("#247a55", "P"),
-    "median-rank": (INK, "s"),
-    "L2RCLIP": (INK, "o"),
 }
 # name, colour (the first after Okabe and Ito), marker
 DATA = {
@@ -196,9 +192,8 @@ def training_curves(
     columns = {title: "val_mae", "Training loss (the two stages' losses differ)": "loss"}
     figure, shown = panels(columns, 2, 3.1)
     for axis, _, column in shown:
-        seaborn.lineplot(table, x="epoch", y=column, hue="stage", palette=COLOURS, ax=axis)
-        axis.set(xlabel="epoch, both stages", ylabel="")
-        axis.legend().remove()
+        lines = table.pivot(index="epoch", columns="stage", values=column)
+        lines.plot(ax=axis, color=COLOURS, xlabel="epoch, both stages", legend=False)
 
     left = figure.axes[0]
     kept = kept_epochs(table, select)

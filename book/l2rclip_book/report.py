@@ -132,13 +132,13 @@ def _worst(
         "RPS": rps_of_images(true, p).round(3),
     }
     table = pd.DataFrame(columns).nlargest(N_WORST, "RPS")
+    worst = {"table": table, "picture": ""}
     try:
-        picture = _png(_gallery(read_data().test, answers.loc[table.index], ranks))
+        worst["picture"] = _png(_gallery(read_data().test, answers.loc[table.index], ranks))
     except InputError as error:
-        problem = one_line(str(error))
-        print(f"warning: the page shows no image: {problem}", file=sys.stderr)
-        return {"table": table, "picture": "", "problem": problem}
-    return {"table": table, "picture": picture}
+        worst["problem"] = one_line(str(error))
+        print(f"warning: the page shows no image: {worst['problem']}", file=sys.stderr)
+    return worst
 
 
 def _gallery(test: Split, answers: pd.DataFrame, ranks: Ranks) -> Figure:

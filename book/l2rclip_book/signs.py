@@ -207,11 +207,12 @@ def order_of_answers_gained(model: L2RCLIP, seen: SeenImages) -> float:
     It is Spearman's ρ of expected and true rank, minus the same with the plain words in the place
     of those that RankFormer refines; of images as stage 1 met them.
     """
-    if trained_prompts(model).rankformer is None:
+    prompts = trained_prompts(model)
+    if prompts.rankformer is None:
         raise InputError("signs: the run has no RankFormer.")
 
     orders = []
-    for text in (model.text_features(), changed_texts(model, refine=False)):
+    for text in (model.text_features(), changed_texts(model, prompts.context, refine=False)):
         logits = model.scale.cpu() * seen.before @ text.cpu().T
         expected = logits.softmax(dim=1) @ model.ranks.values_tensor()
         orders.append(spearman(seen.target, expected, model.ranks))
@@ -224,7 +225,7 @@ def template_cosine(model: L2RCLIP) -> float:
     At 1 stage 1 has left the meaning of the words where it was. Features are centred over the ranks
     where those of the model are.
     """
-    template = changed_texts(model, context=trained_prompts(model).context[:0], refine=False)
+    template = changed_texts(model, trained_prompts(model).context[:0], refine=False)
     return float(F.cosine_similarity(model.text_features(), template).mean())
 
 
@@ -254,7 +255,7 @@ def context_cosine(model: L2RCLIP) -> float:
         raise InputError("signs: the run has no context.")
     generator = torch.Generator().manual_seed(OTHER_CONTEXT)
     other = torch.randn(prompts.context.shape, generator=generator) * prompts.word_std
-    changed = changed_texts(model, context=other)
+    changed = changed_texts(model, other)
     return float(F.cosine_similarity(model.text_features(), changed).mean())
 
 
@@ -291,18 +292,17 @@ def trained_prompts(model: L2RCLIP) -> RankPrompts:
     return model.prompts
 
 
-def changed_texts(model: L2RCLIP, *, context: Tensor | None = None, refine: bool = True) -> Texts:
+def changed_texts(model: L2RCLIP, context: Tensor, *, refine: bool = True) -> Texts:
     """Return the text features that a model would have with another context, or no RankFormer.
 
     Args:
         model: With trained prompts.
-        context: The context vectors, any number of them; None takes the model's own.
+        context: The context vectors, any number of them.
         refine: Whether RankFormer refines the words.
     """
     prompts = copy.deepcopy(trained_prompts(model))
-    if context is not None:
-        prompts.context = nn.Parameter(context.to(prompts.context))
-        prompts.prompt_tokens = prompts.tokens.with_context(len(context))
+    prompts.context = nn.Parameter(context.to(prompts.context))
+    prompts.prompt_tokens = prompts.tokens.with_context(len(context))
     if not refine:
         prompts.rankformer = None
     return prompts(model.towers)

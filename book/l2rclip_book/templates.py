@@ -87,8 +87,6 @@ def shuffled_gaps(features: Texts, names: Orders) -> Float[np.ndarray, " order"]
 
 TRAINED = METHODS["words"][0]
 SHUFFLED = METHODS["shuffled words"][0]
-BAND = "shuffled names, 90 %"
-RINGS = "random weights, one ring per seed"
 
 
 class Scores(NamedTuple):
@@ -115,8 +113,22 @@ def score_rows(scores: Mapping[str, Mapping[str, Scores]]) -> Figure:
         table = pd.DataFrame(list(rows.values()))
         low, high = np.transpose(table["shuffled"].tolist())
         rings = table["untrained"].explode()
-        axis.barh(table.index, high - low, 0.62, low, color=SHUFFLED, alpha=0.4, label=BAND)
-        axis.scatter(rings, rings.index, facecolor="none", edgecolor=INK, label=RINGS)
+        axis.barh(
+            table.index,
+            high - low,
+            0.62,
+            low,
+            color=SHUFFLED,
+            alpha=0.4,
+            label="shuffled names, 90 %",
+        )
+        axis.scatter(
+            rings,
+            rings.index,
+            facecolor="none",
+            edgecolor=INK,
+            label="random weights, one ring per seed",
+        )
         axis.plot(table["trained"], table.index, "D", color=TRAINED, label="trained network")
         axis.set(xlim=(-1, 1), xticks=(-0.5, 0, 0.5, 1), xlabel="gap score")
         grid(axis, "x", title)
