@@ -284,8 +284,8 @@ def two_towers(
     sentences = [f"{start}…", *(f"… {name}{end}" for name in ranks.names)]
     axes["w"].text(0, 0.5, "\n".join(sentences), va="center", linespacing=1.5)
     for name, tower, colour in (("I", "image", WRONG), ("T", "text", COLOURS["stage 1"])):
-        box = {"boxstyle": "rarrow,pad=0.35", "facecolor": colour, "linewidth": 0}
-        write_in(axes[name], (0.5, 0.5), f"{tower}\ntower", colour, bbox=box)
+        arrow = {"boxstyle": "rarrow,pad=0.35", "facecolor": colour, "linewidth": 0}
+        write_in(axes[name], (0.5, 0.5), f"{tower}\ntower", colour, bbox=arrow)
 
     for name, rows, title in (("z", z[None], "z, the image"), ("t", t, "t, the sentences")):
         axes[name].imshow(rows[:, :16], cmap="RdBu_r", vmin=-0.15, vmax=0.15, aspect="auto")

@@ -237,8 +237,18 @@ def axes_figure(
         left.set_title(f"axis {title}")
 
         changed = changes[title].numpy() > 1e-6
-        look = {"cmap": [PAPER, SEEN], "vmin": 0, "vmax": 1, "linecolor": INK, "linewidths": 0.4}
-        heat_map(right, changed, square=False, xticklabels=1, yticklabels=False, **look)
+        heat_map(
+            right,
+            changed,
+            square=False,
+            cmap=[PAPER, SEEN],
+            vmin=0,
+            vmax=1,
+            linecolor=INK,
+            linewidths=0.4,
+            xticklabels=1,
+            yticklabels=False,
+        )
         right.set_title("changed", fontsize=9)
     return figure
 
