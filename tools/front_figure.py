@@ -42,8 +42,8 @@ def answers_figure() -> Figure:
         run = fit(data, Config(image_side="kernel", threads=1), Path(folder) / "coffee")
 
     first = [data.test.targets.index(rank) for rank in range(len(data.ranks))]
-    answers = run.model.predict(data.test).probabilities
-    return gallery(data.test, answers, data.ranks, first)
+    shown = data.test.subset(first)
+    return gallery(shown, run.model.predict(shown).probabilities, data.ranks)
 
 
 def write(file: Path, figure: Figure, **metadata: str) -> None:

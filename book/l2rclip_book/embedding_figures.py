@@ -4,7 +4,7 @@ import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -17,9 +17,9 @@ from sklearn.neighbors import NearestNeighbors
 from l2rclip_book.plots import INK, NARROW, drawn, panels, rank_colours, spread_out
 from l2rclip_lite.method.ranks import Ranks
 
-Points: TypeAlias = Float[np.ndarray, "batch dim"]
-Flat: TypeAlias = Float[np.ndarray, "batch 2"]
-Index: TypeAlias = Int[np.ndarray, " batch"]
+Points = Float[np.ndarray, "batch dim"]
+Flat = Float[np.ndarray, "batch 2"]
+Index = Int[np.ndarray, " batch"]
 
 
 def umap_layout(points: Points, neighbours: int, *, epochs: int | None) -> Flat:
@@ -36,9 +36,8 @@ def umap_layout(points: Points, neighbours: int, *, epochs: int | None) -> Flat:
     Raises:
         ImportError: umap-learn is missing.
     """
-    with warnings.catch_warnings():
-        # it warns of TensorFlow, and of points that cannot be added later
-        warnings.simplefilter("ignore")
+    # it warns of TensorFlow, of points that cannot be added later, and that a seed costs speed
+    with warnings.catch_warnings(action="ignore"):
         from umap import UMAP
 
         search = NearestNeighbors(n_neighbors=neighbours).fit(points)
@@ -47,7 +46,6 @@ def umap_layout(points: Points, neighbours: int, *, epochs: int | None) -> Flat:
             n_neighbors=neighbours,
             n_epochs=epochs,
             random_state=0,
-            n_jobs=1,
             precomputed_knn=(index.astype(np.int32), distance.astype(np.float32), None),
             force_approximation_algorithm=True,  # else it ignores the lists of a small set
         )

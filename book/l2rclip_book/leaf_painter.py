@@ -86,9 +86,8 @@ def paint_leaf(generator: Generator, low: float, high: float, *, pixels: int = 1
     if low > 0:
         area = int(blade.sum())
         fewest = math.ceil(low * area)
-        most = math.ceil(high * area) - 1
+        most = max(math.ceil(high * area) - 1, 1)  # a bin may be narrower than one pixel
         count = int(np.clip(round(share * area), fewest, most))
-        count = max(count, 1)  # a bin may be narrower than one pixel
         leaf, lesions = _infect(for_lesions, leaf, shape, count)
 
     scene = _lay(for_scene, leaf, shape, lesions)
@@ -97,7 +96,7 @@ def paint_leaf(generator: Generator, low: float, high: float, *, pixels: int = 1
 
 def _noise(generator: Generator, side: int, cells: int, octaves: int = 2) -> Field:
     """Return smooth noise of about unit variance: random grids, ever finer, enlarged and added."""
-    total: Field = np.zeros((side, side), np.float32)
+    total = np.zeros((side, side), np.float32)
     for octave in range(octaves):
         count = min(cells << octave, side)
         grid = Image.fromarray(generator.standard_normal((count, count), dtype=np.float32))
@@ -178,7 +177,7 @@ def _veins(generator: Generator, along: Field, across: Field) -> tuple[Field, Fi
 def _ground(generator: Generator, side: int) -> Picture:
     """Return a plain ground; on every other one fallen leaves in the colours of damage."""
     plain = _shade(generator.choice(GROUNDS), generator, 15.0)
-    canvas = Image.new("RGB", (side, side), tuple(plain.astype(int).tolist()))
+    canvas = Image.new("RGB", (side, side), tuple(plain.astype(int)))
     draw = ImageDraw.Draw(canvas)
 
     t = np.linspace(0, 1, 9)
@@ -191,9 +190,9 @@ def _ground(generator: Generator, side: int) -> Picture:
         turned = generator.uniform(0.15, 0.4) * _turn(generator)
         corner = complex(*generator.uniform(-0.1, 1.1, 2))
         outline = (corner + turned * np.concatenate([rib + half, (rib - half)[::-1]])) * side
-        draw.polygon(outline.view(float).tolist(), fill=tuple(colour.tolist()))
+        draw.polygon(outline.view(float).tolist(), fill=tuple(colour))
         middle = (corner + turned * rib) * side
-        draw.line(middle.view(float).tolist(), tuple((colour * 3 // 4).tolist()))
+        draw.line(middle.view(float).tolist(), tuple(colour * 3 // 4))
 
     light = 1 + generator.uniform(0.01, 0.15) * _noise(generator, side, side // 3, 1)
     light += generator.uniform(0.02, 0.1) * _noise(generator, side, side // 8)

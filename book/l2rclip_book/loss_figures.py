@@ -4,7 +4,6 @@ Ranks have their colours, texts are numbered discs, images are stars in the colo
 """
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -17,8 +16,8 @@ from torch import Tensor
 from l2rclip_book.plots import GRID, INK, drawn, panels, rank_colours, write_in
 from l2rclip_lite.method import Texts
 
-Places: TypeAlias = Float[Tensor, "rank 2"]
-Loss: TypeAlias = Callable[[Tensor], Tensor]
+Places = Float[Tensor, "rank 2"]
+Loss = Callable[[Tensor], Tensor]
 
 
 def on_circle(*degrees: float) -> Float[Tensor, "point 2"]:
@@ -186,25 +185,23 @@ def _draw_forces(
     names = [*map(str, range(len(forces))), "net"]
     arrows = torch.cat([forces, net])
     arrows = 1.1 * arrows / forces.norm(dim=1).max().clamp_min(1e-9)
+    directions = F.normalize(arrows)
+    starts = image + STAR_RADIUS * directions
 
-    for arrow, name, colour in zip(arrows, names, colours, strict=True):
-        direction = F.normalize(arrow, dim=0)
-        start = image[0] + STAR_RADIUS * direction
+    axis.quiver(
+        *starts.T,
+        *arrows.T,
+        color=colours,
+        angles="xy",
+        units="xy",
+        scale=1,
+        width=0.035,
+        minlength=0,
+        zorder=5,
+    )
+    for name, arrow, tip in zip(names, arrows, starts + arrows + 0.15 * directions, strict=True):
         if arrow.norm() > 0.02:
-            x, y, across, up = torch.cat([start, arrow]).tolist()
-            axis.arrow(
-                x,
-                y,
-                across,
-                up,
-                color=colour,
-                width=0.035,
-                head_width=0.13,
-                length_includes_head=True,
-                linewidth=0,
-                zorder=5,
-            )
-            write_in(axis, (start + arrow + 0.15 * direction).tolist(), name)
+            write_in(axis, tip.tolist(), name)
 
 
 @drawn()

@@ -6,7 +6,6 @@ are red.
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +13,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
-from matplotlib.typing import ColorType, HashableList
+from matplotlib.typing import ColorType
 from PIL import Image
 from scipy.stats import binom
 
@@ -36,30 +35,34 @@ from l2rclip_lite.method.ranks import Ranks
 SCALE_TOP = 0.24  # of the height of Figure 1.2
 
 
-def _place_image(
-    axis: Axes, image: Image.Image, colour: ColorType, across: float, tip: tuple[float, float]
+def _place_images(
+    axis: Axes,
+    images: Sequence[Image.Image],
+    colours: Sequence[ColorType],
+    x: Sequence[float],
+    y: float,
 ) -> None:
-    """Draw an image in a frame of a colour, with a line down to a point.
+    """Draw images side by side at the top, each with a line down to a point.
 
     Args:
         axis: Where to draw.
-        image: Of any size.
-        colour: Of frame and line.
-        across: Where its middle is, from 0, the left end of the panel, to 1.
-        tip: The point, in the numbers of the axes.
+        images: Of any size.
+        colours: Of the frame and the line of each.
+        x: The points, in the numbers of the axes.
+        y: Their height.
     """
-    picture = OffsetImage(np.asarray(image), zoom=33 / image.width)
-    frame = AnnotationBbox(
-        picture,
-        tip,
-        (across, 1),
-        boxcoords="axes fraction",
-        box_alignment=(0.5, 1),
-        pad=0.1,
-        bboxprops={"edgecolor": colour, "linewidth": 2.4},
-        arrowprops={"arrowstyle": "-", "color": colour},
-    )
-    axis.add_artist(frame)
+    for place, (image, colour, tip) in enumerate(zip(images, colours, x, strict=True)):
+        frame = AnnotationBbox(
+            OffsetImage(np.asarray(image), zoom=33 / image.width),
+            (tip, y),
+            ((place + 0.5) / len(images), 1),
+            boxcoords="axes fraction",
+            box_alignment=(0.5, 1),
+            pad=0.1,
+            bboxprops={"edgecolor": colour, "linewidth": 2.4},
+            arrowprops={"arrowstyle": "-", "color": colour},
+        )
+        axis.add_artist(frame)
 
 
 @drawn()
@@ -83,14 +86,14 @@ def threshold_scale(
         if high - low > 1.2 * len(name):
             write_in(axis, ((low + high) / 2, SCALE_TOP / 2), name, colour)
 
-    for place, (image, share) in enumerate(zip(images, shares, strict=True)):
-        percent = 100 * share
-        colour = colours[np.digitize(percent, thresholds[1:-1])]
-        _place_image(axis, image, colour, (place + 0.5) / len(images), (percent, SCALE_TOP))
-        axis.plot(percent, SCALE_TOP, marker="v", color=INK, markersize=5, zorder=4)
+    percents = [100 * share for share in shares]
+    frames = [colours[rank] for rank in np.digitize(percents, thresholds[1:-1])]
+    _place_images(axis, images, frames, percents, SCALE_TOP)
+    axis.plot(percents, [SCALE_TOP] * len(images), "v", color=INK, markersize=5, zorder=4)
 
-    axis.set(xlim=(-1.4, thresholds[-1]), ylim=(0, 1), yticks=[])
-    axis.set(xlabel="damaged share of the leaf, %")
+    axis.set(
+        xlim=(-1.4, thresholds[-1]), ylim=(0, 1), yticks=[], xlabel="damaged share of the leaf, %"
+    )
     axis.set_xticks(thresholds[1:], [f"{threshold:g}" for threshold in thresholds[1:]])
     axis.spines[["left", "bottom"]].set_visible(False)
     return figure
@@ -124,8 +127,7 @@ def graders(
     heights = (1, *[2.2] * len(answers))
     top, *axes = figure.subplots(1 + len(answers), sharex=True, height_ratios=heights)
     top.axis("off")
-    for place, (image, colour) in enumerate(zip(images, colours, strict=True)):
-        _place_image(top, image, colour, (place + 0.5) / len(images), (place, 0.5))
+    _place_images(top, images, colours, range(len(true)), 0.5)
 
     for axis, (title, guesses) in zip(axes, answers.items(), strict=True):
         axis.scatter(range(len(true)), true, s=55, c=colours, zorder=3)
@@ -152,14 +154,12 @@ def staircases(rows: Mapping[str, Sequence[float]], target: int, ranks: Ranks) -
         ranks: The label space.
     """
     figure = canvas(3.9, NARROW / 2 * len(rows))
-    axes = figure.subplots(
-        2, len(rows), squeeze=False, sharex=True, sharey="row", height_ratios=(1, 1.25)
-    )
+    axes = figure.subplots(2, len(rows), sharex=True, sharey="row", height_ratios=(1, 1.25))
     for (above, below), (title, row) in zip(axes.T, rows.items(), strict=True):
         _draw_gap(below, np.cumsum(row), target)
         draw_probabilities(above, row, target)
         above.set_title(title)
-        name_ranks(below, ranks, range(len(ranks)))
+        name_ranks(below, ranks)
 
     axes[0, 0].set(ylabel="probability", ylim=(0, 1))
     axes[1, 0].set(ylabel="running sum", ylim=(0, 1.06))
@@ -212,9 +212,11 @@ def reliability(
     by_tenth = table.groupby(tenth)
     curve = by_tenth.mean().assign(count=by_tenth.size())
     low, high = binom.interval(0.95, curve["count"], curve["confidence"])
-    curve["chance_low"] = low / curve["count"]
-    curve["chance_high"] = high / curve["count"]
-    return curve.assign(middle=(curve.index + 0.5) / 10)
+    return curve.assign(
+        middle=(curve.index + 0.5) / 10,
+        chance_low=low / curve["count"],
+        chance_high=high / curve["count"],
+    )
 
 
 @drawn()
@@ -231,9 +233,16 @@ def reliability_diagram(title: str, curve: pd.DataFrame) -> Figure:
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3.4, 1))
 
     x = curve["confidence"]
-    chance: dict[str, Any] = {"alpha": 0.35, "linewidth": 7, "label": "95 % range if it were true"}
     above.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle="--")
-    above.vlines(x, curve["chance_low"], curve["chance_high"], color=INK, **chance)
+    above.vlines(
+        x,
+        curve["chance_low"],
+        curve["chance_high"],
+        color=INK,
+        alpha=0.35,
+        linewidth=7,
+        label="95 % range if it were true",
+    )
     above.vlines(x, curve["accuracy"], x, color=WRONG)
     above.scatter(x, curve["accuracy"], color=WRONG, zorder=4, label="share that is right")
     above.set(title=title, ylim=(-0.03, 1.03), xlim=(0, 1), ylabel="share of right answers")
@@ -262,35 +271,35 @@ def two_towers(
         ranks: The label space, for the sentences.
     """
     start, end = ranks.template.split("{rank}")
-    places: list[HashableList[str]] = [
-        ["image", "image\ntower", "z"],
-        ["words", "text\ntower", "t"],
-        ["cos", "cos", "p"],
-    ]
     figure = canvas(4.4, NARROW)
-    axes = figure.subplot_mosaic(places, width_ratios=(1.2, 0.8, 1), height_ratios=(1, 1.1, 1.2))
-    for name in ("image", "image\ntower", "z", "words", "text\ntower", "t"):
+    axes = figure.subplot_mosaic(
+        "iIz;wTt;ccp",  # image, its tower, its feature; words, and so on; cosine, probability
+        width_ratios=(1.2, 0.8, 1),
+        height_ratios=(1, 1.1, 1.2),
+    )
+    for name in "iIzwTt":
         axes[name].axis("off")
 
-    axes["image"].imshow(np.asarray(image))
+    axes["i"].imshow(image)
     sentences = [f"{start}…", *(f"… {name}{end}" for name in ranks.names)]
-    axes["words"].text(0, 0.5, "\n".join(sentences), va="center", linespacing=1.5)
-    for name, colour in (("image\ntower", WRONG), ("text\ntower", COLOURS["stage 1"])):
-        box = {"boxstyle": "rarrow,pad=0.35", "facecolor": colour, "linewidth": 0}
-        write_in(axes[name], (0.5, 0.5), name, colour, bbox=box)
+    axes["w"].text(0, 0.5, "\n".join(sentences), va="center", linespacing=1.5)
+    for name, tower, colour in (("I", "image", WRONG), ("T", "text", COLOURS["stage 1"])):
+        arrow = {"boxstyle": "rarrow,pad=0.35", "facecolor": colour, "linewidth": 0}
+        write_in(axes[name], (0.5, 0.5), f"{tower}\ntower", colour, bbox=arrow)
 
     for name, rows, title in (("z", z[None], "z, the image"), ("t", t, "t, the sentences")):
         axes[name].imshow(rows[:, :16], cmap="RdBu_r", vmin=-0.15, vmax=0.15, aspect="auto")
         axes[name].set_title(title)
 
     for name, values, title, form in (
-        ("cos", t @ z, "cosine of z and t", "%.3f"),
+        ("c", t @ z, "cosine of z and t", "%.3f"),
         ("p", probabilities, "probability", "%.2f"),
     ):
-        bars = axes[name].barh(ranks.names, values, color=rank_colours(len(ranks)))
-        axes[name].bar_label(bars, fmt=form, padding=3)
-        axes[name].invert_yaxis()
-        axes[name].set(xticks=[], title=title)
-        axes[name].spines["bottom"].set_visible(False)
+        axis = axes[name]
+        bars = axis.barh(ranks.names, values, color=rank_colours(len(ranks)))
+        axis.bar_label(bars, fmt=form, padding=3)
+        axis.invert_yaxis()
+        axis.set(xticks=[], title=title)
+        axis.spines["bottom"].set_visible(False)
     axes["p"].set_yticks([])
     return figure

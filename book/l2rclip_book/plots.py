@@ -34,18 +34,14 @@ INK = "#76818e"  # contrast 4 on white and 4.6 on the dark page of the book
 COLOURS = {"stage 1": "#3b6fb6", "stage 2": "#c8553d", "reference": INK, "ink": INK}
 # colour and marker; contrast of at least 2.5 on white and on the dark page; warm colours for arms
 # that read sentences, cold ones for those that do not
-METHODS: dict[str, tuple[str, str]] = {
+METHODS = {
     "cross-entropy": ("#3b6fb6", "^"),
-    "ridge": ("#2a8c82", "X"),
     "shuffled words": ("#b07aa1", "v"),
     "words": ("#d18f2b", "D"),
-    "after stage 1": ("#c8553d", "o"),
     "numbers": ("#247a55", "P"),
-    "median-rank": (INK, "s"),
-    "L2RCLIP": (INK, "o"),
 }
 # name, colour (the first after Okabe and Ito), marker
-DATA: dict[str, tuple[str, str, str]] = {
+DATA = {
     "bracol-area": ("leaf damage, 21 ranks", "#d55e00", "o"),
     "apples81": ("apples, 20 ranks", "#009e73", "s"),
     "hc18": ("fetal head, 27 ranks", "#0072b2", "^"),
@@ -109,7 +105,7 @@ def write_in(
 
 def heat_map(axis: Axes, table: ArrayLike, *, square: bool = True, **look: Any) -> None:
     """Draw a table as cells; `look` is that of seaborn."""
-    seaborn.heatmap(np.asarray(table), ax=axis, square=square, cbar=False, **look)
+    seaborn.heatmap(table, ax=axis, square=square, cbar=False, **look)
     axis.tick_params(length=0)
     axis.tick_params("y", rotation=0)
 
@@ -171,7 +167,7 @@ def image_grid(images: Sequence[Image.Image], names: Sequence[str], *, columns: 
     figure = canvas(2.2 * n_rows)
     for place, (image, name) in enumerate(zip(images, names, strict=True), start=1):
         axis = figure.add_subplot(n_rows, columns, place)
-        axis.imshow(np.asarray(image))
+        axis.imshow(image)
         axis.spines[:].set_visible(False)
         axis.set(xticks=[], yticks=[])
         axis.set_xlabel(textwrap.fill(name, 22, break_on_hyphens=False))
@@ -196,9 +192,8 @@ def training_curves(
     columns = {title: "val_mae", "Training loss (the two stages' losses differ)": "loss"}
     figure, shown = panels(columns, 2, 3.1)
     for axis, _, column in shown:
-        seaborn.lineplot(table, x="epoch", y=column, hue="stage", palette=COLOURS, ax=axis)
-        axis.set(xlabel="epoch, both stages", ylabel="")
-        axis.legend().remove()
+        lines = table.pivot(index="epoch", columns="stage", values=column)
+        lines.plot(ax=axis, color=COLOURS, xlabel="epoch, both stages", legend=False)
 
     left = figure.axes[0]
     kept = kept_epochs(table, select)
@@ -252,7 +247,7 @@ def confusion(answers: Mapping[str, tuple[ArrayLike, ArrayLike]], ranks: Ranks) 
         error = mae(np.asarray(true), np.asarray(predicted), ranks)
         axis.set_title(f"{title}\nMAE {error:.2f} {unit_of(ranks)}")
         axis.set(xlabel="predicted", yticks=[])
-        name_ranks(axis, ranks, np.arange(number) + 0.5)
+        name_ranks(axis, ranks, shift=0.5)
 
     first: Any = figure.axes[0]
     first.set_yticks(first.get_xticks(), first.get_xticklabels())
@@ -263,30 +258,28 @@ def confusion(answers: Mapping[str, tuple[ArrayLike, ArrayLike]], ranks: Ranks) 
 
 
 @drawn()
-def gallery(
-    split: Split, probabilities: Probabilities, ranks: Ranks, chosen: Sequence[int]
-) -> Figure:
+def gallery(split: Split, probabilities: Probabilities, ranks: Ranks) -> Figure:
     """Draw images with the probability that the model gives each rank.
 
     The true rank is outlined, and marked by a triangle.
 
     Args:
-        split: Where the images come from.
-        probabilities: One row per image of the split.
+        split: The images.
+        probabilities: One row for each.
         ranks: The label space.
-        chosen: Indices of the images to show.
     """
-    highest = np.ceil(10 * np.asarray(probabilities)[chosen].max()) / 10
-    figure = canvas(3.0, 1.75 * len(chosen))
-    axes = figure.subplots(2, len(chosen), height_ratios=(1.35, 1), squeeze=False)
+    p = np.asarray(probabilities)
+    highest = np.ceil(10 * p.max()) / 10
+    figure = canvas(3.0, 1.75 * len(p))
+    axes = figure.subplots(2, len(p), height_ratios=(1.35, 1), squeeze=False)
 
-    for index, (above, below) in zip(chosen, axes.T, strict=True):
+    for index, (above, below) in enumerate(axes.T):
         image, target = split[index]
-        above.imshow(np.asarray(image), aspect="auto")
+        above.imshow(image, aspect="auto")
         above.axis("off")
         above.set_title(f"true: {ranks.names[target]}", loc="center", fontsize=8.5)
-        draw_probabilities(below, np.asarray(probabilities[index]), target)
-        name_ranks(below, ranks, range(len(ranks)), most=5)
+        draw_probabilities(below, p[index], target)
+        name_ranks(below, ranks, most=5)
         below.plot(target, 0.04 * highest, "^", color=WRONG, markersize=5)
         below.set(ylim=(0, highest), yticks=[])
 
@@ -303,14 +296,19 @@ def draw_probabilities(axis: Axes, row: Sequence[float] | np.ndarray, target: in
 def spread_out(ranks: Ranks, most: int) -> list[int]:
     """Return both ends and, evenly between them, at most that many rank indices in all."""
     number = min(most, len(ranks))
-    return sorted({round(at) for at in np.linspace(0, len(ranks) - 1, number)})
+    return [round(at) for at in np.linspace(0, len(ranks) - 1, number)]
 
 
-def name_ranks(
-    axis: Axes, ranks: Ranks, places: Sequence[float] | np.ndarray, most: int = 8
-) -> None:
-    """Write rank names along the x axis at their places, thinned out where there are many."""
+def name_ranks(axis: Axes, ranks: Ranks, *, most: int = 8, shift: float = 0) -> None:
+    """Write rank names along the x axis, thinned out where there are many.
+
+    Args:
+        axis: Where to write.
+        ranks: The label space.
+        most: How many are written.
+        shift: From the index of a rank to its place.
+    """
     named = spread_out(ranks, most)
     texts = [ranks.names[rank] for rank in named]
-    where = [places[rank] for rank in named]
-    axis.set_xticks(where, texts, rotation=40, ha="right", rotation_mode="anchor")
+    places = np.add(named, shift)
+    axis.set_xticks(places, texts, rotation=40, ha="right", rotation_mode="anchor")

@@ -14,7 +14,17 @@ from matplotlib.table import Table
 from matplotlib.transforms import Bbox
 from torch import Tensor, nn
 
-from l2rclip_book.plots import INK, PAPER, WRONG, canvas, drawn, heat_map, ink_on, rank_colours
+from l2rclip_book.plots import (
+    INK,
+    NARROW,
+    PAPER,
+    WRONG,
+    canvas,
+    drawn,
+    heat_map,
+    ink_on,
+    rank_colours,
+)
 from l2rclip_lite.method import Embeddings
 from l2rclip_lite.method.rankformer import RankFormer
 from l2rclip_lite.towers.base import Tokens, Towers
@@ -104,11 +114,10 @@ def changed_ranks(
     Returns:
         Row i: of each sentence on the words of rank i; 0 where it does not see them.
     """
-    every = slice(None)
-    columns = [
-        (read_by(former, embeddings, tokens, rank, every) * tokens.words).sum(1)
-        for rank in range(len(embeddings))
-    ]
+    columns = []
+    for rank in range(len(embeddings)):
+        read = read_by(former, embeddings, tokens, rank, slice(None))
+        columns.append((read * tokens.words).sum(1))
     strength = torch.stack(columns, dim=1)
     return strength / strength.diagonal()[:, None]
 
@@ -147,8 +156,6 @@ FIXED = "#e4e7eb"
 WORD = "#cfdcee"
 SEEN = "#f2b8a6"
 SHARES = (0.25, 0.5, 1, 2, 4)  # of attention, in units of an even one
-NARROW = 4.7  # inches: its type can be read on a phone
-TYPE = 8.3
 
 
 def sentence_grid(
@@ -180,7 +187,7 @@ def sentence_grid(
     table.auto_set_font_size(False)
     for cell in table.get_celld().values():
         cell.set(edgecolor=INK, linewidth=0.8)
-        cell.set_text_props(color=ink_on(cell.get_facecolor()), fontsize=TYPE)
+        cell.set_text_props(color=ink_on(cell.get_facecolor()), fontsize=9)
     return table
 
 
@@ -201,7 +208,7 @@ def question_grid(spelt: Spelt, new: Bool[Tensor, "rank slot"]) -> Figure:
 
     keys = {"words": WORD, "new words": SEEN, "start and end": FIXED}
     patches = [Patch(facecolor=colour, label=label) for label, colour in keys.items()]
-    figure.legend(handles=patches, loc="outside lower left", ncols=3, fontsize=TYPE)
+    figure.legend(handles=patches, loc="outside lower left", ncols=3)
     return figure
 
 
@@ -227,12 +234,22 @@ def axes_figure(
     for (title, read), (left, right) in zip(reads.items(), axes, strict=True):
         table = sentence_grid(left, spelt, read.numpy() > 0, FIXED)
         table[asked].set(edgecolor=WRONG, linewidth=2.2, zorder=3)
-        left.set_title(f"axis {title}", fontsize=TYPE + 1)
+        left.set_title(f"axis {title}")
 
         changed = changes[title].numpy() > 1e-6
-        look = {"cmap": [PAPER, SEEN], "vmin": 0, "vmax": 1, "linecolor": INK, "linewidths": 0.4}
-        heat_map(right, changed, square=False, xticklabels=1, yticklabels=False, **look)
-        right.set_title("changed", fontsize=TYPE + 0.5)
+        heat_map(
+            right,
+            changed,
+            square=False,
+            cmap=[PAPER, SEEN],
+            vmin=0,
+            vmax=1,
+            linecolor=INK,
+            linewidths=0.4,
+            xticklabels=1,
+            yticklabels=False,
+        )
+        right.set_title("changed", fontsize=9)
     return figure
 
 
@@ -246,7 +263,7 @@ def attention_figure(stored: Mapping[str, Any], numbers: Sequence[int]) -> Figur
     """
     slots = {each["slot"]: each for each in stored["sets"][0]["slots"]}
     figure = canvas(5.2)
-    axes = figure.subplots(2, len(numbers), squeeze=False)
+    axes = figure.subplots(2, len(numbers))
     for column, number in zip(axes.T, numbers, strict=True):
         for axis, when in zip(column, ("before", "after"), strict=True):
             _draw_attention(axis, slots[number], when, stored["unit"])

@@ -28,7 +28,7 @@ from l2rclip_lite.metrics import medians, rps_of_images
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.model_file import ModelFile
 from l2rclip_lite.runs import RunDirectory, probabilities_of
-from l2rclip_lite.runs.results import NO_INTERVAL, ROWS, SCORES, Comparison, cell
+from l2rclip_lite.runs.results import NO_INTERVAL, ROWS, Comparison, score_table
 
 TEMPLATE = Path(__file__).with_name("report.jinja")
 N_WORST = 6  # images that are shown
@@ -54,7 +54,6 @@ def write_report(
     metrics = directory.read_metrics()
     read_once = cache(read_data)
 
-    kept = metrics.get("comparison")
     without = {ROWS[key]: metrics[key] for key in ("test_after_stage1", "median_rank")}
     true = answers["true_rank"].to_numpy()
     p = probabilities_of(answers)
@@ -65,10 +64,9 @@ def write_report(
         title=Path(run).resolve().name,  # no path of this machine
         unit=plots.unit_of(ranks),
         metrics=metrics,
-        kept=Comparison(kept["kept"], kept["rps"]).in_words() if kept else "",
-        titles=SCORES,
+        comparison=Comparison,
         scores=compared.scores | without,
-        cell=cell,
+        score_table=score_table,
         no_interval=NO_INTERVAL,
         curves=_curves(directory, ranks, metrics),
         confusion=_png(plots.confusion({compared.name: (true, medians(p))}, ranks)),
@@ -134,13 +132,13 @@ def _worst(
         "RPS": rps_of_images(true, p).round(3),
     }
     table = pd.DataFrame(columns).nlargest(N_WORST, "RPS")
+    worst = {"table": table, "picture": ""}
     try:
-        picture = _png(_gallery(read_data().test, answers.loc[table.index], ranks))
+        worst["picture"] = _png(_gallery(read_data().test, answers.loc[table.index], ranks))
     except InputError as error:
-        problem = one_line(str(error))
-        print(f"warning: the page shows no image: {problem}", file=sys.stderr)
-        return {"table": table, "picture": "", "problem": problem}
-    return {"table": table, "picture": picture}
+        worst["problem"] = one_line(str(error))
+        print(f"warning: the page shows no image: {worst['problem']}", file=sys.stderr)
+    return worst
 
 
 def _gallery(test: Split, answers: pd.DataFrame, ranks: Ranks) -> Figure:
@@ -149,11 +147,10 @@ def _gallery(test: Split, answers: pd.DataFrame, ranks: Ranks) -> Figure:
     Raises:
         InputError: An image of this name is not among the test images of the data.
     """
-    places = pd.Index(test.paths).get_indexer(pd.Index(answers["path"]))
-    for place, path in zip(places, answers["path"], strict=True):
-        if place < 0:
-            problem = f"{path!r} of predictions.csv is no test image of the data"
-            raise InputError(f"report: {problem}; restore predictions.csv.")
+    unknown = set(answers["path"]) - set(test.paths)
+    if unknown:
+        problem = f"{min(unknown)!r} of predictions.csv is no test image of the data"
+        raise InputError(f"report: {problem}; restore predictions.csv.")
 
-    chosen = test.subset(places.tolist())
-    return plots.gallery(chosen, probabilities_of(answers), ranks, range(len(chosen)))
+    chosen = test.subset([test.paths.index(path) for path in answers["path"]])
+    return plots.gallery(chosen, probabilities_of(answers), ranks)

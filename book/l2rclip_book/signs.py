@@ -23,7 +23,6 @@ from l2rclip_lite.method import Features, Targets, Texts
 from l2rclip_lite.method.prompts import RankPrompts
 from l2rclip_lite.metrics import spearman
 from l2rclip_lite.model import L2RCLIP
-from l2rclip_lite.towers import load_towers
 
 MAX_IMAGES = 256  # test images that are encoded for the signs, at most
 OTHER_CONTEXT = 1_000_003  # seeds a context that no run begins with
@@ -164,14 +163,9 @@ def see_images(model: L2RCLIP, data: OrdinalDataset) -> SeenImages:
     step = math.ceil(len(data.test) / MAX_IMAGES)
     part = data.test.subset(range(0, len(data.test), step))
 
-    towers = load_towers(
-        config.towers,
-        image_size=config.image_size,
-        seed=config.seed,
-        allow_download=False,
-        commits=model.towers.commits,
+    untrained = L2RCLIP.build(
+        model.ranks, config, allow_download=False, commits=model.towers.commits
     )
-    untrained = L2RCLIP(towers, model.ranks, config, model.rank_features.cpu())
     was_trained = config.image_side == "tower" and config.epochs2 > 0
     return SeenImages(
         before=untrained.encode(part, backbone=False),
@@ -192,10 +186,9 @@ def measure(model: L2RCLIP, seen: SeenImages | None) -> dict[str, float | str]:
         "template": partial(template_cosine, model),
         "context": partial(context_cosine, model),
     }
-    values: dict[str, float | str] = {}
-    if seen is None:
-        values = dict.fromkeys(("answers", "margin", "spread"), "this one needs the test images.")
-    else:
+    columns = [sign.column for sign in SIGNS]
+    values: dict[str, float | str] = dict.fromkeys(columns, "this one needs the test images.")
+    if seen is not None:
         compute["answers"] = partial(order_of_answers_gained, model, seen)
         compute["margin"] = partial(own_text_margin, model, seen)
         compute["spread"] = partial(spread_kept, seen)
@@ -214,11 +207,12 @@ def order_of_answers_gained(model: L2RCLIP, seen: SeenImages) -> float:
     It is Spearman's ρ of expected and true rank, minus the same with the plain words in the place
     of those that RankFormer refines; of images as stage 1 met them.
     """
-    if trained_prompts(model).rankformer is None:
+    prompts = trained_prompts(model)
+    if prompts.rankformer is None:
         raise InputError("signs: the run has no RankFormer.")
 
     orders = []
-    for text in (model.text_features(), changed_texts(model, refine=False)):
+    for text in (model.text_features(), changed_texts(model, prompts.context, refine=False)):
         logits = model.scale.cpu() * seen.before @ text.cpu().T
         expected = logits.softmax(dim=1) @ model.ranks.values_tensor()
         orders.append(spearman(seen.target, expected, model.ranks))
@@ -231,7 +225,8 @@ def template_cosine(model: L2RCLIP) -> float:
     At 1 stage 1 has left the meaning of the words where it was. Features are centred over the ranks
     where those of the model are.
     """
-    return float(F.cosine_similarity(model.text_features(), template_features(model)).mean())
+    template = changed_texts(model, trained_prompts(model).context[:0], refine=False)
+    return float(F.cosine_similarity(model.text_features(), template).mean())
 
 
 def own_text_margin(model: L2RCLIP, seen: SeenImages) -> float:
@@ -260,7 +255,7 @@ def context_cosine(model: L2RCLIP) -> float:
         raise InputError("signs: the run has no context.")
     generator = torch.Generator().manual_seed(OTHER_CONTEXT)
     other = torch.randn(prompts.context.shape, generator=generator) * prompts.word_std
-    changed = changed_texts(model, context=other)
+    changed = changed_texts(model, other)
     return float(F.cosine_similarity(model.text_features(), changed).mean())
 
 
@@ -286,8 +281,8 @@ def spread_kept(seen: SeenImages) -> float:
 def _spread(image: Tensor, target: Tensor) -> float:
     """Return the mean squared distance of an image to the centre of its rank."""
     places = pd.DataFrame(image.double().numpy())
-    offsets = places - places.groupby(target.numpy()).transform("mean")
-    return float((offsets**2).sum(axis=1).mean())
+    variances = places.groupby(target.numpy()).transform("var", ddof=0)
+    return float(variances.sum(axis=1).mean())
 
 
 def trained_prompts(model: L2RCLIP) -> RankPrompts:
@@ -297,23 +292,17 @@ def trained_prompts(model: L2RCLIP) -> RankPrompts:
     return model.prompts
 
 
-def template_features(model: L2RCLIP) -> Texts:
-    """Return the text features of the plain sentences: no RankFormer, no context."""
-    return changed_texts(model, context=trained_prompts(model).context[:0], refine=False)
-
-
-def changed_texts(model: L2RCLIP, *, context: Tensor | None = None, refine: bool = True) -> Texts:
+def changed_texts(model: L2RCLIP, context: Tensor, *, refine: bool = True) -> Texts:
     """Return the text features that a model would have with another context, or no RankFormer.
 
     Args:
         model: With trained prompts.
-        context: The context vectors, any number of them; None takes the model's own.
+        context: The context vectors, any number of them.
         refine: Whether RankFormer refines the words.
     """
     prompts = copy.deepcopy(trained_prompts(model))
-    if context is not None:
-        prompts.context = nn.Parameter(context.to(prompts.context))
-        prompts.prompt_tokens = prompts.tokens.with_context(len(context))
+    prompts.context = nn.Parameter(context.to(prompts.context))
+    prompts.prompt_tokens = prompts.tokens.with_context(len(context))
     if not refine:
         prompts.rankformer = None
     return prompts(model.towers)

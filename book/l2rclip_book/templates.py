@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
-from torch import Tensor
+from numpy.typing import ArrayLike
 
 from l2rclip_book.plots import INK, METHODS, drawn, grid, heat_map, name_rows, panels
 from l2rclip_book.statistics import cosine_distances, spearman_rho
@@ -87,8 +87,6 @@ def shuffled_gaps(features: Texts, names: Orders) -> Float[np.ndarray, " order"]
 
 TRAINED = METHODS["words"][0]
 SHUFFLED = METHODS["shuffled words"][0]
-BAND = "shuffled names, 90 %"
-RINGS = "random weights, one ring per seed"
 
 
 class Scores(NamedTuple):
@@ -115,8 +113,22 @@ def score_rows(scores: Mapping[str, Mapping[str, Scores]]) -> Figure:
         table = pd.DataFrame(list(rows.values()))
         low, high = np.transpose(table["shuffled"].tolist())
         rings = table["untrained"].explode()
-        axis.barh(table.index, high - low, 0.62, low, color=SHUFFLED, alpha=0.4, label=BAND)
-        axis.scatter(rings, rings.index, facecolor="none", edgecolor=INK, label=RINGS)
+        axis.barh(
+            table.index,
+            high - low,
+            0.62,
+            low,
+            color=SHUFFLED,
+            alpha=0.4,
+            label="shuffled names, 90 %",
+        )
+        axis.scatter(
+            rings,
+            rings.index,
+            facecolor="none",
+            edgecolor=INK,
+            label="random weights, one ring per seed",
+        )
         axis.plot(table["trained"], table.index, "D", color=TRAINED, label="trained network")
         axis.set(xlim=(-1, 1), xticks=(-0.5, 0, 0.5, 1), xlabel="gap score")
         grid(axis, "x", title)
@@ -127,12 +139,9 @@ def score_rows(scores: Mapping[str, Mapping[str, Scores]]) -> Figure:
     return figure
 
 
-Table = Float[Tensor, "row column"] | Float[np.ndarray, "row column"]
-
-
 @drawn()
 def heat_maps(
-    tables: Mapping[str, Table],
+    tables: Mapping[str, ArrayLike],
     names: Sequence[str],
     *,
     columns: int,

@@ -71,10 +71,14 @@ def _draw_stage(axis: Axes, stage: str, config: Config) -> None:
 
         stops.append(_box(axis, (4.35, lane), feature, CACHED if is_kept else "white"))
         for start, end in pairwise([*stops, loss]):
-            line = "--" if is_kept and end is not loss else "-"
-            look = {"arrowstyle": "->", "color": INK, "linestyle": line}
-            patches = {"patchA": start.get_bbox_patch(), "patchB": end.get_bbox_patch()}
-            axis.annotate("", end.get_position(), start.get_position(), arrowprops=look | patches)
+            arrow = {
+                "arrowstyle": "->",
+                "color": INK,
+                "linestyle": "--" if is_kept and end is not loss else "-",
+                "patchA": start.get_bbox_patch(),
+                "patchB": end.get_bbox_patch(),
+            }
+            axis.annotate("", end.get_position(), start.get_position(), arrowprops=arrow)
 
 
 def _box(axis: Axes, place: tuple[float, float], name: str, colour: str = PAPER) -> Text:
@@ -85,12 +89,12 @@ def _box(axis: Axes, place: tuple[float, float], name: str, colour: str = PAPER)
 
 
 Scores = Sequence[tuple[float, float]]  # of each epoch: validation RPS and MAE
-RUNS = {  # colour, line and marker of each run
-    "first run": (INK, "--", "o"),
-    "normalised pixels": (COLOURS["stage 1"], "-.", "s"),
-    "centred texts": (COLOURS["stage 2"], "-", "o"),
-    "BatchNorm fixed": ("#247a55", "-", "D"),
-    "short gradients": ("#8560b8", "-", "P"),
+RUNS = {  # colour, and line with marker, of each run
+    "first run": (INK, "--o"),
+    "normalised pixels": (COLOURS["stage 1"], "-.s"),
+    "centred texts": (COLOURS["stage 2"], "-o"),
+    "BatchNorm fixed": ("#247a55", "-D"),
+    "short gradients": ("#8560b8", "-P"),
 }
 
 
@@ -113,15 +117,14 @@ def repair_curves(
     figure = canvas(2.8, 4.5)
     axis = figure.subplots()
     for name, history in runs.items():
-        colour, line, marker = RUNS[name]
+        colour, line = RUNS[name]
         if history:
-            rps = pd.Series([score for score, _ in history], range(1, len(history) + 1))
-            axis.plot(rps, color=colour, linestyle=line, marker=marker, markersize=4, label=name)
+            rps = [score for score, _ in history]
+            axis.plot(range(1, len(rps) + 1), rps, line, color=colour, markersize=4, label=name)
         else:
             axis.plot([], color=colour, linewidth=0.6, label=f"{name}, stored")
         lines = stored.filter(like=f"{name} RPS ").T
-        epochs = np.arange(len(lines)) + 1
-        axis.plot(epochs, lines, color=colour, alpha=0.5, linewidth=0.6, zorder=1)
+        axis.plot(range(1, len(lines) + 1), lines, color=colour, alpha=0.5, linewidth=0.6, zorder=1)
     axis.axhline(constant, color=INK, linestyle=":", label="median rank")
     axis.axvline(epochs1 + 0.5, color=INK, linewidth=0.6)
     axis.set(xlabel="epoch: stage 1 | stage 2", ylabel="validation RPS", ylim=(0, None))

@@ -15,7 +15,6 @@ from l2rclip_book.signs import (
     changed_texts,
     measure,
     see_images,
-    template_features,
 )
 from l2rclip_lite.config import Config
 from l2rclip_lite.data import load_dataset
@@ -87,8 +86,10 @@ def test_texts_with_nothing_changed_or_nothing_learned() -> None:
     torch.nn.init.normal_(last.weight, generator=torch.Generator().manual_seed(1))
     model.refresh()
 
-    own = changed_texts(model)
+    context = model.prompts.context
+    own = changed_texts(model, context)
     plain = centred(model.towers.encode_text(ranks.sentences))
     assert torch.allclose(own, model.text_features(), atol=1e-5)
-    assert torch.allclose(template_features(model), plain, atol=1e-5)
+    unlearned = changed_texts(model, context[:0], refine=False)
+    assert torch.allclose(unlearned, plain, atol=1e-5)
     assert not torch.allclose(own, plain, atol=1e-2)
