@@ -10,10 +10,9 @@ import pytest
 from sklearn.metrics import get_scorer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from l2rclip_lite import L2RCLIPClassifier
+from l2rclip_lite import L2RCLIPClassifier, model
 from l2rclip_lite.data import OrdinalDataset
 from l2rclip_lite.errors import InputError
-from l2rclip_lite.method import model
 from l2rclip_lite.towers.base import Towers
 
 TINY: dict[str, Any] = {"towers": "tiny/random", "epochs1": 2, "epochs2": 1, "device": "cpu"}
