@@ -45,7 +45,7 @@ def _worths(table: pd.DataFrame, images: pd.DataFrame) -> dict[str, pd.DataFrame
     chosen = at_best_rate(table, images)
     by_cell = chosen.assign(arm=chosen["arm"] + ", " + chosen["condition"])
     worths = {}
-    for data, means in sampled_means(by_cell, by_cell["arm"].unique()).items():
+    for data, means in sampled_means(by_cell, list(by_cell["arm"].unique())).items():
         means.columns = means.columns.str.split(", ", expand=True)
         of_prototypes = {}
         for prototypes in (NUMBERS, SENTENCES, SHUFFLED):

@@ -28,7 +28,7 @@ def intervals(gains: pd.DataFrame, *, label: str, title: str = "", limit: float 
     marks = gains.rename(columns={"data": "mark", "gain": "value"})
     ends = ["value", "low", "high"]
     marks[ends] = marks[ends].clip(-limit, limit)
-    figure, axis = range_figure(marks, dict(zip(rows, rows, strict=True)), looks)
+    figure, axis = range_figure(marks, {row: row for row in rows}, looks)
 
     for _, far in gains[gains["gain"].abs() > limit].iterrows():
         place = rows.index(far["row"]) + shift_of(list(looks).index(far["data"]), len(looks))

@@ -28,7 +28,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
 from l2rclip_book.plots import DATA
 from l2rclip_book.results import markdown_table
@@ -87,43 +86,32 @@ def over_images(images: pd.DataFrame) -> pd.DataFrame:
     return of_image.assign(run=0, subject=of_image["path"])
 
 
-def resampled_means(
-    scores: pd.DataFrame, generator: np.random.Generator
-) -> Float[np.ndarray, "draw arm"]:
-    """Return the mean scores of bootstrap draws of runs and groups, the same draws for every arm.
-
-    Args:
-        scores: A row per image of a run, a column per arm; from `paired_scores`, of one data set.
-        generator: Of the draws; one for all data sets, so that their draws are independent.
-    """
-    sums = scores.assign(images=1.0).groupby(level=["run", "subject"]).sum()
-    cells = sums.unstack("run", fill_value=0.0).to_numpy()  # an arm after the other, each by run
-    n_groups = len(cells)
-    n_runs = scores.index.get_level_values("run").nunique()
-
-    means = []
-    for _ in range(DRAWS // AT_ONCE):
-        groups = draw_counts(n_groups, n_groups, AT_ONCE, generator)
-        runs = draw_counts(max(n_runs - 1, 1), n_runs, AT_ONCE, generator)
-        of_runs = (groups @ cells).reshape(AT_ONCE, -1, n_runs)
-        drawn = (of_runs * runs[:, None]).sum(axis=2)
-        with np.errstate(invalid="ignore"):  # no image was drawn: few groups, all of another run
-            means.append(drawn[:, :-1] / drawn[:, -1:])
-    return np.concatenate(means)
-
-
 def sampled_means(images: pd.DataFrame, arms: Sequence[str]) -> dict[str, pd.DataFrame]:
     """Return the mean scores of arms, a column each, on every data set: of all, then of each draw.
+
+    A draw of the bootstrap has runs and groups, the same for every arm.
 
     Args:
         images: As `paired_scores` takes them.
         arms: Which arms.
     """
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(0)  # one for all data sets, so that draws are independent
     samples = {}
     for data, scores in paired_scores(images, arms).groupby(level="data", sort=False):
-        rows = np.vstack([scores.mean(), resampled_means(scores, generator)])
-        samples[str(data)] = pd.DataFrame(rows, columns=list(arms))
+        sums = scores.assign(images=1.0).groupby(level=["run", "subject"]).sum()
+        cells = sums.unstack("run", fill_value=0.0).to_numpy()  # an arm after the other, by run
+        n_groups = len(cells)
+        n_runs = scores.index.get_level_values("run").nunique()
+
+        means = [scores.mean()]
+        for _ in range(DRAWS // AT_ONCE):
+            groups = draw_counts(n_groups, n_groups, AT_ONCE, generator)
+            runs = draw_counts(max(n_runs - 1, 1), n_runs, AT_ONCE, generator)
+            of_runs = (groups @ cells).reshape(AT_ONCE, -1, n_runs)
+            drawn = (of_runs * runs[:, None]).sum(axis=2)
+            with np.errstate(invalid="ignore"):  # no image drawn: few groups, all of another run
+                means.append(drawn[:, :-1] / drawn[:, -1:])
+        samples[str(data)] = pd.DataFrame(np.vstack(means), columns=list(arms))
     return samples
 
 
@@ -278,19 +266,17 @@ def with_verdicts(
         studies: What the claims are about; while a unit of these is missing, there is no verdict.
     """
     means = claims["data"] == MEAN
-    n_means = means.sum()
-    absent = [1.0] * (n_claims - n_means)  # a claim without a run still counts
-    claims.loc[means, "holm"] = holm([*claims.loc[means, "p"], *absent])[:n_means]
+    claims.loc[means, "holm"] = holm(claims.loc[means, "p"], n_claims)
 
     n_rows = claims.groupby("row")["data"].transform("size")
     waiting = any(unit.split("/")[-2] in studies for unit in missing if "/" in unit)
     incomplete = (n_rows <= n_sets) | waiting
-    verdicts = np.select(
-        [incomplete, claims["holm"] > 0.05, claims["gain"] > 0],
-        ["incomplete", "not shown", "better"],
+    claims["verdict"] = np.select(
+        [~means, incomplete, claims["holm"] > 0.05, claims["gain"] > 0],
+        ["", "incomplete", "not shown", "better"],
         "worse",
     )
-    return claims.assign(verdict=pd.Series(verdicts, dtype=object).where(means, ""))
+    return claims
 
 
 def gain_text(gain: float, low: float, high: float, digits: int = 1) -> str:
@@ -314,11 +300,11 @@ def gain_table(gains: pd.DataFrame, title: str, *, digits: int = 1) -> str:
     if gains.empty:
         return "*No rows of these runs here.*"
 
-    texts = [gain_text(row["gain"], row["low"], row["high"], digits) for _, row in gains.iterrows()]
+    texts = [gain_text(*ends, digits=digits) for ends in gains[["gain", "low", "high"]].to_numpy()]
     cells = gains.assign(text=texts).pivot(index="row", columns="data", values="text")
 
-    titles = {data: name for data, (name, *_) in DATA.items()} | {MEAN: MEAN}
-    shown = [data for data in titles if data in cells]
+    titles = {data: name for data, (name, *_) in DATA.items()}
+    shown = [data for data in (*titles, MEAN) if data in cells]
     cells = cells.loc[gains["row"].unique(), shown].rename(columns=titles)
 
     if "verdict" in gains:

@@ -73,7 +73,7 @@ def read_results(folder: str = "") -> tuple[pd.DataFrame, pd.DataFrame, list[str
         return stored.table, stored.images, stored.record["missing"]
 
     columns = ["study", "data", "run", "arm", "condition", "rps"]
-    rows = pd.DataFrame(columns=[*columns, "n", "n_train", "val_rps", "amae", "seconds"])
+    rows = pd.DataFrame(columns=[*columns, "val_rps", "amae"])
     images = pd.DataFrame(columns=[*columns, "path", "subject", "true", "expected"])
     return rows, images, ["all"]
 
@@ -174,18 +174,18 @@ def beside_stored(numbers: Mapping[str, float], stored: pd.DataFrame) -> str:
     if stored.empty:
         return "No stored runs of this page are here."
 
-    compared = {name: value for name, value in numbers.items() if name in stored}
-    outside = {}
-    for name, value in compared.items():
+    compared = [name for name in numbers if name in stored]
+    outside = []
+    for name in compared:
         low, high = stored[name].agg(["min", "max"])
         margin = MARGIN * (high - low) + 1e-3 * max(abs(low), abs(high))
-        if not low - margin <= value <= high + margin:
-            outside[name] = f"{name} {value:.3g} ({low:.3g} to {high:.3g})"
+        if not low - margin <= numbers[name] <= high + margin:
+            outside.append(f"{name} {numbers[name]:.3g} ({low:.3g} to {high:.3g})")
 
     runs = f"the {len(stored)} stored runs"
     if not outside:
         return f"Today’s run lies in the range of {runs}, or outside by at most half of it."
-    listed = ", ".join(outside.values()).replace("-", "−")
+    listed = ", ".join(outside).replace("-", "−")
     return (
         f"Today’s run lies outside the range of {runs} by more than half of it "
         f"in {len(outside)} of {len(compared)} numbers: {listed}."

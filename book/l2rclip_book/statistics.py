@@ -213,7 +213,7 @@ def compare(one: ArrayLike, other: ArrayLike) -> Comparison:
     return Comparison(float(saved.mean()), float(low), float(high), p)
 
 
-def holm(p_values: Sequence[float] | Float[np.ndarray, " test"]) -> list[float]:
+def holm(p_values: Sequence[float] | pd.Series, n_tests: int) -> list[float]:
     """Adjust p-values by Holm's step-down method.
 
     Compare the results with α, and the chance of any false alarm stays below α. The i-th smallest
@@ -223,16 +223,17 @@ def holm(p_values: Sequence[float] | Float[np.ndarray, " test"]) -> list[float]:
 
     Args:
         p_values: One per comparison, in [0, 1].
+        n_tests: m; a comparison that could not be made counts, too.
 
     Returns:
         The adjusted p-values in the order given, each at least as large as before and at most 1.
 
     Example:
-        >>> holm([0.01, 0.5, 0.02])
+        >>> holm([0.01, 0.5, 0.02], 3)
         [0.03, 0.5, 0.04]
     """
     p = pd.Series(p_values, dtype=float).sort_values()
-    factors = np.arange(len(p), 0, -1)  # m for the smallest, 1 for the largest
+    factors = n_tests - np.arange(len(p))  # m for the smallest
     adjusted = (p * factors).cummax().clip(upper=1)
     return adjusted.sort_index().tolist()
 

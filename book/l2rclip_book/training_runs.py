@@ -177,14 +177,13 @@ def missing_folds(options: Options, runs: pd.Series) -> list[int]:
         [1]
     """
     protocol = DATA_SETS[options["dataset"]].protocols.get(options.get("protocol", ""))
-    folds = set(range(1, options.get("folds", 0) + 1))  # of your own images
+    folds = [*range(1, options.get("folds", 0) + 1)]  # of your own images
     if protocol:
-        folds |= set(protocol.folds)
-    of_runs = runs.str.extract(r"_fold(\d+)_", expand=False).dropna().astype(int)
-    return sorted(folds - set(of_runs))
+        folds += protocol.folds
+    return [fold for fold in folds if not runs.str.contains(f"_fold{fold}_").any()]
 
 
-def images_of(options: Options, counts: pd.DataFrame) -> tuple[int, int, int]:
+def images_of(options: Options, counts: pd.DataFrame) -> tuple[int, ...]:
     """Count the training, validation and test images of an experiment.
 
     Args:
@@ -197,8 +196,7 @@ def images_of(options: Options, counts: pd.DataFrame) -> tuple[int, int, int]:
         if name in options:
             counts = counts[counts[name] == options[name]]
 
-    train, val, test = counts[["train", "val", "test"]].sum()
-    return int(train), int(val), int(test)
+    return tuple(counts[["train", "val", "test"]].sum().astype(int).tolist())
 
 
 def span(seconds: float) -> str:

@@ -4,6 +4,8 @@
 of each method, its rate and whether gradients are shortened, is chosen.
 """
 
+from operator import itemgetter
+
 import numpy as np
 import pandas as pd
 from scipy import stats
@@ -165,10 +167,8 @@ def chosen_recipes(search: pd.DataFrame) -> pd.DataFrame:
     for data in search["data"].unique():
         means[f"without {data}"] = scores.drop(index=data).mean()
 
-    chosen = {}
-    for name, mean in means.items():
-        chosen[name] = mean.groupby("study").idxmin().str[1]
-    return pd.DataFrame(chosen).rename_axis(None)
+    chosen = pd.DataFrame(means).groupby("study").idxmin()  # a method and its recipe
+    return chosen.map(itemgetter(1)).rename_axis(None)
 
 
 def rps_of_own_recipes(search: pd.DataFrame) -> pd.DataFrame:

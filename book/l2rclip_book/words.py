@@ -160,7 +160,7 @@ def _sampled_orders(images: pd.DataFrame) -> dict[str, pd.DataFrame]:
 def _sampled_orders_of_run(images: pd.DataFrame, generator: np.random.Generator) -> pd.DataFrame:
     """Return ρ of the arms in one run, then in draws of its groups."""
     expected = images.pivot(index=["subject", "path", "true"], columns="arm", values="expected")
-    _, group = np.unique(expected.index.get_level_values("subject"), return_inverse=True)
+    group = expected.groupby("subject").ngroup()
     n_groups = group.max() + 1
     drawn = draw_counts(n_groups, n_groups, DRAWS, generator)
     counts = np.vstack([np.ones(n_groups), drawn])[:, group]

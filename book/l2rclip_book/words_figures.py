@@ -26,7 +26,6 @@ ORDERS = {  # name, colour, marker
     "own numbers": ("the relative in its own sentences", OWN, "D"),
     "after a relative": ("sentences, after a relative", WARM, "o"),
 }
-BAND = "sentences given to random ranks"
 
 
 @drawn()
@@ -70,9 +69,10 @@ def order_figure(orders: pd.DataFrame, chance: pd.DataFrame) -> Figure:
 
     band = chance.reindex(list(sets))
     width = band["chance_high"] - band["chance_low"]
-    axis.barh(range(len(sets)), width, 0.7, band["chance_low"], color=GRID, label=BAND)
-    axis.set_xlim(-1, 1)
-    axis.set_xlabel("Spearman's ρ of expected and true value (right is better; 0 is no order)")
+    label = "sentences given to random ranks"
+    axis.barh(range(len(sets)), width, 0.7, band["chance_low"], color=GRID, label=label)
+    name = "Spearman's ρ of expected and true value (right is better; 0 is no order)"
+    axis.set(xlim=(-1, 1), xlabel=name)
     figure.legend(loc="outside lower left", ncols=2)
     return figure
 
@@ -84,14 +84,14 @@ def shares_of_chance(table: pd.DataFrame) -> pd.DataFrame:
         table: Rows of all studies.
 
     Returns:
-        `data`, `run`, `arm`, `shots` (of `AMOUNTS`) and `share`.
+        Rows of `table` with `shots` (of `AMOUNTS`) and `share`.
     """
     rows = by_labels(table)
     rows = rows[rows["arm"].isin(LINES)]
     chance = table[(table["study"] == "words-new") & (table["arm"] == "median-rank")]
     both = rows.merge(chance[["data", "run", "rps"]], on=["data", "run"], suffixes=("", "_chance"))
     both["share"] = 100 * both["rps"].astype(float) / both["rps_chance"].astype(float)
-    return both[["data", "run", "arm", "shots", "share"]]
+    return both
 
 
 @drawn()

@@ -60,4 +60,4 @@ def test_holm_rejects_what_the_step_down_procedure_rejects(p: list[float], alpha
     rejected = 0
     while rejected < len(p) and sorted(p)[rejected] * (len(p) - rejected) <= alpha:
         rejected += 1
-    assert sum(value <= alpha for value in holm(p)) == rejected
+    assert sum(value <= alpha for value in holm(p, len(p))) == rejected
