@@ -300,8 +300,9 @@ def gain_table(gains: pd.DataFrame, title: str, *, digits: int = 1) -> str:
     if gains.empty:
         return "*No rows of these runs here.*"
 
-    rows = gains[["gain", "low", "high"]].itertuples(index=False)
-    texts = [gain_text(row.gain, row.low, row.high, digits) for row in rows]
+    texts = []
+    for gain, low, high in gains[["gain", "low", "high"]].to_numpy():
+        texts.append(gain_text(gain, low, high, digits))
     cells = gains.assign(text=texts).pivot(index="row", columns="data", values="text")
 
     titles = {data: name for data, (name, *_) in DATA.items()}
