@@ -300,7 +300,8 @@ def gain_table(gains: pd.DataFrame, title: str, *, digits: int = 1) -> str:
     if gains.empty:
         return "*No rows of these runs here.*"
 
-    texts = [gain_text(*ends, digits=digits) for ends in gains[["gain", "low", "high"]].to_numpy()]
+    ends = gains[["gain", "low", "high"]].to_numpy()
+    texts = [gain_text(gain, low, high, digits) for gain, low, high in ends]
     cells = gains.assign(text=texts).pivot(index="row", columns="data", values="text")
 
     titles = {data: name for data, (name, *_) in DATA.items()}
