@@ -18,7 +18,12 @@ from l2rclip_lite.errors import InputError, in_one_sentence, one_line, plural
 from l2rclip_lite.export import check_installed, export_onnx
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import ece
-from l2rclip_lite.metrics.bootstrap import Scores, resampled, with_intervals
+from l2rclip_lite.metrics.bootstrap import (
+    Scores,
+    resample_counts,
+    resampled,
+    with_intervals,
+)
 from l2rclip_lite.model import L2RCLIP
 from l2rclip_lite.runs import OTHER_DATA, RunDirectory, fingerprint, probabilities_of
 from l2rclip_lite.runs.results import (
@@ -200,7 +205,8 @@ def compared(run: str) -> RunScores:
     def score(answers: pd.DataFrame) -> Scores:
         p = probabilities_of(answers)
         of_sample = {"ece": np.array([ece(true, p, ranks)])}  # alone, see `metrics.evaluate`
-        return resampled(p, true, ranks, groups=subjects) | of_sample
+        draws = resample_counts(subjects, len(true))
+        return resampled(p, true, ranks, draws) | of_sample
 
     name = next(iter(titled(directory.read_metrics())))
     of_ours = score(ours)

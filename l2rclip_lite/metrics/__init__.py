@@ -44,6 +44,7 @@ from l2rclip_lite.metrics.bootstrap import (
     answers_of,
     epsilon_loss,
     metrics_of,
+    resample_counts,
     resampled,
     with_intervals,
 )
@@ -84,7 +85,7 @@ def evaluate(  # noqa: PLR0913  (an entry point)
             resample, and `ece`: a resample shows some images twice and others not at all, so its
             bins are off by more, and `ece` itself lay at the low end of its own interval.
         resamples: Bootstrap draws.
-        seed: Seed of the draws, see `resampled`.
+        seed: Seed of the draws, see `resample_counts`.
 
     Returns:
         `n`, `rps`, `ece`, `auc`; `mae`, `mae_rank`, `rmse`, `accuracy`, `one_off`, `cs@1`, `cs@3`,
@@ -103,20 +104,10 @@ def evaluate(  # noqa: PLR0913  (an entry point)
         (2.0, 0.0, 0.5, 1.0)
     """
     true, p = checked_probabilities(target, probabilities, ranks)
-    if not intervals:
-        resamples = 0
-    draws = resampled(
-        p,
-        true,
-        ranks,
-        deviations=deviations,
-        groups=groups,
-        costs=costs,
-        resamples=resamples,
-        seed=seed,
-    )
+    draws = resample_counts(groups, len(true), resamples if intervals else 0, seed)
+    scores = resampled(p, true, ranks, draws, deviations=deviations, costs=costs)
     result = {"n": float(len(true)), "ece": ece(true, p, ranks), "auc": auc(true, p, ranks)}
-    result |= with_intervals(draws)
+    result |= with_intervals(scores)
     for suffix, answers in answers_of(true, p, ranks).items():
         result[f"spearman{suffix}"] = rank_correlation(answers, spearmanr)
         result[f"kendall{suffix}"] = rank_correlation(answers, kendalltau)

@@ -4,7 +4,7 @@ Means over images are weighed by how often a resample drew each image, all by on
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -31,27 +31,32 @@ LEVELS = (1, 3, 5)  # k of the cumulative scores
 BLOCK = 2**22  # counts at once: 32 MiB
 
 
-def resampled(  # noqa: PLR0913  (an entry point)
+def resampled(
     probabilities: Probabilities,
     target: Indices,
     ranks: Ranks,
+    draws: Iterable[Counts],
     *,
     deviations: Values | None = None,
-    groups: Sequence[str] | None = None,
     costs: Costs | None = None,
-    resamples: int = 1000,
-    seed: int = 0,
 ) -> Scores:
     """Compute the metrics with intervals in `evaluate`: of the sample, then of each resample.
 
-    The resamples are those of `numpy.random.default_rng(seed).integers(B, size=(resamples, B))`, so
-    two methods that answered the same images, with one seed, are paired: the difference of their
-    scores is that of one resample.
+    Two methods that answered the same images, with the same draws, are paired: the difference of
+    their scores is that of one resample.
+
+    Args:
+        probabilities: See `evaluate`, as for all but the draws.
+        target: Rank indices.
+        ranks: The label space.
+        draws: From `resample_counts`.
+        deviations: σ of each image's labels.
+        costs: A price list.
 
     Example:
         >>> two = Ranks.integers(0, 1, template="grade {rank}")
         >>> rows, targets = [[1.0, 0.0], [1.0, 0.0]], [0, 1]
-        >>> resampled(rows, targets, two, resamples=3)["accuracy"]
+        >>> resampled(rows, targets, two, resample_counts(None, 2, resamples=3))["accuracy"]
         array([0.5, 0. , 0.5, 1. ])
     """
     true, p = checked_probabilities(target, probabilities, ranks)
@@ -63,7 +68,7 @@ def resampled(  # noqa: PLR0913  (an entry point)
         losses["cost_argmax"] = prices[true, p.argmax(axis=1)]
 
     blocks: dict[str, list[np.ndarray]] = defaultdict(list)
-    for counts in resample_counts(groups, len(true), resamples, seed):
+    for counts in draws:
         for name, loss in losses.items():
             blocks[name].append(loss @ counts / counts.sum(axis=0))
         for suffix, each in answers.items():
@@ -172,10 +177,11 @@ def with_intervals(draws: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 
 def resample_counts(
-    groups: Sequence[str] | None, images: int, resamples: int, seed: int
+    groups: Sequence[str] | None, images: int, resamples: int = 1000, seed: int = 0
 ) -> Iterator[Counts]:
     """Yield the counts of the sample itself, then those of the resamples, some at a time.
 
+    The resamples are those of `numpy.random.default_rng(seed).integers(B, size=(resamples, B))`.
     From one group nothing can be drawn, so there are no resamples, and no interval of no width.
 
     Args:

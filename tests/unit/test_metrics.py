@@ -14,7 +14,7 @@ from l2rclip_lite.data import Split
 from l2rclip_lite.errors import InputError
 from l2rclip_lite.method.ranks import Ranks
 from l2rclip_lite.metrics import evaluate
-from l2rclip_lite.metrics.bootstrap import resampled
+from l2rclip_lite.metrics.bootstrap import resample_counts, resampled
 from l2rclip_lite.runs.results import cell, judge
 
 PAIRED = (
@@ -218,7 +218,7 @@ def test_no_score_lies_at_the_end_of_its_interval() -> None:
     p = generator.dirichlet([1, 1, 1], size=200)
     y = (p.cumsum(1) < generator.random((200, 1))).sum(1)
 
-    draws = resampled(p, y, grades(3))
+    draws = resampled(p, y, grades(3), resample_counts(None, 200))
     assert {"rps", "mae_median", "qwk_expected"} < draws.keys()
     for name, (value, *others) in draws.items():
         assert 0.2 < np.mean(np.array(others) < value) < 0.8, name
